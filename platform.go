@@ -1,0 +1,114 @@
+package vigil
+
+import (
+	"net/url"
+	"strings"
+	"time"
+)
+
+// PlatformState says what a registered platform may do.
+type PlatformState string
+
+// The states of a platform.
+const (
+	PlatformPending  PlatformState = "pending"  // registered, not yet allowed to launch
+	PlatformActive   PlatformState = "active"   // may launch
+	PlatformDisabled PlatformState = "disabled" // switched off by the operator
+)
+
+// Platform is a registered LMS. It is known by issuer and client id together: one
+// issuer may have several client ids, each with its own key set and token URL
+// (LTI 1.3 core, section 3.1.3).
+type Platform struct {
+	ID       string // ours, a UUIDv7
+	Issuer   string
+	ClientID string
+	Name     string // for people
+	Family   string // product family code of the LMS, as it said ("moodle"); may be empty
+
+	AuthorizationEndpoint string
+	TokenEndpoint         string
+	TokenAudience         string // aud of our client assertion; TokenEndpoint when empty
+	KeySetURL             string
+
+	// Scopes that the platform was seen to grant or to offer at registration.
+	Scopes []string
+
+	// Private allows this platform's servers to lie on private and loopback
+	// addresses. Only an invitation or a manual registration made for it sets it;
+	// link-local and cloud metadata addresses stay forbidden all the same.
+	Private bool
+
+	State   PlatformState
+	Created time.Time
+	Updated time.Time
+	Version int64 // of the record; conditional writes compare it
+}
+
+// Origins are the web origins that belong to the platform: those of its issuer and
+// of its registered endpoints. A browser page of the platform may come from any of
+// them, and URLs that the platform gives us must lie on one of them.
+func (p Platform) Origins() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, raw := range []string{p.Issuer, p.AuthorizationEndpoint, p.TokenEndpoint, p.KeySetURL} {
+		if o := Origin(raw); o != "" && !seen[o] {
+			seen[o] = true
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// Origin returns the web origin (scheme://host[:port], lower case, default port left
+// out) of an absolute http or https URL, or "" if it is not one.
+func Origin(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil {
+		return ""
+	}
+	scheme := strings.ToLower(u.Scheme)
+	if scheme != "http" && scheme != "https" {
+		return ""
+	}
+	host := strings.ToLower(u.Host)
+	if scheme == "http" {
+		host = strings.TrimSuffix(host, ":80")
+	} else {
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + host
+}
+
+// DeploymentState says whether launches of a deployment are accepted.
+type DeploymentState string
+
+// The states of a deployment. One that appears under a known client is recorded as
+// pending and said so, never silently accepted.
+const (
+	DeploymentPending DeploymentState = "pending"
+	DeploymentActive  DeploymentState = "active"
+)
+
+// Deployment is one placement of the tool within a platform (LTI 1.3 core, 3.1.3).
+type Deployment struct {
+	PlatformID string
+	ID         string // the platform's deployment_id
+	State      DeploymentState
+	Created    time.Time
+}
+
+// MaxInvitationTries is how many registrations an invitation may see fail before it
+// is spent: a failed try does not spend it, ten do.
+const MaxInvitationTries = 10
+
+// Invitation lets one platform register itself dynamically, once. The link holds a
+// secret; only its hash is kept.
+type Invitation struct {
+	Hash       string // hex SHA-256 of the secret in the link
+	Private    bool   // the platform may lie on a private network
+	Tries      int
+	PlatformID string // the platform that came of it, once spent
+	Created    time.Time
+	Expires    time.Time
+}
