@@ -18,3 +18,6 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
 )
+
+// npm packages may bring Go files, which are no part of ours.
+ignore ./web/ui/node_modules

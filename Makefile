@@ -1,0 +1,112 @@
+# Everything a developer does with Vigil. `make` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+# What `vigil version` prints: the nearest tag and commit, or "dev" outside a repository.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Options for the demo: make demo DEMO_FLAGS='--fresh'
+DEMO_FLAGS ?=
+# How long each fuzz target runs in `make fuzz`.
+FUZZTIME ?= 10s
+
+# Pure Go: the binary and the quick tests build alike with and without a C compiler. Only the race detector wants one.
+export CGO_ENABLED := 0
+export FUZZTIME
+# The browser tests drive the machine's own Chromium; see .ci/chromium.
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
+
+STEP := .ci/step
+# The linter and the formatter are pinned in a module of their own, .tools/go.mod.
+TOOL := go tool -modfile=.tools/go.mod
+# Recursive on purpose: looked up when used, not whenever make starts.
+GO_FILES = find . -name '*.go' -not -path './.*/*' -not -path '*/node_modules/*'
+UI := $(wildcard web/ui/package.json)
+PHP := $(shell find moodle-plugin -name '*.php' -print -quit 2>/dev/null)
+
+.PHONY: help
+help: ## List the targets
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -nE 's/^([a-z][a-z0-9-]*):[^#]*## (.*)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+.PHONY: build
+build: ## Build bin/vigil (needs only Go)
+	@# The version is stamped here, so Go need not ask git (which refuses in a directory that another user owns).
+	go build -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/vigil ./cmd/vigil
+
+.PHONY: demo
+demo: ## Build and run the demo: the tool and a small LMS (needs only Go)
+	@if [ -x bin/vigil ]; then echo 'Building Vigil (quick when little has changed)'; \
+	else echo 'Building Vigil (the first build downloads and compiles everything, which takes a few minutes)'; fi
+	@.ci/patiently 'still building' $(MAKE) build
+	@exec bin/vigil demo $(DEMO_FLAGS)
+
+.PHONY: test
+test: ## Run everything: format, linters, race tests, browser tests
+	@$(STEP) 'Everything (make test)' $(MAKE) test-steps
+
+.PHONY: test-steps
+test-steps:
+	@$(STEP) 'What the tests need' .ci/install
+	@$(STEP) 'Go: build' .ci/patiently 'still building' go build ./...
+	@$(STEP) 'Go: format' $(MAKE) format-check
+	@$(STEP) 'Go: vet' go vet ./...
+	@$(STEP) 'Go: linters' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
+	@$(STEP) 'Go: tests with the race detector' env CGO_ENABLED=1 go test -race -timeout 15m ./...
+ifneq ($(PHP),)
+	@$(STEP) 'Moodle plugins: PHP syntax' .ci/php
+endif
+ifneq ($(UI),)
+	@$(STEP) 'Browser code: packages' $(MAKE) ui-packages
+	@$(STEP) 'Browser code: types' npm --prefix web/ui run --silent check
+	@$(STEP) 'Browser code: unit tests' npm --prefix web/ui run --silent test
+	@$(STEP) 'Browser code: web/assets is what its sources build' .ci/assets
+	@$(STEP) 'The whole story in a browser' $(MAKE) e2e
+endif
+
+.PHONY: unit
+unit: ## Run the quick Go tests
+	go test -short ./...
+
+.PHONY: e2e
+e2e: build ui-packages ## Drive the demo in a real browser
+	@CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
+	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'; npm --prefix web/ui run --silent e2e
+
+.PHONY: lint
+lint: ## Run the linters alone
+	@$(MAKE) format-check
+	go vet ./...
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: format-check
+format-check:
+	@bad=$$($(GO_FILES) -print0 | xargs -0r $(TOOL) gofumpt -l); \
+	if [ -n "$$bad" ]; then printf 'not formatted (run make fmt):\n%s\n' "$$bad" >&2; exit 1; fi
+
+.PHONY: fmt
+fmt: ## Format the Go files
+	$(GO_FILES) -print0 | xargs -0r $(TOOL) gofumpt -w
+
+.PHONY: ui
+ui: ui-packages ## Build the browser code: web/ui to web/assets
+	npm --prefix web/ui run build
+
+.PHONY: ui-packages
+ui-packages: web/ui/node_modules/.package-lock.json
+
+# npm writes this file last, so it is as new as the packages are.
+web/ui/node_modules/.package-lock.json: web/ui/package.json web/ui/package-lock.json
+	npm --prefix web/ui ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	@.ci/fuzz
+
+.PHONY: clean
+clean: ## Remove what was built (not web/assets, not the demo's data)
+	rm -rf bin web/ui/node_modules web/ui/test-results web/ui/playwright-report
