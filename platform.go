@@ -107,6 +107,7 @@ const MaxInvitationTries = 10
 type Invitation struct {
 	Hash       string // hex SHA-256 of the secret in the link
 	Private    bool   // the platform may lie on a private network
+	Review     bool   // the platform that comes of it stays pending until the operator activates it
 	Tries      int
 	PlatformID string // the platform that came of it, once spent
 	Created    time.Time
