@@ -1,0 +1,66 @@
+package vigil
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Role says on which side of an exam someone stands.
+type Role string
+
+// The roles.
+const (
+	RoleStudent Role = "student"
+	RoleProctor Role = "proctor"
+	RoleSystem  Role = "system" // Vigil itself, by a rule
+	RoleLMS     Role = "lms"    // the platform reported it
+)
+
+// Actor is who did something.
+type Actor struct {
+	Role Role   `json:"role"`
+	ID   string `json:"id,omitempty"` // platform|user for people
+	Name string `json:"name,omitempty"`
+}
+
+// ChatLine is one message between a student and the exam's proctors. The sender
+// chooses its id, so that sending it again after a drop changes nothing.
+type ChatLine struct {
+	ID        string
+	SessionID string
+	ExamID    string
+	From      Actor
+	Text      string
+	Urgent    bool // from a student whose exam is paused
+	At        time.Time
+}
+
+// MaxChat is the longest chat message, in bytes.
+const MaxChat = 2000
+
+// CleanText checks and trims what a person typed: valid UTF-8, not empty, at most max
+// bytes, no control characters but newlines and tabs. It returns CodeInvalid.
+func CleanText(field, text string, limit int) (string, error) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return "", Invalid(field, "The text is empty.")
+	case len(text) > limit:
+		return "", Invalid(field, "The text is longer than %d bytes.", limit)
+	case !utf8.ValidString(text):
+		return "", Invalid(field, "The text is not valid UTF-8.")
+	}
+	for _, r := range text {
+		if r < 0x20 && r != '\n' && r != '\t' || r == 0x7f {
+			return "", Invalid(field, "The text holds control characters.")
+		}
+	}
+	return text, nil
+}
+
+// ValidID tells whether an id chosen by a client (of a command or a chat line) is well
+// formed: 8 to 64 letters, digits, - or _.
+func ValidID(id string) bool {
+	return len(id) >= 8 && len(id) <= 64 && ValidStream(id+"0000000000000000"[:max(0, 16-len(id))])
+}

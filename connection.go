@@ -1,0 +1,193 @@
+package vigil
+
+import "time"
+
+// Connection says whether we can reach a student. It is an axis of its own: a student
+// who cannot be reached is still in the exam.
+type Connection string
+
+// The connection's values.
+const (
+	ConnNever      Connection = "never"      // has not connected yet
+	ConnOnline     Connection = "online"     // answers
+	ConnNavigating Connection = "navigating" // said goodbye to turn a page, back within seconds
+	ConnDegraded   Connection = "degraded"   // missed one answer, or the TCP connection dropped just now
+	ConnLost       Connection = "lost"       // out of reach
+	ConnSuperseded Connection = "superseded" // this socket gave way to a newer one
+	ConnClosed     Connection = "closed"     // ended in order
+)
+
+// Liveness holds the figures by which a silent peer is judged.
+type Liveness struct {
+	PingEvery     time.Duration // between two pings by the server; 10 s
+	PongWait      time.Duration // until a pong counts as missed; 4 s
+	NavigateGrace time.Duration // how long a page turn may take; 8 s
+	DropGrace     time.Duration // from a dropped connection (degraded at once) to lost; 5 s
+}
+
+// DefaultLiveness notices silence after at most 14 s and calls it lost after at most
+// 24 s: one interval and one or two waits.
+func DefaultLiveness() Liveness {
+	return Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second, NavigateGrace: 8 * time.Second, DropGrace: 5 * time.Second}
+}
+
+// Validate reports the first figure that makes no sense, as CodeInvalid.
+func (l Liveness) Validate() error {
+	for _, d := range []struct {
+		field string
+		v     time.Duration
+	}{
+		{"ping_every", l.PingEvery},
+		{"pong_wait", l.PongWait},
+		{"navigate_grace", l.NavigateGrace},
+		{"drop_grace", l.DropGrace},
+	} {
+		if d.v < 10*time.Millisecond || d.v > 5*time.Minute {
+			return Invalid(d.field, "The time must lie between 10ms and 5m.")
+		}
+	}
+	if l.PongWait >= l.PingEvery {
+		return Invalid("pong_wait", "The wait for a pong must be shorter than the time between two pings.")
+	}
+	return nil
+}
+
+// Presence is what is known of a session's connection. It is kept beside the session
+// and does not take part in its version: page turns must not make a proctor's command
+// lose a race.
+type Presence struct {
+	Connection Connection
+	Since      time.Time // when it took this value
+	Heard      time.Time // when the student was last heard
+	Epoch      int64     // of the connection that owns the session; the highest one wins
+	Node       string    // where that connection is
+	Cause      Cause     // of the silence, where there is one
+}
+
+// Reachable tells whether a frame sent now has a chance to arrive.
+func (p Presence) Reachable() bool {
+	return p.Connection == ConnOnline || p.Connection == ConnDegraded
+}
+
+// GapChange is what a step of a presence does to the ledger of gaps.
+type GapChange struct {
+	Open  bool // a gap begins at Start
+	Close bool // the open gap ends at End
+	Start time.Time
+	End   time.Time
+	Cause Cause
+}
+
+// Connect is a new connection of a higher epoch. It ends the gap if the session was
+// lost. A page turn or a short drop leaves no gap.
+func (p Presence) Connect(now time.Time, epoch int64, node string) (Presence, GapChange) {
+	var g GapChange
+	if p.Connection == ConnLost {
+		g = GapChange{Close: true, End: now, Cause: p.Cause}
+	}
+	return Presence{Connection: ConnOnline, Since: now, Heard: now, Epoch: epoch, Node: node}, g
+}
+
+// Hear is any frame or pong from the student.
+func (p Presence) Hear(now time.Time) (Presence, GapChange) {
+	var g GapChange
+	p.Heard = now
+	switch p.Connection {
+	case ConnLost:
+		g = GapChange{Close: true, End: now, Cause: p.Cause}
+		fallthrough
+	case ConnDegraded:
+		p.Connection, p.Since, p.Cause = ConnOnline, now, ""
+	}
+	return p, g
+}
+
+// Miss is a ping without a pong: the first one degrades, the second one loses. The gap
+// begins when the student was last heard.
+func (p Presence) Miss(now time.Time) (Presence, GapChange) {
+	switch p.Connection {
+	case ConnOnline:
+		p.Connection, p.Since, p.Cause = ConnDegraded, now, CauseStudent
+	case ConnDegraded:
+		return p.lose(now, p.Heard, CauseStudent)
+	}
+	return p, GapChange{}
+}
+
+// Bye is an announced close. Only ByeNavigating leads to a page turn's grace; the
+// others end the connection in order.
+func (p Presence) Bye(now time.Time, reason ByeReason) Presence {
+	p.Heard, p.Since, p.Cause = now, now, ""
+	if reason == ByeNavigating {
+		p.Connection = ConnNavigating
+	} else {
+		p.Connection = ConnClosed
+	}
+	return p
+}
+
+// Drop is a connection that ended without goodbye: degraded at once, lost when the
+// grace is over (Expire). Cause says whose doing it was.
+func (p Presence) Drop(now time.Time, cause Cause) Presence {
+	switch p.Connection {
+	case ConnOnline:
+		p.Connection, p.Since, p.Cause = ConnDegraded, now, cause
+	case ConnDegraded:
+		p.Since = now
+	}
+	return p
+}
+
+// Due tells when Expire must be called for a presence that has no connection any
+// more, and whether at all.
+func (p Presence) Due(l Liveness) (time.Time, bool) {
+	switch p.Connection {
+	case ConnNavigating:
+		return p.Since.Add(l.NavigateGrace), true
+	case ConnDegraded:
+		return p.Since.Add(l.DropGrace), true
+	}
+	return time.Time{}, false
+}
+
+// Expire ends the grace of a page turn or a drop: nobody came back in time.
+func (p Presence) Expire(now time.Time, l Liveness) (Presence, GapChange) {
+	due, ok := p.Due(l)
+	if !ok || now.Before(due) {
+		return p, GapChange{}
+	}
+	if p.Connection == ConnNavigating {
+		return p.lose(now, p.Since, CauseStudent)
+	}
+	cause := p.Cause
+	if cause == "" {
+		cause = CauseStudent
+	}
+	return p.lose(now, p.Since, cause)
+}
+
+// NodeGone is the end of the node that held the connection: lost, and never the
+// student's fault. last is when the node was last known to live.
+func (p Presence) NodeGone(now, last time.Time) (Presence, GapChange) {
+	switch p.Connection {
+	case ConnOnline, ConnDegraded, ConnNavigating:
+		return p.lose(now, last, CauseServer)
+	}
+	return p, GapChange{}
+}
+
+func (p Presence) lose(now, start time.Time, cause Cause) (Presence, GapChange) {
+	p.Connection, p.Since, p.Cause = ConnLost, now, cause
+	return p, GapChange{Open: true, Start: start, Cause: cause}
+}
+
+// ByeReason is why a client closes its socket.
+type ByeReason string
+
+// The reasons. Navigating is a page turn; closing is a window that is closed or a
+// monitor that stops; finished is the end of the attempt.
+const (
+	ByeNavigating ByeReason = "navigating"
+	ByeClosing    ByeReason = "closing"
+	ByeFinished   ByeReason = "finished"
+)

@@ -1,0 +1,261 @@
+// Package storage states what is kept and how it may be read: the contract that every
+// backend fulfils. Package storagetest holds the conformance suite that says so.
+//
+// Rules that hold for every method:
+//
+//   - Errors are *vigil.Error. Unless a method says otherwise, a thing that is not there
+//     is CodeNotFound and a backend that cannot do its work now (a full disk, a locked
+//     database, a network fault) is CodeUnavailable; nothing was changed then, or it is
+//     safe to call again.
+//   - A method that has returned nil has stored what it was given, so that it survives
+//     the death of the process and of the machine.
+//   - All methods may be called at the same time from many goroutines and, where the
+//     backend serves several nodes, from several nodes.
+//   - Times keep milliseconds, in UTC; a zero time stays zero.
+//   - What has expired (retention, Record.Expires) is not returned, whether or not it has
+//     been removed yet.
+//   - Lists come in pages: pass Page.After of the zero value first and then each Next
+//     until it is empty. No method reads more than its page.
+package storage
+
+import (
+	"context"
+	"time"
+
+	"vigil"
+)
+
+// MaxPage is the largest Page.Limit; a larger one or 0 counts as this.
+const MaxPage = 500
+
+// Page asks for part of a list.
+type Page struct {
+	After string // opaque; from the page before
+	Limit int
+}
+
+// Platforms keeps the registered platforms, their deployments and the invitations.
+type Platforms interface {
+	Platform(ctx context.Context, id string) (vigil.Platform, error)
+	PlatformByClient(ctx context.Context, issuer, clientID string) (vigil.Platform, error)
+	// Platforms returns all of them, by time of creation: there are few.
+	Platforms(ctx context.Context) ([]vigil.Platform, error)
+	// CreatePlatform is CodeExists if the id or (issuer, client id) is taken.
+	CreatePlatform(ctx context.Context, p vigil.Platform) error
+	// UpdatePlatform stores p with Version+1 if the stored version is p.Version, else CodeConflict.
+	UpdatePlatform(ctx context.Context, p vigil.Platform) error
+	// DeletePlatform removes the platform and its deployments and links. Exams and sessions stay.
+	DeletePlatform(ctx context.Context, id string) error
+
+	Deployment(ctx context.Context, platformID, id string) (vigil.Deployment, error)
+	Deployments(ctx context.Context, platformID string) ([]vigil.Deployment, error)
+	// SaveDeployment adds or replaces it.
+	SaveDeployment(ctx context.Context, d vigil.Deployment) error
+
+	CreateInvitation(ctx context.Context, i vigil.Invitation) error
+	Invitation(ctx context.Context, hash string) (vigil.Invitation, error)
+	// TryInvitation counts one more try in one step and returns the invitation with it.
+	// Unknown, expired, spent or out of tries (vigil.MaxInvitationTries): CodeNotFound.
+	TryInvitation(ctx context.Context, hash string, now time.Time) (vigil.Invitation, error)
+	// SpendInvitation ends it for the platform that came of it; a second time is CodeConflict.
+	SpendInvitation(ctx context.Context, hash, platformID string, now time.Time) error
+}
+
+// Keys keeps our own signing keys, sealed.
+type Keys interface {
+	// Keys returns all of one use, oldest first.
+	Keys(ctx context.Context, use vigil.KeyUse) ([]vigil.Key, error)
+	CreateKey(ctx context.Context, k vigil.Key) error // CodeExists if the id is taken
+	// UpdateKey stores k with Version+1 if the stored version is k.Version, else CodeConflict.
+	UpdateKey(ctx context.Context, k vigil.Key) error
+	DeleteKey(ctx context.Context, id string) error
+}
+
+// Records keeps small values that expire. Times are the caller's.
+type Records interface {
+	// CreateRecord is CodeExists if one of that kind and key is there and has not
+	// expired by now; of many callers at once exactly one succeeds.
+	CreateRecord(ctx context.Context, r vigil.Record, now time.Time) error
+	PutRecord(ctx context.Context, r vigil.Record) error // adds or replaces
+	GetRecord(ctx context.Context, kind, key string, now time.Time) (vigil.Record, error)
+	// TakeRecord removes and returns it in one step; of many callers exactly one gets it.
+	TakeRecord(ctx context.Context, kind, key string, now time.Time) (vigil.Record, error)
+	DeleteRecord(ctx context.Context, kind, key string) error // nothing there: nil
+}
+
+// Exams keeps exams and the links to them.
+type Exams interface {
+	Exam(ctx context.Context, id string) (vigil.Exam, error)
+	CreateExam(ctx context.Context, e vigil.Exam) error
+	// UpdateExam stores e with Version+1 if the stored version is e.Version, else CodeConflict.
+	UpdateExam(ctx context.Context, e vigil.Exam) error
+	// ExamsOfContext lists a course's exams, newest first, for the deep-linking page.
+	ExamsOfContext(ctx context.Context, issuer, contextID string, page Page) (exams []vigil.Exam, next string, err error)
+
+	Link(ctx context.Context, platformID, deploymentID, resourceLinkID string) (vigil.Link, error)
+	// CreateLink is CodeExists if that resource link is tied already.
+	CreateLink(ctx context.Context, l vigil.Link) error
+	// MoveLinks ties every link of one platform to another and returns how many. Links
+	// that the other has already stay with it.
+	MoveLinks(ctx context.Context, from, to string) (int, error)
+}
+
+// Transition is one conditional change of a session, and what belongs to it. All of it
+// is stored, or none.
+type Transition struct {
+	Session  vigil.Session   // as it becomes; Presence and Tally are not written
+	From     int64           // the version it was made from; not written if equal to Session.Version
+	Command  *vigil.Command  // added; if (session, id) is there already: CodeExists, and nothing changes
+	Delivery *vigil.Delivery // added
+}
+
+// Appended says what became of one signal.
+type Appended int
+
+// What AppendSignals answers for each signal.
+const (
+	Stored   Appended = iota // new
+	Repeated                 // was there already, with the same content
+	Differs                  // was there already with other content; nothing changed
+)
+
+// Sessions keeps the proctoring status of each student's attempt, from the first one on.
+type Sessions interface {
+	// CreateSession is CodeExists if the session's exam, user, attempt and generation, or
+	// its id, are taken: of many at once exactly one succeeds.
+	CreateSession(ctx context.Context, s vigil.Session) error
+	Session(ctx context.Context, id string) (vigil.Session, error)
+	// SessionOfAttempt returns the newest generation.
+	SessionOfAttempt(ctx context.Context, examID, userID string, attempt int) (vigil.Session, error)
+	// SessionsOfExam lists all generations, in order of creation.
+	SessionsOfExam(ctx context.Context, examID string, page Page) (sessions []vigil.Session, next string, err error)
+	// Transition is CodeConflict if the stored version is not From.
+	Transition(ctx context.Context, t Transition) error
+	// SetPresence changes the presence unless the stored one has a higher epoch
+	// (CodeConflict). The session's version stays.
+	SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error
+	// NextEpoch counts the session's connections and returns a number that it never returned before.
+	NextEpoch(ctx context.Context, sessionID string) (int64, error)
+	// Connected lists the sessions whose stored presence is online, degraded or navigating
+	// on a node; for a node that starts again after it was killed.
+	Connected(ctx context.Context, node string, page Page) (sessions []vigil.Session, next string, err error)
+	// SetHand raises or (zero time) lowers the hand in the tally.
+	SetHand(ctx context.Context, sessionID string, at time.Time) error
+}
+
+// Signals keeps what browsers noticed.
+type Signals interface {
+	// AppendSignals stores many, of one or several sessions, and answers for each in
+	// order. Storing one again changes nothing. Those that are new raise their sessions'
+	// tallies; those that are new and incidents also become incidents. It returns an
+	// error only if none may be acknowledged.
+	AppendSignals(ctx context.Context, signals []vigil.Signal) ([]Appended, error)
+	// SignalsOfSession lists them in the order in which they were received.
+	SignalsOfSession(ctx context.Context, sessionID string, page Page) (signals []vigil.Signal, next string, err error)
+	// StreamState tells how many numbers of a stream are stored and the highest of them.
+	StreamState(ctx context.Context, sessionID, stream string) (count, highest int64, err error)
+
+	IncidentsOfExam(ctx context.Context, examID string, page Page) (incidents []vigil.Incident, next string, err error)
+	IncidentsOfSession(ctx context.Context, sessionID string, page Page) (incidents []vigil.Incident, next string, err error)
+	Incident(ctx context.Context, sessionID, id string) (vigil.Incident, error)
+	// UpdateIncident stores i with Version+1 if the stored version is i.Version, else
+	// CodeConflict; the tally's count of open incidents follows.
+	UpdateIncident(ctx context.Context, i vigil.Incident) error
+}
+
+// Gaps keeps the ledger of lost time.
+type Gaps interface {
+	CreateGap(ctx context.Context, g vigil.Gap) error // CodeExists if (session, id) is taken
+	// UpdateGap stores g with Version+1 if the stored version is g.Version, else CodeConflict.
+	UpdateGap(ctx context.Context, g vigil.Gap) error
+	GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Gap, error) // by start
+	// OpenGap returns the session's newest gap without an end.
+	OpenGap(ctx context.Context, sessionID string) (vigil.Gap, error)
+	GapsOfExam(ctx context.Context, examID string, page Page) (gaps []vigil.Gap, next string, err error)
+}
+
+// Commands keeps what proctors did, and the queue to the platforms.
+type Commands interface {
+	Command(ctx context.Context, sessionID, id string) (vigil.Command, error)
+	// UpdateCommand replaces Stage, Problem, Delivered, Seen and LMS. A stage never goes
+	// back (vigil.Stage.After): then the stored stage stays and the rest is written.
+	UpdateCommand(ctx context.Context, c vigil.Command) error
+	CommandsOfSession(ctx context.Context, sessionID string, page Page) (commands []vigil.Command, next string, err error)
+	// CommandsOfExam lists those given at or after since, oldest first.
+	CommandsOfExam(ctx context.Context, examID string, since time.Time, page Page) (commands []vigil.Command, next string, err error)
+
+	// LeaseDeliveries gives the caller up to n entries that are due, each the oldest
+	// unanswered one of its session and leased by nobody. An entry whose former lease
+	// ended without a result comes with Sent set.
+	LeaseDeliveries(ctx context.Context, owner string, now time.Time, n int) ([]vigil.Delivery, error)
+	// SaveDelivery stores the outcome of a try if the caller's lease still holds, else
+	// CodeConflict.
+	SaveDelivery(ctx context.Context, d vigil.Delivery, owner string) error
+}
+
+// Chat keeps what students and proctors wrote to each other.
+type Chat interface {
+	// AddChat is CodeExists if (session, id) is there already. A student's line raises the
+	// tally's unread count.
+	AddChat(ctx context.Context, l vigil.ChatLine) error
+	ChatOfSession(ctx context.Context, sessionID string, page Page) (lines []vigil.ChatLine, next string, err error) // oldest first
+	// ReadChat sets the tally's unread count to 0.
+	ReadChat(ctx context.Context, sessionID string) error
+}
+
+// Audits keeps the record of who did what.
+type Audits interface {
+	AppendAudit(ctx context.Context, a vigil.Audit) error
+	// AuditOfExam lists newest first.
+	AuditOfExam(ctx context.Context, examID string, page Page) (entries []vigil.Audit, next string, err error)
+}
+
+// People answers what privacy law asks for: everything about one user of one issuer.
+type People interface {
+	// SessionsOfUser lists the user's sessions, of all exams of the issuer.
+	SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error)
+	// EraseUser removes the user's sessions with their signals, incidents, gaps, commands,
+	// chat and deliveries, and returns how many sessions that were. Audit entries stay,
+	// with the session's id, which leads nowhere any more.
+	EraseUser(ctx context.Context, issuer, userID string) (int, error)
+}
+
+// Node is one running Vigil process.
+type Node struct {
+	ID    string // new at each start
+	Host  string // of the machine
+	Heard time.Time
+}
+
+// Nodes keeps which processes live on a store, for a node that starts after a crash
+// and for backends that serve one host only.
+type Nodes interface {
+	// RenewNode says that a node lives at n.Heard.
+	RenewNode(ctx context.Context, n Node) error
+	Nodes(ctx context.Context) ([]Node, error)
+	DeleteNode(ctx context.Context, id string) error
+}
+
+// Store is a backend: everything.
+type Store interface {
+	Platforms
+	Keys
+	Records
+	Exams
+	Sessions
+	Signals
+	Gaps
+	Commands
+	Chat
+	Audits
+	People
+	Nodes
+
+	// Ping tells whether the backend answers and can write.
+	Ping(ctx context.Context) error
+	// Sweep removes up to n things that expired before now and returns how many: 0 means
+	// that nothing is left to remove. Backends that remove by themselves return 0.
+	Sweep(ctx context.Context, now time.Time, n int) (int, error)
+	// Close ends the backend. No other method may be called after it.
+	Close() error
+}

@@ -1,0 +1,143 @@
+package vigil
+
+import (
+	"slices"
+	"time"
+)
+
+// Event is something that moves a session on.
+type Event string
+
+// The events.
+const (
+	EventConsent    Event = "consent"    // the student agreed
+	EventAwait      Event = "await"      // the exam wants admission
+	EventAdmit      Event = "admit"      // a proctor admitted
+	EventActivate   Event = "activate"   // first assertion from the quiz page, or StartAssessment without our plugin
+	EventPause      Event = "pause"      //
+	EventResume     Event = "resume"     //
+	EventSubmit     Event = "submit"     // the platform reported the end
+	EventTerminate  Event = "terminate"  // a proctor's decision took effect
+	EventExpire     Event = "expire"     // the time is over and nobody reported an end
+	EventCancel     Event = "cancel"     // it never began
+	EventReactivate Event = "reactivate" // an instructor's
+)
+
+// Events lists all events.
+var Events = []Event{
+	EventConsent, EventAwait, EventAdmit, EventActivate, EventPause, EventResume,
+	EventSubmit, EventTerminate, EventExpire, EventCancel, EventReactivate,
+}
+
+// transitions is the whole lifecycle; what is not in it is illegal. An attempt that
+// the platform ends, or whose time runs out, before the start was never begun: it is
+// canceled.
+var transitions = map[State]map[Event]State{
+	StateCreated: {
+		EventConsent: StateReady, EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+	},
+	StateReady: {
+		EventAwait: StateAwaiting, EventActivate: StateActive,
+		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+	},
+	StateAwaiting: {
+		EventAdmit: StateAuthorized, EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+	},
+	StateAuthorized: {
+		EventActivate: StateActive, EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+	},
+	StateActive: {
+		EventPause: StatePaused, EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired,
+	},
+	StatePaused: {
+		EventResume: StateActive, EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired,
+	},
+	StateTerminated: {EventReactivate: StatePaused},
+}
+
+// Next tells where an event leads from a state, and whether it is legal there.
+func (s State) Next(e Event) (State, bool) {
+	to, ok := transitions[s][e]
+	return to, ok
+}
+
+// Change is one step of a session's life, with who did it and why.
+type Change struct {
+	Event  Event
+	At     time.Time
+	By     Actor
+	Reason string
+}
+
+// Apply takes one step. It returns the session with its version raised by one, or
+// CodeIllegal and the session as it was. Pauses are summed up here: time spent paused
+// is never the student's.
+func (s Session) Apply(c Change) (Session, error) {
+	to, ok := s.State.Next(c.Event)
+	if !ok {
+		return s, Errorf(CodeIllegal, "A session that is %s cannot %s.", s.State, c.Event)
+	}
+	if s.State == StatePaused && !s.PausedAt.IsZero() {
+		paused := max(0, c.At.Sub(s.PausedAt))
+		s.PausedTotal += paused
+		if !s.End.IsZero() { // the platform gives it back, too; until it says so, this is our reckoning
+			s.End = s.End.Add(paused)
+		}
+		s.PausedAt = time.Time{}
+	}
+	switch c.Event {
+	case EventConsent:
+		s.Ready = c.At
+	case EventActivate:
+		s.Started = c.At
+	case EventPause:
+		s.PausedAt = c.At
+	case EventReactivate:
+		// The time between the end and the reactivation was not the student's.
+		s.PausedAt = s.Ended
+		s.Ended = time.Time{}
+	}
+	if to.Ended() {
+		s.Ended = c.At
+	}
+	s.State, s.Changed, s.By, s.Reason = to, c.At, c.By, c.Reason
+	s.Version++
+	return s, nil
+}
+
+// Relaunch says what a launch of an attempt does that already has a session.
+type Relaunch int
+
+// The answers of Session.Relaunch.
+const (
+	RelaunchResume  Relaunch = iota // goes on with this session
+	RelaunchAnew                    // begins a new generation, linked to this one
+	RelaunchRefused                 // a proctor ended it; an instructor must reactivate it first
+)
+
+// Relaunch decides what a further launch of the same attempt number does. Platforms
+// reuse attempt numbers (an attempt deleted, a course reset), so an ended session is
+// followed by a new generation; a terminated one is refused.
+func (s Session) Relaunch() Relaunch {
+	switch s.State {
+	case StateTerminated:
+		return RelaunchRefused
+	case StateSubmitted, StateExpired, StateCanceled:
+		return RelaunchAnew
+	}
+	return RelaunchResume
+}
+
+// NextGeneration makes the session that follows an ended one: next holds what the new
+// launch said.
+func (s Session) NextGeneration(next Session) Session {
+	next.Generation = s.Generation + 1
+	next.Previous = s.ID
+	return next
+}
+
+// Offers tells whether the platform offers an Assessment Control action for this
+// session. Only offered actions are sent.
+func (s Session) Offers(action string) bool {
+	return s.ControlURL != "" && slices.Contains(s.ControlActions, action)
+}
