@@ -17,6 +17,7 @@ require (
 	golang.org/x/crypto v0.53.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
 )
 
 // npm packages may bring Go files, which are no part of ours.
