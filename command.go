@@ -68,7 +68,7 @@ type Command struct {
 
 // Limits of a command.
 const (
-	MinExtend  = time.Minute
+	MinExtend  = time.Second
 	MaxExtend  = 4 * time.Hour
 	MaxTargets = 2000 // sessions that one command may name
 )
@@ -86,7 +86,7 @@ func (c Command) Validate() error {
 	case c.ReasonCode != "" && !slices.Contains(ReasonCodes, c.ReasonCode):
 		return Invalid("reason", "There is no such reason code.")
 	case c.Kind == CommandExtend && (c.Time < MinExtend || c.Time > MaxExtend):
-		return Invalid("seconds", "Extra time lies between 1 minute and 4 hours.")
+		return Invalid("seconds", "Extra time lies between 1 second and 4 hours.")
 	case c.Kind != CommandExtend && c.Time != 0:
 		return Invalid("seconds", "Only extra time has a length.")
 	case !(c.Severity >= 0 && c.Severity <= 1):

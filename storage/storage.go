@@ -28,11 +28,19 @@ import (
 // MaxPage is the largest Page.Limit; a larger one or 0 counts as this.
 const MaxPage = 500
 
-// Page asks for part of a list.
-type Page struct {
-	After string // opaque; from the page before
-	Limit int
-}
+// The shapes that callers share with the root package.
+type (
+	Page       = vigil.Page
+	Transition = vigil.Transition
+	Appended   = vigil.Appended
+)
+
+// What AppendSignals answers for each signal.
+const (
+	Stored   = vigil.Stored
+	Repeated = vigil.Repeated
+	Differs  = vigil.Differs
+)
 
 // Platforms keeps the registered platforms, their deployments and the invitations.
 type Platforms interface {
@@ -99,25 +107,6 @@ type Exams interface {
 	// that the other has already stay with it.
 	MoveLinks(ctx context.Context, from, to string) (int, error)
 }
-
-// Transition is one conditional change of a session, and what belongs to it. All of it
-// is stored, or none.
-type Transition struct {
-	Session  vigil.Session   // as it becomes; Presence and Tally are not written
-	From     int64           // the version it was made from; not written if equal to Session.Version
-	Command  *vigil.Command  // added; if (session, id) is there already: CodeExists, and nothing changes
-	Delivery *vigil.Delivery // added
-}
-
-// Appended says what became of one signal.
-type Appended int
-
-// What AppendSignals answers for each signal.
-const (
-	Stored   Appended = iota // new
-	Repeated                 // was there already, with the same content
-	Differs                  // was there already with other content; nothing changed
-)
 
 // Sessions keeps the proctoring status of each student's attempt, from the first one on.
 type Sessions interface {
