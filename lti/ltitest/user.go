@@ -1,0 +1,66 @@
+package ltitest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"vigil"
+)
+
+// cookieName carries the signed-in user. It is Lax, as in browsers that are strict.
+const cookieName = "ltitest_session"
+
+// Users are the people of the platform.
+func (p *Platform) Users() []User { return p.cfg.Users }
+
+// User finds a person.
+func (p *Platform) User(id string) (User, bool) {
+	for _, u := range p.cfg.Users {
+		if u.ID == id {
+			return u, true
+		}
+	}
+	return User{}, false
+}
+
+// Cookie signs a user in: the browser that holds it is theirs. There are no passwords.
+func (p *Platform) Cookie(userID string) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieName, Value: url.QueryEscape(userID) + "." + p.mac(userID), Path: "/",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(p.cfg.Issuer, "https:"),
+	}
+}
+
+func (p *Platform) mac(s string) string {
+	p.mu.Lock()
+	m := hmac.New(sha256.New, p.secret)
+	p.mu.Unlock()
+	m.Write([]byte(s))
+	return b64.EncodeToString(m.Sum(nil))
+}
+
+// SignedIn tells whose browser sent a request.
+func (p *Platform) SignedIn(r *http.Request) (User, bool) {
+	c, err := r.Cookie(cookieName)
+	if err != nil {
+		return User{}, false
+	}
+	escaped, mac, _ := strings.Cut(c.Value, ".")
+	id, err := url.QueryUnescape(escaped)
+	if err != nil || !hmac.Equal([]byte(mac), []byte(p.mac(id))) {
+		return User{}, false
+	}
+	return p.User(id)
+}
+
+// requireUser is SignedIn, or an error for the person.
+func (p *Platform) requireUser(r *http.Request) (User, error) {
+	u, ok := p.SignedIn(r)
+	if !ok {
+		return u, vigil.Errorf(vigil.CodeUnauthorized, "You are not signed in to the LMS in this browser.")
+	}
+	return u, nil
+}
