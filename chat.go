@@ -3,6 +3,7 @@ package vigil
 import (
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -52,7 +53,7 @@ func CleanText(field, text string, limit int) (string, error) {
 		return "", Invalid(field, "The text is not valid UTF-8.")
 	}
 	for _, r := range text {
-		if r < 0x20 && r != '\n' && r != '\t' || r == 0x7f {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return "", Invalid(field, "The text holds control characters.")
 		}
 	}

@@ -1,12 +1,15 @@
 package vigil
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // ReviewState is where the human review of an incident stands.
 type ReviewState string
 
-// The states: none → pending → cleared | upheld, and upheld → appealed → overturned |
-// upheld.
+// The states: none → [pending →] cleared | upheld, and upheld → appealed → overturned |
+// upheld. A decision that nobody appealed against may be taken up again (→ pending).
 const (
 	ReviewNone       ReviewState = "none"
 	ReviewPending    ReviewState = "pending"
@@ -57,8 +60,12 @@ const MaxNote = 2000
 
 // Decide moves the review on. An illegal step is CodeIllegal and changes nothing.
 func (i Incident) Decide(to ReviewState, by Actor, note string, now time.Time) (Incident, error) {
-	if len(note) > MaxNote {
-		return i, Invalid("note", "A note has at most %d bytes.", MaxNote)
+	if note = strings.TrimSpace(note); note != "" {
+		clean, err := CleanText("note", note, MaxNote)
+		if err != nil {
+			return i, err
+		}
+		note = clean
 	}
 	for _, next := range reviews[i.Review] {
 		if next == to {

@@ -1,7 +1,9 @@
 package vigil
 
 import (
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -61,23 +63,54 @@ func (p Platform) Origins() []string {
 }
 
 // Origin returns the web origin (scheme://host[:port], lower case, default port left
-// out) of an absolute http or https URL, or "" if it is not one.
+// out) of an absolute http or https URL, or "" if it is not one. Origins are written
+// into headers, so a host is letters, digits, dots, - and _, or an IPv6 address in
+// brackets; an international name must come in its ASCII form, as browsers send it.
 func Origin(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.User != nil {
+	if err != nil || u.User != nil {
 		return ""
 	}
-	scheme := strings.ToLower(u.Scheme)
-	if scheme != "http" && scheme != "https" {
+	name, port := u.Hostname(), u.Port()
+	if strings.HasPrefix(u.Host, "[") {
+		ip, err := netip.ParseAddr(name)
+		if err != nil || !ip.Is6() || ip.Zone() != "" {
+			return ""
+		}
+		name = "[" + ip.String() + "]"
+	} else if !hostName(name) {
 		return ""
 	}
-	host := strings.ToLower(u.Host)
-	if scheme == "http" {
-		host = strings.TrimSuffix(host, ":80")
-	} else {
-		host = strings.TrimSuffix(host, ":443")
+	origin := strings.ToLower(u.Scheme) + "://" + strings.ToLower(name)
+	usual := ""
+	switch u.Scheme {
+	case "http":
+		usual = "80"
+	case "https":
+		usual = "443"
+	default:
+		return ""
 	}
-	return scheme + "://" + host
+	if port == "" {
+		return origin
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return ""
+	}
+	if port = strconv.FormatUint(n, 10); port != usual {
+		origin += ":" + port
+	}
+	return origin
+}
+
+func hostName(name string) bool {
+	for _, c := range []byte(name) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // DeploymentState says whether launches of a deployment are accepted.

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // Kind names what a signal reports.
@@ -201,33 +202,60 @@ func ValidStream(id string) bool {
 }
 
 // validateData allows a flat object of a few short strings, numbers and booleans, so
-// that no text of the exam can travel in it.
+// that no text of the exam can travel in it. The bytes are kept and shown to proctors as
+// they are, so they are valid UTF-8 and no name comes twice: the first of two would
+// escape every check that looks at the parsed object.
 func validateData(data json.RawMessage) error {
 	if len(data) == 0 {
 		return nil
 	}
-	var m map[string]any
-	if err := json.Unmarshal(data, &m); err != nil || m == nil {
-		return Invalid("data", "The data of a signal is a JSON object.")
+	notObject := Invalid("data", "The data of a signal is a JSON object.")
+	var whole map[string]any // the tokens below do not see everything that is wrong
+	if !utf8.Valid(data) || json.Unmarshal(data, &whole) != nil || whole == nil {
+		return notObject
 	}
-	if len(m) > 24 {
-		return Invalid("data", "The data object holds more than 24 fields.")
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if _, err := dec.Token(); err != nil {
+		return notObject
 	}
-	for k, v := range m {
-		if len(k) > 32 {
-			return Invalid("data", "A field's name is longer than 32 characters.")
+	seen := map[string]bool{}
+	for dec.More() {
+		t, err := dec.Token()
+		name, ok := t.(string)
+		switch {
+		case err != nil || !ok:
+			return notObject
+		case !fieldName(name):
+			return Invalid("data", "A field's name has 1 to 32 letters, digits or _.")
+		case seen[name]:
+			return Invalid("data", "The data object holds a field twice.")
+		case len(seen) == 24:
+			return Invalid("data", "The data object holds more than 24 fields.")
 		}
-		switch v := v.(type) {
+		seen[name] = true
+		t, err = dec.Token()
+		if err != nil {
+			return notObject
+		}
+		switch v := t.(type) {
 		case string:
 			if len(v) > 128 {
 				return Invalid("data", "A text in the data object is longer than 128 bytes.")
 			}
-		case float64, bool, nil:
-		default:
+		case json.Delim:
 			return Invalid("data", "The data object is flat: texts, numbers and booleans only.")
 		}
 	}
 	return nil
+}
+
+func fieldName(name string) bool {
+	for _, c := range []byte(name) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 32
 }
 
 // Rate gives the signal its severity by the catalogue. recentHides is how many times
@@ -244,7 +272,7 @@ func (s Signal) Rate(recentHides int) float64 {
 		}
 	case KindHidden:
 		switch {
-		case s.Duration > time.Minute || recentHides >= RepeatedHides:
+		case s.Duration > time.Minute || recentHides+1 >= RepeatedHides:
 			return 0.6
 		case s.Duration >= 5*time.Second:
 			return 0.3
@@ -253,7 +281,7 @@ func (s Signal) Rate(recentHides int) float64 {
 		var d struct {
 			Length float64 `json:"length"`
 		}
-		if json.Unmarshal(s.Data, &d) == nil && d.Length > LargePaste {
+		if json.Unmarshal(s.Data, &d) == nil && d.Length >= LargePaste {
 			return 0.3
 		}
 	}
