@@ -130,7 +130,7 @@ func (s Session) Do(p Policy, c Command, now time.Time, deliveryID string) (Plan
 		plan.Command.LMS.State = LMSWaiting
 		plan.Delivery = &Delivery{
 			ID: deliveryID, SessionID: s.ID, ExamID: s.ExamID, CommandID: c.ID, Action: action,
-			IncidentTime: now, Severity: c.Severity, ReasonCode: c.ReasonCode, Reason: c.Text,
+			IncidentTime: s.incidentTime(now), Severity: c.Severity, ReasonCode: c.ReasonCode, Reason: c.Text,
 			State: DeliveryWaiting, Created: now, NextTry: now,
 		}
 		return true
@@ -185,14 +185,19 @@ func (s Session) Do(p Policy, c Command, now time.Time, deliveryID string) (Plan
 
 // extend adds the grant. With a platform that takes extra time it is pending until the
 // platform answered; without one it is in effect at once, if there is a clock of ours
-// that it could move.
+// that it could move. What earlier extensions were rounded up by is taken off only when
+// the platform has taken them all: Prepare reckons again before the request is sent.
 func (plan *Plan) extend(p Policy, c Command, now time.Time, deliver func(string) bool) error {
 	s := plan.Session
 	if s.State.Ended() {
 		return Errorf(CodeIllegal, "The attempt has ended; time can no longer be given.")
 	}
 	g := Grant{CommandID: c.ID, Time: c.Time, State: GrantPending, At: now}
-	minutes, carry := WholeMinutes(c.Time, s.Carry)
+	carry := s.Carry
+	if s.pendingGrant("") {
+		carry = 0
+	}
+	minutes, carry := WholeMinutes(c.Time, carry)
 	switch {
 	case !s.Offers(ActionUpdate) && s.Deadline(p).IsZero():
 		return Errorf(CodeIllegal, "This attempt has no end that Vigil knows, and its platform takes no extra time from us.")
@@ -204,10 +209,23 @@ func (plan *Plan) extend(p Policy, c Command, now time.Time, deliver func(string
 	default:
 		deliver(ActionUpdate)
 		plan.Delivery.ExtraMinutes = minutes
-		s.Carry = carry
+		g.At = plan.Delivery.IncidentTime
 	}
 	s.Grants = append(slices.Clone(s.Grants), g)
 	s.Version++
 	plan.Session, plan.Changed = s, true
 	return nil
+}
+
+// incidentTime makes the time by which our plugin tells a repeated extension from a new
+// one: in whole milliseconds, as it is stored and sent, and of no other extension that
+// is still on its way.
+func (s Session) incidentTime(now time.Time) time.Time {
+	t := now.Truncate(time.Millisecond)
+	for _, g := range s.Grants {
+		if g.State == GrantPending && !t.After(g.At) {
+			t = g.At.Truncate(time.Millisecond).Add(time.Millisecond)
+		}
+	}
+	return t
 }

@@ -79,9 +79,14 @@ type GapChange struct {
 }
 
 // Connect is a new connection of a higher epoch. It ends the gap if the session was
-// lost. A page turn or a short drop leaves no gap.
+// lost. A page turn or a short drop leaves no gap. A connection of a lower epoch than
+// the owner's came too late and changes nothing; whoever calls the other steps sees to
+// it that they come from the connection that owns the session.
 func (p Presence) Connect(now time.Time, epoch int64, node string) (Presence, GapChange) {
 	var g GapChange
+	if epoch < p.Epoch {
+		return p, g
+	}
 	if p.Connection == ConnLost {
 		g = GapChange{Close: true, End: now, Cause: p.Cause}
 	}
@@ -115,8 +120,15 @@ func (p Presence) Miss(now time.Time) (Presence, GapChange) {
 }
 
 // Bye is an announced close. Only ByeNavigating leads to a page turn's grace; the
-// others end the connection in order.
+// others end the connection in order. A goodbye is a frame like any other: Hear comes
+// first, so that it ends the gap of a session that was lost. Without a connection a
+// goodbye changes nothing.
 func (p Presence) Bye(now time.Time, reason ByeReason) Presence {
+	switch p.Connection {
+	case ConnOnline, ConnDegraded, ConnNavigating:
+	default:
+		return p
+	}
 	p.Heard, p.Since, p.Cause = now, now, ""
 	if reason == ByeNavigating {
 		p.Connection = ConnNavigating
@@ -134,6 +146,9 @@ func (p Presence) Drop(now time.Time, cause Cause) Presence {
 		p.Connection, p.Since, p.Cause = ConnDegraded, now, cause
 	case ConnDegraded:
 		p.Since = now
+		if cause == CauseServer { // a pong that we did not wait for is not the student's
+			p.Cause = cause
+		}
 	}
 	return p
 }
@@ -157,7 +172,7 @@ func (p Presence) Expire(now time.Time, l Liveness) (Presence, GapChange) {
 		return p, GapChange{}
 	}
 	if p.Connection == ConnNavigating {
-		return p.lose(now, p.Since, CauseStudent)
+		return p.lose(now, p.Since, CauseNavigation)
 	}
 	cause := p.Cause
 	if cause == "" {

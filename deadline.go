@@ -16,9 +16,15 @@ const (
 
 // ReportEnd records the end of the attempt as the platform told it at a time (in an
 // assertion). A zero end means that the attempt has none. A report that is older than
-// the last one changes nothing.
+// the last one changes nothing, nor does one from before the last pause ended: it does
+// not hold the paused time, which Apply has added. While paused, the platform's end is
+// the one from before the pause. Reports are applied to the session as it is stored,
+// before Settled: they may bring a later end.
 func (s Session) ReportEnd(end, at time.Time) Session {
 	if at.Before(s.EndSeen) {
+		return s
+	}
+	if s.State == StateActive && s.PausedTotal > 0 && at.Before(s.Changed) {
 		return s
 	}
 	s.End, s.EndSeen = end, at
@@ -104,11 +110,22 @@ func (s Session) Settled(p Policy, now time.Time) Session {
 	if now.Before(end) {
 		return s
 	}
+	if end.Before(s.Changed) { // an end that had passed before the last step
+		end = s.Changed
+	}
 	out, err := s.Apply(Change{Event: EventExpire, At: end, By: Actor{Role: RoleSystem}, Reason: "deadline"})
 	if err != nil { // every state that has not ended can expire
 		return s
 	}
 	return out
+}
+
+// pendingGrant tells whether the platform has yet to answer to a grant; with an empty
+// id, to any.
+func (s Session) pendingGrant(commandID string) bool {
+	return slices.ContainsFunc(s.Grants, func(g Grant) bool {
+		return g.State == GrantPending && (commandID == "" || g.CommandID == commandID)
+	})
 }
 
 // SettleGrant records the platform's answer to a grant. An unknown command id or an
@@ -124,8 +141,8 @@ func (s Session) SettleGrant(commandID string, to GrantState, at time.Time) Sess
 }
 
 // WholeMinutes converts a grant to the whole minutes that Assessment Control can carry,
-// rounded up. carry is what earlier grants rounded up too much; the result's carry
-// replaces it. Minutes may be 0 where the carry covers the grant.
+// rounded up. carry is what earlier grants rounded up too much; the result's carry is
+// what it is once the platform took these minutes. Minutes may be 0 where the carry covers the grant.
 func WholeMinutes(grant, carry time.Duration) (minutes int, newCarry time.Duration) {
 	need := grant - carry
 	if need <= 0 {

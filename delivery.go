@@ -50,7 +50,7 @@ type Delivery struct {
 	ExamID       string
 	CommandID    string
 	Action       string
-	ExtraMinutes int       // update
+	ExtraMinutes int       // update; reckoned again by Prepare
 	IncidentTime time.Time // the same at every try: our plugin knows a repeat by it
 	Severity     float64
 	ReasonCode   string
@@ -67,7 +67,7 @@ type Delivery struct {
 
 // Figures of the queue.
 const (
-	MaxTries      = 12               // about 8 minutes of trying
+	MaxTries      = 12               // with 6 minutes of waiting between them
 	FirstRetry    = time.Second      // doubled at each try
 	MaxRetry      = time.Minute      //
 	DeliveryLease = 30 * time.Second // longer than one request may take
@@ -87,9 +87,34 @@ type Result struct {
 // our plugin, which knows a repeat by its incident time.
 func (d Delivery) Repeatable(plugin bool) bool { return d.Action != ActionUpdate || plugin }
 
+// MaySend tells whether a leased entry may be sent. One whose earlier try may have got
+// through, and which is not repeatable, is settled as LMSUnknown instead.
+func (d Delivery) MaySend(plugin bool) bool { return !d.Sent || d.Repeatable(plugin) }
+
+// Prepare reckons, right before an entry is sent, how many minutes an extension takes:
+// the session's earlier ones have been answered by then, so it is known what they were
+// rounded up by. An entry that was sent before stays as it is.
+func (s Session) Prepare(d Delivery) Delivery {
+	if d.Action != ActionUpdate || d.Sent {
+		return d
+	}
+	for _, g := range s.Grants {
+		if g.CommandID == d.CommandID && g.State == GrantPending {
+			minutes, _ := WholeMinutes(g.Time, s.Carry)
+			d.ExtraMinutes = max(1, minutes)
+		}
+	}
+	return d
+}
+
 // Settle applies a try's result. It returns the entry as it must be stored, and the
 // answer for the command; answer.State is LMSWaiting while another try will come.
 func (d Delivery) Settle(r Result, plugin bool, now time.Time) (Delivery, LMSAnswer) {
+	switch r.State {
+	case LMSAccepted, LMSRefused, LMSFailed:
+	default:
+		r.State = LMSUnknown
+	}
 	d.Tries++
 	d.LeaseOwner, d.LeaseEnds = "", time.Time{}
 	answer := LMSAnswer{State: r.State, Status: r.Status, Problem: r.Problem, At: now}
@@ -119,7 +144,7 @@ func (d Delivery) Abandoned(now time.Time) bool {
 // Answer applies the platform's answer to a delivery of command c to the session and
 // the command: extra time and a termination take effect now, if it accepted them. told
 // says whether the student's browser must be told. A session that ended in the meantime
-// stays as it is. The session's version moves only if the session changed.
+// stays as it is; an answer that was applied before changes nothing. The session's version moves only if the session changed.
 func (s Session) Answer(c Command, d Delivery, a LMSAnswer, now time.Time) (out Session, cmd Command, told bool) {
 	c.LMS = a
 	if a.State == LMSWaiting {
@@ -132,10 +157,11 @@ func (s Session) Answer(c Command, d Delivery, a LMSAnswer, now time.Time) (out 
 		if !ok && a.State != LMSUnknown {
 			to = GrantRefused
 		}
-		if a.State != LMSUnknown { // unknown stays pending: the next assertion tells
+		// Unknown stays pending: it never makes the session expire too early.
+		if a.State != LMSUnknown && s.pendingGrant(c.ID) {
 			s = s.SettleGrant(c.ID, to, now)
-			if to == GrantRefused { // the platform got none of it
-				s.Carry += c.Time - time.Duration(d.ExtraMinutes)*time.Minute
+			if ok {
+				s.Carry += time.Duration(d.ExtraMinutes)*time.Minute - c.Time
 			}
 			s.Version++
 			told = ok

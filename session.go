@@ -74,7 +74,7 @@ type Session struct {
 	End         time.Time     // end of the attempt as the platform last reported it; zero: none
 	EndSeen     time.Time     // when the platform said so
 	Grants      []Grant       // time given by proctors
-	Carry       time.Duration // time that the platform got too much, by rounding up to minutes
+	Carry       time.Duration // time that the platform took too much, by rounding up to minutes
 
 	Presence Presence // kept apart: not part of Version
 	Tally    Tally    // kept apart: not part of Version
