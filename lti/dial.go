@@ -1,0 +1,193 @@
+package lti
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"time"
+)
+
+// Bounds of everything that is fetched from a platform.
+const (
+	fetchTimeout     = 5 * time.Second
+	maxFetchBytes    = 256 << 10 // after decompression
+	maxFetchHeaders  = 64 << 10
+	fetchIdle        = 30 * time.Second
+	fetchConnections = 8 // to one host
+)
+
+// errForbiddenAddress is why a connection was not made.
+var errForbiddenAddress = errors.New("lti: the platform's address is private, loopback, link-local or reserved")
+
+// errNotSent marks a request that certainly did not reach the other side.
+var errNotSent = errors.New("lti: not sent")
+
+// fetcher is the one HTTP client for everything fetched from platforms. Addresses are
+// judged when a connection is made, after the name was resolved, so that a name that
+// resolves differently the second time gains nothing. There is no proxy: a proxy would
+// do the dialling for us, unjudged. Redirects are never followed: the answer 3xx is
+// returned like any other.
+type fetcher struct {
+	public  *http.Client
+	private *http.Client // may reach private and loopback addresses too
+}
+
+func newFetcher() *fetcher {
+	return &fetcher{public: newClient(false), private: newClient(true)}
+}
+
+func newClient(private bool) *http.Client {
+	dialer := &net.Dialer{
+		Timeout: fetchTimeout,
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			return checkAddress(address, private)
+		},
+	}
+	return &http.Client{
+		Timeout: fetchTimeout,
+		Transport: &http.Transport{
+			Proxy:                  nil,
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			TLSHandshakeTimeout:    fetchTimeout,
+			ResponseHeaderTimeout:  fetchTimeout,
+			MaxResponseHeaderBytes: maxFetchHeaders,
+			MaxConnsPerHost:        fetchConnections,
+			MaxIdleConnsPerHost:    2,
+			IdleConnTimeout:        fetchIdle,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// checkAddress judges an address (host:port, the host an IP) that is about to be dialled.
+func checkAddress(address string, private bool) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return errForbiddenAddress
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return errForbiddenAddress
+	}
+	if !addressAllowed(addr, private) {
+		return errForbiddenAddress
+	}
+	return nil
+}
+
+// Ranges that net/netip has no word for. Never: cloud metadata services, and what no
+// server can lie on. Unless private: not on the public internet.
+var (
+	neverRanges = prefixes(
+		"0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32", "192.0.0.192/32",
+		"fd00:ec2::254/128", "fe80::/10", "ff00::/8", "::/128",
+	)
+	privateRanges = prefixes(
+		"10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16",
+		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+		"::1/128", "fc00::/7", "fec0::/10", "100::/64", "2001::/32", "2001:db8::/32", "5f00::/16",
+	)
+	// nat64 and sixToFour carry an IPv4 address, which is judged in its place.
+	nat64     = prefixes("64:ff9b::/96", "64:ff9b:1::/48")
+	sixToFour = prefixes("2002::/16")
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(list))
+	for i, s := range list {
+		out[i] = netip.MustParsePrefix(s)
+	}
+	return out
+}
+
+func within(list []netip.Prefix, addr netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// addressAllowed tells whether a platform's server may lie at an address.
+func addressAllowed(addr netip.Addr, private bool) bool {
+	addr = addr.WithZone("").Unmap()
+	b := addr.As16()
+	switch {
+	case within(nat64, addr), addr.Is6() && isZero(b[:12]) && !addr.IsLoopback() && !addr.IsUnspecified():
+		return addressAllowed(netip.AddrFrom4([4]byte(b[12:16])), private)
+	case within(sixToFour, addr):
+		return addressAllowed(netip.AddrFrom4([4]byte(b[2:6])), private)
+	case within(neverRanges, addr):
+		return false
+	case within(privateRanges, addr):
+		return private
+	}
+	return true
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// answer is what a platform's server said.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+var errAnswerTooLong = errors.New("lti: the answer is too long")
+
+// do sends a request to a platform's server and reads the answer, at most limit bytes
+// after decompression. Plain http is refused unless the platform is private.
+func (f *fetcher) do(req *http.Request, private bool, limit int64) (answer, error) {
+	if req.URL.Scheme != "https" && (!private || req.URL.Scheme != "http") {
+		return answer{}, fmt.Errorf("%w: plain http is only for private platforms", errNotSent)
+	}
+	client := f.public
+	if private {
+		client = f.private
+	}
+	req.Header.Set("User-Agent", "Vigil (LTI tool)")
+	res, err := client.Do(req)
+	if err != nil {
+		return answer{}, withoutURL(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return answer{}, withoutURL(err)
+	}
+	if int64(len(body)) > limit {
+		return answer{}, errAnswerTooLong
+	}
+	return answer{status: res.StatusCode, header: res.Header, body: body}, nil
+}
+
+// withoutURL takes the URL out of an http.Client's error: some carry tokens. A request
+// whose connection was never made is marked as not sent.
+func withoutURL(err error) error {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		err = ue.Err
+	}
+	if oe, ok := errors.AsType[*net.OpError](err); ok && oe.Op == "dial" {
+		return fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	return err
+}

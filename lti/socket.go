@@ -1,0 +1,133 @@
+package lti
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"vigil"
+)
+
+// SocketAudience is the aud of socket tokens.
+const SocketAudience = "vigil.realtime"
+
+// Times of socket tokens.
+const (
+	SocketTokenLife = 5 * time.Minute
+	socketSkew      = 5 * time.Second // between our own nodes' clocks
+	typSocket       = "vigil-socket+jwt"
+)
+
+// SocketClaims say who may open a socket, and to what. Exactly one of Session and Exam
+// is set: a student's socket belongs to a session, a proctor's to an exam.
+type SocketClaims struct {
+	Subject string    // platform id | user, as package realtime writes it
+	Session string    // a student's session
+	Exam    string    // a proctor's exam
+	Role    string    // as package realtime names it
+	Name    string    // shown to others; may be empty
+	Until   time.Time // when renewals end for good; zero: no such end
+	ID      string    // jti; made when empty
+	Issued  time.Time // now when zero
+	Expires time.Time // Issued plus SocketTokenLife when zero, and never later than Until
+}
+
+// Why a socket token was refused.
+var (
+	ErrSocketToken     = &Fault{"socket_token", vigil.CodeUnauthorized, "The connection's token is not one of ours. Reload the page."}
+	ErrSocketSignature = &Fault{"socket_signature", vigil.CodeUnauthorized, "The connection's token is not one of ours. Reload the page."}
+	ErrSocketAudience  = &Fault{"socket_audience", vigil.CodeUnauthorized, "The connection's token is for something else. Reload the page."}
+	ErrSocketExpired   = &Fault{"socket_expired", vigil.CodeUnauthorized, "The connection's token has expired. Reload the page."}
+	ErrSocketClaims    = &Fault{"socket_claims", vigil.CodeUnauthorized, "The connection's token is not complete. Reload the page."}
+)
+
+// MintSocket signs a socket token.
+func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (string, error) {
+	if c.Subject == "" || c.Role == "" || (c.Session == "") == (c.Exam == "") {
+		return "", vigil.Errorf(vigil.CodeInternal, "A socket token needs a subject, a role, and either a session or an exam.")
+	}
+	if c.ID == "" {
+		c.ID = rand.Text()
+	}
+	if c.Issued.IsZero() {
+		c.Issued = t.cfg.Now()
+	}
+	if c.Expires.IsZero() {
+		c.Expires = c.Issued.Add(SocketTokenLife)
+	}
+	if !c.Until.IsZero() && c.Until.Before(c.Expires) {
+		c.Expires = c.Until
+	}
+	if c.Expires.Sub(c.Issued) > maxSigned {
+		return "", vigil.Errorf(vigil.CodeInternal, "A socket token lives for ten minutes at most.")
+	}
+	claims := map[string]any{
+		"aud": SocketAudience, "sub": c.Subject, "role": c.Role, "jti": c.ID,
+		"iat": c.Issued.Unix(), "exp": c.Expires.Unix(),
+	}
+	for name, value := range map[string]string{"session": c.Session, "exam": c.Exam, "name": c.Name} {
+		if value != "" {
+			claims[name] = value
+		}
+	}
+	if !c.Until.IsZero() {
+		claims["until"] = c.Until.Unix()
+	}
+	return t.keys.sign(ctx, vigil.KeySocket, typSocket, claims)
+}
+
+// VerifySocket checks a socket token: signed by one of our socket keys, for
+// SocketAudience, in its time, complete. Times come back in whole seconds.
+func (t *Tool) VerifySocket(ctx context.Context, compact string) (SocketClaims, error) {
+	head, payload, err := splitToken(compact)
+	if err != nil {
+		return SocketClaims{}, ErrSocketToken.because("%w", err)
+	}
+	if head.Alg != algEdDSA || head.Typ != typSocket || head.Kid == "" {
+		return SocketClaims{}, ErrSocketToken.because("alg, typ or kid")
+	}
+	key, err := t.keys.verifier(ctx, vigil.KeySocket, head.Kid)
+	if err != nil {
+		if vigil.CodeOf(err) != vigil.CodeNotFound {
+			return SocketClaims{}, vigil.Wrap(err, vigil.CodeUnavailable, "The keys cannot be read at the moment; try again.")
+		}
+		return SocketClaims{}, ErrSocketSignature.because("unknown key")
+	}
+	if err := verifyToken(compact, algEdDSA, key.key); err != nil {
+		return SocketClaims{}, ErrSocketSignature.because("%w", err)
+	}
+	claims, err := parseObject(payload)
+	if err != nil {
+		return SocketClaims{}, ErrSocketToken.because("%w", err)
+	}
+	if aud, _ := claims.str("aud"); aud != SocketAudience {
+		return SocketClaims{}, ErrSocketAudience.because("aud")
+	}
+	now := t.cfg.Now()
+	iat, okIat := claims.integer("iat")
+	exp, okExp := claims.integer("exp")
+	if !okIat || !okExp || exp-iat > int64(maxSigned/time.Second) {
+		return SocketClaims{}, ErrSocketClaims.because("iat or exp")
+	}
+	if !now.Before(time.Unix(exp, 0)) || time.Unix(iat, 0).After(now.Add(socketSkew)) {
+		return SocketClaims{}, ErrSocketExpired.because("not in its time")
+	}
+	out := SocketClaims{Issued: time.Unix(iat, 0), Expires: time.Unix(exp, 0)}
+	out.Subject, _ = claims.str("sub")
+	out.Role, _ = claims.str("role")
+	out.ID, _ = claims.str("jti")
+	out.Session, _ = claims.str("session")
+	out.Exam, _ = claims.str("exam")
+	out.Name, _ = claims.str("name")
+	if claims.has("until") {
+		until, ok := claims.integer("until")
+		if !ok {
+			return SocketClaims{}, ErrSocketClaims.because("until")
+		}
+		out.Until = time.Unix(until, 0)
+	}
+	if out.Subject == "" || out.Role == "" || out.ID == "" || (out.Session == "") == (out.Exam == "") {
+		return SocketClaims{}, ErrSocketClaims.because("sub, role, jti, session or exam")
+	}
+	return out, nil
+}
