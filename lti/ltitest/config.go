@@ -51,7 +51,7 @@ type Config struct {
 	// Failed shows an error to a person. Default: text.
 	Failed func(w http.ResponseWriter, r *http.Request, status int, message string)
 	// AttemptReturnURL is launch_presentation.return_url of launches of an attempt
-	// (the review page, say). Default: the issuer.
+	// (the review page, say). Default: a plain page.
 	AttemptReturnURL func(a Attempt) string
 	// Changed is called after each change of what Export returns, without locks held.
 	Changed func()

@@ -38,13 +38,34 @@ func (p *Page) Element(id string) (string, bool) {
 			return true
 		}
 		rest := p.Body[t.end:]
-		if i := strings.Index(strings.ToLower(rest), "</"+t.name); i >= 0 {
+		if i := indexFold(rest, "</"+t.name); i >= 0 {
 			rest = rest[:i]
 		}
 		found, out = true, rest
 		return false
 	})
 	return out, found
+}
+
+// indexFold is strings.Index without regard to ASCII case; sub is lower case.
+func indexFold(s, sub string) int {
+	for i := 0; i+len(sub) <= len(s); i++ {
+		j := 0
+		for j < len(sub) && lower(s[i+j]) == sub[j] {
+			j++
+		}
+		if j == len(sub) {
+			return i
+		}
+	}
+	return -1
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // tag is one tag of a page.
@@ -82,7 +103,7 @@ func scan(s string, f func(tag) bool) {
 			return
 		}
 		if !t.closing && (t.name == "script" || t.name == "style") {
-			end := strings.Index(strings.ToLower(s[i:]), "</"+t.name)
+			end := indexFold(s[i:], "</"+t.name)
 			if end < 0 {
 				return
 			}
@@ -170,7 +191,7 @@ func parseForms(base *url.URL, body string) []Form {
 			onload = strings.Contains(t.attrs["onload"], "submit(")
 		case "script":
 			text := body[t.end:]
-			if i := strings.Index(strings.ToLower(text), "</script"); i >= 0 {
+			if i := indexFold(text, "</script"); i >= 0 {
 				text = text[:i]
 			}
 			if t.attrs["src"] == "" && selfPosting(text) {
@@ -197,7 +218,7 @@ func parseForms(base *url.URL, body string) []Form {
 			}
 		case "textarea":
 			text := body[t.end:]
-			if i := strings.Index(strings.ToLower(text), "</textarea"); i >= 0 && name != "" && !disabled {
+			if i := indexFold(text, "</textarea"); i >= 0 && name != "" && !disabled {
 				f.Fields.Add(name, html.UnescapeString(strings.TrimPrefix(text[:i], "\n")))
 			}
 		case "select":

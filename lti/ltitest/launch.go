@@ -274,7 +274,7 @@ func (p *Platform) returnURL(row launch) string {
 		}
 		return p.cfg.AttemptReturnURL(a)
 	}
-	return p.cfg.Issuer + "/?attempt=" + strconv.Itoa(row.Attempt)
+	return p.cfg.Issuer + "/returned?attempt=" + strconv.Itoa(row.Attempt)
 }
 
 // Claims are what an honest id_token of a launch says; a StartProctoring gets fresh

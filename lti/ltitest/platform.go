@@ -165,6 +165,9 @@ func (p *Platform) routes() {
 	at(AtToken, p.path(AtToken), p.serveToken)
 	at(AtMembers, "GET "+p.path(AtMembers), p.serveMembers)
 	at(AtDeepLinkReturn, "POST "+p.path(AtDeepLinkReturn), p.serveDeepLinkReturn)
+	p.mux.HandleFunc("GET /returned", func(w http.ResponseWriter, _ *http.Request) {
+		writePage(w, "Back in the LMS", "The tool has sent you back.")
+	})
 	if p.cfg.Like == Moodle {
 		at(AtConfiguration, "GET "+p.path(AtConfiguration), p.serveConfiguration)
 		at(AtConfiguration, "GET /.well-known/openid-configuration", p.serveConfiguration)

@@ -10,7 +10,8 @@ import (
 	"vigil"
 )
 
-// cookieName carries the signed-in user. It is Lax, as in browsers that are strict.
+// cookieName carries the signed-in user. It is Lax for Moodle, as in browsers that are
+// strict, and None for Open edX, which wants it with the tool's form post.
 const cookieName = "ltitest_session"
 
 // Users are the people of the platform.
@@ -28,10 +29,14 @@ func (p *Platform) User(id string) (User, bool) {
 
 // Cookie signs a user in: the browser that holds it is theirs. There are no passwords.
 func (p *Platform) Cookie(userID string) *http.Cookie {
-	return &http.Cookie{
+	c := &http.Cookie{
 		Name: cookieName, Value: url.QueryEscape(userID) + "." + p.mac(userID), Path: "/",
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(p.cfg.Issuer, "https:"),
 	}
+	if p.cfg.Like == OpenEdX {
+		c.SameSite, c.Secure = http.SameSiteNoneMode, true
+	}
+	return c
 }
 
 func (p *Platform) mac(s string) string {
