@@ -1,5 +1,7 @@
 package vigil
 
+import "time"
+
 // Page asks for part of a list: After is opaque and comes from the page before; a Limit
 // of 0 is the backend's largest.
 type Page struct {
@@ -25,3 +27,10 @@ const (
 	Repeated                 // was there already, with the same content
 	Differs                  // was there already with other content; nothing changed
 )
+
+// Node is one running Vigil process, as the store knows it.
+type Node struct {
+	ID    string // new at each start
+	Host  string // of the machine
+	Heard time.Time
+}

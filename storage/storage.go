@@ -210,11 +210,7 @@ type People interface {
 }
 
 // Node is one running Vigil process.
-type Node struct {
-	ID    string // new at each start
-	Host  string // of the machine
-	Heard time.Time
-}
+type Node = vigil.Node
 
 // Nodes keeps which processes live on a store, for a node that starts after a crash
 // and for backends that serve one host only.
