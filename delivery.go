@@ -93,7 +93,9 @@ func (d Delivery) MaySend(plugin bool) bool { return !d.Sent || d.Repeatable(plu
 
 // Prepare reckons, right before an entry is sent, how many minutes an extension takes:
 // the session's earlier ones have been answered by then, so it is known what they were
-// rounded up by. An entry that was sent before stays as it is.
+// rounded up by. An entry that was sent before stays as it is. No minutes at all means
+// that the platform holds the time already: the entry is not sent, but settled as
+// LMSAccepted.
 func (s Session) Prepare(d Delivery) Delivery {
 	if d.Action != ActionUpdate || d.Sent {
 		return d
@@ -101,7 +103,7 @@ func (s Session) Prepare(d Delivery) Delivery {
 	for _, g := range s.Grants {
 		if g.CommandID == d.CommandID && g.State == GrantPending {
 			minutes, _ := WholeMinutes(g.Time, s.Carry)
-			d.ExtraMinutes = max(1, minutes)
+			d.ExtraMinutes = minutes
 		}
 	}
 	return d

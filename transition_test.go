@@ -1,0 +1,176 @@
+package vigil
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// t0 is a time without meaning, on a whole millisecond.
+var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// lifecycleTable repeats the whole lifecycle on its own, so that a slip in the rules
+// shows. A dot is an illegal step.
+const lifecycleTable = `
+           consent await    admit      activate pause  resume submit    terminate  expire   cancel   reactivate
+created    ready   .        .          .        .      .      canceled  .          canceled canceled .
+ready      .       awaiting .          active   .      .      canceled  .          canceled canceled .
+awaiting   .       .        authorized .        .      .      canceled  .          canceled canceled .
+authorized .       .        .          active   .      .      canceled  .          canceled canceled .
+active     .       .        .          .        paused .      submitted terminated expired  .        .
+paused     .       .        .          .        .      active submitted terminated expired  .        .
+submitted  .       .        .          .        .      .      .         .          .        .        .
+terminated .       .        .          .        .      .      .         .          .        .        paused
+expired    .       .        .          .        .      .      .         .          .        .        .
+canceled   .       .        .          .        .      .      .         .          .        .        .
+`
+
+func TestLifecycleAllowsExactlyTheTable(t *testing.T) {
+	rows := strings.Split(strings.TrimSpace(lifecycleTable), "\n")
+	events := strings.Fields(rows[0])
+	if got, want := len(events), len(Events); got != want {
+		t.Fatalf("events in the table: got %d, want %d", got, want)
+	}
+	if got, want := len(rows)-1, len(States); got != want {
+		t.Fatalf("states in the table: got %d, want %d", got, want)
+	}
+	for _, row := range rows[1:] {
+		cells := strings.Fields(row)
+		from := State(cells[0])
+		if got, want := len(cells)-1, len(events); got != want {
+			t.Fatalf("%s: got %d cells, want %d", from, got, want)
+		}
+		for i, event := range events {
+			want, legal := State(cells[i+1]), cells[i+1] != "."
+			s := Session{State: from, Version: 7, Created: t0, Ended: t0.Add(time.Second), PausedAt: t0}
+			by := Actor{Role: RoleProctor, ID: "p|1"}
+			out, err := s.Apply(Change{Event: Event(event), At: t0.Add(time.Minute), By: by, Reason: "because"})
+			if !legal {
+				if !errors.Is(err, ErrIllegal) {
+					t.Errorf("%s, %s: got error %v, want %s", from, event, err, CodeIllegal)
+				}
+				if !reflect.DeepEqual(out, s) {
+					t.Errorf("%s, %s: an illegal step changed the session: got %+v", from, event, out)
+				}
+				continue
+			}
+			if err != nil || out.State != want {
+				t.Errorf("%s, %s: got %s (%v), want %s", from, event, out.State, err, want)
+			}
+			if out.Version != 8 || out.Changed != t0.Add(time.Minute) || out.By != by || out.Reason != "because" {
+				t.Errorf("%s, %s: got version %d, changed %v by %v for %q; want 8 and who did it, when and why",
+					from, event, out.Version, out.Changed, out.By, out.Reason)
+			}
+		}
+	}
+}
+
+func TestEndedAndStartedStates(t *testing.T) {
+	ended := map[State]bool{StateSubmitted: true, StateTerminated: true, StateExpired: true, StateCanceled: true}
+	started := map[State]bool{StateActive: true, StatePaused: true}
+	for _, s := range States {
+		if got, want := s.Ended(), ended[s]; got != want {
+			t.Errorf("%s ended: got %v, want %v", s, got, want)
+		}
+		if got, want := s.Started(), started[s]; got != want {
+			t.Errorf("%s started: got %v, want %v", s, got, want)
+		}
+	}
+}
+
+// TestSessionLives walks random sequences of events with a model that counts the time
+// in which the student could work.
+func TestSessionLives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		policy := DefaultPolicy()
+		policy.DurationMinutes = 60
+		reported := rapid.Bool().Draw(t, "the platform reports the end")
+		now := t0
+		s := Session{ID: "s", State: StateCreated, Version: 1, Created: now}
+		var worked time.Duration
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			step := time.Duration(rapid.IntRange(0, 600).Draw(t, "seconds")) * time.Second
+			now = now.Add(step)
+			if s.State == StateActive {
+				worked += step
+			}
+			event := rapid.SampledFrom(Events).Draw(t, "event")
+			before := s
+			out, err := s.Apply(Change{Event: event, At: now})
+			if err != nil {
+				if CodeOf(err) != CodeIllegal || !reflect.DeepEqual(out, before) {
+					t.Fatalf("%s, %s: got %v and a changed session, want %s and the same", before.State, event, err, CodeIllegal)
+				}
+			} else if out.Version != before.Version+1 {
+				t.Fatalf("version: got %d, want %d", out.Version, before.Version+1)
+			}
+			if before.State.Ended() && err == nil && (event != EventReactivate || before.State != StateTerminated) {
+				t.Fatalf("%s was left by %s", before.State, event)
+			}
+			s = out
+			if err == nil && event == EventActivate && reported {
+				s = s.ReportEnd(now.Add(time.Hour), now)
+			}
+
+			if !s.Started.IsZero() && (s.Ready.IsZero() || s.Started.Before(s.Ready)) {
+				t.Fatalf("started %v without a consent before it (%v)", s.Started, s.Ready)
+			}
+			if got, want := s.Ended.IsZero(), !s.State.Ended(); got != want {
+				t.Fatalf("%s without an end: got %v, want %v", s.State, got, want)
+			}
+			if got, want := s.PausedAt.IsZero(), s.State != StatePaused; got != want {
+				t.Fatalf("%s without the pause's begin: got %v, want %v", s.State, got, want)
+			}
+			if s.State.Started() {
+				left, ok := s.Left(policy, now)
+				if want := max(0, time.Hour-worked); !ok || left != want {
+					t.Fatalf("%s, time left: got %v (%v), want %v: paused time is not the student's", s.State, left, ok, want)
+				}
+			}
+		}
+	})
+}
+
+func TestReactivationGivesTheTimeSinceTheTerminationBack(t *testing.T) {
+	s := Session{State: StateActive, Started: t0, End: t0.Add(time.Hour), EndSeen: t0}
+	for _, c := range []Change{
+		{Event: EventPause, At: t0.Add(10 * time.Minute)},
+		{Event: EventTerminate, At: t0.Add(15 * time.Minute)},
+		{Event: EventReactivate, At: t0.Add(45 * time.Minute)},
+		{Event: EventResume, At: t0.Add(50 * time.Minute)},
+	} {
+		var err error
+		if s, err = s.Apply(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := s.PausedTotal, 40*time.Minute; got != want {
+		t.Errorf("paused: got %v, want %v", got, want)
+	}
+	if got, want := s.End, t0.Add(100*time.Minute); !got.Equal(want) {
+		t.Errorf("end: got %v, want %v", got, want)
+	}
+	if !s.Ended.IsZero() {
+		t.Errorf("ended: got %v, want none", s.Ended)
+	}
+}
+
+func TestRelaunchByState(t *testing.T) {
+	want := map[State]Relaunch{
+		StateTerminated: RelaunchRefused,
+		StateSubmitted:  RelaunchAnew, StateExpired: RelaunchAnew, StateCanceled: RelaunchAnew,
+	}
+	for _, state := range States {
+		if got := (Session{State: state}).Relaunch(); got != want[state] { // the zero value resumes
+			t.Errorf("%s: got %d, want %d", state, got, want[state])
+		}
+	}
+	next := Session{ID: "old", Generation: 3}.NextGeneration(Session{ID: "new"})
+	if next.ID != "new" || next.Generation != 4 || next.Previous != "old" {
+		t.Errorf("next generation: got %+v, want new, 4, linked to old", next)
+	}
+}
