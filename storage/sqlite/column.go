@@ -1,0 +1,125 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"vigil"
+)
+
+// ms is a time as it is stored: 0 is the zero time.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// timeOf is the time of a stored number.
+func timeOf(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(n).UTC()
+}
+
+// dms is a duration as it is stored.
+func dms(d time.Duration) int64 { return d.Milliseconds() }
+
+// timeInto scans a stored time.
+type timeInto struct{ t *time.Time }
+
+func (c timeInto) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a time is stored as %T", v)
+	}
+	*c.t = timeOf(n)
+	return nil
+}
+
+// durationInto scans a stored duration.
+type durationInto struct{ d *time.Duration }
+
+func (c durationInto) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a duration is stored as %T", v)
+	}
+	*c.d = time.Duration(n) * time.Millisecond
+	return nil
+}
+
+// jsonInto scans a column that holds JSON.
+type jsonInto struct{ v any }
+
+func (c jsonInto) Scan(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("JSON is stored as %T", v)
+	}
+	return json.Unmarshal([]byte(s), c.v)
+}
+
+// listInto scans a JSON array of texts; an empty one is nil.
+type listInto struct{ v *[]string }
+
+func (c listInto) Scan(v any) error {
+	if err := (jsonInto{c.v}).Scan(v); err != nil {
+		return err
+	}
+	if len(*c.v) == 0 {
+		*c.v = nil
+	}
+	return nil
+}
+
+// toJSON is for values of ours that always have a JSON form.
+func toJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("sqlite: %T has no JSON form: %v", v, err)) // a float that is no number: refused by every Validate
+	}
+	return string(b)
+}
+
+func listJSON(v []string) string {
+	if len(v) == 0 {
+		return "[]"
+	}
+	return toJSON(v)
+}
+
+// grant is a grant as it is stored: milliseconds, like everything else.
+type grant struct {
+	CommandID string           `json:"command"`
+	Time      int64            `json:"time"`
+	State     vigil.GrantState `json:"state"`
+	At        int64            `json:"at"`
+}
+
+func grantsJSON(gs []vigil.Grant) string {
+	out := make([]grant, len(gs))
+	for i, g := range gs {
+		out[i] = grant{CommandID: g.CommandID, Time: dms(g.Time), State: g.State, At: ms(g.At)}
+	}
+	return toJSON(out)
+}
+
+// grantsInto scans a session's grants.
+type grantsInto struct{ v *[]vigil.Grant }
+
+func (c grantsInto) Scan(v any) error {
+	var in []grant
+	if err := (jsonInto{&in}).Scan(v); err != nil {
+		return err
+	}
+	*c.v = nil
+	for _, g := range in {
+		*c.v = append(*c.v, vigil.Grant{
+			CommandID: g.CommandID, Time: time.Duration(g.Time) * time.Millisecond, State: g.State, At: timeOf(g.At),
+		})
+	}
+	return nil
+}

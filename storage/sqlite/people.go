@@ -1,0 +1,42 @@
+package sqlite
+
+import (
+	"context"
+
+	"vigil"
+)
+
+// SessionsOfUser implements storage.People.
+func (s *Store) SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error) {
+	return list(ctx, s, "session", scanSession, `SELECT `+sessionColumns+` FROM sessions s INDEXED BY sessions_user`+ofExam+`
+		WHERE s.user_id = ? AND e.issuer = ? AND `+liveSession+` ORDER BY s.no`, userID, issuer, ms(s.now()))
+}
+
+// EraseUser implements storage.People. What expired and was not swept yet goes, too.
+// The write-ahead log is emptied afterwards, as far as readers allow, so that no copy
+// stays there; deleted rows are overwritten in the file itself.
+func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (erased int, err error) {
+	err = s.write(ctx, "user", func(t tx) error {
+		n, err := t.exec(`DELETE FROM sessions WHERE user_id = ? AND exam_id IN (SELECT id FROM exams WHERE exams.id = exam_id AND issuer = ?)`,
+			userID, issuer)
+		erased = int(n)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := s.emptyLog(ctx); err != nil {
+		s.log.Warn("emptying the write-ahead log after an erasure", "error", err)
+	}
+	return erased, nil
+}
+
+// emptyLog moves the write-ahead log into the file and cuts it to nothing.
+func (s *Store) emptyLog(ctx context.Context) error {
+	db, err := openDB(s.path, s.lockWait, false)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return closing(db, convert("store", err))
+}

@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"vigil"
+	"vigil/storage"
+)
+
+// A session lives until its exam's policy says that so much time went by since
+// something last happened to it. The fragment's parameter is the present time.
+const (
+	sessionAge  = `max(s.created, s.changed, s.heard)`
+	liveSession = sessionAge + ` > ? - e.keep_sessions`
+	ofExam      = ` JOIN exams e ON e.id = s.exam_id `
+)
+
+const sessionColumns = `s.id, s.exam_id, s.user_id, s.attempt, s.generation, s.previous, s.name, s.platform_id, s.deployment_id,
+	s.resource_link_id, s.plugin, s.locale, s.control_url, s.control_actions, s.return_url, s.state, s.version, s.created, s.ready,
+	s.started, s.ended, s.changed, s.changed_by, s.reason, s.paused_at, s.paused_total, s.end_at, s.end_seen, s.grants, s.carry,
+	s.connection, s.since, s.heard, s.epoch, s.node, s.cause,
+	s.signals, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
+
+func scanSession(r row, extra ...any) (s vigil.Session, err error) {
+	return s, r.Scan(into(extra,
+		&s.ID, &s.ExamID, &s.UserID, &s.Attempt, &s.Generation, &s.Previous, &s.Name, &s.PlatformID, &s.DeploymentID,
+		&s.ResourceLinkID, &s.Plugin, &s.Locale, &s.ControlURL, listInto{&s.ControlActions}, &s.ReturnURL, &s.State, &s.Version,
+		timeInto{&s.Created}, timeInto{&s.Ready}, timeInto{&s.Started}, timeInto{&s.Ended}, timeInto{&s.Changed}, jsonInto{&s.By},
+		&s.Reason, timeInto{&s.PausedAt}, durationInto{&s.PausedTotal}, timeInto{&s.End}, timeInto{&s.EndSeen}, grantsInto{&s.Grants},
+		durationInto{&s.Carry},
+		&s.Presence.Connection, timeInto{&s.Presence.Since}, timeInto{&s.Presence.Heard}, &s.Presence.Epoch, &s.Presence.Node, &s.Presence.Cause,
+		&s.Tally.Signals, &s.Tally.Incidents, &s.Tally.Open, &s.Tally.Severity, &s.Tally.LastKind, timeInto{&s.Tally.LastAt},
+		timeInto{&s.Tally.Hand}, &s.Tally.Unread)...)
+}
+
+// CreateSession implements storage.Sessions.
+func (s *Store) CreateSession(ctx context.Context, v vigil.Session) error {
+	if v.Created.IsZero() {
+		return vigil.Invalid("created", "A session needs the time of its creation.")
+	}
+	now := ms(s.now())
+	return s.writeAll(ctx, "session", func(t tx) error {
+		// One that expired and was not swept yet is not in the way.
+		_, err := t.exec(`DELETE FROM sessions AS s WHERE exam_id = ? AND user_id = ? AND attempt = ? AND generation = ?
+			AND `+sessionAge+` <= ? - (SELECT keep_sessions FROM exams WHERE id = s.exam_id)`,
+			v.ExamID, v.UserID, v.Attempt, v.Generation, now)
+		if err != nil {
+			return err
+		}
+		p := v.Presence
+		_, err = t.exec(`INSERT INTO sessions (id, exam_id, user_id, attempt, generation, previous, name, platform_id, deployment_id,
+			resource_link_id, plugin, locale, control_url, control_actions, return_url, state, version, created, ready, started, ended,
+			changed, changed_by, reason, paused_at, paused_total, end_at, end_seen, grants, carry,
+			connection, since, heard, epoch, node, cause, epochs)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.ID, v.ExamID, v.UserID, v.Attempt, v.Generation, v.Previous, v.Name, v.PlatformID, v.DeploymentID,
+			v.ResourceLinkID, v.Plugin, v.Locale, v.ControlURL, listJSON(v.ControlActions), v.ReturnURL, v.State, v.Version,
+			ms(v.Created), ms(v.Ready), ms(v.Started), ms(v.Ended), ms(v.Changed), toJSON(v.By), v.Reason, ms(v.PausedAt),
+			dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry),
+			p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, p.Epoch)
+		return err
+	})
+}
+
+// Session implements storage.Sessions.
+func (s *Store) Session(ctx context.Context, id string) (vigil.Session, error) {
+	return get(ctx, s, "session", scanSession,
+		`SELECT `+sessionColumns+` FROM sessions s`+ofExam+`WHERE s.id = ? AND `+liveSession, id, ms(s.now()))
+}
+
+// SessionOfAttempt implements storage.Sessions.
+func (s *Store) SessionOfAttempt(ctx context.Context, examID, userID string, attempt int) (vigil.Session, error) {
+	return get(ctx, s, "session", scanSession, `SELECT `+sessionColumns+` FROM sessions s`+ofExam+`
+		WHERE s.exam_id = ? AND s.user_id = ? AND s.attempt = ? AND `+liveSession+` ORDER BY s.generation DESC LIMIT 1`,
+		examID, userID, attempt, ms(s.now()))
+}
+
+// SessionsOfExam implements storage.Sessions.
+func (s *Store) SessionsOfExam(ctx context.Context, examID string, page storage.Page) (sessions []vigil.Session, next string, err error) {
+	return paged[vigil.Session]{
+		what: "session", scan: scanSession, start: lowest,
+		query: `SELECT 0, s.no, ` + sessionColumns + ` FROM exams e CROSS JOIN sessions s INDEXED BY sessions_exam
+			WHERE e.id = ? AND s.exam_id = e.id AND ` + liveSession + ` AND s.no > ? ORDER BY s.no LIMIT ?`,
+		args: func(c cursor) []any { return []any{examID, ms(s.now()), c.no} },
+	}.read(ctx, s, page)
+}
+
+// SetHand implements storage.Sessions.
+func (s *Store) SetHand(ctx context.Context, sessionID string, at time.Time) error {
+	return s.write(ctx, "session", func(t tx) error {
+		return t.session(t.exec(`UPDATE sessions SET hand = ? WHERE id = ?`, ms(at), sessionID))
+	})
+}
+
+// session turns "no row changed" into CodeNotFound, for writes that name a session.
+func (t tx) session(n int64, err error) error {
+	if err == nil && n == 0 {
+		return notFound("session")
+	}
+	return err
+}

@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"context"
+
+	"vigil"
+	"vigil/storage"
+)
+
+// place is where a session is stored and what version it has.
+type place struct {
+	no      int64
+	version int64
+}
+
+func scanPlace(r row, extra ...any) (p place, err error) {
+	return p, r.Scan(into(extra, &p.no, &p.version)...)
+}
+
+// Transition implements storage.Sessions.
+func (s *Store) Transition(ctx context.Context, c storage.Transition) error {
+	v := c.Session
+	if v.Version < c.From {
+		return vigil.Invalid("version", "A session's version never goes back.")
+	}
+	return s.writeAll(ctx, "session", func(t tx) error {
+		p, err := one(t, scanPlace, `SELECT no, version FROM sessions WHERE id = ?`, v.ID)
+		if err != nil {
+			return err
+		}
+		if c.Command != nil { // first, so that a repeated command is told from a lost race
+			if err := insertCommand(t, p.no, *c.Command); err != nil {
+				return convert("command", err)
+			}
+		}
+		if p.version != c.From {
+			return conflict("session")
+		}
+		if v.Version != c.From {
+			if err := updateSession(t, p.no, v); err != nil {
+				return err
+			}
+		}
+		if c.Delivery != nil {
+			return convert("delivery", insertDelivery(t, p.no, *c.Delivery))
+		}
+		return nil
+	})
+}
+
+// updateSession writes everything but the session's names, its presence and its tally.
+func updateSession(t tx, no int64, v vigil.Session) error {
+	_, err := t.exec(`UPDATE sessions SET name = ?, platform_id = ?, deployment_id = ?, resource_link_id = ?, plugin = ?, locale = ?,
+		control_url = ?, control_actions = ?, return_url = ?, state = ?, version = ?, ready = ?, started = ?, ended = ?, changed = ?,
+		changed_by = ?, reason = ?, paused_at = ?, paused_total = ?, end_at = ?, end_seen = ?, grants = ?, carry = ? WHERE no = ?`,
+		v.Name, v.PlatformID, v.DeploymentID, v.ResourceLinkID, v.Plugin, v.Locale,
+		v.ControlURL, listJSON(v.ControlActions), v.ReturnURL, v.State, v.Version, ms(v.Ready), ms(v.Started), ms(v.Ended), ms(v.Changed),
+		toJSON(v.By), v.Reason, ms(v.PausedAt), dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry), no)
+	return err
+}
