@@ -11,11 +11,20 @@
 //     the death of the process and of the machine.
 //   - All methods may be called at the same time from many goroutines and, where the
 //     backend serves several nodes, from several nodes.
-//   - Times keep milliseconds, in UTC; a zero time stays zero.
+//   - Times and durations keep milliseconds, times in UTC; a zero time stays zero.
+//   - What a caller wrote, it reads: a read that begins after a write returned sees it.
 //   - What has expired (retention, Record.Expires) is not returned, whether or not it has
 //     been removed yet.
-//   - Lists come in pages: pass Page.After of the zero value first and then each Next
-//     until it is empty. No method reads more than its page.
+//   - Retention is the exam's policy, judged when something is read. A session's age
+//     counts from the last of Created, Changed and Presence.Heard; its incidents, gaps,
+//     commands and deliveries live as long as it does. A signal's counts from Received, a
+//     chat line's and an audit entry's from At; audit entries of no exam are kept for the
+//     default. What must have an age and has none (a zero time there) is CodeInvalid.
+//   - Lists come in pages: pass Page.After of the zero value first and then each next
+//     until it is empty. No method reads more than its page. A next that is none of the
+//     list's is CodeInvalid. A list of something that is not there is empty.
+//   - Adding to something that is not there (a session of no exam, a gap of no session, a
+//     deployment of no platform) is CodeNotFound where the backend can tell.
 package storage
 
 import (
@@ -65,7 +74,8 @@ type Platforms interface {
 	// TryInvitation counts one more try in one step and returns the invitation with it.
 	// Unknown, expired, spent or out of tries (vigil.MaxInvitationTries): CodeNotFound.
 	TryInvitation(ctx context.Context, hash string, now time.Time) (vigil.Invitation, error)
-	// SpendInvitation ends it for the platform that came of it; a second time is CodeConflict.
+	// SpendInvitation ends it for the platform that came of it; a second time is
+	// CodeConflict. One that expired since it was tried can still be spent.
 	SpendInvitation(ctx context.Context, hash, platformID string, now time.Time) error
 }
 
@@ -79,7 +89,8 @@ type Keys interface {
 	DeleteKey(ctx context.Context, id string) error
 }
 
-// Records keeps small values that expire. Times are the caller's.
+// Records keeps small values that expire. Times are the caller's: a record is gone when
+// now reaches Expires; one whose Expires is zero stays.
 type Records interface {
 	// CreateRecord is CodeExists if one of that kind and key is there and has not
 	// expired by now; of many callers at once exactly one succeeds.
@@ -111,19 +122,24 @@ type Exams interface {
 // Sessions keeps the proctoring status of each student's attempt, from the first one on.
 type Sessions interface {
 	// CreateSession is CodeExists if the session's exam, user, attempt and generation, or
-	// its id, are taken: of many at once exactly one succeeds.
+	// its id, are taken: of many at once exactly one succeeds. The presence is stored as
+	// given, the tally begins at zero.
 	CreateSession(ctx context.Context, s vigil.Session) error
 	Session(ctx context.Context, id string) (vigil.Session, error)
 	// SessionOfAttempt returns the newest generation.
 	SessionOfAttempt(ctx context.Context, examID, userID string, attempt int) (vigil.Session, error)
 	// SessionsOfExam lists all generations, in order of creation.
 	SessionsOfExam(ctx context.Context, examID string, page Page) (sessions []vigil.Session, next string, err error)
-	// Transition is CodeConflict if the stored version is not From.
+	// Transition is CodeConflict if the stored version is not From, also when the session
+	// itself does not change. A repeated command is CodeExists whatever the version. Of the
+	// session all is written but its names (id, exam, user, attempt, generation, previous),
+	// Created, Presence and Tally.
 	Transition(ctx context.Context, t Transition) error
 	// SetPresence changes the presence unless the stored one has a higher epoch
 	// (CodeConflict). The session's version stays.
 	SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error
-	// NextEpoch counts the session's connections and returns a number that it never returned before.
+	// NextEpoch counts the session's connections and returns a number that is higher than
+	// any that it returned and any that SetPresence stored for the session.
 	NextEpoch(ctx context.Context, sessionID string) (int64, error)
 	// Connected lists the sessions whose stored presence is online, degraded or navigating
 	// on a node; for a node that starts again after it was killed.
@@ -137,18 +153,22 @@ type Signals interface {
 	// AppendSignals stores many, of one or several sessions, and answers for each in
 	// order. Storing one again changes nothing. Those that are new raise their sessions'
 	// tallies; those that are new and incidents also become incidents. It returns an
-	// error only if none may be acknowledged.
+	// error only if none may be acknowledged: CodeNotFound if a session is not there
+	// (erased), and then nothing of that session is stored. A signal's exam is its
+	// session's.
 	AppendSignals(ctx context.Context, signals []vigil.Signal) ([]Appended, error)
 	// SignalsOfSession lists them in the order in which they were received.
 	SignalsOfSession(ctx context.Context, sessionID string, page Page) (signals []vigil.Signal, next string, err error)
 	// StreamState tells how many numbers of a stream are stored and the highest of them.
 	StreamState(ctx context.Context, sessionID, stream string) (count, highest int64, err error)
 
+	// IncidentsOfExam lists them in the order in which they came, as does IncidentsOfSession.
 	IncidentsOfExam(ctx context.Context, examID string, page Page) (incidents []vigil.Incident, next string, err error)
 	IncidentsOfSession(ctx context.Context, sessionID string, page Page) (incidents []vigil.Incident, next string, err error)
 	Incident(ctx context.Context, sessionID, id string) (vigil.Incident, error)
-	// UpdateIncident stores i with Version+1 if the stored version is i.Version, else
-	// CodeConflict; the tally's count of open incidents follows.
+	// UpdateIncident stores i's review with Version+1 if the stored version is i.Version,
+	// else CodeConflict; the tally's count of open incidents follows (cleared, upheld and
+	// overturned ones are not open).
 	UpdateIncident(ctx context.Context, i vigil.Incident) error
 }
 
@@ -160,6 +180,7 @@ type Gaps interface {
 	GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Gap, error) // by start
 	// OpenGap returns the session's newest gap without an end.
 	OpenGap(ctx context.Context, sessionID string) (vigil.Gap, error)
+	// GapsOfExam lists them in the order in which they were created.
 	GapsOfExam(ctx context.Context, examID string, page Page) (gaps []vigil.Gap, next string, err error)
 }
 
@@ -178,14 +199,14 @@ type Commands interface {
 	// ended without a result comes with Sent set.
 	LeaseDeliveries(ctx context.Context, owner string, now time.Time, n int) ([]vigil.Delivery, error)
 	// SaveDelivery stores the outcome of a try if the caller's lease still holds, else
-	// CodeConflict.
+	// CodeConflict. A lease holds until it is saved or leased again, even past LeaseEnds.
 	SaveDelivery(ctx context.Context, d vigil.Delivery, owner string) error
 }
 
 // Chat keeps what students and proctors wrote to each other.
 type Chat interface {
-	// AddChat is CodeExists if (session, id) is there already. A student's line raises the
-	// tally's unread count.
+	// AddChat is CodeExists if (session, id) is there already. A new line of a student
+	// raises the tally's unread count.
 	AddChat(ctx context.Context, l vigil.ChatLine) error
 	ChatOfSession(ctx context.Context, sessionID string, page Page) (lines []vigil.ChatLine, next string, err error) // oldest first
 	// ReadChat sets the tally's unread count to 0.
@@ -205,7 +226,7 @@ type People interface {
 	SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error)
 	// EraseUser removes the user's sessions with their signals, incidents, gaps, commands,
 	// chat and deliveries, and returns how many sessions that were. Audit entries stay,
-	// with the session's id, which leads nowhere any more.
+	// with the session's id, which leads nowhere any more. Nobody there is 0, not an error.
 	EraseUser(ctx context.Context, issuer, userID string) (int, error)
 }
 
