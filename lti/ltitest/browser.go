@@ -98,6 +98,9 @@ func (b *Browser) Submit(ctx context.Context, f Form, values url.Values) (*Page,
 	if err != nil {
 		return nil, fmt.Errorf("submit: %w", err)
 	}
+	if f.page != nil { // the form's tab may not be the last one
+		b.here = f.page
+	}
 	if f.Method == http.MethodGet {
 		u.RawQuery = all.Encode()
 		return b.walk(ctx, http.MethodGet, u, nil, false)

@@ -79,6 +79,8 @@ type User struct {
 	Family string `json:"family"`
 	Email  string `json:"email"`
 	Role   Role   `json:"role"`
+	// Simulated marks a person who is a program, for lists of people to choose from.
+	Simulated bool `json:"simulated,omitempty"`
 }
 
 // Name is the full name.

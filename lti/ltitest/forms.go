@@ -16,6 +16,8 @@ type Form struct {
 	Action string // absolute
 	Fields url.Values
 	Auto   bool // it posts itself
+
+	page *url.URL // where it stands
 }
 
 // Form finds a form of the page by its id, its name or the path that it is sent to.
@@ -243,7 +245,7 @@ func selfPosting(script string) bool {
 }
 
 func newForm(base *url.URL, t tag) Form {
-	f := Form{ID: t.attrs["id"], Name: t.attrs["name"], Method: http.MethodGet, Fields: url.Values{}, Action: base.String()}
+	f := Form{ID: t.attrs["id"], Name: t.attrs["name"], Method: http.MethodGet, Fields: url.Values{}, Action: base.String(), page: base}
 	if strings.EqualFold(t.attrs["method"], "post") {
 		f.Method = http.MethodPost
 	}

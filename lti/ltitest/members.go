@@ -38,7 +38,7 @@ func (p *Platform) serveMembers(w http.ResponseWriter, r *http.Request) {
 		size = p.cfg.PageSize
 	}
 	var users []User
-	for _, u := range p.cfg.Users {
+	for _, u := range p.Users() {
 		if role := q.Get("role"); role == "" || role == string(u.Role) || role == u.Role.URIs()[0] {
 			users = append(users, u)
 		}

@@ -35,6 +35,7 @@ type Platform struct {
 	keys      map[string]Key // by client id; "" for Moodle's one
 	tools     map[string]Tool
 	order     []string // client ids as they were registered
+	users     []User
 	links     []Link
 	attempts  map[string]*Attempt
 	sessions  map[string]session // by session_data
@@ -95,6 +96,7 @@ func New(cfg Config) *Platform {
 		number: 1,
 	}
 	p.links = slices.Clone(cfg.Links)
+	p.users = slices.Clone(cfg.Users)
 	p.routes()
 	return p
 }
@@ -332,3 +334,6 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html><htm
 func writePage(w io.Writer, title, text string) {
 	_ = pageTemplate.Execute(w, struct{ Title, Text string }{title, text}) //nolint:errcheck // the reader has gone
 }
+
+// Course is the course of all launches.
+func (p *Platform) Course() Context { return p.cfg.Course }

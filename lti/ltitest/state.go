@@ -11,6 +11,7 @@ type state struct {
 	Secret   string             `json:"secret"`
 	Keys     map[string]string  `json:"keys"`
 	Tools    []Tool             `json:"tools"`
+	Users    []User             `json:"users"`
 	Links    []Link             `json:"links"`
 	Attempts []Attempt          `json:"attempts"`
 	Sessions map[string]session `json:"sessions"`
@@ -25,7 +26,7 @@ func (p *Platform) Export() (json.RawMessage, error) {
 	p.keyLocked("")
 	p.sweepLocked(p.cfg.Now())
 	s := state{
-		Secret: base64.StdEncoding.EncodeToString(p.secret), Keys: map[string]string{}, Links: p.links,
+		Secret: base64.StdEncoding.EncodeToString(p.secret), Keys: map[string]string{}, Users: p.users, Links: p.links,
 		Sessions: p.sessions, Number: p.number,
 	}
 	for id, k := range p.keys {
@@ -65,6 +66,9 @@ func (p *Platform) Import(b json.RawMessage) error {
 	p.secret, p.keys, p.number = secret, keys, s.Number
 	if s.Links != nil {
 		p.links = s.Links
+	}
+	if s.Users != nil {
+		p.users = s.Users
 	}
 	if s.Sessions != nil {
 		p.sessions = s.Sessions

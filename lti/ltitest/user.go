@@ -3,8 +3,10 @@ package ltitest
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"vigil"
@@ -15,11 +17,32 @@ import (
 const cookieName = "ltitest_session"
 
 // Users are the people of the platform.
-func (p *Platform) Users() []User { return p.cfg.Users }
+func (p *Platform) Users() []User {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.users)
+}
+
+// AddUser enrols a person and gives them an id when they have none.
+func (p *Platform) AddUser(u User) User {
+	p.mu.Lock()
+	if u.ID == "" {
+		u.ID = fmt.Sprint(1000 + p.nextLocked())
+	}
+	if u.Role == "" {
+		u.Role = Learner
+	}
+	p.users = append(p.users, u)
+	p.mu.Unlock()
+	p.changed()
+	return u
+}
 
 // User finds a person.
 func (p *Platform) User(id string) (User, bool) {
-	for _, u := range p.cfg.Users {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.users {
 		if u.ID == id {
 			return u, true
 		}
