@@ -46,6 +46,7 @@ type keySetEntry struct {
 	set     *keySet
 	fetched time.Time // when set was read
 	tried   time.Time // when the last fetch began
+	busy    bool      // a fetch is under way
 	err     error     // of the last fetch
 	unknown map[string]time.Time
 }
@@ -106,14 +107,15 @@ func (s *keySets) entry(id keySetID) (*keySetEntry, error) {
 func (e *keySetEntry) lookup(kid string, now time.Time) (key verifyKey, fetch bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	mayFetch := now.Sub(e.tried) >= keySetInterval
+	due := now.Sub(e.tried) >= keySetInterval
+	mayFetch := due || e.busy // while a fetch is under way, wait for what it brings
 	if e.set == nil || now.Sub(e.fetched) >= keySetGood {
 		if mayFetch {
 			return verifyKey{}, true, nil
 		}
 		return verifyKey{}, false, ErrKeySetUnavailable.because("%w", e.err)
 	}
-	if now.Sub(e.fetched) >= keySetFresh && mayFetch {
+	if now.Sub(e.fetched) >= keySetFresh && due && !e.busy {
 		return verifyKey{}, true, nil
 	}
 	if key, ok := e.set.usable[kid]; ok {
@@ -162,12 +164,12 @@ func (s *keySets) refresh(ctx context.Context, e *keySetEntry, url string, priva
 	defer cancel()
 	begun := s.now()
 	e.mu.Lock()
-	e.tried = begun
+	e.tried, e.busy = begun, true
 	e.mu.Unlock()
 	set, err := s.read(ctx, url, private)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.err = err
+	e.err, e.busy = err, false
 	if err != nil {
 		return
 	}

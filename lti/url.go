@@ -55,6 +55,9 @@ func parseWebURL(raw string) (*url.URL, error) {
 	if strings.HasSuffix(u.Host, ":") {
 		return nil, errors.New("empty port")
 	}
+	if vigil.Origin(raw) == "" {
+		return nil, errors.New("no web origin")
+	}
 	return u, nil
 }
 
