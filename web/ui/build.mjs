@@ -13,7 +13,9 @@ const pages = {
 };
 
 // Scripts for other people's pages: one classic script each, which needs no CORS.
-const scripts = {};
+const scripts = {
+  monitor: "src/monitor-entry.ts",
+};
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "../assets");
@@ -37,4 +39,4 @@ await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 if (existsSync(join(here, "static"))) await cp(join(here, "static"), out, { recursive: true });
 await build({ ...common, entryPoints: pages, format: "esm", splitting: true, chunkNames: "chunk-[name]-[hash]" });
-if (Object.keys(scripts).length > 0) await build({ ...common, entryPoints: scripts, format: "iife" });
+await build({ ...common, entryPoints: scripts, format: "iife" });

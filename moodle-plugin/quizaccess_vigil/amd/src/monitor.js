@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-3.0-or-later OR Apache-2.0
+
+/**
+ * The monitor of a proctored page: ties together the connection, the outbox, what is noticed and what the student sees.
+ *
+ * The page hears of it by events on the document:
+ * - vigil:time {end, localEnd, left, offset}: when the attempt ends; end by the server's clock, localEnd by this machine's
+ * - vigil:paused {reason, left}, vigil:resumed {end, localEnd}, vigil:terminated {reason}
+ * - vigil:state {state, connection}
+ *
+ * @module     quizaccess_vigil/monitor
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later, or Apache-2.0
+ */
+
+import {makeClock} from './clock';
+import {makeCommands} from './commands';
+import {capabilities, makeDetector} from './detect';
+import {openOutbox} from './outbox';
+import {makePanel} from './panel';
+import {hasEnded} from './protocol';
+import {makeSender} from './sender';
+import {makeSocket} from './socket';
+import {tabStorage} from './storage';
+import {words as wordsOf} from './strings';
+import {tokenSource} from './token';
+
+/** A break shorter than this is shown as reconnecting, a longer one as offline, in ms. */
+const OFFLINE = 5000;
+/** Page turns break the connection for a moment, which is nothing to tell the student. */
+const FLICKER = 1500;
+/** Signals kept until the session is known. */
+const EARLY = 200;
+/** Round trips measured after a welcome: when, in ms. */
+const PROBES = [0, 1000, 3000];
+
+/**
+ * @typedef {object} Config
+ * @property {string} tokenEndpoint
+ * @property {() => Promise<string>} [assertion] a fresh one from the LMS; rejects with {duty: 'stop'} if there will be none
+ * @property {() => Promise<object>} [tokenBody] what to post instead, from Vigil's own pages
+ * @property {RequestCredentials} [credentials] of the token endpoint; default 'omit'
+ * @property {string} key names the attempt in this tab's storage: no two students' attempts share one
+ * @property {string} [lang]
+ * @property {{[key: string]: string}} [strings]
+ * @property {number|string} [page] of the quiz: its number, or a name for pages that have none
+ * @property {number} [pages]
+ * @property {string[]} [watch] limits what is noticed; [] is a connection and nothing else
+ * @property {Element} [mount] where to put the panel; default: the body
+ * @property {boolean} [inline]
+ * @property {string} [back] where an ended attempt leads to
+ * @property {(time: {end: number, localEnd: number, left: number, offset: number}) => void} [onTime]
+ */
+
+/**
+ * @typedef {object} Monitor
+ * @property {() => void} stop
+ * @property {() => string} state of the session; '' until it is known
+ * @property {() => import('./socket').Status} connection
+ */
+
+/**
+ * The number of a page: of "attempt 2" it is 2; 0 if there is none.
+ *
+ * @param {number|string|undefined} page
+ * @returns {number}
+ */
+export const pageNumber = page => {
+    const found = /(\d+)$/.exec(String(page === undefined ? '' : page));
+    return found ? Math.min(Number(found[1]), 100000) : 0;
+};
+
+/**
+ * Starts the monitor of this page.
+ *
+ * @param {Config} config
+ * @returns {Monitor}
+ */
+export const init = config => {
+    const tab = tabStorage('vigil:' + config.key + ':');
+    const clock = makeClock();
+    const words = wordsOf(config.lang, config.strings);
+    /** @type {import('./outbox').Outbox|null} */
+    let outbox = null;
+    /** @type {import('./sender').Sender|null} */
+    let sender = null;
+    /** @type {Promise<unknown>} */
+    let opening = Promise.resolve();
+    let opened = '';
+    /** @type {import('./protocol').Noticed[]} */
+    let early = [];
+    /** @type {{watch?: string[], fullscreen?: boolean}} */
+    let exam = tab.get('exam') || {};
+    let state = String(tab.get('state') || '');
+    let told = '';
+    let version = 0;
+    let reason = '';
+    let end = 0;
+    let left = 0;
+    let saving = false;
+    let hand = Boolean(tab.get('hand'));
+    let stopped = false;
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    let refreshing;
+
+    /**
+     * @param {string} name
+     * @param {object} detail
+     */
+    const dispatch = (name, detail) => {
+        document.dispatchEvent(new CustomEvent('vigil:' + name, {detail}));
+    };
+
+    const tokens = tokenSource({
+        endpoint: config.tokenEndpoint,
+        body: config.tokenBody || (async() => ({assertion: config.assertion ? await config.assertion() : ''})),
+        credentials: config.credentials,
+        tab,
+    });
+
+    /**
+     * Opens the outbox of a session; the next page of the same one finds it again.
+     *
+     * @param {string} session
+     * @returns {Promise<void>}
+     */
+    const openSession = async(session) => {
+        if (opened === session) {
+            await opening;
+            return;
+        }
+        const old = outbox;
+        opened = session;
+        const task = (async() => {
+            const box = await openOutbox({session, onStream: () => socket.reconnect()});
+            if (old) {
+                old.close();
+            }
+            outbox = box;
+            sender = makeSender({outbox: box, send: frames => socket.send(frames)});
+            const queue = early;
+            early = [];
+            reportCapabilities(session);
+            for (const noticed of queue) {
+                await box.add(noticed);
+            }
+            for (const line of await box.lines()) {
+                panel.line({id: line.id, text: line.text, at: line.at, own: true, state: 'sending'});
+            }
+            sender.flush();
+        })();
+        opening = task;
+        await task;
+    };
+
+    /** @param {import('./protocol').Noticed} noticed */
+    const emit = async(noticed) => {
+        if (stopped) {
+            return;
+        }
+        if (!outbox) {
+            if (early.length < EARLY) {
+                early.push(noticed);
+            }
+            return;
+        }
+        await outbox.add(noticed);
+        if (sender) {
+            sender.flush();
+        }
+    };
+
+    /** @param {string} session */
+    const reportCapabilities = session => {
+        if (config.watch && config.watch.length === 0) {
+            return;
+        }
+        const data = capabilities(document, window, Boolean(outbox && outbox.durable()));
+        const text = session + JSON.stringify(data);
+        if (tab.get('capabilities') !== text) {
+            tab.set('capabilities', text);
+            emit({kind: 'capabilities', at: Date.now(), data});
+        }
+    };
+
+    const panel = makePanel({
+        mount: config.mount,
+        inline: config.inline,
+        words,
+        actions: {
+            chat: async(text) => {
+                if (outbox && sender) {
+                    const line = await outbox.addLine(text);
+                    panel.line({id: line.id, text, at: line.at, own: true, state: 'sending'});
+                    sender.flush();
+                } else {
+                    panel.line({id: 'unsent-' + Date.now(), text, at: Date.now(), own: true, state: 'failed'});
+                }
+            },
+            hand: up => {
+                setHand(up, true);
+                emit({kind: up ? 'hand_raised' : 'hand_lowered', at: Date.now()});
+            },
+            read: () => tab.set('read', Date.now() + clock.offset()),
+            reclaim: () => socket.reclaim(),
+            enterFullscreen: () => detector.enterFullscreen(),
+            refuseFullscreen: () => detector.refuseFullscreen(),
+        },
+    });
+
+    const detector = makeDetector({emit, tab, ours: panel.ours, askFullscreen: panel.askFullscreen});
+
+    /**
+     * @param {boolean} up
+     * @param {boolean} aloud
+     */
+    const setHand = (up, aloud) => {
+        hand = up;
+        tab.set('hand', up || undefined);
+        panel.hand(up, aloud);
+    };
+
+    /** Notices what the exam asks for while the attempt runs in this tab. */
+    const detect = () => {
+        const status = socket.status().state;
+        const running = !stopped && (state === 'active' || state === 'paused') && status !== 'superseded' && status !== 'stopped';
+        const watch = (exam.watch || []).filter(group => !config.watch || config.watch.includes(group));
+        detector.set({watch: running ? watch : [], fullscreen: exam.fullscreen, paused: state === 'paused'});
+    };
+
+    /** Shows how things stand. */
+    const refresh = () => {
+        clearTimeout(refreshing);
+        const status = socket.status();
+        const since = Date.now() - status.since;
+        /** @type {import('./panel').Kind} */
+        let kind = 'connected';
+        if (hasEnded(state) || status.code === 'ended') {
+            kind = 'ended';
+        } else if (status.state === 'superseded') {
+            kind = 'elsewhere';
+        } else if (status.state === 'stopped') {
+            kind = 'stopped';
+        } else if (status.state === 'connected') {
+            kind = state === 'paused' ? 'paused' : saving ? 'saving' : 'connected';
+        } else if (since >= OFFLINE) {
+            kind = 'offline';
+        } else {
+            kind = since < FLICKER ? 'connecting' : 'reconnecting';
+            refreshing = setTimeout(refresh, since < FLICKER ? FLICKER - since : OFFLINE - since);
+        }
+        panel.status(kind, status.since, kind === 'stopped' ? status.detail : undefined);
+        panel.elsewhere(status.state === 'superseded' && !hasEnded(state));
+        const now = state + '/' + kind;
+        if (now !== told) {
+            told = now;
+            dispatch('state', {state, connection: kind});
+        }
+    };
+
+    const times = () => ({end, localEnd: end ? clock.local(end) : 0, left, offset: clock.offset()});
+
+    /**
+     * @param {number} newEnd
+     * @param {number} newLeft
+     */
+    const setTime = (newEnd, newLeft) => {
+        if (newEnd !== end || newLeft !== left) {
+            end = newEnd;
+            left = newLeft;
+            if (end) {
+                dispatch('time', times());
+                if (config.onTime) {
+                    config.onTime(times());
+                }
+            }
+            if (state === 'paused') {
+                showPause();
+            }
+        }
+    };
+
+    const showPause = () => panel.paused({reason: reason ? commands.reason(reason) : '', left, shown: () => commands.seen('pause')});
+
+    let known = '';
+    /**
+     * @param {string} now
+     * @param {number} newVersion
+     * @param {string} why
+     */
+    const setState = (now, newVersion, why) => {
+        if (newVersion < version) {
+            return;
+        }
+        version = newVersion;
+        // What this page knew, or, when it is new, the page before it in this tab.
+        const before = known || state;
+        const again = known === now && reason === why;
+        known = now;
+        state = now;
+        reason = why;
+        tab.set('state', now);
+        if (again) {
+            return;
+        }
+        if (now === 'paused') {
+            showPause();
+            dispatch('paused', {reason, left});
+        } else {
+            panel.paused(null);
+        }
+        if (now === 'terminated') {
+            panel.terminated({
+                reason: reason ? commands.reason(reason) : '',
+                back: config.back,
+                shown: () => commands.seen('terminate'),
+            });
+            dispatch('terminated', {reason});
+        } else {
+            panel.terminated(null);
+        }
+        if (now === 'active' && before === 'paused') {
+            panel.card({id: 'resumed', title: words.text('resume.title'), text: [words.text('resume.text')]});
+            dispatch('resumed', times());
+        }
+        if (now === 'active') {
+            commands.seen('resume');
+        }
+        detect();
+        refresh();
+    };
+
+    const commands = makeCommands({
+        panel,
+        words,
+        tab,
+        send: id => socket.send([{t: 'seen', id}]),
+        end: () => end ? clock.local(end) : 0,
+    });
+
+    /** @param {import('./protocol').ChatFrame} line */
+    const showLine = line => {
+        const shown = {id: line.id, text: line.text, at: clock.local(line.at), own: line.from === 'student', name: line.name};
+        if (line.at <= (tab.get('read') || 0)) {
+            panel.chat.add(shown);
+        } else {
+            panel.line(shown);
+        }
+    };
+
+    /** @type {ReturnType<typeof setTimeout>[]} */
+    let probes = [];
+    const measure = () => {
+        probes.forEach(clearTimeout);
+        probes = PROBES.map(wait => setTimeout(() => socket.send([{t: 'time', at: Date.now()}]), wait));
+        probes.push(setTimeout(() => {
+            const before = tab.get('rtt');
+            const found = {rtt: clock.rtt(), offset: clock.offset()};
+            const news = !before || Math.abs(before.offset - found.offset) > 1000 ||
+                (found.rtt > 500 && found.rtt > 3 * before.rtt);
+            if (found.rtt > 0 && news && state === 'active') {
+                tab.set('rtt', found);
+                emit({kind: 'rtt', at: Date.now(), data: found});
+            }
+        }, 5000));
+    };
+
+    /** @param {import('./protocol').WelcomeFrame} frame */
+    const welcome = frame => {
+        clock.hint(frame.now);
+        if (tab.get('of') !== frame.session) {
+            // Another attempt under the same key: what was remembered is not about this one.
+            ['state', 'hand', 'read', 'rtt', 'fullscreen', 'extended', 'tools'].forEach(name => tab.set(name, undefined));
+            tab.set('of', frame.session);
+            state = '';
+        }
+        exam = {watch: frame.exam.watch || [], fullscreen: frame.exam.fullscreen};
+        tab.set('exam', exam);
+        version = 0;
+        saving = false;
+        end = frame.end || 0;
+        left = frame.left || 0;
+        if (end) {
+            dispatch('time', times());
+            if (config.onTime) {
+                config.onTime(times());
+            }
+        }
+        (frame.chat || []).forEach(showLine);
+        (frame.commands || []).forEach(commands.take);
+        setState(frame.state, frame.version, frame.reason || '');
+        settleHand(Boolean(frame.hand));
+    };
+
+    /**
+     * A hand that was raised or lowered offline counts more than what the server knows yet.
+     *
+     * @param {boolean} server
+     */
+    const settleHand = async(server) => {
+        let up = server;
+        const entries = outbox ? await outbox.list(0, 1000) : [];
+        entries.forEach(entry => {
+            const {kind} = JSON.parse(entry.frame);
+            if (kind === 'hand_raised' || kind === 'hand_lowered') {
+                up = kind === 'hand_raised';
+            }
+        });
+        if (up !== hand) {
+            setHand(up, false);
+        }
+    };
+
+    /** @param {import('./protocol').Frame} frame */
+    const onFrame = frame => {
+        switch (frame.t) {
+            case 'welcome':
+                welcome(frame);
+                break;
+            case 'ack':
+                if (sender) {
+                    sender.acknowledge(frame);
+                }
+                if (frame.id) {
+                    panel.chat.settle(frame.id);
+                }
+                break;
+            case 'state':
+                setState(frame.state, frame.version, frame.reason || '');
+                break;
+            case 'time':
+                if (typeof frame.at === 'number' && frame.at > 0) {
+                    clock.measure(frame.at, frame.now);
+                }
+                if (frame.end || frame.left || !frame.at) {
+                    setTime(frame.end || 0, frame.left || 0);
+                }
+                break;
+            case 'chat':
+                showLine(frame);
+                break;
+            case 'command':
+                commands.take(frame);
+                break;
+            case 'notice':
+                if (frame.kind === 'saving_later') {
+                    saving = !frame.over;
+                    refresh();
+                }
+                break;
+            case 'error':
+                if (sender) {
+                    sender.refused(frame).then(what => {
+                        if (what === 'line' && (frame.duty === 'drop' || frame.duty === 'stop')) {
+                            panel.chat.settle(String(frame.ref), 'failed');
+                        }
+                        return what;
+                    }).catch(() => undefined);
+                }
+                break;
+        }
+    };
+
+    const socket = makeSocket({
+        tokens,
+        local: clock.local,
+        hello: async(session) => {
+            await openSession(session);
+            const page = pageNumber(config.page);
+            const {stream, next} = outbox ? await outbox.hello() : {stream: '', next: 1};
+            return Object.assign({t: 'hello', stream, next}, page ? {page} : {});
+        },
+        onFrame,
+        onStatus: status => {
+            if (sender && status.state === 'connected') {
+                sender.begin();
+                commands.again();
+                measure();
+            } else if (sender) {
+                sender.end();
+            }
+            detect();
+            refresh();
+        },
+    });
+
+    const onPageHide = () => {
+        probes.forEach(clearTimeout);
+        socket.leave(hasEnded(state) ? 'finished' : 'navigating');
+    };
+    /** @param {PageTransitionEvent} event */
+    const onPageShow = event => {
+        if (event.persisted) {
+            socket.start();
+        }
+    };
+    const onVisible = () => {
+        if (document.visibilityState === 'visible') {
+            commands.look();
+            socket.nudge();
+        }
+    };
+    const onFocus = () => socket.reclaim();
+    const nudge = () => socket.nudge();
+
+    window.addEventListener('pagehide', onPageHide);
+    window.addEventListener('pageshow', onPageShow);
+    window.addEventListener('online', nudge);
+    window.addEventListener('offline', nudge);
+    window.addEventListener('focus', onFocus);
+    document.addEventListener('resume', nudge);
+    document.addEventListener('visibilitychange', onVisible);
+
+    panel.hand(hand, false);
+    if (tokens.session()) {
+        openSession(tokens.session());
+    }
+    if (config.page !== undefined) {
+        const before = tab.get('page');
+        tab.set('page', config.page);
+        if (before !== undefined && before !== config.page) {
+            const number = pageNumber(config.page);
+            emit({kind: 'page_turned', at: Date.now(), data: {page: number || String(config.page).slice(0, 60)}});
+        }
+    }
+    detect();
+    socket.start();
+    refresh();
+
+    return {
+        stop: () => {
+            stopped = true;
+            clearTimeout(refreshing);
+            probes.forEach(clearTimeout);
+            detector.stop();
+            socket.leave(hasEnded(state) ? 'finished' : 'closing');
+            if (sender) {
+                sender.end();
+            }
+            if (outbox) {
+                outbox.close();
+            }
+            panel.remove();
+            window.removeEventListener('pagehide', onPageHide);
+            window.removeEventListener('pageshow', onPageShow);
+            window.removeEventListener('online', nudge);
+            window.removeEventListener('offline', nudge);
+            window.removeEventListener('focus', onFocus);
+            document.removeEventListener('resume', nudge);
+            document.removeEventListener('visibilitychange', onVisible);
+        },
+        state: () => state,
+        connection: () => socket.status(),
+    };
+};
