@@ -68,6 +68,9 @@ func TestEveryCommandInEveryState(t *testing.T) {
 				if !reflect.DeepEqual(s, given) {
 					t.Errorf("%s when %s: the session given was changed", kind, state)
 				}
+				if s.Grants[:1][0] != (Grant{}) {
+					t.Fatalf("%s when %s: the plan's grants lie in the given session's memory", kind, state)
+				}
 				if !legal {
 					if !errors.Is(err, ErrIllegal) || !reflect.DeepEqual(plan, Plan{}) {
 						t.Errorf("%s when %s (%d): got %+v, %v, want nothing and %s", kind, state, bits, plan, err, CodeIllegal)

@@ -54,6 +54,9 @@ func TestDeliverySettles(t *testing.T) {
 			if d.LeaseOwner != "" || !d.LeaseEnds.IsZero() {
 				t.Fatalf("still leased: %+v", d)
 			}
+			if once && reached > 0 && d.State == DeliveryWaiting {
+				t.Fatal("extra time waits for another try after an outcome that was not known")
+			}
 			if d.State == DeliveryWaiting {
 				wait := d.NextTry.Sub(now)
 				if answer.State != LMSWaiting || wait < FirstRetry || wait > MaxRetry {
