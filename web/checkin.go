@@ -1,0 +1,163 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"vigil"
+	"vigil/lti"
+)
+
+// student returns what a student's page is about: the visit's pass, the session as it
+// counts now, and its exam.
+func (s *Server) student(ctx context.Context, id string) (pass, vigil.Session, vigil.Exam, error) {
+	p, err := s.need(ctx, passStudent, id)
+	if err != nil {
+		return pass{}, vigil.Session{}, vigil.Exam{}, err
+	}
+	session, err := s.store.Session(ctx, id)
+	if err != nil {
+		return pass{}, vigil.Session{}, vigil.Exam{}, err
+	}
+	exam, err := s.store.Exam(ctx, session.ExamID)
+	if err != nil {
+		return pass{}, vigil.Session{}, vigil.Exam{}, err
+	}
+	return p, session.Settled(exam.Policy, s.now()), exam, nil
+}
+
+// checkinPage says what is watched, asks for consent and checks the system. A student who
+// was here before (another browser, a crash) passes it again.
+func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
+	p, session, exam, err := s.student(r.Context(), chi.URLParam(r, "session"))
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	lang := pickLang(p.Lang, r)
+	allowFrame(w, p.Frame)
+	if session.State.Ended() {
+		s.show(w, r, http.StatusOK, "end.html", view{
+			Title: catalogue[lang].text("end.title"), Lang: lang, Page: "end",
+			Data: map[string]string{"ErrorMsg": "", "ReturnURL": p.ReturnURL},
+		})
+		return
+	}
+	left := checkinTime(session.Plugin) - s.now().Sub(p.Start.Started)
+	s.show(w, r, http.StatusOK, "checkin.html", view{
+		Title: exam.Title, Lang: lang, Page: "checkin",
+		Config: map[string]any{
+			"lang": lang, "page": "checkin", "now": s.now().UnixMilli(), "session": session.ID, "state": session.State,
+			"tokenEndpoint": "/api/v1/socket/page-token", "left": max(0, left.Milliseconds()), "courseURL": p.ReturnURL,
+			"watch": exam.Policy.Watch, "fullscreen": exam.Policy.Fullscreen, "admission": exam.Policy.Admission, "plugin": session.Plugin,
+		},
+		Data: map[string]any{
+			"Exam": exam, "Session": session, "ReturnURL": p.ReturnURL, "Again": session.State != vigil.StateCreated,
+			"Awaiting": session.State == vigil.StateAwaiting, "Late": left <= 0,
+			"NewWindow": !session.Plugin,
+		},
+	})
+}
+
+// checkinStart records the consent and sends the student back to the LMS with
+// StartAssessment, or leaves them waiting where the exam wants admission first.
+func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	p, session, exam, err := s.student(ctx, chi.URLParam(r, "session"))
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	allowFrame(w, p.Frame)
+	if err := r.ParseForm(); err != nil {
+		s.refuse(w, r, vigil.Wrap(err, vigil.CodeInvalid, "The form cannot be read."))
+		return
+	}
+	by := actorOf(p)
+	if session.State == vigil.StateCreated {
+		if r.PostForm.Get("consent") != "yes" {
+			s.refuse(w, r, vigil.Invalid("consent", "The exam can start only after you have agreed to what is watched. Go back and tick the box."))
+			return
+		}
+		if session, err = s.step(ctx, session, vigil.EventConsent, by); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		s.audit(ctx, exam.ID, session.ID, "session.consent", by, "")
+	}
+	if session.State == vigil.StateReady && exam.Policy.Admission {
+		if session, err = s.step(ctx, session, vigil.EventAwait, by); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+	}
+	if session.State == vigil.StateAwaiting || session.State.Ended() {
+		http.Redirect(w, r, "/checkin/"+session.ID, http.StatusSeeOther)
+		return
+	}
+	post, err := s.tool.StartAssessment(ctx, lti.StartRequest{
+		PlatformID: p.PlatformID, Deployment: p.Start.Deployment, ResourceLink: p.Start.ResourceLink, Attempt: p.Start.Attempt,
+		SessionData: p.Start.SessionData, StartURL: p.Start.StartURL, EndReturn: exam.Policy.EndMessage,
+	})
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	// Without our plugin no quiz page will ever bring an assertion: the attempt begins now.
+	if !session.Plugin && !session.State.Started() {
+		if _, err = s.step(ctx, session, vigil.EventActivate, by); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+	}
+	s.tool.WritePost(w, r, post)
+}
+
+// step takes one step of the session's life through the hub, so that dashboards hear it.
+// A step that another window of the student took already is as good.
+func (s *Server) step(ctx context.Context, session vigil.Session, event vigil.Event, by vigil.Actor) (vigil.Session, error) {
+	next, err := s.hub.Apply(ctx, session.ID, vigil.Change{Event: event, At: s.now(), By: by})
+	if vigil.CodeOf(err) == vigil.CodeIllegal {
+		now, readErr := s.store.Session(ctx, session.ID)
+		if readErr == nil && now.State != session.State && !now.State.Ended() {
+			return now, nil
+		}
+	}
+	return next, err
+}
+
+// statusPage shows a student who opened the activity where their attempts stand.
+func (s *Server) statusPage(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	id := chi.URLParam(r, "exam")
+	p, err := s.need(ctx, passStatus, id)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	exam, err := s.store.Exam(ctx, id)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	list, err := s.store.SessionsOfUser(ctx, exam.Issuer, p.UserID)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	var own []vigil.Session
+	for _, session := range list {
+		if session.ExamID == exam.ID {
+			own = append(own, session.Settled(exam.Policy, s.now()))
+		}
+	}
+	lang := pickLang(p.Lang, r)
+	allowFrame(w, p.Frame)
+	s.show(w, r, http.StatusOK, "status.html", view{
+		Title: exam.Title, Lang: lang, Page: "status",
+		Config: map[string]any{"lang": lang, "page": "status", "now": s.now().UnixMilli()},
+		Data:   map[string]any{"Exam": exam, "Sessions": own, "ReturnURL": p.ReturnURL},
+	})
+}

@@ -1,0 +1,329 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"vigil"
+	"vigil/lti"
+)
+
+// customExam is the custom parameter by which a deep-linked Vigil activity names its
+// exam.
+const customExam = "vigil_exam"
+
+// launched goes on from a launch that passed every check.
+func (s *Server) launched(w http.ResponseWriter, r *http.Request, l lti.Launch) {
+	var err error
+	switch l.Message {
+	case lti.MessageResourceLink:
+		err = s.resourceLink(w, r, l)
+	case lti.MessageDeepLinking:
+		err = s.deepLinkStart(w, r, l)
+	case lti.MessageStartProctoring:
+		err = s.startProctoring(w, r, l)
+	case lti.MessageEndAssessment:
+		err = s.endAssessment(w, r, l)
+	default:
+		err = vigil.Errorf(vigil.CodeInvalid, "Vigil does not know what to do with this kind of launch.")
+	}
+	if err != nil {
+		allowFrame(w, l.Platform.Origins())
+		detail, _, _ := s.describe(r, statusOf(vigil.CodeOf(err)), err)
+		s.errorPage(w, r, statusOf(vigil.CodeOf(err)), detail, l.Reference, &l)
+	}
+}
+
+// passOf begins a pass for the person who launched.
+func (s *Server) passOf(l lti.Launch, kind passKind, id string) pass {
+	return pass{
+		Kind: kind, ID: id, PlatformID: l.Platform.ID, UserID: l.Subject, Name: l.Name,
+		Until: s.now().Add(proctorLife), Frame: l.Platform.Origins(), ReturnURL: l.ReturnURL, Lang: l.Locale,
+	}
+}
+
+// resourceLink opens the dashboard for those who teach and one's own status for others.
+func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Launch) error {
+	ctx := r.Context()
+	exam, err := s.examOf(ctx, l, nil)
+	if err != nil {
+		return err
+	}
+	kind, to := passStatus, "/status/"+exam.ID
+	if l.Role == lti.RoleProctor {
+		kind, to = passProctor, "/dashboard/"+exam.ID
+	}
+	p := s.passOf(l, kind, exam.ID)
+	p.MembersURL = l.MembersURL
+	if err := s.admit(ctx, p); err != nil {
+		return err
+	}
+	if kind == passProctor {
+		s.audit(ctx, exam.ID, "", "dashboard.open", actorOf(p), "")
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// startProctoring finds or makes the session of the attempt and goes on to the check-in.
+func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.Launch) error {
+	ctx := r.Context()
+	settings, err := vigil.ParseSettings(l.Proctoring.Settings)
+	if err != nil {
+		return err
+	}
+	exam, err := s.examOf(ctx, l, settings.Policy)
+	if err != nil {
+		return err
+	}
+	session, err := s.sessionOf(ctx, exam, l, settings.Plugin)
+	if err != nil {
+		return err
+	}
+	p := s.passOf(l, passStudent, session.ID)
+	p.Start = &startPass{
+		Deployment: l.Deployment, ResourceLink: l.Resource.ID, Attempt: l.Proctoring.Attempt,
+		SessionData: l.Proctoring.SessionData, StartURL: l.Proctoring.StartURL, Started: l.Started,
+	}
+	if err := s.admit(ctx, p); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/checkin/"+session.ID, http.StatusSeeOther)
+	return nil
+}
+
+// endAssessment is the end of an attempt as the student's browser carries it. The
+// platform's errors are shown to the student; the session ends all the same.
+func (s *Server) endAssessment(w http.ResponseWriter, r *http.Request, l lti.Launch) error {
+	ctx := r.Context()
+	link, err := s.store.Link(ctx, l.Platform.ID, l.Deployment, l.Resource.ID)
+	if errors.Is(err, vigil.ErrNotFound) {
+		return vigil.Errorf(vigil.CodeNotFound, "Vigil knows no exam for this activity.")
+	}
+	if err != nil {
+		return err
+	}
+	session, err := s.store.SessionOfAttempt(ctx, link.ExamID, l.Subject, l.End.Attempt)
+	if errors.Is(err, vigil.ErrNotFound) {
+		return vigil.Errorf(vigil.CodeNotFound, "Vigil knows no such attempt of yours.")
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := s.hub.Ended(ctx, session.ID, "LtiEndAssessment"); err != nil {
+		return err
+	}
+	if l.End.ErrorMsg == "" && l.ReturnURL != "" {
+		back, err := s.tool.EndURL(l.Platform, l.ReturnURL, "", "")
+		if err == nil {
+			http.Redirect(w, r, back, http.StatusSeeOther)
+			return nil
+		}
+		s.log.WarnContext(ctx, "end of the attempt cannot return", "reference", l.Reference, "error", err)
+	}
+	s.endPage(w, r, l)
+	return nil
+}
+
+// examOf returns the exam that the launched resource link is tied to. A link that is not
+// tied yet is tied now: to the exam that a deep link named, if it belongs to this course,
+// or to a new one. policy, where the platform's side is our plugin, is what the quiz says.
+func (s *Server) examOf(ctx context.Context, l lti.Launch, policy *vigil.Policy) (vigil.Exam, error) {
+	for range 3 {
+		link, err := s.store.Link(ctx, l.Platform.ID, l.Deployment, l.Resource.ID)
+		if errors.Is(err, vigil.ErrNotFound) {
+			exam, err := s.tie(ctx, l, policy)
+			if errors.Is(err, vigil.ErrExists) { // someone else launched it first
+				continue
+			}
+			return exam, err
+		}
+		if err != nil {
+			return vigil.Exam{}, err
+		}
+		exam, err := s.store.Exam(ctx, link.ExamID)
+		if err != nil {
+			return vigil.Exam{}, err
+		}
+		exam, err = s.refresh(ctx, exam, l, policy)
+		if errors.Is(err, vigil.ErrConflict) {
+			continue
+		}
+		return exam, err
+	}
+	return vigil.Exam{}, vigil.Errorf(vigil.CodeUnavailable, "Many people opened this at the same moment. Try again.")
+}
+
+func (s *Server) tie(ctx context.Context, l lti.Launch, policy *vigil.Policy) (vigil.Exam, error) {
+	link := vigil.Link{
+		PlatformID: l.Platform.ID, DeploymentID: l.Deployment, ResourceLinkID: l.Resource.ID, Created: s.now(),
+	}
+	if id := l.Custom[customExam]; id != "" {
+		exam, err := s.store.Exam(ctx, id)
+		if errors.Is(err, vigil.ErrNotFound) {
+			return vigil.Exam{}, vigil.Errorf(vigil.CodeNotFound, "The exam that this activity points at is gone. Add the activity again.")
+		}
+		if err != nil {
+			return vigil.Exam{}, err
+		}
+		if err := exam.CanAlias(l.Platform.Issuer, l.Context.ID); err != nil {
+			return vigil.Exam{}, err
+		}
+		link.ExamID = exam.ID
+		return exam, s.store.CreateLink(ctx, link)
+	}
+	exam, err := s.newExam(firstOf(l.Resource.Title, l.Context.Title, l.Context.Label, "Exam"), l)
+	if err != nil {
+		return vigil.Exam{}, err
+	}
+	if policy != nil {
+		exam.Policy = *policy
+	}
+	if err := s.store.CreateExam(ctx, exam); err != nil {
+		return vigil.Exam{}, err
+	}
+	// An exam whose link another launch made first stays unused: nothing points at it.
+	link.ExamID = exam.ID
+	return exam, s.store.CreateLink(ctx, link)
+}
+
+func (s *Server) newExam(title string, l lti.Launch) (vigil.Exam, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return vigil.Exam{}, err
+	}
+	return vigil.Exam{
+		ID: id.String(), Title: title, Issuer: l.Platform.Issuer, ContextID: l.Context.ID,
+		Course: firstOf(l.Context.Title, l.Context.Label), Policy: vigil.DefaultPolicy(), Created: s.now(), Version: 1,
+	}, nil
+}
+
+// refresh takes over what the quiz says now: its policy, and its title from a proctoring
+// launch (a Vigil activity's own title is another one).
+func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, policy *vigil.Policy) (vigil.Exam, error) {
+	next := exam
+	if policy != nil {
+		next.Policy = *policy
+	}
+	if l.Message == lti.MessageStartProctoring && l.Resource.Title != "" {
+		next.Title = l.Resource.Title
+	}
+	if next.Title == exam.Title && samePolicy(next.Policy, exam.Policy) {
+		return exam, nil
+	}
+	if err := s.store.UpdateExam(ctx, next); err != nil {
+		return vigil.Exam{}, err
+	}
+	next.Version++
+	return next, nil
+}
+
+// sessionOf finds the session of the launched attempt, or makes it: of many launches at
+// once exactly one creates it and the others find it.
+func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, plugin bool) (vigil.Session, error) {
+	for range 5 {
+		fresh, err := s.newSession(exam, l, plugin)
+		if err != nil {
+			return vigil.Session{}, err
+		}
+		old, err := s.store.SessionOfAttempt(ctx, exam.ID, l.Subject, l.Proctoring.Attempt)
+		switch {
+		case errors.Is(err, vigil.ErrNotFound):
+		case err != nil:
+			return vigil.Session{}, err
+		default:
+			old = old.Settled(exam.Policy, s.now())
+			switch old.Relaunch() {
+			case vigil.RelaunchRefused:
+				return vigil.Session{}, vigil.Errorf(vigil.CodeForbidden,
+					"A proctor ended this attempt. It can go on only after an instructor has reactivated it: ask your teacher.")
+			case vigil.RelaunchResume:
+				session, err := s.resume(ctx, old, fresh)
+				if errors.Is(err, vigil.ErrConflict) {
+					continue
+				}
+				return session, err
+			}
+			fresh = old.NextGeneration(fresh)
+		}
+		err = s.store.CreateSession(ctx, fresh)
+		if errors.Is(err, vigil.ErrExists) {
+			continue
+		}
+		if err != nil {
+			return vigil.Session{}, err
+		}
+		s.hub.SessionCreated(ctx, fresh)
+		return fresh, nil
+	}
+	return vigil.Session{}, vigil.Errorf(vigil.CodeUnavailable, "This attempt was opened many times at the same moment. Try again.")
+}
+
+func (s *Server) newSession(exam vigil.Exam, l lti.Launch, plugin bool) (vigil.Session, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return vigil.Session{}, err
+	}
+	now := s.now()
+	return vigil.Session{
+		ID: id.String(), ExamID: exam.ID, UserID: l.Subject, Name: l.Name, Attempt: l.Proctoring.Attempt, Generation: 1,
+		PlatformID: l.Platform.ID, DeploymentID: l.Deployment, ResourceLinkID: l.Resource.ID, Plugin: plugin,
+		Locale: l.Locale, ControlURL: l.Proctoring.ControlURL, ControlActions: l.Proctoring.Actions, ReturnURL: l.ReturnURL,
+		State: vigil.StateCreated, Version: 1, Created: now, Changed: now,
+		By:       vigil.Actor{Role: vigil.RoleStudent, ID: l.Platform.ID + "|" + l.Subject},
+		Presence: vigil.Presence{Connection: vigil.ConnNever, Since: now},
+	}, nil
+}
+
+// resume takes over what a further launch of the same attempt says: the platform may have
+// been registered anew, or may offer other actions.
+func (s *Server) resume(ctx context.Context, old, fresh vigil.Session) (vigil.Session, error) {
+	next := old
+	next.Name = firstOf(fresh.Name, old.Name)
+	next.PlatformID, next.DeploymentID, next.ResourceLinkID = fresh.PlatformID, fresh.DeploymentID, fresh.ResourceLinkID
+	next.Plugin, next.Locale, next.ReturnURL = fresh.Plugin, fresh.Locale, fresh.ReturnURL
+	next.ControlURL, next.ControlActions = fresh.ControlURL, fresh.ControlActions
+	if sameLaunch(next, old) {
+		return old, nil
+	}
+	next.Version++
+	if err := s.store.Transition(ctx, vigil.Transition{Session: next, From: old.Version}); err != nil {
+		return vigil.Session{}, err
+	}
+	return next, nil
+}
+
+// audit records who did what. A store that fails does not undo what was done: it is
+// logged.
+func (s *Server) audit(ctx context.Context, examID, sessionID, action string, by vigil.Actor, detail string) {
+	id, err := uuid.NewV7()
+	if err == nil {
+		err = s.store.AppendAudit(ctx, vigil.Audit{
+			ID: id.String(), ExamID: examID, SessionID: sessionID, Action: action, By: by, Detail: detail, At: s.now(),
+		})
+	}
+	if err != nil {
+		s.log.ErrorContext(ctx, "audit entry not stored", "action", action, "exam", examID, "error", err)
+	}
+}
+
+func actorOf(p pass) vigil.Actor {
+	role := vigil.RoleStudent
+	if p.Kind == passProctor {
+		role = vigil.RoleProctor
+	}
+	return vigil.Actor{Role: role, ID: p.PlatformID + "|" + p.UserID, Name: p.Name}
+}
+
+// checkinTime is how long after the login a platform takes the return. Open edX forgets
+// the launch after 300 s; our plugin keeps it for as long as Moodle keeps the visit.
+func checkinTime(plugin bool) time.Duration {
+	if plugin {
+		return 30 * time.Minute
+	}
+	return 290 * time.Second
+}

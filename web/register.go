@@ -1,0 +1,86 @@
+package web
+
+import (
+	"crypto/rand"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"vigil"
+	"vigil/lti"
+)
+
+// registerPage asks the LMS admin whether this LMS shall be registered. The LMS opens it
+// in a frame before it is registered, so the origin of its configuration may frame this
+// page, here and only here (Dynamic Registration 1.0, section 3.3).
+func (s *Server) registerPage(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	configURL, token := q.Get("openid_configuration"), q.Get("registration_token")
+	origin := vigil.Origin(configURL)
+	if origin != "" {
+		allowFrame(w, []string{origin})
+	}
+	if configURL == "" {
+		s.show(w, r, http.StatusOK, "register-how.html", view{Title: s.word(r, "register.title"), Page: "register", Data: map[string]string{
+			"Link": s.tool.Origin() + r.URL.Path,
+		}})
+		return
+	}
+	if origin == "" {
+		s.refuse(w, r, vigil.Invalid("openid_configuration", "The address of the learning platform's configuration is not a web address."))
+		return
+	}
+	s.show(w, r, http.StatusOK, "register.html", view{Title: s.word(r, "register.title"), Page: "register", Data: map[string]string{
+		"Platform": strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://"),
+		"Config":   configURL, "Token": token, "Path": r.URL.Path,
+	}})
+}
+
+// register runs the registration and ends with the page that tells the LMS so.
+func (s *Server) register(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		s.refuse(w, r, vigil.Wrap(err, vigil.CodeInvalid, "The form cannot be read."))
+		return
+	}
+	configURL := r.PostForm.Get("openid_configuration")
+	origins := []string{}
+	if o := vigil.Origin(configURL); o != "" {
+		origins = append(origins, o)
+	}
+	allowFrame(w, origins)
+	p, err := s.tool.Register(r.Context(), chi.URLParam(r, "invitation"), configURL, r.PostForm.Get("registration_token"))
+	if err != nil {
+		status := statusOf(vigil.CodeOf(err))
+		detail, _, reference := s.describe(r, status, err)
+		if fault := lti.FaultOf(err); fault != nil && reference == "" {
+			s.log.WarnContext(r.Context(), "registration refused", "fault", fault.Name)
+		}
+		s.errorPage(w, r, status, detail, reference, nil)
+		return
+	}
+	s.audit(r.Context(), "", "", "platform.register", vigil.Actor{Role: vigil.RoleSystem}, p.ID)
+	nonce := rand.Text()
+	setPolicy(w, origins, nonce)
+	s.show(w, r, http.StatusOK, "registered.html", view{
+		Title: s.word(r, "registered.title"), Page: "register", Nonce: nonce,
+		Data: map[string]any{
+			"Name": p.Name, "Pending": p.State != vigil.PlatformActive,
+			"Close": template.JS(lti.CloseScript), // #nosec G203 -- our own constant
+		},
+	})
+}
+
+func (s *Server) word(r *http.Request, key string) string {
+	return catalogue[pickLang("", r)].text(key)
+}
+
+// opened is what a one-use link into a window of its own leads to.
+type opened struct {
+	Path string `json:"path"`
+	Pass pass   `json:"pass"`
+}
+
+var errOpened = errors.New("one-use code spent or expired")

@@ -1,0 +1,31 @@
+package web
+
+import (
+	"slices"
+
+	"vigil"
+)
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+func samePolicy(a, b vigil.Policy) bool {
+	watch := slices.Equal(a.Watch, b.Watch)
+	a.Watch, b.Watch = nil, nil
+	return watch && a.Admission == b.Admission && a.Pause == b.Pause && a.Fullscreen == b.Fullscreen &&
+		a.Attention == b.Attention && a.LinkLoss == b.LinkLoss && a.LostTimeCap == b.LostTimeCap &&
+		a.DurationMinutes == b.DurationMinutes && a.EndMessage == b.EndMessage && a.Retention == b.Retention
+}
+
+// sameLaunch compares what a launch says about a session.
+func sameLaunch(a, b vigil.Session) bool {
+	return a.Name == b.Name && a.PlatformID == b.PlatformID && a.DeploymentID == b.DeploymentID &&
+		a.ResourceLinkID == b.ResourceLinkID && a.Plugin == b.Plugin && a.Locale == b.Locale && a.ReturnURL == b.ReturnURL &&
+		a.ControlURL == b.ControlURL && slices.Equal(a.ControlActions, b.ControlActions)
+}

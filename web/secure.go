@@ -1,0 +1,92 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"vigil"
+)
+
+// secure sets the headers that every answer has. The content security policy lets pages
+// load our own files and nothing else; a page that a platform may frame widens
+// frame-ancestors by that platform's origins (allowFrame).
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "unsafe-none") // registration and sign-on windows speak with their opener
+		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), display-capture=()")
+		setPolicy(w, nil, "")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// setPolicy writes the content security policy. The nonce, where there is one, lets one
+// inline script run.
+func setPolicy(w http.ResponseWriter, ancestors []string, nonce string) {
+	script := "'self'"
+	if nonce != "" {
+		script += " 'nonce-" + nonce + "'"
+	}
+	w.Header().Set("Content-Security-Policy", strings.Join([]string{
+		"default-src 'none'",
+		"script-src " + script,
+		"style-src 'self'",
+		"img-src 'self' data:",
+		"font-src 'self'",
+		"connect-src 'self'", // covers the socket of the same origin
+		"form-action 'self'",
+		"base-uri 'none'",
+		"frame-ancestors " + strings.Join(append([]string{"'self'"}, ancestors...), " "),
+	}, "; "))
+}
+
+// allowFrame lets the pages of these origins frame this one.
+func allowFrame(w http.ResponseWriter, origins []string) { setPolicy(w, origins, "") }
+
+// framed tells whether the browser loads the page into a frame.
+func framed(r *http.Request) bool {
+	d := r.Header.Get("Sec-Fetch-Dest")
+	return d == "iframe" || d == "frame"
+}
+
+// recoverer answers for a handler that panicked: a page or a problem, never a stack
+// trace, and the log knows.
+func (s *Server) recoverer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v)
+			default:
+				s.refuse(w, r, vigil.Wrap(panicked{v}, vigil.CodeInternal, ""))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// routeOf names the route of a request for the log: never the path, which may hold a
+// secret.
+func routeOf(r *http.Request) string {
+	if rc := chi.RouteContext(r.Context()); rc != nil {
+		return rc.RoutePattern()
+	}
+	return ""
+}
+
+// localPath checks a path that a page of ours asked to be taken to: on this server, and
+// nothing that a browser could read as another host.
+func localPath(raw string) (string, bool) {
+	u, err := url.Parse(raw)
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") ||
+		strings.HasPrefix(raw, "//") || strings.ContainsAny(raw, "\\\r\n\t") {
+		return "", false
+	}
+	return raw, true
+}

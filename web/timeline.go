@@ -1,0 +1,297 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"vigil"
+)
+
+// entry is one thing that happened in a session, as docs/api.md describes it.
+type entry struct {
+	Type string `json:"type"` // signal, gap, command, chat, state
+	At   int64  `json:"at"`
+	Recv int64  `json:"recv,omitempty"`
+	ID   string `json:"id,omitempty"`
+
+	Stream   string          `json:"stream,omitempty"`
+	Seq      int64           `json:"seq,omitempty"`
+	Kind     string          `json:"kind,omitempty"`
+	Severity float64         `json:"severity,omitempty"`
+	Incident bool            `json:"incident,omitempty"`
+	Dur      int64           `json:"dur,omitempty"`
+	Data     json.RawMessage `json:"data,omitempty"`
+	Review   *entryReview    `json:"review,omitempty"`
+
+	End      int64             `json:"end,omitempty"`
+	Cause    vigil.Cause       `json:"cause,omitempty"`
+	Proposed int64             `json:"proposed,omitempty"`
+	Decision vigil.GapDecision `json:"decision,omitempty"`
+
+	Text    string      `json:"text,omitempty"`
+	Reason  string      `json:"reason,omitempty"`
+	Seconds int64       `json:"seconds,omitempty"`
+	By      string      `json:"by,omitempty"`
+	Stage   vigil.Stage `json:"stage,omitempty"`
+	Problem string      `json:"problem,omitempty"`
+	LMS     *entryLMS   `json:"lms,omitempty"`
+
+	From vigil.Role `json:"from,omitempty"`
+	Name string     `json:"name,omitempty"`
+
+	State vigil.State `json:"state,omitempty"`
+}
+
+type entryReview struct {
+	State   vigil.ReviewState `json:"state"`
+	By      string            `json:"by,omitempty"`
+	Note    string            `json:"note,omitempty"`
+	At      int64             `json:"at,omitempty"`
+	Version int64             `json:"version"`
+}
+
+type entryLMS struct {
+	State   vigil.LMSState `json:"state"`
+	Status  string         `json:"status,omitempty"`
+	Problem string         `json:"problem,omitempty"`
+	At      int64          `json:"at,omitempty"`
+}
+
+// maxEntries bounds each kind of thing in one timeline: more than an honest exam has.
+const maxEntries = 20_000
+
+// timeline gathers everything of a session, oldest first by the server's clock. more is
+// true where the bound cut it.
+func (s *Server) timeline(ctx context.Context, session vigil.Session, policy vigil.Policy) (entries []entry, more bool, err error) {
+	id := session.ID
+	signals, cut, err := all(maxEntries, func(p vigil.Page) ([]vigil.Signal, string, error) { return s.store.SignalsOfSession(ctx, id, p) })
+	if err != nil {
+		return nil, false, err
+	}
+	more = cut
+	incidents, cut, err := all(maxEntries, func(p vigil.Page) ([]vigil.Incident, string, error) { return s.store.IncidentsOfSession(ctx, id, p) })
+	if err != nil {
+		return nil, false, err
+	}
+	more = more || cut
+	reviews := make(map[string]vigil.Incident, len(incidents))
+	for _, i := range incidents {
+		reviews[i.ID] = i
+	}
+	commands, cut, err := all(maxEntries, func(p vigil.Page) ([]vigil.Command, string, error) { return s.store.CommandsOfSession(ctx, id, p) })
+	if err != nil {
+		return nil, false, err
+	}
+	more = more || cut
+	chat, cut, err := all(maxEntries, func(p vigil.Page) ([]vigil.ChatLine, string, error) { return s.store.ChatOfSession(ctx, id, p) })
+	if err != nil {
+		return nil, false, err
+	}
+	more = more || cut
+	gaps, err := s.store.GapsOfSession(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+
+	for _, g := range signals {
+		entries = append(entries, signalEntry(g, reviews))
+	}
+	for _, g := range vigil.ProposeLostTime(policy, gaps) {
+		entries = append(entries, entry{
+			Type: "gap", At: ms(g.Start), ID: g.ID, End: ms(g.End), Cause: g.Cause,
+			Proposed: g.Proposed.Milliseconds(), Decision: g.Decision,
+		})
+	}
+	for _, c := range commands {
+		entries = append(entries, commandEntry(c))
+	}
+	for _, l := range chat {
+		entries = append(entries, entry{Type: "chat", At: ms(l.At), ID: l.ID, From: l.From.Role, Name: l.From.Name, Text: l.Text})
+	}
+	entries = append(entries, stateEntries(session)...)
+	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.order(), b.order()) })
+	return entries, more, nil
+}
+
+// order is the moment by which entries are sorted: the server's clock where it differs
+// from the browser's.
+func (e entry) order() int64 {
+	if e.Recv != 0 {
+		return e.Recv
+	}
+	return e.At
+}
+
+func signalEntry(g vigil.Signal, reviews map[string]vigil.Incident) entry {
+	e := entry{
+		Type: "signal", At: ms(g.At), Recv: ms(g.Received), ID: g.ID(), Stream: g.Stream, Seq: g.Seq, Kind: string(g.Kind),
+		Severity: g.Severity, Incident: g.Incident, Dur: g.Duration.Milliseconds(), Data: g.Data,
+	}
+	if i, ok := reviews[e.ID]; ok {
+		e.Review = reviewOf(i)
+	}
+	return e
+}
+
+func reviewOf(i vigil.Incident) *entryReview {
+	return &entryReview{State: i.Review, By: i.Reviewer.Name, Note: i.Note, At: ms(i.Reviewed), Version: i.Version}
+}
+
+func commandEntry(c vigil.Command) entry {
+	e := entry{
+		Type: "command", At: ms(c.At), ID: c.ID, Kind: string(c.Kind), Text: c.Text, Reason: c.ReasonCode,
+		Seconds: int64(c.Time / time.Second), By: firstOf(c.By.Name, string(c.By.Role)), Stage: c.Stage, Problem: c.Problem,
+	}
+	if c.LMS.State != "" && c.LMS.State != vigil.LMSNone {
+		e.LMS = &entryLMS{State: c.LMS.State, Status: c.LMS.Status, Problem: c.LMS.Problem, At: ms(c.LMS.At)}
+	}
+	return e
+}
+
+// stateEntries are the moments of the session's life that it remembers.
+func stateEntries(s vigil.Session) []entry {
+	out := []entry{{Type: "state", At: ms(s.Created), State: vigil.StateCreated}}
+	if !s.Ready.IsZero() {
+		out = append(out, entry{Type: "state", At: ms(s.Ready), State: vigil.StateReady})
+	}
+	if !s.Started.IsZero() {
+		out = append(out, entry{Type: "state", At: ms(s.Started), State: vigil.StateActive})
+	}
+	if !s.Ended.IsZero() {
+		out = append(out, entry{Type: "state", At: ms(s.Ended), State: s.State, By: firstOf(s.By.Name, string(s.By.Role)), Reason: s.Reason})
+	}
+	return out
+}
+
+// timelinePageSize is how many entries one answer of the API holds.
+const timelinePageSize = 500
+
+// apiTimeline answers a part of the timeline; after counts entries.
+func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request) {
+	_, exam, err := s.proctor(r)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	session, err := s.sessionOfExam(r.Context(), exam, chi.URLParam(r, "session"))
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	after := 0
+	if raw := r.URL.Query().Get("after"); raw != "" {
+		if after, err = strconv.Atoi(raw); err != nil || after < 0 {
+			s.problem(w, r, vigil.Invalid("after", "This is not a place in the timeline."))
+			return
+		}
+	}
+	entries, _, err := s.timeline(r.Context(), session, exam.Policy)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	entries = entries[min(after, len(entries)):]
+	next := ""
+	if len(entries) > timelinePageSize {
+		entries, next = entries[:timelinePageSize], strconv.Itoa(after+timelinePageSize)
+	}
+	if entries == nil {
+		entries = []entry{}
+	}
+	writeJSON(w, map[string]any{"entries": entries, "next": next})
+}
+
+// timelinePage shows one session's whole story, or downloads it.
+func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	p, exam, err := s.proctor(r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	session, err := s.sessionOfExam(ctx, exam, chi.URLParam(r, "session"))
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	entries, more, err := s.timeline(ctx, session, exam.Policy)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	if r.URL.Query().Get("format") == "csv" {
+		s.audit(ctx, exam.ID, session.ID, "timeline.download", actorOf(p), "")
+		s.writeTimelineCSV(w, r, entries)
+		return
+	}
+	s.audit(ctx, exam.ID, session.ID, "timeline.view", actorOf(p), "")
+	lang := pickLang(p.Lang, r)
+	allowFrame(w, p.Frame)
+	s.show(w, r, http.StatusOK, "timeline.html", view{
+		Title: firstOf(session.Name, session.UserID), Lang: lang, Page: "timeline", Wide: true,
+		Config: map[string]any{
+			"lang": lang, "page": "timeline", "now": s.now().UnixMilli(), "session": session.ID,
+			"api":     "/api/v1/exams/" + exam.ID + "/sessions/" + session.ID,
+			"entries": entries,
+		},
+		Data: map[string]any{
+			"Exam": exam, "Session": session, "Entries": rowsOf(entries, catalogue[lang]), "More": more,
+			"Base": "/dashboard/" + exam.ID,
+		},
+	})
+}
+
+// apiReview records a human decision on an incident.
+func (s *Server) apiReview(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	p, exam, err := s.proctor(r)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	session, err := s.sessionOfExam(ctx, exam, chi.URLParam(r, "session"))
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	var in struct {
+		ID      string            `json:"id"`
+		Review  vigil.ReviewState `json:"review"`
+		Note    string            `json:"note"`
+		Version int64             `json:"version"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	incident, err := s.store.Incident(ctx, session.ID, in.ID)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	if in.Version != incident.Version {
+		s.problem(w, r, vigil.Errorf(vigil.CodeConflict, "Someone else reviewed this incident. Look at it again."))
+		return
+	}
+	incident, err = incident.Decide(in.Review, actorOf(p), in.Note, s.now())
+	if err == nil {
+		err = s.store.UpdateIncident(ctx, incident)
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	incident.Version++
+	s.audit(ctx, exam.ID, session.ID, "incident.review", actorOf(p), string(in.Review))
+	s.hub.Reviewed(ctx, exam.ID, session.ID)
+	writeJSON(w, map[string]any{
+		"id": incident.ID, "kind": incident.Kind, "severity": incident.Severity, "at": ms(incident.At), "review": reviewOf(incident),
+	})
+}

@@ -1,0 +1,185 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"vigil"
+)
+
+// A visit is a browser's web session: what its launches allow it to see. The cookie holds
+// a random token; the rest is kept in the store as a record under the token's hash.
+const (
+	visitCookie = "vigil_visit"
+	visitKind   = "web.visit" // Record kind
+	visitLife   = 12 * time.Hour
+)
+
+func newVisits(store Store, now func() time.Time, log *slog.Logger) *scs.SessionManager {
+	m := scs.New()
+	m.Store = visitStore{store, now}
+	m.Lifetime = visitLife
+	m.HashTokenInStore = true
+	m.Cookie.Name = visitCookie
+	m.Cookie.HttpOnly = true
+	// In a frame of the LMS only a Partitioned cookie survives, and that must be Secure;
+	// browsers accept Secure cookies from loopback hosts over http.
+	m.Cookie.SameSite = http.SameSiteNoneMode
+	m.Cookie.Secure = true
+	m.Cookie.Partitioned = true
+	m.Cookie.Persist = false
+	m.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
+		log.ErrorContext(r.Context(), "web session", "error", err)
+		writeProblem(w, http.StatusServiceUnavailable, Problem{
+			Title: "Service Unavailable", Code: vigil.CodeUnavailable, Duty: "retry",
+			Detail: "Vigil cannot reach its store at the moment. Try again in a few seconds.",
+		})
+	}
+	return m
+}
+
+// visitStore implements scs.CtxStore over records.
+type visitStore struct {
+	store Store
+	now   func() time.Time
+}
+
+var _ scs.CtxStore = visitStore{}
+
+func (v visitStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+	r, err := v.store.GetRecord(ctx, visitKind, token, v.now())
+	if errors.Is(err, vigil.ErrNotFound) {
+		return nil, false, nil
+	}
+	return r.Value, err == nil, err
+}
+
+func (v visitStore) CommitCtx(ctx context.Context, token string, b []byte, expiry time.Time) error {
+	return v.store.PutRecord(ctx, vigil.Record{Kind: visitKind, Key: token, Value: b, Expires: expiry})
+}
+
+func (v visitStore) DeleteCtx(ctx context.Context, token string) error {
+	return v.store.DeleteRecord(ctx, visitKind, token)
+}
+
+// The three methods without a context are never called: scs prefers the others.
+func (v visitStore) Find(token string) ([]byte, bool, error) {
+	return v.FindCtx(context.Background(), token)
+}
+
+func (v visitStore) Commit(token string, b []byte, expiry time.Time) error {
+	return v.CommitCtx(context.Background(), token, b, expiry)
+}
+
+func (v visitStore) Delete(token string) error { return v.DeleteCtx(context.Background(), token) }
+
+// pass is what one launch allows: to proctor an exam, to check in to a session, to see
+// one's own status, to answer a deep linking request. It is kept in the visit under
+// "kind:id".
+type pass struct {
+	Kind       passKind  `json:"kind"`
+	ID         string    `json:"id"` // of the exam or the session
+	PlatformID string    `json:"platform"`
+	UserID     string    `json:"user"`
+	Name       string    `json:"name,omitempty"`
+	Until      time.Time `json:"until"`
+	Frame      []string  `json:"frame,omitempty"` // origins of the platform, which may frame the page
+	ReturnURL  string    `json:"return,omitempty"`
+	Lang       string    `json:"lang,omitempty"`
+
+	Start      *startPass `json:"start,omitempty"`
+	Link       *linkPass  `json:"link,omitempty"`
+	MembersURL string     `json:"members,omitempty"`
+}
+
+type passKind string
+
+const (
+	passProctor passKind = "proctor" // ID: exam
+	passStudent passKind = "student" // ID: session
+	passStatus  passKind = "status"  // ID: exam
+	passLink    passKind = "link"    // ID: "deeplink"
+)
+
+// startPass is what StartAssessment must echo.
+type startPass struct {
+	Deployment   string    `json:"deployment"`
+	ResourceLink string    `json:"resource_link"`
+	Attempt      int       `json:"attempt"`
+	SessionData  string    `json:"session_data"`
+	StartURL     string    `json:"start_url"`
+	Started      time.Time `json:"started"`
+}
+
+// linkPass is what a deep linking answer must echo.
+type linkPass struct {
+	Deployment string `json:"deployment"`
+	Issuer     string `json:"issuer"`
+	ContextID  string `json:"context"`
+	Course     string `json:"course"`
+	ReturnURL  string `json:"return_url"`
+	Data       string `json:"data"`
+}
+
+// proctorLife ends a proctor's rights for good: LTI never reports that someone was
+// unenrolled.
+const proctorLife = 12 * time.Hour
+
+func passKey(kind passKind, id string) string { return "pass:" + string(kind) + ":" + id }
+
+// admit adds a pass to the browser's visit. The token changes with each launch, against
+// session fixation; passes of other people are dropped unless configured otherwise.
+func (s *Server) admit(ctx context.Context, p pass) error {
+	if err := s.visits.RenewToken(ctx); err != nil {
+		return vigil.Wrap(err, vigil.CodeUnavailable, "Vigil cannot keep your visit at the moment. Try again in a few seconds.")
+	}
+	if !s.keep {
+		for _, key := range s.visits.Keys(ctx) {
+			if old, ok := s.pass(ctx, key); ok && (old.PlatformID != p.PlatformID || old.UserID != p.UserID) {
+				s.visits.Remove(ctx, key)
+			}
+		}
+	}
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	s.visits.Put(ctx, passKey(p.Kind, p.ID), string(raw))
+	return nil
+}
+
+func (s *Server) pass(ctx context.Context, key string) (pass, bool) {
+	if !strings.HasPrefix(key, "pass:") {
+		return pass{}, false
+	}
+	var p pass
+	raw := s.visits.GetString(ctx, key)
+	if raw == "" || json.Unmarshal([]byte(raw), &p) != nil || !s.now().Before(p.Until) {
+		return pass{}, false
+	}
+	return p, true
+}
+
+// need returns the visit's pass, or CodeForbidden with what to do.
+func (s *Server) need(ctx context.Context, kind passKind, id string) (pass, error) {
+	p, ok := s.pass(ctx, passKey(kind, id))
+	if !ok {
+		return pass{}, vigil.Errorf(vigil.CodeForbidden, "This page is not open to you, or your visit is over. Open it again from your course.")
+	}
+	return p, nil
+}
+
+// hashed names a secret in the store.
+func hashed(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

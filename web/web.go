@@ -1,0 +1,181 @@
+// Package web is what browsers see of Vigil beside the sockets: the pages of students,
+// proctors, instructors and LMS admins, and the JSON API of docs/api.md.
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"vigil"
+	"vigil/lti"
+)
+
+// Hub is what the pages need of package realtime: changes of sessions go through it, so
+// that dashboards hear of them.
+type Hub interface {
+	http.Handler // upgrades sockets
+
+	// Apply takes one step of a session's life, whatever version it is at.
+	Apply(ctx context.Context, sessionID string, c vigil.Change) (vigil.Session, error)
+	// ReportEnd records the end of the attempt as the platform told it.
+	ReportEnd(ctx context.Context, sessionID string, end, at time.Time) (vigil.Session, error)
+	// Ended ends the session because the platform said so, and closes the student's
+	// socket. A session that ended before is left as it is.
+	Ended(ctx context.Context, sessionID, reason string) (vigil.Session, error)
+	// SessionCreated shows a new session on the exam's dashboards.
+	SessionCreated(ctx context.Context, s vigil.Session)
+	// Reviewed shows a session's counts anew after a review.
+	Reviewed(ctx context.Context, examID, sessionID string)
+}
+
+// Signer makes socket tokens for people whom a launch or an assertion has proven.
+type Signer interface {
+	MintSocket(ctx context.Context, c lti.SocketClaims) (string, error)
+}
+
+// Config is what New needs. Tool, Hub and Store must be given.
+type Config struct {
+	Tool  *lti.Tool
+	Hub   Hub
+	Store Store
+
+	// TrustedProxies are the networks whose X-Forwarded-For counts (chi's
+	// ClientIPFromXFF). Without any, the connection's own address is the client's.
+	TrustedProxies []netip.Prefix
+	// KeepOtherUsersSignedIn lets several people of one platform use one browser at the
+	// same time, as in the demo. On a shared computer a student would inherit what a
+	// proctor may do, so it is off.
+	KeepOtherUsersSignedIn bool
+
+	Now func() time.Time // time.Now
+	Log *slog.Logger     // slog.Default()
+}
+
+// Server is the web part. It starts no goroutine.
+type Server struct {
+	tool    *lti.Tool
+	hub     Hub
+	store   Store
+	visits  *scs.SessionManager
+	now     func() time.Time
+	log     *slog.Logger
+	keep    bool
+	handler http.Handler
+}
+
+// New makes the web part. Configuration errors name the field.
+func New(cfg Config) (*Server, error) {
+	switch {
+	case cfg.Tool == nil:
+		return nil, vigil.Invalid("tool", "The pages need the LTI tool.")
+	case cfg.Hub == nil:
+		return nil, vigil.Invalid("hub", "The pages need the sockets' hub.")
+	case cfg.Store == nil:
+		return nil, vigil.Invalid("store", "The pages need a store.")
+	}
+	s := &Server{
+		tool: cfg.Tool, hub: cfg.Hub, store: cfg.Store, now: cfg.Now, log: cfg.Log, keep: cfg.KeepOtherUsersSignedIn,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.visits = newVisits(cfg.Store, s.now, s.log)
+	s.handler = s.routes(cfg)
+	return s, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// maxBody bounds what a request of our own pages may send.
+const maxBody = 64 << 10
+
+func (s *Server) routes(cfg Config) http.Handler {
+	r := chi.NewRouter()
+	if len(cfg.TrustedProxies) > 0 {
+		networks := make([]string, len(cfg.TrustedProxies))
+		for i, p := range cfg.TrustedProxies {
+			networks[i] = p.String()
+		}
+		r.Use(middleware.ClientIPFromXFF(networks...))
+	} else {
+		r.Use(middleware.ClientIPFromRemoteAddr)
+	}
+	r.Use(s.recoverer, secure)
+
+	// The socket's handler hijacks the connection; nothing may wrap the writer.
+	r.Handle("/socket", s.hub)
+
+	r.Get("/assets/*", serveAssets)
+	r.Get("/favicon.ico", serveIcon)
+	r.HandleFunc(lti.LoginPath, s.tool.ServeLogin)
+	r.Get(lti.KeysPath, s.tool.ServeKeys)
+	r.Post("/api/v1/socket/token", s.exchange)
+	r.Options("/api/v1/socket/token", s.preflight)
+
+	r.Group(func(r chi.Router) {
+		r.Use(s.visits.LoadAndSave)
+		r.Post(lti.LaunchPath, func(w http.ResponseWriter, r *http.Request) { s.tool.ServeLaunch(w, r, s.launched) })
+	})
+
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.problem(w, r, vigil.Errorf(vigil.CodeForbidden, "This request did not come from one of Vigil's own pages."))
+	}))
+	r.Group(func(r chi.Router) {
+		r.Use(crossOrigin.Handler, limitBody, s.visits.LoadAndSave)
+		r.Get("/", s.home)
+		r.Get(lti.RegisterPath+"/{invitation}", s.registerPage)
+		r.Post(lti.RegisterPath+"/{invitation}", s.register)
+		r.Get("/lti/deeplink", s.deepLinkPage)
+		r.Post("/lti/deeplink", s.deepLink)
+		r.Get("/open/{code}", s.open)
+
+		r.Get("/checkin/{session}", s.checkinPage)
+		r.Post("/checkin/{session}/start", s.checkinStart)
+		r.Get("/status/{exam}", s.statusPage)
+
+		r.Route("/dashboard/{exam}", func(r chi.Router) {
+			r.Get("/", s.dashboardPage)
+			r.Get("/report", s.reportPage)
+			r.Get("/settings", s.settingsPage)
+			r.Post("/settings", s.settingsSave)
+			r.Get("/sessions/{session}", s.timelinePage)
+		})
+		r.Route("/api/v1", func(r chi.Router) {
+			r.Post("/socket/page-token", s.pageToken)
+			r.Route("/exams/{exam}", func(r chi.Router) {
+				r.Get("/", s.apiExam)
+				r.Put("/policy", s.apiPolicy)
+				r.Get("/members", s.apiMembers)
+				r.Post("/open", s.apiOpen)
+				r.Get("/sessions/{session}/timeline", s.apiTimeline)
+				r.Post("/sessions/{session}/incidents/review", s.apiReview)
+			})
+		})
+	})
+	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, vigil.Errorf(vigil.CodeNotFound, "There is no such page."))
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		s.refuseWith(w, r, http.StatusMethodNotAllowed, vigil.Errorf(vigil.CodeInvalid, "This address does not take this kind of request."))
+	})
+	return r
+}
+
+func limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
