@@ -26,14 +26,14 @@ import (
 // hostile is a launch that is right in everything but one thing.
 type hostile struct {
 	name   string
-	kind   lti.MessageType                       // default LtiResourceLinkRequest
-	rig    func(*rig)                            // before the login
-	login  func(url.Values)                      // changes the login's parameters
-	after  func(*rig)                            // between login and launch
-	claims func(g *rig, c m)                     // changes the claims
-	token  func(g *rig, c m) string              // makes the id_token instead
+	kind   lti.MessageType                      // default LtiResourceLinkRequest
+	rig    func(*rig)                           // before the login
+	login  func(url.Values)                     // changes the login's parameters
+	after  func(*rig)                           // between login and launch
+	claims func(g *rig, c m)                    // changes the claims
+	token  func(g *rig, c m) string             // makes the id_token instead
 	form   func(g *rig, l *login, f url.Values) // changes the form; sets l.cookie nil for none
-	want   *lti.Fault                            // nil: accepted
+	want   *lti.Fault                           // nil: accepted
 }
 
 func set(name string, value any) func(*rig, m) {

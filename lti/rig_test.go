@@ -187,6 +187,27 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+var (
+	ownKeysOnce sync.Once
+	ownKeys     map[string]vigil.Key
+)
+
+// ensureKeys gives the tool its own keys: those of the first test that needed some, since
+// RSA keys are slow to make.
+func (g *rig) ensureKeys() {
+	g.t.Helper()
+	ownKeysOnce.Do(func() {
+		if err := g.tool.Keys().Ensure(context.Background()); err != nil {
+			g.t.Fatal(err)
+		}
+		ownKeys = maps.Clone(g.store.keys)
+	})
+	maps.Copy(g.store.keys, ownKeys)
+	if err := g.tool.Keys().Ensure(context.Background()); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
 // rig is a tool with one platform, whose server is on this machine.
 type rig struct {
 	t      testing.TB
