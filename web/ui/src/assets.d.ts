@@ -1,0 +1,2 @@
+// esbuild turns these imports into a style sheet beside the script.
+declare module "*.css";
