@@ -23,6 +23,12 @@ var functions = template.FuncMap{
 		h.Write([]byte(u.Name()))
 		return h.Sum32() % 8
 	},
+	"role": func(u ltitest.User) string {
+		if u.Role == ltitest.Instructor {
+			return "Instructor"
+		}
+		return "Student"
+	},
 	"status": func(s ltitest.Status) string {
 		switch s {
 		case ltitest.Running:
