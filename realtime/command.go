@@ -1,0 +1,261 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"vigil"
+)
+
+// Command does a proctor's command to its targets, for the API; the sockets' commands go
+// the same way. It returns the progress of each target, in the order of the targets, as
+// every dashboard of the exam sees it, too. A target that the rules refuse has the stage
+// refused; that answer is kept, so that giving the same id again gives the same progress.
+// The error is CodeInvalid for a command that is not well formed, and CodeUnavailable
+// where some target could not be served: then giving the same command again does what is
+// missing and nothing twice.
+func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c CommandUp) ([]Progress, error) {
+	exam, err := h.exam(ctx, examID)
+	if err != nil {
+		return nil, err
+	}
+	command, err := commandOf(c, by)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := h.targets(ctx, exam, c)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Progress, len(targets))
+	var mu sync.Mutex
+	var failed error
+	var g errgroup.Group
+	g.SetLimit(h.cfg.Limits.Commands)
+	for i, id := range targets {
+		g.Go(func() error {
+			p, err := h.commandOne(ctx, exam, id, command)
+			if err != nil {
+				mu.Lock()
+				failed = err
+				mu.Unlock()
+				p = Progress{
+					T: TypeProgress, ID: command.ID, Session: id, Kind: command.Kind, Stage: vigil.StageRefused,
+					Problem: "This could not be stored; try again.", At: ms(h.now()), By: by.Name,
+				}
+			}
+			out[i] = p
+			return nil
+		})
+	}
+	_ = g.Wait() //nolint:errcheck // the functions return none
+	h.audit(ctx, exam.ID, targets, "command."+string(command.Kind), by, command.ReasonCode)
+	if failed != nil {
+		return out, vigil.Wrap(failed, vigil.CodeUnavailable, "Not every attempt could be reached; send it again.")
+	}
+	return out, nil
+}
+
+// commandOf checks a command's form.
+func commandOf(c CommandUp, by vigil.Actor) (vigil.Command, error) {
+	if c.Seconds < 0 || c.Seconds > int64(vigil.MaxExtend/time.Second) {
+		return vigil.Command{}, vigil.Invalid("seconds", "Extra time lies between 1 second and 4 hours.")
+	}
+	command := vigil.Command{
+		ID: c.ID, Kind: c.Kind, Text: c.Text, ReasonCode: c.Reason, Severity: c.Severity, By: by,
+		Time: time.Duration(c.Seconds) * time.Second,
+	}
+	if err := command.Validate(); err != nil {
+		return vigil.Command{}, err
+	}
+	if c.Text != "" {
+		text, err := vigil.CleanText("text", c.Text, vigil.MaxNote)
+		if err != nil {
+			return vigil.Command{}, err
+		}
+		command.Text = text
+	}
+	return command, nil
+}
+
+// targets are the sessions that a command names: its own list, or all of the exam that
+// have not ended.
+func (h *Hub) targets(ctx context.Context, exam vigil.Exam, c CommandUp) ([]string, error) {
+	if c.All == (len(c.Targets) > 0) {
+		return nil, vigil.Invalid("targets", "A command names its attempts, or all of them.")
+	}
+	if !c.All {
+		return distinct(c.Targets)
+	}
+	var out []string
+	for page := (vigil.Page{}); ; {
+		sessions, next, err := h.store.SessionsOfExam(ctx, exam.ID, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sessions {
+			if !h.Live(s).Settled(exam.Policy, h.now()).State.Ended() {
+				out = append(out, s.ID)
+			}
+		}
+		if next == "" {
+			return out, nil
+		}
+		page.After = next
+	}
+}
+
+func distinct(ids []string) ([]string, error) {
+	if len(ids) > vigil.MaxTargets {
+		return nil, vigil.Invalid("targets", "A command names at most %d attempts.", vigil.MaxTargets)
+	}
+	seen := make(map[string]bool, len(ids))
+	out := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+// commandOne does a command to one session. Refusals by the rules are progress, not
+// errors.
+func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c vigil.Command) (Progress, error) {
+	c.SessionID, c.ExamID = session, exam.ID
+	refused := func(problem string) Progress {
+		c.Stage, c.Problem, c.At = vigil.StageRefused, problem, h.now()
+		return progress(c)
+	}
+	if s, err := h.store.Session(ctx, session); errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != exam.ID {
+		return refused("There is no such attempt in this exam."), nil
+	} else if err != nil {
+		return Progress{}, err
+	}
+	before, err := h.store.Command(ctx, session, c.ID)
+	if err == nil {
+		return progress(before), nil
+	}
+	if !errors.Is(err, vigil.ErrNotFound) {
+		return Progress{}, err
+	}
+	deliveryID := uuid.Must(uuid.NewV7()).String()
+	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+		c := c
+		c.At = now
+		did, err := s.Do(e.Policy, c, now, deliveryID)
+		if errors.Is(err, vigil.ErrIllegal) {
+			c.SessionID, c.ExamID, c.Stage, c.Problem = s.ID, s.ExamID, vigil.StageRefused, problemOf(err)
+			c.LMS.State = vigil.LMSNone
+			return plan{session: s, command: &c}, nil
+		}
+		if err != nil {
+			return plan{}, err
+		}
+		out := plan{session: did.Session, command: &did.Command, delivery: did.Delivery}
+		if did.ToPeer {
+			out.told = &did.Command
+		}
+		return out, nil
+	})
+	if errors.Is(err, vigil.ErrExists) { // the same command came twice at once
+		if before, err = h.store.Command(ctx, session, c.ID); err != nil {
+			return Progress{}, err
+		}
+		return progress(before), nil
+	}
+	if err != nil {
+		return Progress{}, err
+	}
+	h.tellProgress(*p.command)
+	return progress(*p.command), nil
+}
+
+// problemOf is the message for people within an error.
+func problemOf(err error) string {
+	var e *vigil.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return ""
+}
+
+// audit records who did something; a failure is logged, for the deed is done.
+func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action string, by vigil.Actor, reason string) {
+	a := vigil.Audit{
+		ID: uuid.Must(uuid.NewV7()).String(), ExamID: exam, Action: action, By: by, At: h.now(),
+		Detail: fmt.Sprintf("%d attempts", len(sessions)),
+	}
+	if len(sessions) == 1 {
+		a.SessionID, a.Detail = sessions[0], "1 attempt"
+	}
+	if reason != "" {
+		a.Detail += ", " + reason
+	}
+	if err := h.store.AppendAudit(ctx, a); err != nil {
+		h.log.Error("an entry of the record of deeds is not stored", "exam", exam, "action", action, "error", err)
+	}
+}
+
+// Settled applies what a platform answered to a delivery: extra time and a termination
+// take effect, the student is told of them and the proctors of the answer. It may be
+// called again for the same answer. An error means that it must be.
+func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) error {
+	unlock := h.lockCommands(d.SessionID)
+	defer unlock()
+	c, err := h.store.Command(ctx, d.SessionID, d.CommandID)
+	if errors.Is(err, vigil.ErrNotFound) {
+		return nil // erased meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if c.LMS.State != vigil.LMSWaiting {
+		return nil // answered already
+	}
+	answered := c
+	_, _, err = h.change(ctx, d.SessionID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
+		if c.Kind == vigil.CommandExtend && !pendingGrant(s, c.ID) { // applied, but the command was not stored then
+			_, answered, _ = s.Answer(c, d, a, now)
+			return plan{}, errNothing
+		}
+		next, cmd, told := s.Answer(c, d, a, now)
+		answered = cmd
+		if next.Version == s.Version {
+			return plan{}, errNothing
+		}
+		p := plan{session: next}
+		if told {
+			p.told = &cmd
+		}
+		return p, nil
+	})
+	if errors.Is(err, vigil.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := h.store.UpdateCommand(ctx, answered); err != nil {
+		return err
+	}
+	h.tellProgress(answered)
+	if answered.Stage == vigil.StageRefused && c.ReasonCode == reasonLostTime {
+		h.takeBack(ctx, c)
+	}
+	return nil
+}
+
+func pendingGrant(s vigil.Session, command string) bool {
+	return slices.ContainsFunc(s.Grants, func(g vigil.Grant) bool {
+		return g.CommandID == command && g.State == vigil.GrantPending
+	})
+}

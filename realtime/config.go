@@ -1,0 +1,194 @@
+package realtime
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"vigil"
+)
+
+// Config is what a Hub needs. Store, Verifier, Signer and Origin must be given; every
+// other field works when zero.
+type Config struct {
+	Store    Store
+	Verifier Verifier
+	Signer   Signer
+	// Controller sends commands to platforms; nil: the queue stays as it is.
+	Controller Controller
+	// Relay reaches the other nodes; nil: there are none. The hub does not close it.
+	Relay Relay
+
+	// Origin is the tool's own web origin. A socket's Origin header must be it, or one that
+	// AllowOrigin allows (an origin of an active platform; nil: none). An error of
+	// AllowOrigin is answered as 503.
+	Origin      string
+	AllowOrigin func(ctx context.Context, origin string) (bool, error)
+	// Allow is asked before a socket is opened and before each renewal of its token,
+	// beside the hub's own checks; an error refuses. nil: nothing more is asked.
+	Allow func(ctx context.Context, c Claims) error
+	// Address is the client's network address, for telling that it changed; nil: the host
+	// of RemoteAddr. Forwarded addresses are the caller's to trust.
+	Address func(r *http.Request) string
+
+	Node   string // this process's id; a new one when empty
+	Host   string // of the machine
+	Shared bool   // other nodes live on the same store; a node is gone when its row is NodeLease old
+
+	Now      func() time.Time // time.Now
+	Log      *slog.Logger     // discarded when nil
+	Liveness vigil.Liveness   // vigil.DefaultLiveness
+	Rates    map[Type]Rate    // those of docs/protocol.md; given ones replace single types
+	Limits   Limits
+
+	RenewBefore time.Duration // how long before its end a token is renewed; 60 s
+	TokenGrace  time.Duration // how long after its end an unrenewed token still holds; 60 s
+	RateGrace   time.Duration // over the rates for so long: closed; 10 s
+	HelloWait   time.Duration // for a student's first frame; 15 s
+	HoleWait    time.Duration // from hello until missing numbers count as a hole; 15 s
+	WriteWait   time.Duration // a write that takes longer: the socket is closed; 10 s
+	PulseEvery  time.Duration // 5 s
+	RowsEvery   time.Duration // counts of changed rows are gathered so long; 250 ms
+	DrainSpread time.Duration // over which clients come back after Drain; 3 s
+	NodeEvery   time.Duration // the node's row is renewed; 2 s
+	NodeLease   time.Duration // after which a silent node is gone; 6 s
+	QueueEvery  time.Duration // the queue to the platforms is looked at; 1 s
+	RetryFirst  time.Duration // first pause when the store does not answer; doubles to RetryMost; 100 ms
+	RetryMost   time.Duration // 5 s
+}
+
+// Rate is a token bucket: Burst at once, PerSecond in the long run.
+type Rate struct {
+	Burst     int
+	PerSecond rate.Limit
+}
+
+// Limits bound what the hub holds. What is over a limit is refused or dropped, and
+// counted in Stats.
+type Limits struct {
+	Sockets           int // of this node; 50,000. More: refused with 503
+	SocketsPerSession int // while pages change; 3. More: refused with 429
+	ProctorsPerExam   int // 500. More: refused with 429
+	Signals           int // waiting for the store; 16,384. More: not taken, the client sends them again
+	Batch             int // signals in one call of the store; 512
+	Queue             int // frames to one socket; 512. A student's socket over it is closed, a proctor's gets a fresh snapshot
+	QueueBytes        int // 1 MiB, as Queue
+	Jobs              int // frames of one socket that wait for the store; 64. More: refused with too_many
+	Deliveries        int // requests to platforms at once; 8
+	Commands          int // sessions of one bulk command worked on at once; 8
+	Rows              int // of a snapshot's page; 200
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Relay == nil {
+		c.Relay = nowhere{}
+	}
+	if c.Liveness == (vigil.Liveness{}) {
+		c.Liveness = vigil.DefaultLiveness()
+	}
+	rates := make(map[Type]Rate, len(defaultRates))
+	for t, r := range defaultRates {
+		rates[t] = r
+	}
+	for t, r := range c.Rates {
+		rates[t] = r
+	}
+	c.Rates = rates
+	for _, d := range []struct {
+		v       *time.Duration
+		standard time.Duration
+	}{
+		{&c.RenewBefore, time.Minute},
+		{&c.TokenGrace, time.Minute},
+		{&c.RateGrace, 10 * time.Second},
+		{&c.HelloWait, 15 * time.Second},
+		{&c.HoleWait, 15 * time.Second},
+		{&c.WriteWait, 10 * time.Second},
+		{&c.PulseEvery, 5 * time.Second},
+		{&c.RowsEvery, 250 * time.Millisecond},
+		{&c.DrainSpread, 3 * time.Second},
+		{&c.NodeEvery, 2 * time.Second},
+		{&c.NodeLease, 6 * time.Second},
+		{&c.QueueEvery, time.Second},
+		{&c.RetryFirst, 100 * time.Millisecond},
+		{&c.RetryMost, 5 * time.Second},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.standard
+		}
+	}
+	for _, d := range []struct {
+		v       *int
+		standard int
+	}{
+		{&c.Limits.Sockets, 50_000},
+		{&c.Limits.SocketsPerSession, 3},
+		{&c.Limits.ProctorsPerExam, 500},
+		{&c.Limits.Signals, 16_384},
+		{&c.Limits.Batch, 512},
+		{&c.Limits.Queue, 512},
+		{&c.Limits.QueueBytes, 1 << 20},
+		{&c.Limits.Jobs, 64},
+		{&c.Limits.Deliveries, 8},
+		{&c.Limits.Commands, 8},
+		{&c.Limits.Rows, 200},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.standard
+		}
+	}
+	return c
+}
+
+// validate names the first field that is missing or makes no sense.
+func (c Config) validate() error {
+	switch {
+	case c.Store == nil:
+		return vigil.Invalid("store", "The sockets need a store.")
+	case c.Verifier == nil:
+		return vigil.Invalid("verifier", "The sockets need someone who checks their tokens.")
+	case c.Signer == nil:
+		return vigil.Invalid("signer", "The sockets need someone who renews their tokens.")
+	case vigil.Origin(c.Origin) != c.Origin || c.Origin == "":
+		return vigil.Invalid("origin", "The tool's own origin must be scheme, host and port, in lower case.")
+	}
+	for t, r := range c.Rates {
+		if r.Burst < 1 || r.PerSecond <= 0 {
+			return vigil.Invalid("rates."+string(t), "A rate needs a burst of 1 or more and a positive number per second.")
+		}
+	}
+	return c.Liveness.Validate()
+}
+
+// defaultRates are those of docs/protocol.md; rateOther is for the types not in it.
+var defaultRates = map[Type]Rate{
+	TypeSignal:    {200, 20},
+	TypeChat:      {5, 0.5},
+	TypeSeen:      {50, 10},
+	TypeTime:      {10, 1},
+	TypeCommand:   {20, 2},
+	TypeSubscribe: {5, 0.2},
+	TypeLostTime:  {5, 0.5},
+	rateOther:     {20, 2},
+}
+
+// rateOther is the key of Config.Rates for all types that have no rate of their own.
+const rateOther Type = ""
+
+// nowhere is the relay of a node that is alone.
+type nowhere struct{}
+
+func (nowhere) Publish(string, []byte) {}
+
+func (nowhere) Subscribe(string, Receiver) (func(), error) { return func() {}, nil }
+
+func (nowhere) Close() error { return nil }

@@ -1,0 +1,114 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"vigil"
+)
+
+// Controller sends one request to a session's platform (Assessment Control) and says what
+// came of it. It must end with its context, and well within vigil.DeliveryLease.
+type Controller interface {
+	Control(ctx context.Context, s vigil.Session, d vigil.Delivery) vigil.Result
+}
+
+// wakeQueue says that there is something to send.
+func (h *Hub) wakeQueue() {
+	select {
+	case h.queueWake <- struct{}{}:
+	default:
+	}
+}
+
+// deliverLoop works the queue to the platforms: at once when something was queued here,
+// and by the clock for what other nodes left or what waits for another try. The store
+// gives out one entry of a session at a time, so their order holds.
+func (h *Hub) deliverLoop() {
+	if h.cfg.Controller == nil {
+		return
+	}
+	tick := time.NewTicker(h.cfg.QueueEvery)
+	defer tick.Stop()
+	slots := make(chan struct{}, h.cfg.Limits.Deliveries)
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-h.queueWake:
+		case <-tick.C:
+		}
+		if h.draining.Load() {
+			continue // those who come after send the rest
+		}
+		for {
+			free := cap(slots) - len(slots)
+			if free == 0 {
+				break // whoever ends wakes the queue again
+			}
+			entries, err := h.store.LeaseDeliveries(h.ctx, h.boot, h.now(), free)
+			if err != nil {
+				if h.ctx.Err() == nil {
+					h.log.Warn("the queue to the platforms cannot be read", "error", err)
+				}
+				break
+			}
+			for _, d := range entries {
+				slots <- struct{}{}
+				busy.Go(func() {
+					h.deliverOne(h.ctx, d)
+					<-slots
+					h.wakeQueue() // the session's next entry may go
+				})
+			}
+			if len(entries) < free {
+				break
+			}
+		}
+	}
+}
+
+// deliverOne makes one try and stores what came of it. When it cannot be stored, the
+// lease ends by itself and the entry comes again, marked as sent.
+func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
+	ctx, cancel := context.WithTimeout(ctx, vigil.DeliveryLease*9/10)
+	defer cancel()
+	s, err := h.store.Session(ctx, d.SessionID)
+	var result vigil.Result
+	switch {
+	case errors.Is(err, vigil.ErrNotFound):
+		result = vigil.Result{State: vigil.LMSFailed, Problem: "The attempt was erased."}
+	case err != nil:
+		h.log.Warn("a request to a platform waits: its session cannot be read", "session", d.SessionID, "error", err)
+		return
+	case d.Sent && !d.Repeatable(s.Plugin):
+		result = vigil.Result{
+			State:   vigil.LMSUnknown,
+			Problem: "Vigil was interrupted while it sent this. The platform may have given the time; look there before giving it again.",
+		}
+	default:
+		h.stats.deliveries.Add(1)
+		result = h.cfg.Controller.Control(ctx, s, d)
+	}
+	owner := d.LeaseOwner
+	if owner == "" {
+		owner = h.boot
+	}
+	settled, answer := d.Settle(result, s.Plugin, h.now())
+	h.log.Info("told a platform", "session", d.SessionID, "action", d.Action, "try", settled.Tries, "answer", answer.State)
+	// What was answered must not be lost: the store is asked until the lease ends, and the
+	// end of the hub does not cut it short.
+	store, cancelStore := context.WithTimeout(context.WithoutCancel(ctx), vigil.DeliveryLease/3)
+	defer cancelStore()
+	err = h.retry(store, "answer", func(ctx context.Context) error { return h.Settled(ctx, settled, answer) })
+	if err == nil {
+		err = h.retry(store, "queue", func(ctx context.Context) error { return h.store.SaveDelivery(ctx, settled, owner) })
+	}
+	if err != nil {
+		h.log.Error("a platform's answer is not stored", "session", d.SessionID, "action", d.Action, "error", err)
+	}
+}

@@ -1,0 +1,158 @@
+package realtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"vigil"
+)
+
+// up is any frame that a client sends: the union of their fields. Which of them count
+// depends on T.
+type up struct {
+	T        Type            `json:"t"`
+	Stream   string          `json:"stream"`
+	Next     int64           `json:"next"`
+	Page     int             `json:"page"`
+	Seq      int64           `json:"seq"`
+	Kind     string          `json:"kind"`
+	At       int64           `json:"at"`
+	Dur      int64           `json:"dur"`
+	Data     json.RawMessage `json:"data"`
+	ID       string          `json:"id"`
+	Session  string          `json:"session"`
+	Text     string          `json:"text"`
+	Reason   string          `json:"reason"`
+	Signals  string          `json:"signals"`
+	Targets  []string        `json:"targets"`
+	All      bool            `json:"all"`
+	Seconds  int64           `json:"seconds"`
+	Severity float64         `json:"severity"`
+	Grant    bool            `json:"grant"`
+}
+
+// ref names the frame in an error.
+func (f *up) ref() string {
+	switch {
+	case f.ID != "":
+		return f.ID
+	case f.Seq != 0:
+		return strconv.FormatInt(f.Seq, 10)
+	}
+	return ""
+}
+
+// split checks a message's outer form (UTF-8, depth, number of objects) and returns its
+// objects, each still unread. Errors are CodeInvalid and speak of the whole message.
+func split(msg []byte) ([]json.RawMessage, error) {
+	if !utf8.Valid(msg) {
+		return nil, vigil.Invalid("", "The message is not valid UTF-8.")
+	}
+	if depth(msg) > MaxDepth {
+		return nil, vigil.Invalid("", "The message is nested more than %d deep.", MaxDepth)
+	}
+	msg = bytes.TrimLeft(msg, " \t\r\n")
+	if len(msg) == 0 || msg[0] != '[' {
+		return []json.RawMessage{msg}, nil
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(msg, &list); err != nil {
+		return nil, vigil.Invalid("", "The message is not JSON.")
+	}
+	if len(list) > MaxBatch {
+		return nil, vigil.Invalid("", "The array holds more than %d objects.", MaxBatch)
+	}
+	return list, nil
+}
+
+// parse reads one object. Errors are CodeInvalid.
+func parse(raw json.RawMessage) (up, error) {
+	var f up
+	if t := bytes.TrimLeft(raw, " \t\r\n"); len(t) == 0 || t[0] != '{' {
+		return f, vigil.Invalid("", "A frame is a JSON object.")
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		var field string
+		if e, ok := err.(*json.UnmarshalTypeError); ok { //nolint:errorlint // Unmarshal returns it unwrapped
+			field = e.Field
+		}
+		return f, vigil.Invalid(field, "The frame cannot be read: it is not JSON, or a field is of the wrong type.")
+	}
+	if f.T == "" {
+		return f, vigil.Invalid("t", "The frame has no type.")
+	}
+	if bytes.Equal(f.Data, []byte("null")) {
+		f.Data = nil
+	}
+	return f, nil
+}
+
+// depth is how deep a text nests, judged by its brackets outside strings; it need not be
+// valid JSON.
+func depth(msg []byte) int {
+	d, most := 0, 0
+	quoted, escaped := false, false
+	for _, c := range msg {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			switch c {
+			case '\\':
+				escaped = true
+			case '"':
+				quoted = false
+			}
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			d++
+			most = max(most, d)
+		case c == '}' || c == ']':
+			d--
+		}
+	}
+	return most
+}
+
+// encode is json.Marshal for our own frames, which always can be.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("realtime: a frame of ours cannot be encoded: " + err.Error())
+	}
+	return b
+}
+
+// appendAck appends an Ack of signals; it is the most frequent frame to students.
+func appendAck(b []byte, stream string, seqs []int64) []byte {
+	b = append(b, `{"t":"ack","stream":"`...)
+	b = append(b, stream...) // a valid stream id needs no escapes
+	b = append(b, `","seqs":[`...)
+	for i, n := range seqs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return append(b, "]}"...)
+}
+
+// ms is a moment on the wire; the zero time is 0.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// moment reads one from the wire.
+func moment(v int64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(v).UTC()
+}

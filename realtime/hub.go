@@ -1,0 +1,181 @@
+package realtime
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"vigil"
+)
+
+// Hub holds the sockets of one node. Everything that changes a session while people are
+// connected goes through it, so that they hear of it at once: the sockets' own frames,
+// and the methods below, which the pages and the API call. All methods may be called at
+// the same time.
+//
+// Locks, in the order in which they may nest: Hub.mu, room.order, student.mu, conn.mu.
+// None is held while the store, the relay's Subscribe or a socket is waited for.
+type Hub struct {
+	cfg   Config
+	log   *slog.Logger
+	store Store
+	alone bool // no other nodes: nothing needs to be published
+	boot  string
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	stop   sync.RWMutex // guards stopped against wg
+	wg     sync.WaitGroup
+
+	stopped   bool // guarded by stop
+	draining  atomic.Bool
+	serverSeq atomic.Int64  // of signals that this node makes
+	snapshots atomic.Int64
+	queueWake chan struct{}
+	writer    *writer
+	stats     counters
+
+	commandLocks commandLocks
+
+	mu       sync.RWMutex
+	rooms    map[string]*room
+	students map[string]*student // by session
+	conns    map[*conn]struct{}
+	pending  map[string]int // sockets per session, those being opened included
+}
+
+// New makes a hub and starts its background work: the writer of signals, the queue to
+// the platforms, the node's row. Close ends it. Recover must be called before the first
+// socket is served. A bad configuration is CodeInvalid and names the field.
+func New(cfg Config) (*Hub, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Node == "" {
+		cfg.Node = uuid.NewString()
+	}
+	h := &Hub{
+		cfg: cfg, log: cfg.Log.With("node", cfg.Node), store: cfg.Store, boot: cfg.Node,
+		queueWake: make(chan struct{}, 1),
+		rooms:     map[string]*room{}, students: map[string]*student{},
+		conns: map[*conn]struct{}{}, pending: map[string]int{},
+	}
+	h.commandLocks.seed = maphash.MakeSeed()
+	_, h.alone = cfg.Relay.(nowhere)
+	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.writer = newWriter(h)
+	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop} {
+		h.spawn(work)
+	}
+	return h, nil
+}
+
+// spawn runs f in a goroutine that Close waits for. After Close it does nothing and
+// returns false.
+func (h *Hub) spawn(f func()) bool {
+	if !h.begin() {
+		return false
+	}
+	go func() {
+		defer h.wg.Done()
+		f()
+	}()
+	return true
+}
+
+// begin counts one piece of work that Close waits for; wg.Done ends it.
+func (h *Hub) begin() bool {
+	h.stop.RLock()
+	defer h.stop.RUnlock()
+	if h.stopped {
+		return false
+	}
+	h.wg.Add(1)
+	return true
+}
+
+// Ready tells whether new sockets are welcome: false from Drain on.
+func (h *Hub) Ready() bool { return !h.draining.Load() }
+
+// Close ends every socket and all background work without ceremony, and waits for it.
+// Call Drain first to end in order.
+func (h *Hub) Close() {
+	h.draining.Store(true)
+	h.stop.Lock()
+	h.stopped = true
+	h.stop.Unlock()
+	h.cancel()
+	h.mu.RLock()
+	for c := range h.conns {
+		c.kill()
+	}
+	students := make([]*student, 0, len(h.students))
+	for _, st := range h.students {
+		students = append(students, st)
+	}
+	h.mu.RUnlock()
+	for _, st := range students {
+		st.stopTimer()
+	}
+	h.wg.Wait()
+	h.mu.Lock()
+	rooms := h.rooms
+	h.rooms = map[string]*room{}
+	h.mu.Unlock()
+	for _, r := range rooms {
+		r.leaveRelay()
+	}
+}
+
+// now is the hub's clock, in UTC and whole milliseconds as everything is kept and sent.
+func (h *Hub) now() time.Time { return h.cfg.Now().UTC().Truncate(time.Millisecond) }
+
+// system is the actor of what the hub does by itself.
+var system = vigil.Actor{Role: vigil.RoleSystem}
+
+// retry calls f until it succeeds, fails with something that trying again does not
+// change, or the hub ends. Pauses double.
+func (h *Hub) retry(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	pause := h.cfg.RetryFirst
+	for {
+		err := f(ctx)
+		if err == nil || !transient(err) {
+			return err
+		}
+		h.stats.storeRetries.Add(1)
+		h.log.Warn("the store does not answer; trying again", "doing", what, "error", err, "pause", pause)
+		if !sleep(ctx, pause) {
+			return err
+		}
+		pause = min(2*pause, h.cfg.RetryMost)
+	}
+}
+
+// transient tells whether the same call may succeed later. An error without a code is
+// our own fault or the driver's: worth another try, because what is at stake is data.
+func transient(err error) bool {
+	switch vigil.CodeOf(err) {
+	case vigil.CodeUnavailable, vigil.CodeInternal, vigil.CodeTooMany:
+		return true
+	}
+	return false
+}
+
+// sleep waits; false: the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

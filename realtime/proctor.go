@@ -1,0 +1,472 @@
+package realtime
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"vigil"
+)
+
+// proctor is a socket that watches an exam.
+type proctor struct {
+	*conn
+	room *room
+
+	state      sync.Mutex // a leaf: nothing is locked and nobody is called within
+	subscribed bool
+	signals    string // which signals are wanted
+	behind     bool   // deltas are dropped until a fresh snapshot
+	asked      bool   // a snapshot waits or is under way
+	again      bool   // another one must follow it
+	created    []string
+	falls      []time.Time // when it fell behind
+}
+
+// What a subscription may say of signals.
+const (
+	signalsAll       = "all"
+	signalsIncidents = "incidents"
+	signalsNone      = "none"
+)
+
+// A proctor who falls behind so often within fallWindow is closed.
+const (
+	maxFalls   = 5
+	fallWindow = time.Minute
+)
+
+func (p *proctor) start(context.Context) error {
+	if !p.room.addProctor(p) {
+		return vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open.")
+	}
+	exam := *p.room.known.Load()
+	p.open(item{frame: encode(ProctorWelcome{
+		T: TypeWelcome, Role: vigil.RoleProctor, Exam: examView(exam), Now: ms(p.h.now()),
+		Ping: p.h.cfg.Liveness.PingEvery.Milliseconds(), Name: p.claims.Load().Name,
+	})})
+	if _, saving := p.h.writer.state(); !saving {
+		p.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
+	}
+	return nil
+}
+
+func (p *proctor) heard(time.Time) {}
+
+func (p *proctor) missed(time.Time, int) {}
+
+func (p *proctor) due(time.Time) {}
+
+func (p *proctor) gone(time.Time, websocket.StatusCode) { p.room.removeProctor(p) }
+
+// allowed checks that the proctor may still watch this exam.
+func (p *proctor) allowed(ctx context.Context) error {
+	claims := *p.claims.Load()
+	if _, err := p.h.store.Exam(ctx, claims.Exam); err != nil {
+		return gone(err)
+	}
+	if p.h.cfg.Allow != nil {
+		return p.h.cfg.Allow(ctx, claims)
+	}
+	return nil
+}
+
+// push gives a delta to a subscribed proctor.
+func (p *proctor) push(d delta) {
+	p.state.Lock()
+	want := p.subscribed && !p.behind
+	switch {
+	case d.level == levelSignal && p.signals != signalsAll,
+		d.level == levelIncident && p.signals == signalsNone:
+		want = false
+	}
+	if p.asked && d.created != "" {
+		p.created = append(p.created, d.created)
+	}
+	dropped := p.subscribed && p.behind
+	p.state.Unlock()
+	if dropped {
+		p.h.stats.framesDropped.Add(1)
+	}
+	if want {
+		p.putDelta(d)
+	}
+}
+
+// overflow is a queue that was full: its deltas were dropped, and a fresh snapshot
+// follows when what is left has been written.
+func (p *proctor) overflow() {
+	now := p.h.now()
+	p.state.Lock()
+	first := !p.behind
+	p.behind = true
+	if first {
+		p.falls = last(append(p.falls, now), maxFalls)
+	}
+	hopeless := len(p.falls) == maxFalls && now.Sub(p.falls[0]) < fallWindow
+	p.state.Unlock()
+	if hopeless {
+		p.close(CloseSlow, "")
+		return
+	}
+	if first {
+		p.h.stats.behind.Add(1)
+		p.send(encode(Notice{T: TypeNotice, Kind: NoticeBehind}))
+	}
+}
+
+// idle begins the fresh snapshot of a proctor who was behind.
+func (p *proctor) idle() {
+	p.state.Lock()
+	behind := p.behind
+	p.state.Unlock()
+	if behind {
+		p.ask()
+	}
+}
+
+// afresh gives a subscribed proctor a new snapshot, because deltas were lost on the way.
+func (p *proctor) afresh() {
+	p.state.Lock()
+	subscribed := p.subscribed
+	p.state.Unlock()
+	if subscribed {
+		p.ask()
+	}
+}
+
+// ask has a snapshot made: one at a time, and one more if asked for meanwhile.
+func (p *proctor) ask() {
+	p.state.Lock()
+	defer p.state.Unlock()
+	if p.asked {
+		p.again = true
+		return
+	}
+	p.asked, p.created = true, nil
+	added := p.jobs.add(p.h, p.h.cfg.Limits.Jobs, func(ctx context.Context) {
+		err := p.snapshot(ctx)
+		p.state.Lock()
+		again := p.again || err != nil && p.behind
+		p.asked, p.again, p.created = false, false, nil
+		p.state.Unlock()
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errGone) {
+			p.h.log.Warn("a snapshot could not be made", "exam", p.room.exam, "error", err)
+			p.sendError(nil, err, 0)
+			again = again && sleep(ctx, p.h.cfg.RetryMost)
+		}
+		if again && !errors.Is(err, errGone) {
+			p.ask()
+		}
+	})
+	if !added {
+		p.asked = false
+	}
+}
+
+// frame takes one frame of a proctor. Each is checked anew against role and exam.
+func (p *proctor) frame(f *up) {
+	if p.closed() != 0 {
+		return
+	}
+	claims := p.claims.Load()
+	if claims.Role != vigil.RoleProctor || claims.Exam != p.room.exam {
+		p.sendError(f, vigil.Errorf(vigil.CodeForbidden, "This connection belongs to another exam."), 0)
+		return
+	}
+	switch f.T {
+	case TypeSubscribe:
+		p.subscribe(f)
+	case TypeCommand:
+		p.command(f)
+	case TypeLostTime:
+		p.lostTime(f)
+	case TypeChat:
+		p.chat(f)
+	case TypeSeen:
+		p.seen(f)
+	case TypeTime:
+		p.send(encode(Time{T: TypeTime, At: f.At, Now: ms(p.h.now())}))
+	case TypeBye: // nothing depends on it
+	case TypeHello, TypeSignal:
+		p.sendError(f, vigil.Errorf(vigil.CodeForbidden, "Only students send this."), 0)
+	default:
+		p.sendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
+	}
+}
+
+func (p *proctor) subscribe(f *up) {
+	switch f.Signals {
+	case "":
+		f.Signals = signalsAll
+	case signalsAll, signalsIncidents, signalsNone:
+	default:
+		p.sendError(f, vigil.Invalid("signals", "Signals are all, incidents or none."), 0)
+		return
+	}
+	p.state.Lock()
+	p.subscribed, p.signals = true, f.Signals
+	p.state.Unlock()
+	p.ask()
+}
+
+func (p *proctor) command(f *up) {
+	c := CommandUp{
+		ID: f.ID, Kind: vigil.CommandKind(f.Kind), Targets: f.Targets, All: f.All, Text: f.Text,
+		Reason: f.Reason, Seconds: f.Seconds, Severity: f.Severity,
+	}
+	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
+		done, err := p.h.Command(ctx, p.room.exam, p.claims.Load().Actor(), c)
+		p.answer(ctx, done)
+		return err
+	})
+}
+
+func (p *proctor) lostTime(f *up) {
+	l := LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
+	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
+		done, err := p.h.LostTime(ctx, p.room.exam, p.claims.Load().Actor(), l)
+		p.answer(ctx, done)
+		return err
+	})
+}
+
+// answer gives the sender the progress of each target. Others hear of what changed; the
+// sender also of what did not.
+func (p *proctor) answer(ctx context.Context, done []Progress) {
+	for i, pr := range done {
+		p.send(encode(pr))
+		if i%64 == 63 && p.written(ctx) != nil {
+			return
+		}
+	}
+}
+
+// of reads a session and checks that it belongs to the exam.
+func (p *proctor) of(ctx context.Context, session string) (vigil.Session, error) {
+	s, err := p.h.store.Session(ctx, session)
+	if errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != p.room.exam {
+		return s, vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
+	}
+	return s.Settled(p.room.policy(), p.h.now()), err
+}
+
+func (p *proctor) chat(f *up) {
+	text, err := vigil.CleanText("text", f.Text, vigil.MaxChat)
+	if !vigil.ValidID(f.ID) {
+		err = vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _.")
+	}
+	if err != nil {
+		p.sendError(f, err, 0)
+		return
+	}
+	ref := up{ID: f.ID, Session: f.Session}
+	p.later(&ref, func(ctx context.Context) error {
+		s, err := p.of(ctx, ref.Session)
+		if err != nil {
+			return err
+		}
+		if s.State.Ended() {
+			return errEnded
+		}
+		line := vigil.ChatLine{
+			ID: ref.ID, SessionID: s.ID, ExamID: s.ExamID, From: p.claims.Load().Actor(), Text: text, At: p.h.now(),
+		}
+		switch err := p.h.store.AddChat(ctx, line); {
+		case errors.Is(err, vigil.ErrExists): // came before
+		case err != nil:
+			return err
+		default:
+			frame := encode(chatDown(line))
+			p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{frame}, nil, false)
+			p.room.toProctors(delta{frame: frame})
+		}
+		p.send(encode(Ack{T: TypeAck, ID: ref.ID}))
+		return nil
+	})
+}
+
+// seen records that a proctor dealt with a session's chat and raised hand.
+func (p *proctor) seen(f *up) {
+	ref := up{Session: f.Session}
+	p.later(&ref, func(ctx context.Context) error {
+		s, err := p.of(ctx, ref.Session)
+		if err != nil {
+			return err
+		}
+		if err := p.h.store.ReadChat(ctx, s.ID); err != nil {
+			return err
+		}
+		if err := p.h.store.SetHand(ctx, s.ID, time.Time{}); err != nil {
+			return err
+		}
+		return p.h.reloadTally(ctx, s.ID)
+	})
+}
+
+// errGone is a socket that ended while something was made for it.
+var errGone = errors.New("the socket has ended")
+
+// snapshot sends the exam's rows, page by page, each when the one before was written.
+// Deltas flow from its beginning on.
+func (p *proctor) snapshot(ctx context.Context) error {
+	p.state.Lock()
+	wasBehind := p.behind
+	p.behind = false
+	p.state.Unlock()
+	exam := *p.room.known.Load()
+	answers, err := p.h.openAnswers(ctx, exam.ID)
+	if err != nil {
+		return err
+	}
+	gaps, err := p.h.ledgers(ctx, exam.ID)
+	if err != nil {
+		return err
+	}
+	number := p.h.snapshots.Add(1)
+	page := 0
+	at := vigil.Page{Limit: p.h.cfg.Limits.Rows}
+	for {
+		sessions, next, err := p.h.store.SessionsOfExam(ctx, exam.ID, at)
+		if err != nil {
+			return err
+		}
+		p.room.order.Lock()
+		now := p.h.now()
+		rows := make([]Row, 0, len(sessions))
+		for _, s := range sessions {
+			rows = append(rows, p.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID]))
+		}
+		if next == "" {
+			p.state.Lock()
+			for _, id := range p.created { // told meanwhile: named, so that it is not taken away
+				rows = append(rows, Row{ID: id})
+			}
+			p.created = nil
+			p.state.Unlock()
+		}
+		for _, frame := range pages(number, &page, rows, next == "") {
+			p.send(frame)
+		}
+		p.room.order.Unlock()
+		if err := p.written(ctx); err != nil {
+			return err
+		}
+		if next == "" {
+			break
+		}
+		at.After = next
+	}
+	if wasBehind {
+		p.send(encode(Notice{T: TypeNotice, Kind: NoticeBehind, Over: true}))
+	}
+	return nil
+}
+
+// liveRow is a session's row as this node knows it.
+func (h *Hub) liveRow(s vigil.Session, policy vigil.Policy, now time.Time, answers []Progress, gaps []vigil.Gap) Row {
+	page := 0
+	if st := h.student(s.ID); st != nil {
+		st.mu.Lock()
+		st.overlayLocked(&s)
+		page = st.page
+		st.mu.Unlock()
+	}
+	r := row(s.Settled(policy, now), policy, now)
+	r.Conn.Page = page
+	r.LMS = answers
+	r.Lost = rowLost(policy, gaps)
+	return r
+}
+
+// pages cuts rows into snapshot frames that fit into a message.
+func pages(number int64, page *int, rows []Row, last bool) [][]byte {
+	const room = MaxMessage - 256
+	var out [][]byte
+	var buf bytes.Buffer
+	begin := func() {
+		*page++
+		buf = bytes.Buffer{}
+		buf.WriteString(`{"t":"snapshot","number":` + strconv.FormatInt(number, 10) + `,"page":` + strconv.Itoa(*page) + `,"rows":[`)
+	}
+	end := func(last bool) {
+		buf.WriteByte(']')
+		if last {
+			buf.WriteString(`,"last":true`)
+		}
+		buf.WriteByte('}')
+		out = append(out, buf.Bytes())
+	}
+	begin()
+	n := 0
+	for _, r := range rows {
+		b := encode(r)
+		if n > 0 && buf.Len()+len(b) > room {
+			end(false)
+			begin()
+			n = 0
+		}
+		if n > 0 {
+			buf.WriteByte(',')
+		}
+		buf.Write(b)
+		n++
+	}
+	end(last)
+	return out
+}
+
+// Bounds of what a snapshot says of commands.
+const (
+	answersSince   = 24 * time.Hour
+	answersPerRow  = 16
+	answersPerExam = 5000
+)
+
+// openAnswers finds the commands whose answer by the platform is not in yet or was bad,
+// by session.
+func (h *Hub) openAnswers(ctx context.Context, exam string) (map[string][]Progress, error) {
+	out := map[string][]Progress{}
+	n := 0
+	for page := (vigil.Page{}); ; {
+		commands, next, err := h.store.CommandsOfExam(ctx, exam, h.now().Add(-answersSince), page)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range commands {
+			switch c.LMS.State {
+			case vigil.LMSWaiting, vigil.LMSRefused, vigil.LMSFailed, vigil.LMSUnknown:
+				out[c.SessionID] = last(append(out[c.SessionID], progress(c)), answersPerRow)
+				n++
+			}
+		}
+		if next == "" || n >= answersPerExam {
+			return out, nil
+		}
+		page.After = next
+	}
+}
+
+// ledgers reads the gaps of an exam, by session and in order.
+func (h *Hub) ledgers(ctx context.Context, exam string) (map[string][]vigil.Gap, error) {
+	out := map[string][]vigil.Gap{}
+	for page := (vigil.Page{}); ; {
+		gaps, next, err := h.store.GapsOfExam(ctx, exam, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range gaps {
+			out[g.SessionID] = append(out[g.SessionID], g)
+		}
+		if next == "" {
+			return out, nil
+		}
+		page.After = next
+	}
+}

@@ -1,0 +1,34 @@
+package realtime
+
+// Relay carries what happens in an exam from the node where it happened to the other
+// nodes that have sockets of that exam. One node alone uses Local; many use Redis. What
+// holds for every relay (relaytest.Run checks it):
+//
+//   - Publish never waits for a network or for a receiver. A node's own messages do not
+//     come back to it: it delivers locally by itself, at once.
+//   - A subscriber gets what was published by others to its exam after Subscribe
+//     returned: each publisher's messages in the order in which they were published. A
+//     message may come more than once, never before an earlier one of the same publisher
+//     came for the first time.
+//   - All buffers are bounded. When something had to be dropped, the subscriber's Hole is
+//     called in place of what is missing; it must read the store anew.
+//   - Payloads belong to the relay after Publish and to everyone after Receive: nobody
+//     changes them.
+type Relay interface {
+	// Publish hands a payload to the other nodes. It is dropped, and reported as a hole to
+	// those that miss it, when the relay cannot keep up.
+	Publish(exam string, payload []byte)
+	// Subscribe begins to receive what others publish to the exam. One receiver's calls
+	// come one at a time. After cancel has returned no call comes any more; cancel must not
+	// be called from within the receiver.
+	Subscribe(exam string, r Receiver) (cancel func(), err error)
+	// Close ends the node's part in the relay and waits for its receivers' calls to end.
+	Close() error
+}
+
+// Receiver takes what other nodes published. It must not wait long: what piles up behind
+// it is dropped and told as a hole.
+type Receiver interface {
+	Receive(payload []byte)
+	Hole()
+}

@@ -1,0 +1,236 @@
+package realtime
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vigil"
+)
+
+// room is an exam on this node: it exists while the exam has a socket here, or a student
+// whose connection is still being judged.
+type room struct {
+	h    *Hub
+	exam string
+
+	once   sync.Once
+	cancel func() // leaves the relay
+	err    error  // of joining it
+
+	refs int // guarded by Hub.mu
+
+	known    atomic.Pointer[vigil.Exam]
+	proctors atomic.Pointer[[]*proctor] // replaced, never changed
+
+	// order is held for reading while one row's change is made and queued, and for
+	// writing while a snapshot's page is: so no older row follows a newer one.
+	order sync.RWMutex
+
+	mu    sync.Mutex
+	dirty map[*student]struct{} // whose counts changed
+}
+
+// enter gets or makes the exam's room and holds it; leave lets it go.
+func (h *Hub) enter(exam vigil.Exam) (*room, error) {
+	h.mu.Lock()
+	r := h.rooms[exam.ID]
+	if r == nil {
+		r = &room{h: h, exam: exam.ID, dirty: map[*student]struct{}{}}
+		r.proctors.Store(&[]*proctor{})
+		h.rooms[exam.ID] = r
+	}
+	r.refs++
+	h.mu.Unlock()
+	r.learn(exam)
+	r.once.Do(func() { r.cancel, r.err = h.cfg.Relay.Subscribe(exam.ID, r) })
+	if r.err != nil {
+		h.leave(r)
+		return nil, vigil.Wrap(r.err, vigil.CodeUnavailable, "The exam's other servers cannot be reached; try again.")
+	}
+	return r, nil
+}
+
+func (h *Hub) leave(r *room) {
+	h.mu.Lock()
+	r.refs--
+	last := r.refs == 0
+	if last && h.rooms[r.exam] == r {
+		delete(h.rooms, r.exam)
+	}
+	h.mu.Unlock()
+	if last {
+		r.leaveRelay()
+	}
+}
+
+func (r *room) leaveRelay() {
+	r.once.Do(func() {}) // joined never, or waits until joined
+	if r.cancel != nil {
+		r.cancel()
+	}
+}
+
+// lookup returns the exam's room, or nil.
+func (h *Hub) lookup(exam string) *room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.rooms[exam]
+}
+
+// learn keeps the newest version of the exam that was read.
+func (r *room) learn(e vigil.Exam) {
+	for {
+		old := r.known.Load()
+		if old != nil && old.Version > e.Version {
+			return
+		}
+		if r.known.CompareAndSwap(old, &e) {
+			return
+		}
+	}
+}
+
+func (r *room) policy() vigil.Policy { return r.known.Load().Policy }
+
+func (r *room) addProctor(p *proctor) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := *r.proctors.Load()
+	if len(old) >= r.h.cfg.Limits.ProctorsPerExam {
+		return false
+	}
+	next := append(slices.Clone(old), p)
+	r.proctors.Store(&next)
+	return true
+}
+
+func (r *room) removeProctor(p *proctor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := slices.DeleteFunc(slices.Clone(*r.proctors.Load()), func(q *proctor) bool { return q == p })
+	r.proctors.Store(&next)
+}
+
+// level says which proctors want a delta, and what may be left out when one is slow.
+type level uint8
+
+const (
+	levelState    level = iota // always wanted
+	levelSignal                // a signal below the threshold
+	levelIncident              // one at or over it
+)
+
+// delta is one frame for an exam's proctors. A later one with the same key replaces it
+// in the queue of a proctor who is slow.
+type delta struct {
+	key     string
+	level   level
+	frame   []byte
+	created string // the session that this one adds
+}
+
+// tell gives a delta to the proctors on this node.
+func (r *room) tell(d delta) {
+	for _, p := range *r.proctors.Load() {
+		p.push(d)
+	}
+}
+
+// toProctors gives a delta to the exam's proctors on all nodes.
+func (h *Hub) toProctors(exam string, d delta) {
+	if r := h.lookup(exam); r != nil {
+		r.tell(d)
+	}
+	h.publishDelta(exam, d)
+}
+
+func (h *Hub) publishDelta(exam string, d delta) {
+	if !h.alone {
+		h.publish(exam, event{Kind: eventProctors, Session: d.created, Key: d.key, Level: d.level, Frames: frames(d.frame)})
+	}
+}
+
+// toProctors is Hub.toProctors for those who have the room at hand.
+func (r *room) toProctors(d delta) {
+	r.tell(d)
+	r.h.publishDelta(r.exam, d)
+}
+
+// changed notes that a student's counts are to be told soon.
+func (r *room) changed(st *student) {
+	r.mu.Lock()
+	r.dirty[st] = struct{}{}
+	r.mu.Unlock()
+}
+
+// tellRows tells the counts that changed since the last time.
+func (r *room) tellRows() {
+	r.mu.Lock()
+	dirty := r.dirty
+	if len(dirty) == 0 {
+		r.mu.Unlock()
+		return
+	}
+	r.dirty = make(map[*student]struct{}, len(dirty))
+	r.mu.Unlock()
+	for st := range dirty {
+		r.order.RLock()
+		st.mu.Lock()
+		t := rowTally(st.tally)
+		r.toProctors(delta{key: "tally/" + st.id, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})})
+		st.mu.Unlock()
+		r.order.RUnlock()
+	}
+}
+
+// online counts the students of this node who answer.
+func (h *Hub) onlineByExam() map[string]int {
+	out := map[string]int{}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, st := range h.students {
+		if st.reachable.Load() {
+			out[st.room.exam]++
+		}
+	}
+	return out
+}
+
+// rowsLoop tells changed counts, beats the pulse and clears away what nobody needs any
+// more.
+func (h *Hub) rowsLoop() {
+	rows := time.NewTicker(h.cfg.RowsEvery)
+	defer rows.Stop()
+	pulse := time.NewTicker(h.cfg.PulseEvery)
+	defer pulse.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-rows.C:
+			for _, r := range h.allRooms() {
+				r.tellRows()
+			}
+		case <-pulse.C:
+			online := h.onlineByExam()
+			for _, r := range h.allRooms() {
+				if len(*r.proctors.Load()) > 0 {
+					r.tell(delta{key: "pulse", frame: encode(Pulse{T: TypePulse, Now: ms(h.now()), Online: online[r.exam]})})
+				}
+			}
+			h.sweep()
+		}
+	}
+}
+
+func (h *Hub) allRooms() []*room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]*room, 0, len(h.rooms))
+	for _, r := range h.rooms {
+		out = append(out, r)
+	}
+	return out
+}

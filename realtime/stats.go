@@ -1,0 +1,92 @@
+package realtime
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/coder/websocket"
+)
+
+// Stats is what a hub has counted since it began, but for the first group, which is how
+// things are now.
+type Stats struct {
+	Sockets, Students, Proctors, Rooms int
+	Waiting                            int // signals that wait for the store
+	Saving                             bool // the store answers
+
+	Refused         int64 // upgrades
+	FramesIn        int64
+	FramesOut       int64
+	FramesDropped   int64 // from full queues
+	FramesCoalesced int64 // replaced or left out for a slow proctor
+	Behind          int64 // times that a proctor was too slow and got a fresh snapshot
+	WriteFailed     int64
+	Malformed       int64
+	RateRefused     int64
+	JobsRefused     int64 // frames that would have waited too long for the store
+	SignalsStored   int64
+	SignalsRepeated int64
+	SignalsDiffer   int64
+	SignalsRefused  int64 // not taken: the queue to the store was full
+	Batches         int64 // calls of AppendSignals that succeeded
+	StoreRetries    int64
+	Lost            int64 // connections that counted as lost
+	Renewed         int64 // socket tokens
+	Deliveries      int64 // tries of requests to platforms
+	RelayHoles      int64
+	RelayBad        int64
+	Closed          map[websocket.StatusCode]int64 // by us, by code
+}
+
+// counters are behind Stats.
+type counters struct {
+	refused, framesIn, framesOut, framesDropped, framesCoalesced, behind, writeFailed atomic.Int64
+	malformed, rateRefused, jobsRefused                                             atomic.Int64
+	stored, repeated, differ, signalsRefused, batches, storeRetries                  atomic.Int64
+	lost, renewed, deliveries, relayHoles, relayBad                                  atomic.Int64
+
+	mu    sync.Mutex
+	codes map[websocket.StatusCode]int64
+}
+
+func (s *counters) closed(code websocket.StatusCode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.codes == nil {
+		s.codes = map[websocket.StatusCode]int64{}
+	}
+	s.codes[code]++
+}
+
+// Stats returns the counts as they are now.
+func (h *Hub) Stats() Stats {
+	s := &h.stats
+	out := Stats{
+		Refused: s.refused.Load(), FramesIn: s.framesIn.Load(), FramesOut: s.framesOut.Load(),
+		FramesDropped: s.framesDropped.Load(), FramesCoalesced: s.framesCoalesced.Load(), Behind: s.behind.Load(),
+		WriteFailed: s.writeFailed.Load(), Malformed: s.malformed.Load(), RateRefused: s.rateRefused.Load(),
+		JobsRefused: s.jobsRefused.Load(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
+		SignalsDiffer: s.differ.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
+		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: s.renewed.Load(),
+		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(),
+		Closed: map[websocket.StatusCode]int64{},
+	}
+	s.mu.Lock()
+	for code, n := range s.codes {
+		out.Closed[code] = n
+	}
+	s.mu.Unlock()
+	out.Waiting, out.Saving = h.writer.state()
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out.Sockets, out.Rooms = len(h.conns), len(h.rooms)
+	for _, st := range h.students {
+		if st.reachable.Load() {
+			out.Students++
+		}
+	}
+	for _, r := range h.rooms {
+		out.Proctors += len(*r.proctors.Load())
+	}
+	return out
+}

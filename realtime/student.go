@@ -1,0 +1,442 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"vigil"
+)
+
+// student is a session on this node: from its first socket here until nothing of it is
+// left to judge or to store.
+type student struct {
+	h    *Hub
+	id   string // the session's
+	room *room
+	jobs lane // what is stored of it, in order
+
+	reachable atomic.Bool // presence.Reachable, for counting
+	used      atomic.Int64
+
+	mu       sync.Mutex
+	conns    []*conn // the owner is the one with the highest epoch
+	owner    *conn
+	session  vigil.Session // as last read or written; its Presence and Tally are not kept up
+	presence vigil.Presence
+	saving   bool // a job that stores the presence waits
+	tally    vigil.Tally
+	storing  int // signals on their way to the store
+	tallyGen int // counts changes of tally
+	page     int
+	hides    []hide // newest last, few
+	lastFrom from
+	tokens   []use    // newest last, few
+	ousted   []oust   // sockets that gave way a moment ago
+	streams  []stream // newest last, few
+	saidSave bool     // the student was told that saving waits
+	timer    *time.Timer
+}
+
+// from is where a socket comes from.
+type from struct{ address, browser string }
+
+func (f from) known() bool { return f.address != "" || f.browser != "" }
+
+// both tells that address and browser differ.
+func (f from) both(g from) bool { return f.address != g.address && f.browser != g.browser }
+
+type hide struct {
+	stream string
+	seq    int64
+	at     time.Time
+}
+
+// use is where a token was first seen.
+type use struct {
+	token string
+	from  from
+}
+
+// oust is a socket that gave way to a newer one while it was alive and had not said
+// goodbye: a page turn, or a second device. The newer one's hello tells which.
+type oust struct {
+	epoch  int64
+	stream string
+	from   from
+	conn   *conn
+	at     time.Time
+}
+
+// claim is what a newer connection says of itself in its hello.
+type claim struct {
+	Stream  string `json:"s"`
+	Address string `json:"a,omitempty"`
+	Browser string `json:"b,omitempty"`
+}
+
+// stream is what is remembered of a browser's outbox.
+type stream struct {
+	id      string
+	dropped int64 // numbers that were refused for good: they are missing rightly
+	noted   bool  // a hole was noted
+}
+
+// Bounds of what is remembered of a session.
+const (
+	maxHides   = 16
+	maxTokens  = 16
+	maxOusted  = 8
+	maxStreams = 16
+	oustFor    = 30 * time.Second
+)
+
+// studentConn is a student's socket.
+type studentConn struct {
+	*conn
+	st    *student
+	epoch int64
+
+	// Owned by the read loop; stream is written under st.mu.
+	stream string
+	bye    bool
+	hello  *time.Timer
+}
+
+// student returns the session's entry on this node, or nil.
+func (h *Hub) student(session string) *student {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.students[session]
+}
+
+// studentOf gets or makes the session's entry. The caller has reserved a socket for it,
+// so that it is not swept away.
+func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
+	if st := h.student(s.ID); st != nil {
+		return st, nil
+	}
+	r, err := h.enter(exam)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	if st := h.students[s.ID]; st != nil {
+		h.mu.Unlock()
+		h.leave(r)
+		return st, nil
+	}
+	st := &student{h: h, id: s.ID, room: r, session: s, presence: s.Presence, tally: s.Tally}
+	st.used.Store(h.now().UnixMilli())
+	h.students[s.ID] = st
+	h.mu.Unlock()
+	return st, nil
+}
+
+// sweep forgets students of whom nothing is left to do.
+func (h *Hub) sweep() {
+	old := h.now().Add(-oustFor).UnixMilli()
+	var rooms []*room
+	h.mu.Lock()
+	for id, st := range h.students {
+		if h.pending[id] > 0 || st.used.Load() > old || !st.over() {
+			continue
+		}
+		delete(h.students, id)
+		rooms = append(rooms, st.room)
+	}
+	h.mu.Unlock()
+	for _, r := range rooms {
+		h.leave(r)
+	}
+}
+
+// over tells that no socket, no timer and no job of it is left.
+func (st *student) over() bool {
+	if !st.jobs.quiet() {
+		return false
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.conns) == 0 && st.storing == 0 && st.timer == nil
+}
+
+func (st *student) stopTimer() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.stopTimerLocked()
+}
+
+func (st *student) stopTimerLocked() {
+	if st.timer != nil {
+		st.timer.Stop()
+		st.timer = nil
+	}
+}
+
+// attach makes the socket the session's owner, unless a newer one is there already
+// (false).
+func (sc *studentConn) attach(now time.Time) bool {
+	st := sc.st
+	st.used.Store(now.UnixMilli())
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if sc.epoch < st.presence.Epoch {
+		return false
+	}
+	was := st.presence
+	for _, old := range st.conns {
+		st.oustLocked(old, now)
+	}
+	st.conns = append(st.conns, sc.conn)
+	st.owner = sc.conn
+	st.arriveLocked(sc, was, now)
+	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+		return p.Connect(now, sc.epoch, st.h.cfg.Node)
+	})
+	st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch})
+	return true
+}
+
+// arriveLocked notes what a new socket tells by where it comes from.
+func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Time) {
+	here := from{sc.address, sc.browser}
+	switch was.Connection {
+	case vigil.ConnNever, vigil.ConnClosed, "":
+		st.noteLocked(vigil.KindConnected, now, nil)
+	case vigil.ConnLost, vigil.ConnDegraded:
+		st.noteLocked(vigil.KindReconnected, now, nil)
+	}
+	replayed := false
+	token := sc.claims.Load().ID
+	if i := slices.IndexFunc(st.tokens, func(u use) bool { return u.token == token }); i >= 0 {
+		if replayed = st.tokens[i].from.both(here); replayed {
+			st.noteLocked(vigil.KindTokenReplay, now, nil)
+		}
+	} else if token != "" {
+		st.tokens = last(append(st.tokens, use{token, here}), maxTokens)
+	}
+	if st.lastFrom.known() && !replayed {
+		switch {
+		case st.lastFrom.both(here):
+			st.noteLocked(vigil.KindAddressBrowser, now, nil)
+		case st.lastFrom.address != here.address:
+			st.noteLocked(vigil.KindAddress, now, nil)
+		}
+	}
+	st.lastFrom = here
+}
+
+// oustLocked closes an older socket and remembers it, if it was alive, until the newer
+// one has said whose it is.
+func (st *student) oustLocked(old *conn, now time.Time) {
+	sc, ok := old.peer.(*studentConn)
+	if !ok || old.closed() == CloseSuperseded {
+		return
+	}
+	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
+		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, from{old.address, old.browser}, old, now}), maxOusted)
+	}
+	old.close(CloseSuperseded, "")
+}
+
+// outdo closes this node's sockets because the session has a newer connection elsewhere.
+// With a claim, the newer one has said whose it is.
+func (st *student) outdo(epoch int64, c *claim) {
+	now := st.h.now()
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if c != nil {
+		st.judgeLocked(epoch, *c, now)
+		return
+	}
+	if epoch <= st.presence.Epoch {
+		return
+	}
+	for _, old := range st.conns {
+		st.oustLocked(old, now)
+	}
+	st.owner = nil
+	st.presence = vigil.Presence{Connection: vigil.ConnSuperseded, Since: now, Heard: st.presence.Heard, Epoch: epoch}
+	st.reachable.Store(false)
+	st.stopTimerLocked()
+}
+
+// judgeLocked compares a newer connection with the sockets that it put out while they
+// were alive: another outbox, or another address and browser, at the same time is a
+// second session.
+func (st *student) judgeLocked(epoch int64, c claim, now time.Time) {
+	second := false
+	st.ousted = slices.DeleteFunc(st.ousted, func(o oust) bool {
+		if o.epoch >= epoch {
+			return false
+		}
+		if sc, ok := o.conn.peer.(*studentConn); ok && sc.bye {
+			return true // a page turn whose goodbye came late
+		}
+		if now.Sub(o.at) < oustFor && (o.stream != c.Stream || o.from.both(from{c.Address, c.Browser})) && o.stream != "" {
+			second = true
+		}
+		return true
+	})
+	if second {
+		st.noteLocked(vigil.KindSecondSession, now, nil)
+	}
+}
+
+// noteLocked makes a signal of the server's own and shows and stores it like any other.
+func (st *student) noteLocked(kind vigil.Kind, now time.Time, data json.RawMessage) {
+	st.emitLocked(st.ownSignal(kind, now, data), nil)
+}
+
+func (st *student) ownSignal(kind vigil.Kind, now time.Time, data json.RawMessage) vigil.Signal {
+	s := vigil.Signal{
+		SessionID: st.id, ExamID: st.room.exam, Stream: vigil.ServerStreamPrefix + st.h.boot, Seq: st.h.serverSeq.Add(1),
+		Kind: kind, At: now, Received: now, Data: data,
+	}
+	s.Severity = s.Rate(0)
+	s.Incident = s.Severity >= st.room.policy().Attention
+	return s
+}
+
+// emitLocked shows a signal to the proctors and hands it to the writer. It is false when
+// the writer is full: then the signal was neither shown nor taken.
+func (st *student) emitLocked(s vigil.Signal, c *conn) bool {
+	if !st.h.writer.put(entry{signal: s, st: st, conn: c}) {
+		return false
+	}
+	st.storing++
+	st.room.toProctors(signalDelta(s))
+	return true
+}
+
+// allowed checks that the student may be here.
+func (sc *studentConn) allowed(ctx context.Context) error {
+	s, err := sc.h.store.Session(ctx, sc.st.id)
+	if err != nil {
+		return err
+	}
+	claims := *sc.claims.Load()
+	if err := mayStudent(claims, s.Settled(sc.st.room.policy(), sc.h.now())); err != nil {
+		return err
+	}
+	if sc.h.cfg.Allow != nil {
+		return sc.h.cfg.Allow(ctx, claims)
+	}
+	return nil
+}
+
+// mayStudent checks a student's claims against the session.
+func mayStudent(c Claims, s vigil.Session) error {
+	switch {
+	case c.Role != vigil.RoleStudent || c.Session != s.ID || c.Exam != "" && c.Exam != s.ExamID:
+		return vigil.Errorf(vigil.CodeForbidden, "This connection belongs to another attempt.")
+	case subjectUser(c.Subject) != s.UserID:
+		return vigil.Errorf(vigil.CodeForbidden, "This attempt is someone else's.")
+	case s.State.Ended():
+		return errEnded
+	}
+	return nil
+}
+
+var errEnded = vigil.Errorf(vigil.CodeIllegal, "The attempt has ended.")
+
+func (sc *studentConn) heard(now time.Time) {
+	st := sc.st
+	st.mu.Lock()
+	if st.owner != sc.conn {
+		st.mu.Unlock()
+		return
+	}
+	st.presence.Heard = now
+	steady := st.presence.Connection == vigil.ConnOnline
+	st.mu.Unlock()
+	if !steady {
+		sc.step(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Hear(now) })
+	}
+}
+
+func (sc *studentConn) missed(now time.Time, n int) {
+	if n >= 3 {
+		return // lost already
+	}
+	sc.step(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Miss(now) })
+}
+
+// step moves the presence, if this socket owns the session.
+func (sc *studentConn) step(now time.Time, f func(vigil.Presence) (vigil.Presence, vigil.GapChange)) {
+	st := sc.st
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.owner == sc.conn {
+		st.stepLocked(now, f)
+	}
+}
+
+func (sc *studentConn) overflow() { sc.close(CloseSlow, "") }
+
+func (sc *studentConn) idle() {}
+
+// due ends a session whose time is over while its student is still connected.
+func (sc *studentConn) due(now time.Time) {
+	st := sc.st
+	st.mu.Lock()
+	s := st.session
+	s.Presence = st.presence
+	st.mu.Unlock()
+	if s.State.Ended() || !s.Settled(st.room.policy(), now).State.Ended() {
+		return
+	}
+	sc.jobs.add(sc.h, 2, func(ctx context.Context) {
+		if _, err := sc.h.settle(ctx, st.id); err != nil {
+			sc.h.log.Warn("an expired session could not be ended", "session", st.id, "error", err)
+		}
+	})
+}
+
+func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
+	if sc.hello != nil {
+		sc.hello.Stop()
+	}
+	st := sc.st
+	st.used.Store(now.UnixMilli())
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.conns = slices.DeleteFunc(st.conns, func(c *conn) bool { return c == sc.conn })
+	if st.owner != sc.conn {
+		return
+	}
+	st.owner = nil
+	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+		switch {
+		case code == CloseEnded:
+			p, g := p.Hear(now)
+			return p.Bye(now, vigil.ByeFinished), g
+		case code == CloseDrain, code == CloseUnavailable, code == CloseToken, code == 0 && st.h.draining.Load():
+			return p.Drop(now, vigil.CauseServer), vigil.GapChange{}
+		}
+		return p.Drop(now, vigil.CauseStudent), vigil.GapChange{} // after a goodbye this changes nothing
+	})
+	st.armLocked(now)
+}
+
+// last keeps the newest n.
+func last[T any](list []T, n int) []T {
+	if len(list) > n {
+		return slices.Delete(list, 0, len(list)-n)
+	}
+	return list
+}

@@ -1,0 +1,455 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"vigil"
+)
+
+// frame takes one frame of a student. Each is checked anew: the socket must own the
+// session, and the session must not have ended.
+func (sc *studentConn) frame(f *up) {
+	if code := sc.closed(); code != 0 {
+		if f.T == TypeBye {
+			sc.sayBye(f)
+		}
+		return // superseded, say: the outbox sends it again on the newer socket
+	}
+	if sc.stream == "" {
+		switch f.T {
+		case TypeSignal, TypeChat, TypeSeen:
+			sc.sendError(f, vigil.Invalid("t", "The first frame must be a hello."), 0)
+			return
+		}
+	}
+	switch f.T {
+	case TypeHello:
+		sc.sayHello(f)
+	case TypeSignal:
+		sc.signal(f)
+	case TypeChat:
+		sc.chat(f)
+	case TypeSeen:
+		sc.seen(f)
+	case TypeBye:
+		sc.sayBye(f)
+	case TypeTime:
+		sc.sendTime(f)
+	case TypeSubscribe, TypeCommand, TypeLostTime:
+		sc.sendError(f, vigil.Errorf(vigil.CodeForbidden, "Only proctors may do this."), 0)
+	default:
+		sc.sendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
+	}
+}
+
+// state is the session as last known.
+func (sc *studentConn) state() vigil.Session {
+	sc.st.mu.Lock()
+	defer sc.st.mu.Unlock()
+	return sc.st.session
+}
+
+// maxPage bounds the page number that a hello may tell.
+const maxPage = 10_000
+
+func (sc *studentConn) sayHello(f *up) {
+	switch {
+	case !vigil.ValidStream(f.Stream):
+		sc.sendError(f, vigil.Invalid("stream", "A stream id has 16 to %d letters, digits, - or _.", vigil.MaxStreamID), 0)
+		return
+	case f.Next < 1 || f.Next > vigil.MaxSeq+1:
+		sc.sendError(f, vigil.Invalid("next", "Numbers run from 1 to 2^53-1."), 0)
+		return
+	case f.Page < 0 || f.Page > maxPage:
+		sc.sendError(f, vigil.Invalid("page", "There is no such page."), 0)
+		return
+	case sc.stream != "" && sc.stream != f.Stream:
+		sc.sendError(f, vigil.Errorf(vigil.CodeConflict, "A socket has one stream."), 0)
+		return
+	}
+	st := sc.st
+	now := sc.h.now()
+	st.room.order.RLock()
+	st.mu.Lock()
+	first := sc.stream == ""
+	sc.stream = f.Stream
+	if f.Page > 0 && f.Page != st.page && st.owner == sc.conn {
+		st.page = f.Page
+		st.tellPresenceLocked()
+	}
+	if first {
+		c := claim{f.Stream, sc.address, sc.browser}
+		st.judgeLocked(sc.epoch, c, now)
+		if !slices.ContainsFunc(st.streams, func(s stream) bool { return s.id == f.Stream }) {
+			st.streams = last(append(st.streams, stream{id: f.Stream}), maxStreams)
+		}
+		sc.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, Claim: &c})
+	}
+	st.mu.Unlock()
+	st.room.order.RUnlock()
+	if first {
+		if sc.hello != nil {
+			sc.hello.Stop()
+		}
+		sc.lookForHole(f.Stream, f.Next)
+	}
+}
+
+// lookForHole looks, when a resend has had its time, whether numbers below next are
+// missing.
+func (sc *studentConn) lookForHole(id string, next int64) {
+	if next <= 1 {
+		return
+	}
+	sc.hello = time.AfterFunc(sc.h.cfg.HoleWait, func() {
+		sc.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { sc.st.findHole(ctx, id, next) })
+	})
+}
+
+// findHole notes numbers that were given and never came, once for each stream. Those
+// that were refused for good are missing rightly.
+func (st *student) findHole(ctx context.Context, id string, next int64) {
+	st.mu.Lock()
+	busy := st.storing > 0
+	st.mu.Unlock()
+	if busy {
+		return // still coming in; the next connection looks again
+	}
+	count, highest, err := st.h.store.StreamState(ctx, st.id, id)
+	if err != nil {
+		st.h.log.Warn("a stream cannot be counted", "session", st.id, "error", err)
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	i := slices.IndexFunc(st.streams, func(s stream) bool { return s.id == id })
+	if i < 0 || st.streams[i].noted {
+		return
+	}
+	missing := max(highest, next-1) - count - st.streams[i].dropped
+	if missing <= 0 {
+		return
+	}
+	st.streams[i].noted = true
+	own := st.ownSignal(vigil.KindHole, st.h.now(), encode(map[string]int64{"missing": missing}))
+	own.Stream, own.Seq = vigil.ServerStreamPrefix+"hole:"+id, 1 // once, whatever node notes it
+	if st.h.writer.put(entry{signal: own, st: st, quiet: true}) {
+		st.storing++
+	}
+}
+
+// drop remembers that a number was refused for good.
+func (sc *studentConn) drop(f *up, err error) {
+	st := sc.st
+	st.mu.Lock()
+	if i := slices.IndexFunc(st.streams, func(s stream) bool { return s.id == sc.stream }); i >= 0 && f.Seq >= 1 {
+		st.streams[i].dropped++
+	}
+	st.mu.Unlock()
+	sc.sendError(f, err, 0)
+}
+
+// signal shows a signal to the proctors at once and hands it to the writer; the
+// acknowledgement follows when it is stored.
+func (sc *studentConn) signal(f *up) {
+	st := sc.st
+	now := sc.h.now()
+	s := vigil.Signal{
+		SessionID: st.id, ExamID: st.room.exam, Stream: sc.stream, Seq: f.Seq, Kind: vigil.Kind(f.Kind),
+		At: moment(f.At), Received: now, Data: f.Data,
+	}
+	if f.Dur < 0 || f.Dur > vigil.MaxDuration.Milliseconds() {
+		s.Duration = -1 // out of range; multiplying could wrap around
+	} else {
+		s.Duration = time.Duration(f.Dur) * time.Millisecond
+	}
+	if err := s.Validate(); err != nil {
+		sc.drop(f, err)
+		return
+	}
+	policy := st.room.policy()
+	if w := s.Kind.WatchOf(); w != "" && !policy.Watches(w) {
+		sc.drop(f, vigil.Errorf(vigil.CodeForbidden, "This exam does not watch that."))
+		return
+	}
+	s.Data = slices.Clone(s.Data)
+
+	st.mu.Lock()
+	if st.session.State.Ended() {
+		st.mu.Unlock()
+		sc.drop(f, errEnded)
+		return
+	}
+	s.Severity = s.Rate(st.hidesBeforeLocked(&s))
+	s.Incident = s.Severity >= policy.Attention
+	taken := st.emitLocked(s, sc.conn)
+	if taken && s.Kind == vigil.KindPageTurned {
+		st.turnLocked(s.Data)
+	}
+	st.mu.Unlock()
+	if !taken {
+		sc.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), 5*time.Second)
+	}
+}
+
+// hidesBeforeLocked counts how often the page was hidden within the window before this
+// signal, which is then one of them. A resend counts once.
+func (st *student) hidesBeforeLocked(s *vigil.Signal) int {
+	if s.Kind != vigil.KindHidden {
+		return 0
+	}
+	n, known := 0, false
+	for _, h := range st.hides {
+		if h.stream == s.Stream && h.seq == s.Seq {
+			known = true
+			continue
+		}
+		if d := s.At.Sub(h.at); d >= 0 && d < vigil.RepeatWindow {
+			n++
+		}
+	}
+	if !known {
+		st.hides = last(append(st.hides, hide{s.Stream, s.Seq, s.At}), maxHides)
+	}
+	return n
+}
+
+// turnLocked takes the page's number from a page_turned signal.
+func (st *student) turnLocked(data json.RawMessage) {
+	var d struct {
+		Page float64 `json:"page"`
+	}
+	if json.Unmarshal(data, &d) != nil || d.Page < 1 || d.Page > maxPage || int(d.Page) == st.page {
+		return
+	}
+	st.page = int(d.Page)
+	st.tellPresenceLocked()
+}
+
+// hand stores that the student's hand is up, or (zero) down. st.mu is held.
+func (st *student) hand(at time.Time) {
+	st.tally.Hand = at
+	st.tallyGen++
+	st.room.changed(st)
+	st.jobs.add(st.h, 0, func(ctx context.Context) {
+		err := st.h.retry(ctx, "hand", func(ctx context.Context) error { return st.h.store.SetHand(ctx, st.id, at) })
+		if err != nil && ctx.Err() == nil {
+			st.h.log.Error("a raised hand is not stored", "session", st.id, "error", err)
+		}
+	})
+}
+
+// chat stores a student's line, acknowledges it and shows it to the proctors.
+func (sc *studentConn) chat(f *up) {
+	text, err := vigil.CleanText("text", f.Text, vigil.MaxChat)
+	switch {
+	case !vigil.ValidID(f.ID):
+		err = vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _.")
+	case f.Session != "" && f.Session != sc.st.id:
+		err = vigil.Errorf(vigil.CodeForbidden, "This is another attempt.")
+	}
+	if err != nil {
+		sc.sendError(f, err, 0)
+		return
+	}
+	ref := up{ID: f.ID}
+	sc.later(&ref, func(ctx context.Context) error {
+		st := sc.st
+		s := sc.state()
+		if s.State.Ended() {
+			return errEnded
+		}
+		line := vigil.ChatLine{
+			ID: ref.ID, SessionID: st.id, ExamID: st.room.exam, Text: text, At: sc.h.now(),
+			From:   vigil.Actor{Role: vigil.RoleStudent, ID: sc.claims.Load().Subject, Name: s.Name},
+			Urgent: s.State == vigil.StatePaused,
+		}
+		switch err := sc.h.store.AddChat(ctx, line); {
+		case errors.Is(err, vigil.ErrExists): // came before
+		case err != nil:
+			return err
+		default:
+			st.room.toProctors(delta{frame: encode(chatDown(line))})
+			st.mu.Lock()
+			st.tally.Unread++
+			st.tallyGen++
+			st.room.changed(st)
+			st.mu.Unlock()
+		}
+		sc.send(encode(Ack{T: TypeAck, ID: ref.ID}))
+		return nil
+	})
+}
+
+// seen records that the student saw a command.
+func (sc *studentConn) seen(f *up) {
+	if !vigil.ValidID(f.ID) {
+		sc.sendError(f, vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _."), 0)
+		return
+	}
+	ref := up{ID: f.ID}
+	sc.later(&ref, func(ctx context.Context) error {
+		return sc.h.advance(ctx, sc.st.id, ref.ID, vigil.StageSeen)
+	})
+}
+
+// later does what waits for the store, in the order of the frames, and answers the frame
+// with the error if there is one.
+func (c *conn) later(f *up, job func(ctx context.Context) error) {
+	added := c.jobs.add(c.h, c.h.cfg.Limits.Jobs, func(ctx context.Context) {
+		if err := job(ctx); err != nil {
+			if transient(err) {
+				c.h.log.Warn("a frame could not be served", "error", err)
+			}
+			c.sendError(f, err, 0)
+		}
+	})
+	if !added {
+		c.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), 0)
+	}
+}
+
+func (sc *studentConn) sayBye(f *up) {
+	reason := vigil.ByeReason(f.Reason)
+	switch reason {
+	case vigil.ByeNavigating, vigil.ByeClosing, vigil.ByeFinished:
+	default:
+		sc.sendError(f, vigil.Invalid("reason", "There is no such reason."), 0)
+		return
+	}
+	now := sc.h.now()
+	st := sc.st
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	sc.bye = true
+	if st.owner == sc.conn {
+		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Bye(now, reason), vigil.GapChange{} })
+	}
+}
+
+// sendTime answers with the server's time and the end of the attempt.
+func (sc *studentConn) sendTime(f *up) {
+	now := sc.h.now()
+	t := timeDown(sc.state(), sc.st.room.policy(), now)
+	t.At = f.At
+	sc.send(encode(t))
+}
+
+// start sends the welcome: what the student must know, and the commands not seen yet.
+func (sc *studentConn) start(ctx context.Context) error {
+	st := sc.st
+	now := sc.h.now()
+	if !sc.attach(now) {
+		return vigil.Errorf(vigil.CodeConflict, "A newer connection has the attempt.")
+	}
+	ctx, cancel := context.WithTimeout(ctx, sc.h.cfg.WriteWait)
+	defer cancel()
+	s, err := sc.h.store.Session(ctx, st.id)
+	if err != nil {
+		return err
+	}
+	exam := *st.room.known.Load()
+	s = s.Settled(exam.Policy, now)
+	commands, err := sc.h.unseen(ctx, st.id)
+	if err != nil {
+		return err
+	}
+	chat, err := sc.h.lastChat(ctx, st.id)
+	if err != nil {
+		return err
+	}
+	st.mu.Lock()
+	if s.Version > st.session.Version {
+		st.session = s
+	} else {
+		s = st.session
+	}
+	hand := !st.tally.Hand.IsZero()
+	st.mu.Unlock()
+	w := Welcome{
+		T: TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: examView(exam), Now: ms(now), Epoch: sc.epoch,
+		State: s.State, Version: s.Version, End: ms(s.Deadline(exam.Policy)), Left: pausedLeft(s, exam.Policy, now),
+		Reason: s.Reason, Hand: hand, Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(), Chat: chat,
+	}
+	for _, c := range commands {
+		w.Commands = append(w.Commands, commandDown(c))
+	}
+	sc.open(item{frame: encode(w), sent: func() {
+		for _, c := range commands {
+			sc.h.delivered(st, c.ID)
+		}
+	}})
+	if _, saving := sc.h.writer.state(); !saving {
+		sc.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
+	}
+	if s.State.Ended() {
+		sc.close(CloseEnded, "")
+		return nil
+	}
+	sc.hello = time.AfterFunc(sc.h.cfg.HelloWait, func() { sc.close(CloseProtocol, "no hello") })
+	return nil
+}
+
+// Bounds of what a welcome holds.
+const (
+	maxWelcomeChat     = 50
+	maxWelcomeCommands = 50
+)
+
+// lastChat reads the newest lines, oldest first.
+func (h *Hub) lastChat(ctx context.Context, session string) ([]ChatDown, error) {
+	var out []ChatDown
+	for page := (vigil.Page{}); ; {
+		lines, next, err := h.store.ChatOfSession(ctx, session, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range lines {
+			out = append(out, chatDown(l))
+		}
+		out = last(out, maxWelcomeChat)
+		if next == "" {
+			return out, nil
+		}
+		page.After = next
+	}
+}
+
+// unseen reads the commands that the student has yet to see, oldest first.
+func (h *Hub) unseen(ctx context.Context, session string) ([]vigil.Command, error) {
+	var out []vigil.Command
+	for page := (vigil.Page{}); ; {
+		commands, next, err := h.store.CommandsOfSession(ctx, session, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range commands {
+			if forStudent(c) && (c.Stage == vigil.StageQueued || c.Stage == vigil.StageDelivered) {
+				out = append(out, c)
+			}
+		}
+		out = last(out, maxWelcomeCommands)
+		if next == "" {
+			return out, nil
+		}
+		page.After = next
+	}
+}
+
+// forStudent tells whether a stored command is to be told to the student as it stands:
+// extra time and a termination only when they are in effect.
+func forStudent(c vigil.Command) bool {
+	switch c.Kind {
+	case vigil.CommandFlag, vigil.CommandNote:
+		return false
+	case vigil.CommandExtend, vigil.CommandTerminate:
+		return c.LMS.State == vigil.LMSNone || c.LMS.State == "" || c.LMS.State == vigil.LMSAccepted
+	}
+	return true
+}

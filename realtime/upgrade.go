@@ -1,0 +1,351 @@
+package realtime
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"vigil"
+)
+
+// Problem is the body of a refused upgrade (RFC 9457), and what the token endpoint
+// answers, too: browsers cannot read the former.
+type Problem struct {
+	Type   string     `json:"type"`
+	Title  string     `json:"title"`
+	Status int        `json:"status"`
+	Detail string     `json:"detail"`
+	Code   vigil.Code `json:"code"`
+	Duty   Duty       `json:"duty"`
+	Wait   int64      `json:"wait,omitempty"` // ms
+}
+
+// refusal is an upgrade that is not made.
+type refusal struct {
+	status int
+	duty   Duty
+	err    error
+	wait   time.Duration
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+
+func (r *refusal) Unwrap() error { return r.err }
+
+// refuse maps an error to the refusal that it stands for.
+func refuse(err error) *refusal {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	switch vigil.CodeOf(err) {
+	case vigil.CodeUnauthorized:
+		return &refusal{http.StatusUnauthorized, DutyRenew, err, 0}
+	case vigil.CodeForbidden, vigil.CodeNotFound, vigil.CodeIllegal, vigil.CodeInvalid:
+		return &refusal{http.StatusForbidden, DutyStop, err, 0}
+	case vigil.CodeTooMany:
+		return &refusal{http.StatusTooManyRequests, DutyRetry, err, time.Second}
+	}
+	return &refusal{http.StatusServiceUnavailable, DutyRetry, err, time.Second}
+}
+
+// ServeHTTP upgrades to a socket, or refuses with a JSON problem before the upgrade. It
+// returns as soon as the socket is open, so that the server's buffers for the request
+// are freed; the socket lives in goroutines that the hub counts, and ends with Drain or
+// Close.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	claims, serve, err := h.admit(r)
+	if err != nil {
+		h.refuseHTTP(w, r, err)
+		return
+	}
+	release := serve.release
+	if !h.begin() {
+		release()
+		h.refuseHTTP(w, r, errDraining)
+		return
+	}
+	small := &smallBuffers{ResponseWriter: w}
+	ws, err := websocket.Accept(small, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{Subprotocol},
+		InsecureSkipVerify: true, // the origin was checked, more strictly
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil { // Accept has answered
+		h.stats.refused.Add(1)
+		h.log.Debug("an upgrade failed", "error", err)
+		release()
+		h.wg.Done()
+		return
+	}
+	ws.SetReadLimit(MaxMessage)
+	c := h.newConn(ws, small.conn, claims)
+	c.address, c.browser = h.address(r), r.UserAgent()
+	c.peer = serve.peer(c)
+	h.mu.Lock()
+	h.conns[c] = struct{}{}
+	h.mu.Unlock()
+	go func() {
+		defer h.wg.Done()
+		c.run()
+		h.mu.Lock()
+		delete(h.conns, c)
+		h.mu.Unlock()
+		release()
+	}()
+}
+
+// admitted is what a socket will be, and how to give back what was reserved for it.
+type admitted struct {
+	peer    func(c *conn) peer
+	release func()
+}
+
+var errDraining = &refusal{
+	http.StatusServiceUnavailable, DutyRetry, vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment."), time.Second,
+}
+
+// admit makes every check that can be made before the upgrade: state of the node, form,
+// origin, token, session or exam, number of sockets. Whatever can fail by the store is
+// asked here, because a refusal says more than a close.
+func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
+	none := func(err error) (Claims, admitted, error) { return Claims{}, admitted{}, err }
+	if h.draining.Load() {
+		return none(errDraining)
+	}
+	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return none(&refusal{http.StatusUpgradeRequired, DutyStop, vigil.Invalid("", "This address speaks WebSocket only."), 0})
+	}
+	ctx := r.Context()
+	if err := h.checkOrigin(ctx, r); err != nil {
+		return none(err)
+	}
+	token, err := offered(r.Header)
+	if err != nil {
+		return none(err)
+	}
+	claims, err := h.cfg.Verifier.VerifySocket(ctx, token)
+	if err != nil {
+		return none(err)
+	}
+	now := h.now()
+	if !now.Before(claims.Expires) || !claims.Until.IsZero() && !now.Before(claims.Until) {
+		return none(vigil.Errorf(vigil.CodeUnauthorized, "The token has run out."))
+	}
+	if h.cfg.Allow != nil {
+		if err := h.cfg.Allow(ctx, claims); err != nil {
+			return none(err)
+		}
+	}
+	var a admitted
+	switch {
+	case claims.Role == vigil.RoleStudent && claims.Session != "":
+		a, err = h.admitStudent(ctx, claims)
+	case claims.Role == vigil.RoleProctor && claims.Exam != "" && claims.Session == "":
+		a, err = h.admitProctor(ctx, claims)
+	default:
+		err = vigil.Errorf(vigil.CodeForbidden, "This token is for something else.")
+	}
+	return claims, a, err
+}
+
+// checkOrigin wants the Origin header to be there, once, and to be the tool's own or an
+// active platform's. Programs can forge it; it keeps other web pages out.
+func (h *Hub) checkOrigin(ctx context.Context, r *http.Request) error {
+	forbidden := vigil.Errorf(vigil.CodeForbidden, "Connections are taken from Vigil's own pages and from its platforms only.")
+	values := r.Header.Values("Origin")
+	if len(values) != 1 || vigil.Origin(values[0]) != values[0] || values[0] == "" {
+		return forbidden
+	}
+	if values[0] == h.cfg.Origin {
+		return nil
+	}
+	if h.cfg.AllowOrigin == nil {
+		return forbidden
+	}
+	ok, err := h.cfg.AllowOrigin(ctx, values[0])
+	if err != nil {
+		return vigil.Wrap(err, vigil.CodeUnavailable, "The platforms cannot be read at the moment; try again.")
+	}
+	if !ok {
+		return forbidden
+	}
+	return nil
+}
+
+// offered takes the token out of the offered subprotocols: ours once, one token.
+func offered(header http.Header) (token string, err error) {
+	ours := 0
+	for _, line := range header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(line, ",") {
+			p = strings.TrimSpace(p)
+			switch t, isToken := strings.CutPrefix(p, TokenSubprotocol); {
+			case p == Subprotocol:
+				ours++
+			case isToken && t != "" && token == "":
+				token = t
+			default:
+				return "", errOffered
+			}
+		}
+	}
+	if ours != 1 || token == "" {
+		return "", errOffered
+	}
+	return token, nil
+}
+
+var errOffered = vigil.Errorf(vigil.CodeUnauthorized, "A connection offers exactly two subprotocols: %s and its token.", Subprotocol)
+
+// reserve counts a socket of a session before it is opened.
+func (h *Hub) reserve(session string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.conns) >= h.cfg.Limits.Sockets {
+		return vigil.Errorf(vigil.CodeUnavailable, "This server is full; try again.")
+	}
+	if session == "" {
+		return nil
+	}
+	if h.pending[session] >= h.cfg.Limits.SocketsPerSession {
+		return vigil.Errorf(vigil.CodeTooMany, "This attempt has too many connections at once; close its other windows.")
+	}
+	h.pending[session]++
+	return nil
+}
+
+func (h *Hub) unreserve(session string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pending[session]--; h.pending[session] <= 0 {
+		delete(h.pending, session)
+	}
+}
+
+func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error) {
+	s, err := h.store.Session(ctx, claims.Session)
+	if err != nil {
+		return admitted{}, gone(err)
+	}
+	exam, err := h.store.Exam(ctx, s.ExamID)
+	if err != nil {
+		return admitted{}, gone(err)
+	}
+	if err := mayStudent(claims, h.Live(s).Settled(exam.Policy, h.now())); err != nil {
+		return admitted{}, err
+	}
+	if err := h.reserve(s.ID); err != nil {
+		return admitted{}, err
+	}
+	epoch, err := h.store.NextEpoch(ctx, s.ID)
+	var st *student
+	if err == nil {
+		st, err = h.studentOf(s, exam)
+	}
+	if err != nil {
+		h.unreserve(s.ID)
+		return admitted{}, gone(err)
+	}
+	return admitted{
+		peer:    func(c *conn) peer { return &studentConn{conn: c, st: st, epoch: epoch} },
+		release: func() { h.unreserve(s.ID) },
+	}, nil
+}
+
+func (h *Hub) admitProctor(ctx context.Context, claims Claims) (admitted, error) {
+	exam, err := h.store.Exam(ctx, claims.Exam)
+	if err != nil {
+		return admitted{}, gone(err)
+	}
+	if err := h.reserve(""); err != nil {
+		return admitted{}, err
+	}
+	r, err := h.enter(exam)
+	if err != nil {
+		return admitted{}, err
+	}
+	if len(*r.proctors.Load()) >= h.cfg.Limits.ProctorsPerExam {
+		h.leave(r)
+		return admitted{}, vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open; close some.")
+	}
+	return admitted{
+		peer:    func(c *conn) peer { return &proctor{conn: c, room: r} },
+		release: func() { h.leave(r) },
+	}, nil
+}
+
+// gone makes "not found" of a session or exam a refusal that fits a token for it.
+func gone(err error) error {
+	if errors.Is(err, vigil.ErrNotFound) {
+		return vigil.Wrap(err, vigil.CodeForbidden, "The attempt or exam of this connection does not exist any more.")
+	}
+	return err
+}
+
+// address is the client's, by Config.Address.
+func (h *Hub) address(r *http.Request) string {
+	if h.cfg.Address != nil {
+		return h.cfg.Address(r)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func (h *Hub) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
+	h.stats.refused.Add(1)
+	f := refuse(err)
+	if f.status == http.StatusServiceUnavailable {
+		h.log.WarnContext(r.Context(), "an upgrade is refused", "error", err)
+	} else {
+		h.log.DebugContext(r.Context(), "an upgrade is refused", "error", err)
+	}
+	code := vigil.CodeOf(f.err)
+	p := Problem{
+		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Code: code, Duty: f.duty,
+		Detail: problemOf(f.err), Wait: f.wait.Milliseconds(),
+	}
+	if code == vigil.CodeInternal || p.Detail == "" {
+		p.Code, p.Detail = vigil.CodeUnavailable, "Vigil cannot do this at the moment; try again."
+	}
+	body, merr := json.Marshal(p)
+	if merr != nil {
+		body = []byte("{}")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(f.status)
+	_, _ = w.Write(body) //nolint:errcheck // the client may be gone
+}
+
+// smallBuffers gives a socket buffers of its own when it takes over the connection: the
+// server's are four times as large, and sockets wait most of the time.
+type smallBuffers struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+// socketBuffer is how much is read or written at once without a further system call.
+const socketBuffer = 1 << 10
+
+// Hijack implements http.Hijacker.
+func (s *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	s.conn = conn
+	if rw.Reader.Buffered() > 0 { // the client spoke before the answer: keep what was read
+		return conn, rw, nil
+	}
+	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, socketBuffer), bufio.NewWriterSize(conn, socketBuffer)), nil
+}

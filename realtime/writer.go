@@ -1,0 +1,268 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"vigil"
+)
+
+// entry is a signal on its way to the store.
+type entry struct {
+	signal vigil.Signal
+	st     *student
+	conn   *conn // who waits for the acknowledgement; nil: nobody
+	quiet  bool  // was not shown yet: it is when it turns out to be new
+}
+
+// writer brings signals to the store, many at once: whatever came while the call before
+// was under way. A quiet system stores at once, a busy one in large batches. What was
+// accepted is never dropped; when the store does not answer, acknowledgements wait and
+// the queue fills until put refuses.
+type writer struct {
+	h    *Hub
+	wake chan struct{}
+
+	mu      sync.Mutex
+	queue   []entry
+	failing bool
+	busy    bool
+
+	// Owned by run.
+	signals []vigil.Signal
+	acks    map[ackKey][]int64
+	ack     []byte
+}
+
+type ackKey struct {
+	conn   *conn
+	stream string
+}
+
+func newWriter(h *Hub) *writer {
+	return &writer{h: h, wake: make(chan struct{}, 1), acks: map[ackKey][]int64{}}
+}
+
+// put accepts a signal, or not: then the queue is full. The server's own signals are few
+// and have nobody who would send them again; they are accepted over the limit.
+func (w *writer) put(e entry) bool {
+	w.mu.Lock()
+	if len(w.queue) >= w.h.cfg.Limits.Signals && e.conn != nil {
+		w.mu.Unlock()
+		w.h.stats.signalsRefused.Add(1)
+		return false
+	}
+	w.queue = append(w.queue, e)
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// state tells how many signals wait and whether the store answers.
+func (w *writer) state() (waiting int, saving bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue), !w.failing
+}
+
+// flushed tells that nothing waits and nothing is under way.
+func (w *writer) flushed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue) == 0 && !w.busy
+}
+
+func (w *writer) run() {
+	var batch []entry
+	for {
+		select {
+		case <-w.wake:
+		case <-w.h.ctx.Done():
+			return
+		}
+		for {
+			w.mu.Lock()
+			n := min(len(w.queue), w.h.cfg.Limits.Batch)
+			batch = append(batch[:0], w.queue[:n]...)
+			rest := copy(w.queue, w.queue[n:])
+			clear(w.queue[rest:])
+			w.queue = w.queue[:rest]
+			w.busy = n > 0
+			w.mu.Unlock()
+			if n == 0 {
+				break
+			}
+			w.store(w.h.ctx, batch)
+			clear(batch)
+			if w.h.ctx.Err() != nil {
+				return
+			}
+		}
+	}
+}
+
+// store brings one batch to the store, however long that takes.
+func (w *writer) store(ctx context.Context, batch []entry) {
+	w.signals = w.signals[:0]
+	for i := range batch {
+		w.signals = append(w.signals, batch[i].signal)
+	}
+	pause := w.h.cfg.RetryFirst
+	for {
+		results, err := w.h.store.AppendSignals(ctx, w.signals)
+		if err == nil && len(results) != len(batch) {
+			err = vigil.Errorf(vigil.CodeInternal, "The store answered for %d of %d signals.", len(results), len(batch))
+		}
+		if err == nil {
+			w.recovered()
+			w.h.stats.batches.Add(1)
+			w.settle(batch, results)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if !transient(err) {
+			w.poisoned(ctx, batch, err)
+			return
+		}
+		w.fail(err)
+		if !sleep(ctx, pause) {
+			return
+		}
+		pause = min(2*pause, w.h.cfg.RetryMost)
+	}
+}
+
+// poisoned is a batch that the store will never take as it is: its signals are tried one
+// by one, so that one bad signal holds up nobody else.
+func (w *writer) poisoned(ctx context.Context, batch []entry, err error) {
+	if len(batch) > 1 {
+		for _, e := range append([]entry(nil), batch...) {
+			w.store(ctx, []entry{e})
+		}
+		return
+	}
+	e := batch[0]
+	w.h.log.Error("a signal cannot be stored", "session", e.st.id, "kind", e.signal.Kind, "error", err)
+	if e.conn != nil {
+		e.conn.sendError(&up{Seq: e.signal.Seq}, vigil.Errorf(vigil.CodeInvalid, "This cannot be stored."), 0)
+	}
+	e.st.mu.Lock()
+	e.st.storing--
+	e.st.mu.Unlock()
+}
+
+// settle acknowledges and counts what was stored.
+func (w *writer) settle(batch []entry, results []vigil.Appended) {
+	for i := range batch {
+		e := &batch[i]
+		e.st.stored(e, results[i])
+		if e.conn != nil {
+			k := ackKey{e.conn, e.signal.Stream}
+			w.acks[k] = append(w.acks[k], e.signal.Seq)
+		}
+	}
+	for k, seqs := range w.acks {
+		for len(seqs) > 0 {
+			n := min(len(seqs), maxAcks)
+			frame := appendAck(make([]byte, 0, 64+len(k.stream)+12*n), k.stream, seqs[:n])
+			k.conn.send(frame)
+			seqs = seqs[n:]
+		}
+	}
+	clear(w.acks)
+}
+
+// maxAcks is how many numbers one Ack names.
+const maxAcks = 512
+
+// stored follows what became of a signal.
+func (st *student) stored(e *entry, result vigil.Appended) {
+	s := &e.signal
+	stats := &st.h.stats
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.storing--
+	switch result {
+	case vigil.Stored:
+		stats.stored.Add(1)
+		st.countLocked(s)
+		if e.quiet {
+			st.room.toProctors(signalDelta(*s))
+		}
+		switch s.Kind {
+		case vigil.KindHandRaised:
+			st.hand(s.Received)
+		case vigil.KindHandLowered:
+			st.hand(time.Time{})
+		}
+	case vigil.Repeated:
+		stats.repeated.Add(1)
+	case vigil.Differs:
+		stats.differ.Add(1)
+		if e.conn != nil { // ours may differ by the severity; theirs may not
+			own := st.ownSignal(vigil.KindTampering, st.h.now(), nil)
+			own.Stream, own.Seq = vigil.ServerStreamPrefix+"tampering:"+s.Stream, s.Seq // noted once
+			if st.h.writer.put(entry{signal: own, st: st, quiet: true}) {
+				st.storing++
+			}
+		}
+	}
+}
+
+// countLocked keeps the tally in step with the store's.
+func (st *student) countLocked(s *vigil.Signal) {
+	t := &st.tally
+	t.Signals++
+	if s.Incident {
+		t.Incidents++
+		t.Open++
+		t.LastKind, t.LastAt = s.Kind, s.Received
+	}
+	t.Severity = max(t.Severity, s.Severity)
+	st.tallyGen++
+	st.room.changed(st)
+}
+
+// fail says once that saving waits.
+func (w *writer) fail(err error) {
+	w.h.stats.storeRetries.Add(1)
+	w.mu.Lock()
+	first := !w.failing
+	w.failing = true
+	w.mu.Unlock()
+	if first {
+		w.h.log.Error("signals cannot be stored; acknowledgements wait", "error", err)
+		w.h.tellSaving(false)
+	}
+}
+
+func (w *writer) recovered() {
+	w.mu.Lock()
+	was := w.failing
+	w.failing = false
+	w.mu.Unlock()
+	if was {
+		w.h.log.Info("signals are stored again")
+		w.h.tellSaving(true)
+	}
+}
+
+// tellSaving tells everyone here that saving waits, or that it goes on.
+func (h *Hub) tellSaving(over bool) {
+	frame := encode(Notice{T: TypeNotice, Kind: NoticeSaving, Over: over})
+	h.mu.RLock()
+	all := make([]*conn, 0, len(h.conns))
+	for c := range h.conns {
+		all = append(all, c)
+	}
+	h.mu.RUnlock()
+	for _, c := range all {
+		c.send(frame)
+	}
+}
