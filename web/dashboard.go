@@ -156,6 +156,8 @@ func (s *Server) savePolicy(ctx context.Context, exam vigil.Exam, policy vigil.P
 		}
 		return err
 	}
+	exam.Version++
+	s.hub.ExamChanged(ctx, exam)
 	s.audit(ctx, exam.ID, "", "exam.policy", actorOf(p), "")
 	return nil
 }

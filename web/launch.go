@@ -114,7 +114,7 @@ func (s *Server) endAssessment(w http.ResponseWriter, r *http.Request, l lti.Lau
 	if err != nil {
 		return err
 	}
-	if _, err := s.hub.Ended(ctx, session.ID, "LtiEndAssessment"); err != nil {
+	if _, err := s.hub.Ended(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: l.Platform.ID}, s.now()); err != nil {
 		return err
 	}
 	if l.End.ErrorMsg == "" && l.ReturnURL != "" {
@@ -219,6 +219,7 @@ func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, pol
 		return vigil.Exam{}, err
 	}
 	next.Version++
+	s.hub.ExamChanged(ctx, next)
 	return next, nil
 }
 

@@ -83,7 +83,7 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 		given[c.SessionID]++
 	}
 	for _, session := range sessions {
-		session = session.Settled(exam.Policy, now)
+		session = s.hub.Live(session).Settled(exam.Policy, now)
 		row := reportRow{
 			Session: session, Name: firstOf(session.Name, session.UserID), Gaps: count[session.ID], Lost: lost[session.ID],
 			Worst: worst[session.ID], Commands: given[session.ID],

@@ -290,7 +290,9 @@ func (s *Server) apiReview(w http.ResponseWriter, r *http.Request) {
 	}
 	incident.Version++
 	s.audit(ctx, exam.ID, session.ID, "incident.review", actorOf(p), string(in.Review))
-	s.hub.Reviewed(ctx, exam.ID, session.ID)
+	if err := s.hub.ReviewChanged(ctx, session.ID); err != nil { // it is stored; dashboards see it at the next snapshot
+		s.log.WarnContext(ctx, "review not shown", "session", session.ID, "error", err)
+	}
 	writeJSON(w, map[string]any{
 		"id": incident.ID, "kind": incident.Kind, "severity": incident.Severity, "at": ms(incident.At), "review": reviewOf(incident),
 	})

@@ -28,16 +28,16 @@ type Hub interface {
 	ReportEnd(ctx context.Context, sessionID string, end, at time.Time) (vigil.Session, error)
 	// Ended ends the session because the platform said so, and closes the student's
 	// socket. A session that ended before is left as it is.
-	Ended(ctx context.Context, sessionID, reason string) (vigil.Session, error)
+	Ended(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
 	// SessionCreated shows a new session on the exam's dashboards.
 	SessionCreated(ctx context.Context, s vigil.Session)
-	// Reviewed shows a session's counts anew after a review.
-	Reviewed(ctx context.Context, examID, sessionID string)
-}
-
-// Signer makes socket tokens for people whom a launch or an assertion has proven.
-type Signer interface {
-	MintSocket(ctx context.Context, c lti.SocketClaims) (string, error)
+	// ReviewChanged shows a session's counts anew after a review.
+	ReviewChanged(ctx context.Context, sessionID string) error
+	// ExamChanged makes new settings count for those who are connected.
+	ExamChanged(ctx context.Context, e vigil.Exam)
+	// Live returns the session with the presence and the counts that the hub knows better
+	// than the store.
+	Live(s vigil.Session) vigil.Session
 }
 
 // Config is what New needs. Tool, Hub and Store must be given.
