@@ -231,14 +231,14 @@ func (p *Platform) claims(row launch, tool Tool, user User, link Link, nonce str
 		}
 	}
 	if p.cfg.Like == OpenEdX {
-		openEdXClaims(c, row, tool)
+		openEdXClaims(c, row, tool, now)
 	}
 	return c
 }
 
 // openEdXClaims makes the claims what Open edX sends.
-func openEdXClaims(c map[string]any, row launch, tool Tool) {
-	c["exp"] = c["iat"].(int64) + 3600
+func openEdXClaims(c map[string]any, row launch, tool Tool, now int64) {
+	c["exp"] = now + 3600
 	c["azp"] = tool.ClientID
 	for _, name := range []string{"name", "given_name", "family_name", "email", ClaimLTI + "lis", ClaimLTI + "ext", ClaimLTI + "tool_platform"} {
 		delete(c, name)

@@ -2,6 +2,7 @@ package ltitest
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,8 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"crypto/rand"
 
 	"vigil"
 )
@@ -325,14 +324,14 @@ func (p *Platform) failWith(w http.ResponseWriter, r *http.Request, status int, 
 func writeJSON(w http.ResponseWriter, status int, media string, v any) {
 	w.Header().Set("Content-Type", media)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) //nolint:errcheck // the reader has gone
+	_ = json.NewEncoder(w).Encode(v) // the reader has gone
 }
 
 var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html><html lang="en"><meta charset="utf-8">` +
 	`<meta name="viewport" content="width=device-width"><title>{{.Title}}</title><h1>{{.Title}}</h1><p>{{.Text}}</p></html>`))
 
 func writePage(w io.Writer, title, text string) {
-	_ = pageTemplate.Execute(w, struct{ Title, Text string }{title, text}) //nolint:errcheck // the reader has gone
+	_ = pageTemplate.Execute(w, struct{ Title, Text string }{title, text}) // the reader has gone
 }
 
 // Course is the course of all launches.

@@ -91,7 +91,7 @@ func (p *Platform) serveRegistration(w http.ResponseWriter, r *http.Request) {
 	tool.Pending = true
 	tool = p.Register(tool)
 	answer["client_id"] = tool.ClientID
-	answer[claimToolConfiguration].(map[string]any)["deployment_id"] = tool.DeploymentID
+	objectOf(answer, claimToolConfiguration)["deployment_id"] = tool.DeploymentID
 	if f := p.mischiefNow().Registration; f != nil {
 		f(answer)
 	}

@@ -197,11 +197,11 @@ func TestMembersArePaged(t *testing.T) {
 		t.Errorf("revoked token: got %d, want 401", status)
 	}
 	ed, tool2, id2, _ := setup(t, ltitest.Config{Like: ltitest.OpenEdX})
-	status, _, h := tool2.Do(t.Context(), http.MethodGet, ed.Endpoints(id2.ClientID).Members, map[string]string{"Accept": "application/json"}, "")
+	status, _, _ := tool2.Do(t.Context(), http.MethodGet, ed.Endpoints(id2.ClientID).Members, map[string]string{"Accept": "application/json"}, "")
 	if status != http.StatusNotAcceptable {
 		t.Errorf("Open edX, wrong media type: got %d, want 406", status)
 	}
-	status, _, h = tool2.Do(t.Context(), http.MethodGet, ed.Endpoints(id2.ClientID).Members, map[string]string{"Accept": ltitest.MediaMembers}, "")
+	status, _, h := tool2.Do(t.Context(), http.MethodGet, ed.Endpoints(id2.ClientID).Members, map[string]string{"Accept": ltitest.MediaMembers}, "")
 	if status != http.StatusForbidden || h.Get("WWW-Authenticate") != "" {
 		t.Errorf("Open edX, no token: got %d %v, want a bare 403", status, h)
 	}

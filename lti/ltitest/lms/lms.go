@@ -234,7 +234,7 @@ func (l *LMS) show(w http.ResponseWriter, r *http.Request, status int, name stri
 	h.Set("X-Frame-Options", "SAMEORIGIN") // as Moodle
 	h.Set("Referrer-Policy", "same-origin")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(b.String())) //nolint:errcheck // the reader has gone
+	_, _ = w.Write([]byte(b.String())) // the reader has gone
 }
 
 // failed is the platform's error page too.
@@ -286,5 +286,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) //nolint:errcheck // the reader has gone
+	_ = json.NewEncoder(w).Encode(v) // the reader has gone
 }

@@ -381,7 +381,8 @@ func TestSimulatedStudentsAreAddedOnceAtATime(t *testing.T) {
 		Running bool
 		Added   int
 		Error   string
-	}) {
+	},
+	) {
 		if err := json.Unmarshal([]byte(d.open(t, b, "/simulate").Body), &s); err != nil {
 			t.Fatal(err)
 		}
