@@ -122,7 +122,7 @@ func (t *Tool) VerifyAssertion(ctx context.Context, compact string) (Assertion, 
 	// The id is remembered for as long as the assertion would pass the checks of time.
 	err = t.cfg.Store.CreateRecord(ctx, vigil.Record{
 		Kind: kindAssertion, Key: p.ID + "/" + digest(j.out.ID), Value: []byte("{}"), Expires: j.out.Expires.Add(clockSkew + time.Second),
-	})
+	}, j.now)
 	switch {
 	case errors.Is(err, vigil.ErrExists):
 		return Assertion{}, ErrAssertionReplay.because("jti seen")

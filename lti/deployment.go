@@ -67,7 +67,7 @@ func (t *Tool) mayBringFirst(p vigil.Platform, now time.Time) bool {
 func (t *Tool) isFirst(ctx context.Context, p vigil.Platform, id string, now time.Time) (bool, error) {
 	err := t.cfg.Store.CreateRecord(ctx, vigil.Record{
 		Kind: kindFirstDeployment, Key: p.ID, Value: []byte(id), Expires: now.Add(firstDeploymentLife),
-	})
+	}, now)
 	if err == nil {
 		return true, nil
 	}

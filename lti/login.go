@@ -83,7 +83,7 @@ func (t *Tool) ServeLogin(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = t.cfg.Store.CreateRecord(r.Context(), vigil.Record{
 			Kind: kindLogin, Key: digest(state), Value: value, Expires: t.cfg.Now().Add(loginLife),
-		})
+		}, t.cfg.Now())
 	}
 	if err != nil {
 		t.refuse(w, r, "login", p, ErrLoginStore.because("%w", err))

@@ -227,7 +227,7 @@ type KeyStore interface {
 // while a live record has that kind and key; TakeRecord is one atomic delete that
 // returns what it deleted, so that exactly one caller wins.
 type RecordStore interface {
-	CreateRecord(ctx context.Context, r vigil.Record) error
+	CreateRecord(ctx context.Context, r vigil.Record, now time.Time) error
 	GetRecord(ctx context.Context, kind, key string, now time.Time) (vigil.Record, error)
 	TakeRecord(ctx context.Context, kind, key string, now time.Time) (vigil.Record, error)
 }

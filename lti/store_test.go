@@ -242,14 +242,14 @@ func (m *memory) DeleteKey(_ context.Context, id string) error {
 	return err
 }
 
-func (m *memory) CreateRecord(_ context.Context, r vigil.Record) error {
+func (m *memory) CreateRecord(_ context.Context, r vigil.Record, now time.Time) error {
 	unlock, err := m.lock()
 	defer unlock()
 	if err != nil {
 		return err
 	}
 	k := [2]string{r.Kind, r.Key}
-	if old, ok := m.records[k]; ok && m.now().Before(old.Expires) {
+	if old, ok := m.records[k]; ok && now.Before(old.Expires) {
 		return vigil.Errorf(vigil.CodeExists, "there")
 	}
 	m.records[k] = r
