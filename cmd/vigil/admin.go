@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"vigil/realtime"
+)
+
+// pingTime bounds how long the readiness check waits for the store.
+const pingTime = 2 * time.Second
+
+// admin serves health and metrics. It has no authentication: keep its address private.
+func (a *app) admin() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		hubCollector{a.hub.Stats})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if !a.hub.Ready() {
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), pingTime)
+		defer cancel()
+		if err := a.store.Ping(ctx); err != nil {
+			a.log.WarnContext(ctx, "not ready", "error", err)
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	return mux
+}
+
+// hubCollector shows the hub's counts. They are read when they are asked for.
+type hubCollector struct{ stats func() realtime.Stats }
+
+type metric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(realtime.Stats) float64
+}
+
+func gauge(name, help string, value func(realtime.Stats) int) metric {
+	return metric{prometheus.NewDesc("vigil_"+name, help, nil, nil), prometheus.GaugeValue, func(s realtime.Stats) float64 { return float64(value(s)) }}
+}
+
+func counter(name, help string, value func(realtime.Stats) int64) metric {
+	return metric{prometheus.NewDesc("vigil_"+name+"_total", help, nil, nil), prometheus.CounterValue, func(s realtime.Stats) float64 { return float64(value(s)) }}
+}
+
+var hubMetrics = []metric{
+	gauge("sockets", "Open sockets.", func(s realtime.Stats) int { return s.Sockets }),
+	gauge("students", "Students that can be reached.", func(s realtime.Stats) int { return s.Students }),
+	gauge("proctors", "Proctors' sockets.", func(s realtime.Stats) int { return s.Proctors }),
+	gauge("rooms", "Exams with sockets on this node.", func(s realtime.Stats) int { return s.Rooms }),
+	gauge("signals_waiting", "Signals that wait for the store.", func(s realtime.Stats) int { return s.Waiting }),
+	gauge("store_saving", "1 while the store takes signals.", func(s realtime.Stats) int {
+		if s.Saving {
+			return 1
+		}
+		return 0
+	}),
+	counter("upgrades_refused", "Sockets refused before the upgrade.", func(s realtime.Stats) int64 { return s.Refused }),
+	counter("frames_in", "Frames received.", func(s realtime.Stats) int64 { return s.FramesIn }),
+	counter("frames_out", "Frames sent.", func(s realtime.Stats) int64 { return s.FramesOut }),
+	counter("frames_dropped", "Frames dropped from full queues.", func(s realtime.Stats) int64 { return s.FramesDropped }),
+	counter("frames_coalesced", "Frames replaced or left out for a slow proctor.", func(s realtime.Stats) int64 { return s.FramesCoalesced }),
+	counter("proctors_behind", "Times that a proctor was too slow and got a fresh snapshot.", func(s realtime.Stats) int64 { return s.Behind }),
+	counter("writes_failed", "Writes to sockets that failed.", func(s realtime.Stats) int64 { return s.WriteFailed }),
+	counter("frames_malformed", "Frames that could not be read.", func(s realtime.Stats) int64 { return s.Malformed }),
+	counter("frames_rate_refused", "Frames over their rate.", func(s realtime.Stats) int64 { return s.RateRefused }),
+	counter("frames_jobs_refused", "Frames that would have waited too long for the store.", func(s realtime.Stats) int64 { return s.JobsRefused }),
+	counter("signals_stored", "Signals stored.", func(s realtime.Stats) int64 { return s.SignalsStored }),
+	counter("signals_repeated", "Signals that were stored before.", func(s realtime.Stats) int64 { return s.SignalsRepeated }),
+	counter("signals_differ", "Signals whose number was used for something else.", func(s realtime.Stats) int64 { return s.SignalsDiffer }),
+	counter("signals_refused", "Signals not taken because the queue to the store was full.", func(s realtime.Stats) int64 { return s.SignalsRefused }),
+	counter("signal_batches", "Batches of signals written.", func(s realtime.Stats) int64 { return s.Batches }),
+	counter("store_retries", "Writes tried again because the store did not answer.", func(s realtime.Stats) int64 { return s.StoreRetries }),
+	counter("connections_lost", "Connections that counted as lost.", func(s realtime.Stats) int64 { return s.Lost }),
+	counter("tokens_renewed", "Socket tokens renewed.", func(s realtime.Stats) int64 { return s.Renewed }),
+	counter("deliveries", "Requests to platforms.", func(s realtime.Stats) int64 { return s.Deliveries }),
+}
+
+var closedDesc = prometheus.NewDesc("vigil_sockets_closed_total", "Sockets closed by us, by close code.", []string{"code"}, nil)
+
+// Describe implements prometheus.Collector.
+func (hubCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range hubMetrics {
+		ch <- m.desc
+	}
+	ch <- closedDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c hubCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.stats()
+	for _, m := range hubMetrics {
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
+	}
+	for code, n := range s.Closed {
+		ch <- prometheus.MustNewConstMetric(closedDesc, prometheus.CounterValue, float64(n), strconv.Itoa(int(code)))
+	}
+}

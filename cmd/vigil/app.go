@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+
+	"vigil"
+	"vigil/lti"
+	"vigil/realtime"
+	"vigil/storage"
+	"vigil/web"
+)
+
+// app is a running server: the wired parts and what ends them.
+type app struct {
+	settings serverSettings
+	store    storage.Store
+	tool     *lti.Tool
+	hub      *realtime.Hub
+	web      *web.Server
+	log      *slog.Logger
+}
+
+// appOptions are what the demo does otherwise than serve.
+type appOptions struct {
+	keepOtherUsersSignedIn bool
+}
+
+// newApp wires the parts. Nothing listens yet.
+func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer lti.Sealer, log *slog.Logger, opt appOptions) (*app, error) {
+	proxies, err := s.proxies()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{settings: s, store: store, log: log}
+	a.tool, err = lti.New(lti.Config{
+		PublicURL: s.PublicURL, Store: store, Sealer: sealer, Log: log,
+		OnError: func(w http.ResponseWriter, r *http.Request, e *lti.LaunchError) { a.web.LaunchRefused(w, r, e) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.tool.Keys().Ensure(ctx); err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	tokens := socketTokens{a.tool}
+	a.hub, err = realtime.New(realtime.Config{
+		Store: store, Verifier: tokens, Signer: tokens,
+		Controller:  controller{a.tool, store, log},
+		Origin:      a.tool.Origin(),
+		AllowOrigin: func(ctx context.Context, origin string) (bool, error) { return a.web.ActiveOrigin(ctx, origin) },
+		Address:     clientAddress,
+		Host:        host, Log: log, Liveness: s.liveness(), DrainSpread: s.DrainTime,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.web, err = web.New(web.Config{
+		Tool: a.tool, Hub: a.hub, Store: store, TrustedProxies: proxies, Log: log,
+		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn,
+	})
+	if err != nil {
+		a.hub.Close()
+		return nil, err
+	}
+	if err := a.hub.Recover(ctx); err != nil {
+		a.hub.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// clientAddress is the client's network address as the web part's middleware found it.
+func clientAddress(r *http.Request) string {
+	if ip := middleware.GetClientIP(r.Context()); ip != "" {
+		return ip
+	}
+	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return ap.Addr().String()
+	}
+	return r.RemoteAddr
+}
+
+// Bounds of the listeners.
+const (
+	headerTime   = 10 * time.Second
+	idleTime     = 2 * time.Minute
+	maxHeader    = 64 << 10
+	stopTime     = 15 * time.Second
+	keysEvery    = 5 * time.Minute
+	sweepEvery   = 10 * time.Minute
+	sweepAtOnce  = 500
+	sweepPause   = 50 * time.Millisecond
+	shutdownWait = 5 * time.Second
+)
+
+// run serves until the context ends, then drains: readiness fails, clients are sent
+// away, what is being written is finished. ready is called once when the listeners are
+// open. It owns the listeners and closes the hub; the store stays the caller's.
+func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err error) {
+	defer a.hub.Close()
+	public, err := listen(ctx, "listen", a.settings.Listen)
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	servers := []*http.Server{a.server(a.web)}
+	listeners := []net.Listener{public}
+	var adminAddr net.Addr
+	if a.settings.AdminListen != "off" {
+		admin, err := listen(ctx, "admin-listen", a.settings.AdminListen)
+		if err != nil {
+			return err
+		}
+		defer admin.Close()
+		adminAddr = admin.Addr()
+		servers, listeners = append(servers, a.server(a.admin())), append(listeners, admin)
+	}
+	if a.settings.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(a.settings.TLSCert, a.settings.TLSKey)
+		if err != nil {
+			return &vigil.Error{Code: vigil.CodeInvalid, Field: "tls-cert", Message: "The certificate and its key cannot be used.", Err: err}
+		}
+		listeners[0] = tls.NewListener(public, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12})
+	}
+
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	failed := make(chan error, len(servers))
+	for i, server := range servers {
+		wg.Go(func() {
+			if err := server.Serve(listeners[i]); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	wg.Go(func() { a.every(work, keysEvery, "keys", a.tool.Keys().Tend) })
+	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.sweep) })
+	a.log.InfoContext(ctx, "serving", "version", version, "public_url", a.settings.PublicURL, "address", public.Addr().String())
+	if ready != nil {
+		ready(public.Addr(), adminAddr)
+	}
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	a.log.InfoContext(work, "stopping")
+	drainCtx, cancel := context.WithTimeout(work, a.settings.DrainTime+stopTime)
+	if drainErr := a.hub.Drain(drainCtx); drainErr != nil {
+		a.log.WarnContext(work, "not everybody left in time", "error", drainErr)
+	}
+	cancel()
+	shutdownCtx, cancel := context.WithTimeout(work, shutdownWait)
+	defer cancel()
+	for _, server := range servers {
+		if shutdownErr := server.Shutdown(shutdownCtx); shutdownErr != nil {
+			_ = server.Close()
+		}
+	}
+	stop()
+	wg.Wait()
+	a.log.InfoContext(context.WithoutCancel(ctx), "stopped")
+	return err
+}
+
+func listen(ctx context.Context, field, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, &vigil.Error{Code: vigil.CodeInvalid, Field: field, Message: fmt.Sprintf("Nothing can listen on %s; is another program there?", address), Err: err}
+	}
+	return l, nil
+}
+
+func (a *app) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(quiet{a.log.Handler()}, slog.LevelDebug),
+	}
+}
+
+// quiet leaves out what net/http says of clients that break off.
+type quiet struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "TLS handshake error") {
+		return nil
+	}
+	return q.Handler.Handle(ctx, r)
+}
+
+// every runs a piece of housekeeping at once and then again and again until the context
+// ends. What fails is logged and tried again at the next turn.
+func (a *app) every(ctx context.Context, interval time.Duration, what string, do func(context.Context) error) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			a.log.ErrorContext(ctx, "housekeeping failed", "what", what, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// sweep removes what has expired, a little at a time so that nobody waits for it.
+func (a *app) sweep(ctx context.Context) error {
+	for {
+		n, err := a.store.Sweep(ctx, time.Now(), sweepAtOnce)
+		if err != nil || n == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(sweepPause):
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"vigil"
+	"vigil/lti"
+	"vigil/realtime"
+)
+
+// The parts do not know each other; these small types carry one's words over to the
+// other.
+
+// socketTokens lets package realtime verify and renew the tokens that package lti signs.
+type socketTokens struct{ tool *lti.Tool }
+
+var (
+	_ realtime.Verifier = socketTokens{}
+	_ realtime.Signer   = socketTokens{}
+)
+
+// VerifySocket implements realtime.Verifier.
+func (t socketTokens) VerifySocket(ctx context.Context, token string) (realtime.Claims, error) {
+	c, err := t.tool.VerifySocket(ctx, token)
+	if err != nil {
+		return realtime.Claims{}, err
+	}
+	return realtime.Claims{
+		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: vigil.Role(c.Role), Name: c.Name,
+		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until,
+	}, nil
+}
+
+// MintSocket implements realtime.Signer: a fresh token for the same rights.
+func (t socketTokens) MintSocket(ctx context.Context, c realtime.Claims) (string, time.Time, error) {
+	if c.Issued.IsZero() {
+		c.Issued = time.Now()
+	}
+	if c.Expires.IsZero() {
+		c.Expires = c.Issued.Add(lti.SocketTokenLife)
+	}
+	if !c.Until.IsZero() && c.Until.Before(c.Expires) {
+		c.Expires = c.Until
+	}
+	token, err := t.tool.MintSocket(ctx, lti.SocketClaims{
+		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: string(c.Role), Name: c.Name,
+		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until,
+	})
+	return token, c.Expires, err
+}
+
+// platforms finds a session's platform.
+type platforms interface {
+	Platform(ctx context.Context, id string) (vigil.Platform, error)
+}
+
+// controller sends the queue's entries to the platforms by Assessment Control.
+type controller struct {
+	tool  *lti.Tool
+	store platforms
+	log   *slog.Logger
+}
+
+var _ realtime.Controller = controller{}
+
+// Control implements realtime.Controller: one try, and what is to be made of its outcome.
+func (c controller) Control(ctx context.Context, s vigil.Session, d vigil.Delivery) vigil.Result {
+	p, err := c.store.Platform(ctx, s.PlatformID)
+	if errors.Is(err, vigil.ErrNotFound) {
+		return vigil.Result{State: vigil.LMSRefused, Problem: "The learning platform of this attempt is no longer registered."}
+	}
+	if err != nil {
+		return vigil.Result{State: vigil.LMSFailed, Problem: "Vigil's store did not answer.", Retry: true}
+	}
+	result, err := c.tool.Control(ctx, p, s.ControlURL, lti.ControlRequest{
+		Subject: s.UserID, ResourceLink: s.ResourceLinkID, Attempt: s.Attempt, Action: d.Action, Offered: s.ControlActions,
+		ExtraMinutes: d.ExtraMinutes, IncidentTime: d.IncidentTime, Severity: d.Severity, ReasonCode: d.ReasonCode, ReasonMsg: d.Reason,
+	})
+	if err == nil {
+		return vigil.Result{State: vigil.LMSAccepted, Status: result.Status}
+	}
+	c.log.WarnContext(ctx, "assessment control", "delivery", d.ID, "action", d.Action, "platform", p.ID, "try", d.Tries+1, "error", err)
+	problem := "The learning platform could not be asked."
+	if e, ok := errors.AsType[*vigil.Error](err); ok && e.Message != "" {
+		problem = e.Message
+	}
+	switch {
+	case errors.Is(err, lti.ErrControlUnknown):
+		return vigil.Result{State: vigil.LMSUnknown, Problem: problem, Retry: true}
+	case errors.Is(err, lti.ErrControlUnsent):
+		return vigil.Result{State: vigil.LMSFailed, Problem: problem, Retry: true}
+	}
+	return vigil.Result{State: vigil.LMSRefused, Problem: problem}
+}

@@ -1,0 +1,120 @@
+// Command vigil is the whole of Vigil in one binary: the server, the demo and what an
+// operator needs beside them. It is the only place where the parts are wired.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"vigil"
+)
+
+// version is stamped by the Makefile.
+var version = "dev"
+
+// cli is the command line. Every setting is a flag and an environment variable.
+type cli struct {
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Demo     demoCmd     `cmd:"" help:"Run the server with a demo LMS beside it, on this machine only."`
+	Migrate  migrateCmd  `cmd:"" help:"Bring the store's schema up to date, or show where it stands."`
+	Invite   inviteCmd   `cmd:"" help:"Make a one-time link by which an LMS registers itself (Dynamic Registration)."`
+	Platform platformCmd `cmd:"" help:"List and change the registered platforms (LMSs)."`
+	Keys     keysCmd     `cmd:"" help:"List and rotate Vigil's own signing keys."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program without its process: it returns the exit code. 0 is success, 1 a
+// failure at work, 2 a command line or a setting that makes no sense.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	var c cli
+	env := environment(environ)
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("vigil"),
+		kong.Description("Live proctoring for Moodle quizzes, as an LTI 1.3 tool."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.Resolvers(env),
+		kong.Bind(&streams{out: stdout, err: stderr}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil { // a mistake in our own struct tags
+		fmt.Fprintln(stderr, "vigil:", err)
+		return 2
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "vigil:", err)
+		fmt.Fprintln(stderr, "Run `vigil --help`, or `vigil COMMAND --help` for a command's settings.")
+		return 2
+	}
+	if err := env.unknown(parser.Model); err != nil {
+		fmt.Fprintln(stderr, "vigil:", err)
+		return 2
+	}
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(stderr, "vigil:", forPeople(err))
+		if vigil.CodeOf(err) == vigil.CodeInvalid {
+			return 2
+		}
+		return 1
+	}
+	return 0
+}
+
+// streams are where a command writes: answers to out, everything else to err.
+type streams struct {
+	out io.Writer
+	err io.Writer
+}
+
+// forPeople words an error for the operator, who may see causes.
+func forPeople(err error) string {
+	var e *vigil.Error
+	if !errors.As(err, &e) || e.Message == "" {
+		return err.Error()
+	}
+	s := e.Message
+	if e.Field != "" {
+		s = e.Field + ": " + s
+	}
+	if e.Err != nil {
+		s += " (" + e.Err.Error() + ")"
+	}
+	return s
+}
+
+type versionCmd struct{}
+
+// Run prints the version, and what the binary was built with.
+func (versionCmd) Run(s *streams) error {
+	goVersion := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		goVersion = info.GoVersion
+	}
+	_, err := fmt.Fprintf(s.out, "vigil %s (%s)\n", version, goVersion)
+	return err
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"vigil"
+)
+
+// storeSettings say where things are kept. Every command that touches the store has them.
+type storeSettings struct {
+	Store   string `help:"Where everything is kept: sqlite:PATH." default:"sqlite:vigil.db" placeholder:"sqlite:PATH"`
+	KeyFile string `help:"File with the key that encrypts our private keys; made at the first start. Default: the SQLite file's name with .key added." placeholder:"PATH"`
+}
+
+// sqlitePath returns the path of a sqlite: store.
+func (s storeSettings) sqlitePath() (string, error) {
+	path, ok := strings.CutPrefix(s.Store, "sqlite:")
+	if !ok || path == "" || path == ":memory:" {
+		return "", vigil.Invalid("store", "The store must be sqlite:PATH; %q is not.", s.Store)
+	}
+	return path, nil
+}
+
+// keyPath returns the path of the key file.
+func (s storeSettings) keyPath() (string, error) {
+	if s.KeyFile != "" {
+		return s.KeyFile, nil
+	}
+	path, err := s.sqlitePath()
+	return path + ".key", err
+}
+
+// logSettings say what is logged.
+type logSettings struct {
+	LogLevel  string `help:"Least level that is logged: debug, info, warn, error." enum:"debug,info,warn,error" default:"info"`
+	LogFormat string `help:"json or text." enum:"json,text" default:"json"`
+}
+
+func (l logSettings) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.LogLevel)); err != nil { // kong's enum has checked it
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if l.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// serverSettings are those of a running server.
+type serverSettings struct {
+	PublicURL      string        `help:"Where browsers and LMSs reach this tool: scheme, host and port. https, but on loopback." placeholder:"URL"`
+	Listen         string        `help:"Address to serve on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	AdminListen    string        `help:"Address for /healthz, /readyz and /metrics; keep it private. 'off' serves none." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
+	TrustedProxies []string      `help:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8." placeholder:"CIDR"`
+	TLSCert        string        `help:"Certificate file, to serve https without a proxy." placeholder:"PATH"`
+	TLSKey         string        `help:"The certificate's private key." placeholder:"PATH"`
+	PingEvery      time.Duration `help:"Time between two pings to a student." default:"10s"`
+	PongWait       time.Duration `help:"Time until a pong counts as missed." default:"4s"`
+	NavigateGrace  time.Duration `help:"How long a page turn may take." default:"8s"`
+	DropGrace      time.Duration `help:"Time from a dropped connection to lost." default:"5s"`
+	DrainTime      time.Duration `help:"Time over which clients are sent away at a stop." default:"5s"`
+}
+
+func (s serverSettings) liveness() vigil.Liveness {
+	return vigil.Liveness{PingEvery: s.PingEvery, PongWait: s.PongWait, NavigateGrace: s.NavigateGrace, DropGrace: s.DropGrace}
+}
+
+// Validate names the first setting that makes no sense.
+func (s serverSettings) Validate() error {
+	if s.PublicURL == "" {
+		return vigil.Invalid("public-url", "Say where browsers reach this server, for example --public-url=https://vigil.example.edu.")
+	}
+	u, err := url.Parse(s.PublicURL)
+	if err != nil || vigil.Origin(s.PublicURL) == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return vigil.Invalid("public-url", "The public URL must be scheme, host and port, for example https://vigil.example.edu; %q is not.", s.PublicURL)
+	}
+	if u.Scheme != "https" && !loopback(u.Hostname()) {
+		return vigil.Invalid("public-url", "The public URL must be https, except on loopback: browsers drop the cookies otherwise.")
+	}
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		return vigil.Invalid("listen", "The address must be HOST:PORT; %q is not.", s.Listen)
+	}
+	if _, _, err := net.SplitHostPort(s.AdminListen); err != nil && s.AdminListen != "off" {
+		return vigil.Invalid("admin-listen", "The address must be HOST:PORT or off; %q is neither.", s.AdminListen)
+	}
+	if _, err := s.proxies(); err != nil {
+		return err
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return vigil.Invalid("tls-cert", "A certificate and its key go together: give both --tls-cert and --tls-key.")
+	}
+	if s.DrainTime < 0 || s.DrainTime > 5*time.Minute {
+		return vigil.Invalid("drain-time", "The time must lie between 0s and 5m.")
+	}
+	if err := s.liveness().Validate(); err != nil {
+		return fieldWithDashes(err)
+	}
+	return nil
+}
+
+// proxies returns the networks whose forwarded addresses count.
+func (s serverSettings) proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, raw := range s.TrustedProxies {
+		p, err := netip.ParsePrefix(raw)
+		if err != nil {
+			if a, addrErr := netip.ParseAddr(raw); addrErr == nil {
+				p, err = a.Prefix(a.BitLen())
+			}
+		}
+		if err != nil {
+			return nil, vigil.Invalid("trusted-proxies", "%q is no network such as 10.0.0.0/8.", raw)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// fieldWithDashes names a field as the flag that sets it.
+func fieldWithDashes(err error) error {
+	e, ok := err.(*vigil.Error) //nolint:errorlint // our own rules return it unwrapped
+	if !ok {
+		return err
+	}
+	c := *e
+	c.Field = strings.ReplaceAll(c.Field, "_", "-")
+	return &c
+}
+
+func loopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && a.IsLoopback()
+}
+
+// listening words where a listener is.
+func listening(l net.Listener, scheme string) string { return fmt.Sprintf("%s://%s", scheme, l.Addr()) }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"vigil"
+	"vigil/lti"
+	"vigil/storage"
+	"vigil/storage/sqlite"
+)
+
+// open brings the store's schema up to date and opens it. Steps that take time are told
+// to progress.
+func (s storeSettings) open(ctx context.Context, progress io.Writer, log *slog.Logger) (storage.Store, error) {
+	path, err := s.sqlitePath()
+	if err != nil {
+		return nil, err
+	}
+	if err := sqlite.Migrate(ctx, path, func(step string) { fmt.Fprintln(progress, step) }); err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+}
+
+// sealer opens the operator's secret for a store.
+func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+	path, err := s.keyPath()
+	if err != nil {
+		return nil, err
+	}
+	fresh := true
+	for _, use := range []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket} {
+		keys, err := store.Keys(ctx, use)
+		if err != nil {
+			return nil, err
+		}
+		fresh = fresh && len(keys) == 0
+	}
+	return openSealer(path, fresh)
+}
+
+// with opens the store for a command, and closes it after.
+func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.Store) error) (err error) {
+	store, err := s.open(ctx, io.err, slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := store.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	return do(store)
+}
+
+type migrateCmd struct {
+	storeSettings `embed:""`
+	Status        bool `help:"Only show where the schema stands."`
+}
+
+// Run applies the migrations, or lists them.
+func (c migrateCmd) Run(ctx context.Context, s *streams) error {
+	path, err := c.sqlitePath()
+	if err != nil {
+		return err
+	}
+	if c.Status {
+		steps, err := sqlite.Status(ctx, path)
+		if err != nil {
+			return err
+		}
+		for _, step := range steps {
+			fmt.Fprintln(s.out, step)
+		}
+		return nil
+	}
+	if err := sqlite.Migrate(ctx, path, func(step string) { fmt.Fprintln(s.out, step) }); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, "The schema is up to date.")
+	return nil
+}
