@@ -15,10 +15,12 @@ import (
 
 // Bounds of everything that is fetched from a platform.
 const (
-	fetchTimeout     = 5 * time.Second
-	maxFetchBytes    = 256 << 10 // after decompression
-	maxFetchHeaders  = 64 << 10
-	fetchIdle        = 30 * time.Second
+	fetchTimeout    = 5 * time.Second
+	maxFetchBytes   = 256 << 10 // after decompression
+	maxFetchHeaders = 64 << 10
+	// fetchIdle is shorter than servers' own limits (5 s is usual): a request on a
+	// connection that the server is just closing has an unknown outcome.
+	fetchIdle        = 2 * time.Second
 	fetchConnections = 8 // to one host
 )
 

@@ -190,7 +190,8 @@ func TestControlTimesOutAsUnknown(t *testing.T) {
 
 func TestControlThatCannotConnectIsUnsent(t *testing.T) {
 	g := newServices(t)
-	if _, err := g.control(nil); err != nil { // the token is cached
+	g.service = func(w http.ResponseWriter, _ *http.Request) bool { w.Header().Set("Connection", "close"); return false }
+	if _, err := g.control(nil); err != nil { // the token is cached, no connection is left
 		t.Fatal(err)
 	}
 	g.server.CloseClientConnections()
