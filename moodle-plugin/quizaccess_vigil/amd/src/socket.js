@@ -73,6 +73,7 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
     let turn = 0;
     let failures = 0;
     let heard = 0;
+    let messages = 0;
     let drain = -1;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     let timer;
@@ -181,12 +182,13 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
     const probe = () => {
         const mine = turn;
         const asked = now();
+        const before = messages;
         if (probing !== undefined || !send([{t: 'time', at: asked}])) {
             return;
         }
         probing = setTimeout(() => {
             probing = undefined;
-            if (mine !== turn || heard >= asked) {
+            if (mine !== turn || messages !== before) {
                 return;
             }
             // A machine that slept, or a frozen tab, comes back with its timers first: ask again before giving up.
@@ -212,6 +214,7 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
      */
     const receive = event => {
         heard = now();
+        messages++;
         const mine = turn;
         for (const frame of parseFrames(event.data)) {
             if (frame.t === 'welcome') {
