@@ -104,7 +104,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.Rates = rates
 	for _, d := range []struct {
-		v       *time.Duration
+		v        *time.Duration
 		standard time.Duration
 	}{
 		{&c.RenewBefore, time.Minute},
@@ -127,7 +127,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	for _, d := range []struct {
-		v       *int
+		v        *int
 		standard int
 	}{
 		{&c.Limits.Sockets, 50_000},

@@ -34,7 +34,7 @@ type Hub struct {
 
 	stopped   bool // guarded by stop
 	draining  atomic.Bool
-	serverSeq atomic.Int64  // of signals that this node makes
+	serverSeq atomic.Int64 // of signals that this node makes
 	snapshots atomic.Int64
 	queueWake chan struct{}
 	writer    *writer

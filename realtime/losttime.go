@@ -215,4 +215,3 @@ func (h *Hub) tellLost(ctx context.Context, exam, session string) {
 		h.toProctors(exam, delta{key: "lost/" + session, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
 	}
 }
-

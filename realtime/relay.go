@@ -1,5 +1,7 @@
 package realtime
 
+import "vigil"
+
 // Relay carries what happens in an exam from the node where it happened to the other
 // nodes that have sockets of that exam. One node alone uses Local; many use Redis. What
 // holds for every relay (relaytest.Run checks it):
@@ -32,3 +34,5 @@ type Receiver interface {
 	Receive(payload []byte)
 	Hole()
 }
+
+var errRelayClosed = vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment.")

@@ -11,7 +11,7 @@ import (
 // things are now.
 type Stats struct {
 	Sockets, Students, Proctors, Rooms int
-	Waiting                            int // signals that wait for the store
+	Waiting                            int  // signals that wait for the store
 	Saving                             bool // the store answers
 
 	Refused         int64 // upgrades
@@ -41,9 +41,9 @@ type Stats struct {
 // counters are behind Stats.
 type counters struct {
 	refused, framesIn, framesOut, framesDropped, framesCoalesced, behind, writeFailed atomic.Int64
-	malformed, rateRefused, jobsRefused                                             atomic.Int64
-	stored, repeated, differ, signalsRefused, batches, storeRetries                  atomic.Int64
-	lost, renewed, deliveries, relayHoles, relayBad                                  atomic.Int64
+	malformed, rateRefused, jobsRefused                                               atomic.Int64
+	stored, repeated, differ, signalsRefused, batches, storeRetries                   atomic.Int64
+	lost, renewed, deliveries, relayHoles, relayBad                                   atomic.Int64
 
 	mu    sync.Mutex
 	codes map[websocket.StatusCode]int64

@@ -1,0 +1,281 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"vigil"
+	"vigil/realtime"
+)
+
+// Proctor is a dashboard: it subscribes at each welcome and merges snapshots and deltas
+// into rows, by the rules of docs/protocol.md.
+type Proctor struct {
+	*link
+
+	mu       sync.Mutex
+	rows     map[string]realtime.Row
+	number   int64 // of the snapshot that is coming in
+	named    map[string]bool
+	whole    int // snapshots that came whole
+	signals  []realtime.SignalDown
+	seen     map[signalKey]bool
+	gaps     map[string]realtime.GapDown
+	progress map[progressKey]realtime.Progress
+	lines    []realtime.ChatDown
+	errors   []realtime.Error
+	waits    chan struct{}
+}
+
+type signalKey struct {
+	session, stream string
+	seq             int64
+}
+
+type progressKey struct{ id, session string }
+
+// keep is how many signals, lines and errors a proctor keeps.
+const keep = 100_000
+
+// Watch connects a proctor and waits for the first welcome.
+func Watch(ctx context.Context, cfg Config) (*Proctor, error) {
+	p := &Proctor{
+		link: newLink(cfg), waits: make(chan struct{}), rows: map[string]realtime.Row{}, seen: map[signalKey]bool{},
+		gaps: map[string]realtime.GapDown{}, progress: map[progressKey]realtime.Progress{},
+	}
+	return p, p.begin(ctx, p)
+}
+
+func (p *Proctor) welcomed(json.RawMessage) {
+	p.send(realtime.Subscribe{T: realtime.TypeSubscribe, Signals: p.cfg.Signals})
+}
+
+func (p *Proctor) take(t realtime.Type, frame json.RawMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var err error
+	switch t {
+	case realtime.TypeSnapshot:
+		var s realtime.Snapshot
+		if err = json.Unmarshal(frame, &s); err == nil {
+			p.page(s)
+		}
+	case realtime.TypeSession:
+		var d realtime.SessionDelta
+		if err = json.Unmarshal(frame, &d); err == nil {
+			p.merge(d.Row)
+		}
+	case realtime.TypeSignal:
+		var d realtime.SignalDown
+		if err = json.Unmarshal(frame, &d); err == nil {
+			if k := (signalKey{d.Session, d.Stream, d.Seq}); !p.seen[k] && len(p.signals) < keep {
+				p.seen[k] = true
+				p.signals = append(p.signals, d)
+			}
+		}
+	case realtime.TypeGap:
+		var d realtime.GapDown
+		if err = json.Unmarshal(frame, &d); err == nil {
+			p.gaps[d.ID] = d
+		}
+	case realtime.TypeProgress:
+		var d realtime.Progress
+		if err = json.Unmarshal(frame, &d); err == nil {
+			p.progress[progressKey{d.ID, d.Session}] = d
+		}
+	case realtime.TypeChat:
+		var d realtime.ChatDown
+		if err = json.Unmarshal(frame, &d); err == nil && len(p.lines) < keep &&
+			!slices.ContainsFunc(p.lines, func(l realtime.ChatDown) bool { return l.ID == d.ID && l.Session == d.Session }) {
+			p.lines = append(p.lines, d)
+		}
+	case realtime.TypeError:
+		var d realtime.Error
+		if err = json.Unmarshal(frame, &d); err == nil && len(p.errors) < keep {
+			p.errors = append(p.errors, d)
+		}
+	}
+	if err != nil {
+		p.cfg.Log.Error("a frame cannot be read", "type", t, "error", err)
+	}
+	close(p.waits)
+	p.waits = make(chan struct{})
+}
+
+func (p *Proctor) page(s realtime.Snapshot) {
+	if s.Page == 1 {
+		p.number, p.named = s.Number, map[string]bool{}
+	}
+	if s.Number != p.number {
+		return
+	}
+	for _, r := range s.Rows {
+		p.named[r.ID] = true
+		p.merge(r)
+		for _, pr := range r.LMS {
+			p.progress[progressKey{pr.ID, pr.Session}] = pr
+		}
+	}
+	if s.Last {
+		maps.DeleteFunc(p.rows, func(id string, _ realtime.Row) bool { return !p.named[id] })
+		p.whole++
+	}
+}
+
+// merge puts changed groups into a row; one that is older than the row's own is ignored.
+func (p *Proctor) merge(d realtime.Row) {
+	r := p.rows[d.ID]
+	r.ID = d.ID
+	if d.Who != nil {
+		r.Who = d.Who
+	}
+	if d.Life != nil && (r.Life == nil || d.Life.Version >= r.Life.Version) {
+		r.Life = d.Life
+	}
+	if d.Conn != nil && (r.Conn == nil || d.Conn.Epoch > r.Conn.Epoch ||
+		d.Conn.Epoch == r.Conn.Epoch && d.Conn.Since >= r.Conn.Since) {
+		r.Conn = d.Conn
+	}
+	if d.Tally != nil {
+		r.Tally = d.Tally
+	}
+	if d.Lost != nil {
+		r.Lost = d.Lost
+	}
+	p.rows[d.ID] = r
+}
+
+// Rows is the merged view.
+func (p *Proctor) Rows() map[string]realtime.Row {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.rows)
+}
+
+// Row is one session's row; its groups are nil where nothing was told.
+func (p *Proctor) Row(session string) realtime.Row {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rows[session]
+}
+
+// Connection is what the row says of the session's connection; "" if there is no row.
+func (p *Proctor) Connection(session string) vigil.Connection {
+	if r := p.Row(session); r.Conn != nil {
+		return r.Conn.Conn
+	}
+	return ""
+}
+
+// Snapshots counts those that came whole.
+func (p *Proctor) Snapshots() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.whole
+}
+
+// Signals are those that came, each once, in the order in which they came.
+func (p *Proctor) Signals() []realtime.SignalDown {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.signals)
+}
+
+// Gaps are those that were told, of one session.
+func (p *Proctor) Gaps(session string) []realtime.GapDown {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []realtime.GapDown
+	for _, g := range p.gaps {
+		if g.Session == session {
+			out = append(out, g)
+		}
+	}
+	slices.SortFunc(out, func(a, b realtime.GapDown) int { return int(a.Start - b.Start) })
+	return out
+}
+
+// Progress is how far a command got with a session; its stage is "" if nothing was told.
+func (p *Proctor) Progress(id, session string) realtime.Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.progress[progressKey{id, session}]
+}
+
+// Lines is the chat, as far as it came.
+func (p *Proctor) Lines() []realtime.ChatDown {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lines)
+}
+
+// Errors are the error frames.
+func (p *Proctor) Errors() []realtime.Error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.errors)
+}
+
+// Subscribe asks for a fresh snapshot.
+func (p *Proctor) Subscribe(signals string) {
+	p.send(realtime.Subscribe{T: realtime.TypeSubscribe, Signals: signals})
+}
+
+// Command sends a command; an id is made where it has none, and returned. It is false if
+// there was no connection to send it on.
+func (p *Proctor) Command(c realtime.CommandUp) (id string, sent bool) {
+	c.T = realtime.TypeCommand
+	if c.ID == "" {
+		c.ID = rand.Text()
+	}
+	return c.ID, p.send(c)
+}
+
+// LostTime grants or refuses what the ledger proposes.
+func (p *Proctor) LostTime(grant bool, targets ...string) (id string, sent bool) {
+	id = rand.Text()
+	return id, p.send(realtime.LostTimeUp{T: realtime.TypeLostTime, ID: id, Targets: targets, Grant: grant})
+}
+
+// Chat sends a line to a student.
+func (p *Proctor) Chat(session, text string) (id string, sent bool) {
+	id = rand.Text()
+	return id, p.send(realtime.ChatUp{T: realtime.TypeChat, ID: id, Session: session, Text: text})
+}
+
+// Seen says that a session's chat and raised hand are dealt with.
+func (p *Proctor) Seen(session string) {
+	p.send(realtime.SeenUp{T: realtime.TypeSeen, Session: session})
+}
+
+// AskTime asks for the server's time; OnFrame sees the answer.
+func (p *Proctor) AskTime() {
+	p.send(realtime.TimeUp{T: realtime.TypeTime, At: time.Now().UnixMilli()})
+}
+
+// Wait returns when ok does so; it is asked again after each frame.
+func (p *Proctor) Wait(ctx context.Context, ok func(*Proctor) bool) error {
+	for {
+		p.mu.Lock()
+		waits := p.waits
+		p.mu.Unlock()
+		if ok(p) {
+			return nil
+		}
+		select {
+		case <-waits:
+		case <-p.Done():
+			if ok(p) {
+				return nil
+			}
+			return p.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

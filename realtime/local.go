@@ -1,0 +1,160 @@
+package realtime
+
+import "sync"
+
+// Local is the relay between hubs of one process: what a single node runs with (it then
+// has nobody to talk to), and what tests of many nodes use.
+type Local struct {
+	mu    sync.Mutex
+	exams map[string][]*localSubscription
+	bound int
+}
+
+// localQueue is how many messages may wait for one receiver.
+const localQueue = 1024
+
+// NewLocal makes the bus that nodes join by Node. A bound of 0 lets 1024 messages wait
+// for each receiver.
+func NewLocal(bound int) *Local {
+	if bound <= 0 {
+		bound = localQueue
+	}
+	return &Local{exams: map[string][]*localSubscription{}, bound: bound}
+}
+
+// Node is one node's end of the bus.
+func (l *Local) Node() Relay { return &localNode{bus: l} }
+
+type localNode struct {
+	bus *Local
+
+	mu     sync.Mutex
+	subs   map[*localSubscription]struct{}
+	closed bool
+}
+
+// localSubscription is a receiver with its bounded queue. The goroutine exists only while
+// something waits.
+type localSubscription struct {
+	node *localNode
+	exam string
+	to   Receiver
+
+	mu      sync.Mutex
+	queue   [][]byte
+	hole    bool // something was dropped after the queue's end
+	running bool
+	closed  bool
+	idle    sync.Cond
+}
+
+// Publish implements Relay.
+func (n *localNode) Publish(exam string, payload []byte) {
+	n.bus.mu.Lock()
+	defer n.bus.mu.Unlock() // so that one publisher's order is every receiver's
+	for _, s := range n.bus.exams[exam] {
+		if s.node != n {
+			s.put(payload, n.bus.bound)
+		}
+	}
+}
+
+// Subscribe implements Relay.
+func (n *localNode) Subscribe(exam string, r Receiver) (func(), error) {
+	s := &localSubscription{node: n, exam: exam, to: r}
+	s.idle.L = &s.mu
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, errRelayClosed
+	}
+	if n.subs == nil {
+		n.subs = map[*localSubscription]struct{}{}
+	}
+	n.subs[s] = struct{}{}
+	n.bus.mu.Lock()
+	n.bus.exams[exam] = append(n.bus.exams[exam], s)
+	n.bus.mu.Unlock()
+	return func() {
+		n.mu.Lock()
+		delete(n.subs, s)
+		n.mu.Unlock()
+		s.end()
+	}, nil
+}
+
+// Close implements Relay.
+func (n *localNode) Close() error {
+	n.mu.Lock()
+	subs := n.subs
+	n.subs, n.closed = nil, true
+	n.mu.Unlock()
+	for s := range subs {
+		s.end()
+	}
+	return nil
+}
+
+func (s *localSubscription) put(payload []byte, bound int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return
+	case s.hole || len(s.queue) >= bound:
+		s.hole = true // until the receiver has caught up: one hole, then the rest
+	default:
+		s.queue = append(s.queue, payload)
+	}
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+}
+
+func (s *localSubscription) run() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.closed {
+		queue, hole := s.queue, s.hole
+		s.queue, s.hole = nil, false
+		if len(queue) == 0 && !hole {
+			break
+		}
+		s.mu.Unlock()
+		for _, p := range queue {
+			s.to.Receive(p)
+		}
+		if hole {
+			s.to.Hole()
+		}
+		s.mu.Lock()
+	}
+	s.running = false
+	s.idle.Broadcast()
+}
+
+// end stops the calls and waits for the one under way.
+func (s *localSubscription) end() {
+	bus := s.node.bus
+	bus.mu.Lock()
+	rest := bus.exams[s.exam][:0:0]
+	for _, o := range bus.exams[s.exam] {
+		if o != s {
+			rest = append(rest, o)
+		}
+	}
+	if len(rest) == 0 {
+		delete(bus.exams, s.exam)
+	} else {
+		bus.exams[s.exam] = rest
+	}
+	bus.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.queue = nil
+	for s.running {
+		s.idle.Wait()
+	}
+}
