@@ -1,0 +1,156 @@
+package lti
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"vigil"
+)
+
+func FuzzStrictJSON(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":{"b":[1,"x",null,true]}}`, `{"a":1,"a":2}`, `{"a":"\ud800"}`, `{"\u0061":1}`, `[1]`, `{"a":1e400}`, "{\"a\":\"\xff\"}"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		obj, err := parseObject(data)
+		if err != nil {
+			return
+		}
+		if !json.Valid(data) || !utf8.Valid(data) {
+			t.Fatalf("accepted what is not JSON: %q", data)
+		}
+		// What is accepted means the same to encoding/json.
+		var same map[string]any
+		if err := json.Unmarshal(data, &same); err != nil {
+			if strings.Contains(err.Error(), "number") {
+				return // out of float64's range: kept as text here
+			}
+			t.Fatalf("encoding/json refuses %q: %v", data, err)
+		}
+		if len(same) != len(obj) {
+			t.Fatalf("got %d names, encoding/json has %d: %q", len(obj), len(same), data)
+		}
+		for name := range obj {
+			obj.text(name)
+			obj.integer(name)
+			obj.number(name)
+			obj.strings(name)
+		}
+	})
+}
+
+func FuzzToken(f *testing.F) {
+	f.Add("eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.eyJpc3MiOiJ4In0.AAAA")
+	f.Add("a.b.c")
+	f.Add("..")
+	f.Fuzz(func(t *testing.T, compact string) {
+		head, payload, err := splitToken(compact)
+		if err != nil {
+			return
+		}
+		if strings.Count(compact, ".") != 2 || !compactChars(compact) || len(payload) == 0 {
+			t.Fatalf("accepted %q", compact)
+		}
+		if head.Alg == "none" && verifyToken(compact, algRS256, nil) == nil {
+			t.Fatalf("verified %q", compact)
+		}
+	})
+}
+
+func FuzzLaunchForm(f *testing.F) {
+	f.Add("state=a&id_token=b.c.d")
+	f.Add("state=a&state=b")
+	f.Add("%zz=1;x")
+	f.Add("a=%00")
+	f.Fuzz(func(t *testing.T, body string) {
+		params, err := parseParams(body)
+		if err != nil {
+			return
+		}
+		for name, value := range params {
+			if hasControl(name) || hasControl(value) || !utf8.ValidString(name+value) {
+				t.Fatalf("accepted %q", body)
+			}
+		}
+	})
+}
+
+func FuzzKeySet(f *testing.F) {
+	f.Add([]byte(`{"keys":[]}`))
+	f.Add([]byte(`{"keys":[{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"RSA","kid":"a","use":"enc","key_ops":[]},{"kty":"oct","kid":"a","k":"AA"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, err := parseKeySet(data)
+		if err != nil {
+			return
+		}
+		for kid, key := range set.usable {
+			if kid == "" || key.kid != kid || key.alg != algRS256 || key.key == nil {
+				t.Fatalf("unusable key %q from %q", kid, data)
+			}
+			if _, both := set.unfit[kid]; both {
+				t.Fatalf("key %q is fit and unfit", kid)
+			}
+		}
+	})
+}
+
+func FuzzConfiguration(f *testing.F) {
+	const u = "https://lms.example/mod/lti/openid-configuration.php"
+	f.Add([]byte(`{"issuer":"https://lms.example","authorization_endpoint":"https://lms.example/a","token_endpoint":"https://lms.example/t","jwks_uri":"https://lms.example/k","registration_endpoint":"https://lms.example/r","scopes_supported":["openid"]}`))
+	f.Add([]byte(`{"issuer":"https://evil.example"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseConfiguration(data, u)
+		if err != nil {
+			return
+		}
+		p := c.platform
+		for _, endpoint := range []string{p.Issuer, p.AuthorizationEndpoint, p.TokenEndpoint, p.KeySetURL, c.registration} {
+			if vigil.Origin(endpoint) != "https://lms.example" {
+				t.Fatalf("accepted %q from %q", endpoint, data)
+			}
+		}
+		p.ClientID = "c"
+		if err := CheckPlatform(p); err != nil {
+			t.Fatalf("accepted a platform that is refused by hand: %v", err)
+		}
+	})
+}
+
+func FuzzAssertionClaims(f *testing.F) {
+	f.Add([]byte(`{"iss":"i","aud":"c","sub":"3","iat":1,"exp":61,"jti":"x","token_use":"socket","attempt_end":0}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		claims, err := parseObject(data)
+		if err != nil {
+			return
+		}
+		j := &judgedAssertion{claims: claims, now: time.Unix(30, 0)}
+		j.out.Platform.Issuer, j.out.Platform.ClientID = "i", "c"
+		for _, check := range assertionChecks {
+			if check(j) != nil {
+				return
+			}
+		}
+		if j.out.Subject == "" || j.out.ID == "" || j.out.Attempt < 1 || j.out.Expires.Sub(j.out.Issued) > assertionLife {
+			t.Fatalf("accepted %q as %+v", data, j.out)
+		}
+	})
+}
+
+func FuzzURL(f *testing.F) {
+	for _, s := range []string{"https://lms.example/a?b=c", "javascript:alert(1)", "https://a@b/", `https://lms.example\@evil/`, "https://[::1]:80/", "//x", "https://lms.example#x", "HTTPS://LMS.example"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := parseWebURL(raw)
+		if err != nil {
+			return
+		}
+		if u.User != nil || u.Fragment != "" || u.Host == "" || hasControl(raw) || strings.ContainsAny(raw, "\\ #") || u.Scheme != "http" && u.Scheme != "https" {
+			t.Fatalf("accepted %q", raw)
+		}
+	})
+}
