@@ -10,6 +10,7 @@ type Exam struct {
 	ContextID string // the course in that platform; may be empty
 	Course    string // the course's title, for people
 	Policy    Policy
+	Managed   bool // the quiz sets the policy at each proctoring launch; it cannot be set here
 	Created   time.Time
 	Version   int64
 }

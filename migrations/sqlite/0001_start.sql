@@ -71,6 +71,7 @@ CREATE TABLE exams (
     context_id    TEXT NOT NULL,
     course        TEXT NOT NULL,
     policy        TEXT NOT NULL,    -- JSON
+    managed       INTEGER NOT NULL, -- the quiz sets the policy
     -- What the policy says about retention, in milliseconds: readers compare with it.
     keep_signals  INTEGER NOT NULL,
     keep_chat     INTEGER NOT NULL,
