@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -172,7 +173,7 @@ func (w *writer) group(first *op) {
 	if err != nil {
 		w.failures.Add(1)
 		w.log.Error("writing to the store", "error", err, "writes", len(ops))
-		w.rollback(err)
+		w.rollback()
 		failed := vigil.Wrap(err, vigil.CodeUnavailable, "The store cannot be written at the moment. Try again.")
 		for _, o := range ops {
 			o.err = failed
@@ -307,16 +308,19 @@ func lost(err error) bool {
 	return errors.As(err, &l) || passing(resultCode(err)) || errors.Is(err, sql.ErrConnDone)
 }
 
-func (w *writer) rollback(cause error) {
+// rollback ends a transaction that failed. SQLite may have ended it by itself (a full
+// disk) or never begun it (a lock). When its state is not certain, the connection is
+// given up.
+func (w *writer) rollback() {
 	if w.conn == nil {
 		return
 	}
-	// SQLite may have rolled back by itself (a full disk); then this fails, and a new
-	// connection is the one state that is certain.
-	if err := w.exec("ROLLBACK"); err != nil && resultCode(cause)&0xff != 5 { // 5: BUSY at BEGIN, nothing was open
-		if err := w.disconnect(); err != nil {
-			w.log.Warn("closing the store's connection", "error", err)
-		}
+	err := w.exec("ROLLBACK")
+	if err == nil || strings.Contains(err.Error(), "no transaction is active") {
+		return
+	}
+	if err := w.disconnect(); err != nil {
+		w.log.Warn("closing the store's connection", "error", err)
 	}
 }
 
