@@ -1,0 +1,153 @@
+// What the story needs around it: the demo on free ports, two real browsers, and a TCP proxy between the student's
+// browser and the tool that can cut every connection.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+/** How long the story waits for anything: generously. How long it took is printed; the bench judges. */
+export const patience = 30_000;
+
+export async function freePort() {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Runs `vigil demo` until stop. Its log is kept for when something fails. */
+export async function startDemo({ dir, port, lmsPort, args = [] }) {
+  const bin = process.env.VIGIL_BIN;
+  if (!bin || !existsSync(bin)) throw new Error("VIGIL_BIN must name the built vigil binary; run `make e2e`.");
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VIGIL_")));
+  const child = spawn(bin, ["demo", "--dir", dir, "--port", String(port), "--lms-port", String(lmsPort), ...args], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (b) => (log += b));
+  const ended = once(child, "exit");
+  await new Promise((resolve, reject) => {
+    let out = "";
+    child.stdout.on("data", (b) => {
+      out += b;
+      if (out.includes("Ctrl+C")) resolve(undefined);
+    });
+    child.on("exit", (code) => reject(new Error(`vigil demo ended with ${code}\n${log}`)));
+  });
+  return {
+    tool: `http://localhost:${port}`,
+    lms: `http://127.0.0.1:${lmsPort}`,
+    log: () => log,
+    async stop() {
+      if (child.exitCode === null) child.kill("SIGTERM");
+      const [code] = await ended;
+      return code;
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** A proxy whose connections can be reset and whose door can be shut. */
+export async function startProxy(target) {
+  const open = new Set();
+  let shut = false;
+  const server = net.createServer((down) => {
+    if (shut) {
+      down.resetAndDestroy();
+      return;
+    }
+    const up = net.connect(target, "127.0.0.1");
+    const both = [down, up];
+    open.add(both);
+    const end = () => {
+      open.delete(both);
+      down.destroy();
+      up.destroy();
+    };
+    down.on("error", end).on("close", end);
+    up.on("error", end).on("close", end);
+    down.pipe(up);
+    up.pipe(down);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: /** @type {net.AddressInfo} */ (server.address()).port,
+    /** Resets every connection and refuses new ones until mend. */
+    cut() {
+      shut = true;
+      for (const [down, up] of open) {
+        down.resetAndDestroy();
+        up.resetAndDestroy();
+      }
+    },
+    mend() {
+      shut = false;
+    },
+    async stop() {
+      shut = true;
+      for (const [down, up] of open) {
+        down.destroy();
+        up.destroy();
+      }
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** A browser of its own. route sends the tool's host to another port, as a network in between would. */
+export async function startBrowser({ route } = {}) {
+  const executablePath = process.env.CHROMIUM;
+  if (!executablePath) throw new Error("CHROMIUM must name the browser; run `make e2e`.");
+  return chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync",
+      ...(route ? [`--host-resolver-rules=MAP ${route.from} ${route.to}`] : []),
+    ],
+  });
+}
+
+/** Everything the story starts, stopped again in the reverse order whatever happens. */
+export async function stage(run) {
+  const undo = [];
+  const dir = await mkdtemp(join(tmpdir(), "vigil-e2e-"));
+  undo.push(() => rm(dir, { recursive: true, force: true }));
+  try {
+    return await run({ dir, after: (f) => undo.push(f) });
+  } finally {
+    for (const f of undo.reverse()) await f();
+  }
+}
+
+/** Gathers what must not happen on a page: errors of its scripts and of its content security policy. */
+export function watchErrors(page, into, name, allow = () => false) {
+  page.on("pageerror", (e) => into.push(`${name}: ${e.message}`));
+  page.on("console", (m) => {
+    if (m.type() === "error" && !allow(m.text())) into.push(`${name}: ${m.text()}`);
+  });
+}
+
+const took = [];
+
+/** Does one step of the story and says how long it took. */
+export async function step(name, f) {
+  const begin = performance.now();
+  const out = await f();
+  const ms = Math.round(performance.now() - begin);
+  took.push([name, ms]);
+  console.log(`# ${String(ms).padStart(6)} ms  ${name}`);
+  return out;
+}
