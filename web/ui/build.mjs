@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 // that a page imports comes out under the page's name.
 const pages = {
   base: "src/style/base.css",
+  dashboard: "src/dashboard/index.tsx",
 };
 
 // Scripts for other people's pages: one classic script each, which needs no CORS.

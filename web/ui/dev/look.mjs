@@ -1,0 +1,69 @@
+// Takes pictures of the pages as the fake server fills them, to be looked at: node dev/look.mjs OUT [name…]
+import { mkdir } from "node:fs/promises";
+import { chromium } from "playwright-core";
+import { start } from "./fake-server.mjs";
+
+const [out = "look", ...only] = process.argv.slice(2);
+const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const server = await start({ students: 12 });
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
+await mkdir(out, { recursive: true });
+const sizes = { wide: { width: 1280, height: 860 }, phone: { width: 360, height: 740 } };
+
+const openFirst = async (page) => {
+  await page.locator("[data-session] .name").first().click();
+  await page.waitForTimeout(900);
+};
+const shots = {
+  list: ["/dashboard"],
+  many: ["/dashboard?students=2000"],
+  panel: ["/dashboard", openFirst],
+  chat: ["/dashboard", async (page) => { await openFirst(page); await page.locator("#tab-chat").click(); await page.waitForTimeout(500); }],
+  bulk: ["/dashboard", async (page) => { for (const i of [0, 1, 2, 3]) await page.locator("[data-session] input").nth(i).check(); await page.waitForTimeout(200); }],
+  ask: ["/dashboard", async (page) => {
+    for (const i of [0, 1, 2, 3, 4, 5]) await page.locator("[data-session] input").nth(i).check();
+    await page.getByRole("button", { name: /End attempt|Akhiri/ }).click();
+    await page.waitForTimeout(300);
+  }],
+  results: ["/dashboard", async (page) => {
+    await page.locator("[role=columnheader] input").check();
+    await page.locator(".bulk").getByRole("button", { name: /Extra time|Tambah waktu/ }).click();
+    await page.getByRole("dialog").getByRole("button", { name: /Extra time|Tambah waktu/ }).last().click();
+    await page.waitForTimeout(2500);
+    await page.getByRole("button", { name: /Details|Rincian/ }).first().click();
+    await page.waitForTimeout(300);
+  }],
+  menu: ["/dashboard", async (page) => { await page.locator(".menu > button").click(); await page.waitForTimeout(200); }],
+  indonesian: ["/dashboard?lang=id", openFirst],
+  empty: ["/dashboard?empty=1"],
+  expired: ["/dashboard?fail=expired"],
+  slow: ["/dashboard?fail=slow&framed=1"],
+  stale: ["/dashboard", async (page) => { for (const ws of server.sockets) ws.terminate(); await page.route("**/page-token", (r) => r.abort()); for (const ws of server.sockets) ws.terminate(); await page.waitForTimeout(5500); }],
+  checkin: ["/checkin", async (page) => { await page.waitForTimeout(2500); }],
+  checkinfail: ["/checkin?socket=fail&lang=id", async (page) => { await page.waitForTimeout(12500); }],
+  waiting: ["/checkin?admission=1", async (page) => { await page.waitForTimeout(2000); }],
+};
+for (const [name, [path, act]] of Object.entries(shots)) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  for (const [size, viewport] of Object.entries(sizes)) {
+    for (const colorScheme of ["light", "dark"]) {
+      const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
+      const page = await context.newPage();
+      page.on("console", (m) => ["error", "warning"].includes(m.type()) && console.log(`${name}: ${m.text()}`));
+      page.on("pageerror", (err) => console.log(`${name}: ${err.stack}`));
+      await page.goto(server.url + path);
+      await page.waitForTimeout(1400);
+      try {
+        await act?.(page);
+      } catch (err) {
+        console.log(`${name} ${size}: ${String(err).split("\n")[0]}`);
+      }
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (wide > 0) console.log(`${name} ${size}: ${wide} px too wide`);
+      await page.screenshot({ path: `${out}/${name}-${size}-${colorScheme}.png` });
+      await context.close();
+    }
+  }
+}
+await browser.close();
+await server.close();

@@ -1,0 +1,78 @@
+// The dashboard's frame: header, notices, chart, list, panel, commands.
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { ActivityChart } from "./activitychart";
+import { AskDialog } from "./ask";
+import { BulkBar } from "./bulk";
+import { useStore } from "./context";
+import { Detail } from "./detail";
+import { Filters } from "./filters";
+import { Header, Banners } from "./header";
+import { List } from "./list";
+import { Results } from "./results";
+import { t } from "./words";
+
+export function App(): JSX.Element {
+  const store = useStore();
+  const open = store.openID.value !== undefined;
+  const state = store.link.state.value;
+  const loaded = store.roster.loaded.value;
+  void store.roster.members.value;
+  const nobody = loaded && store.roster.students.size === 0;
+
+  useEffect(() => {
+    document.body.classList.toggle("has-panel", open);
+  }, [open]);
+
+  return (
+    <div class={`dash${open ? " dash-open" : ""}`}>
+      <a class="skip button" href="#students">{t("students")}</a>
+      <Header />
+      <Banners />
+      <div class="dash-main">
+        <main id="students" tabIndex={-1} aria-label={t("students")}>
+          {!loaded && state.is === "stopped" ? null : !loaded ? (
+            <Skeleton />
+          ) : nobody ? (
+            <Empty />
+          ) : (
+            <>
+              <ActivityChart />
+              <Filters />
+              <List />
+            </>
+          )}
+        </main>
+        {open && <Detail key={store.openID.value} />}
+      </div>
+      <div class="dash-foot">
+        <Results />
+        <BulkBar />
+      </div>
+      <AskDialog />
+      <div class="sr-only" role="status" aria-live="polite">{store.alerts.spoken.value}</div>
+    </div>
+  );
+}
+
+function Skeleton(): JSX.Element {
+  return (
+    <div class="skeleton" role="status">
+      <p class="muted">{t("loading")}</p>
+      {Array.from({ length: 8 }, (_, i) => (
+        <div class="skeleton-row" key={i} aria-hidden="true"><span /><span /><span /><span /></div>
+      ))}
+    </div>
+  );
+}
+
+function Empty(): JSX.Element {
+  return (
+    <div class="card empty">
+      <div class="empty-mark" aria-hidden="true" />
+      <h2>{t("empty_title")}</h2>
+      <p>{t("empty_body")}</p>
+      <p class="muted small">{t("empty_check")}</p>
+    </div>
+  );
+}

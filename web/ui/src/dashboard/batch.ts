@@ -1,0 +1,134 @@
+// What this proctor ordered: one batch per decision, with what came of it for each student.
+import { isEnded } from "./order";
+import { maxTargets, newID, type CommandKind, type CommandUp, type LostTimeUp, type Progress } from "./protocol";
+import { mergeOrders, badAtLMS, waitsForLMS, type Student } from "./merge";
+
+/** What a proctor can decide: a command, or what becomes of lost time. */
+export type Action = CommandKind | "grant" | "refuse";
+
+export interface Details {
+  text?: string;
+  reason?: string;
+  seconds?: number;
+  severity?: number;
+}
+
+export interface Batch {
+  key: string; // of its first frame
+  action: Action;
+  details: Details;
+  at: number;
+  /** The frames' ids: more than one where there are too many targets for one frame. */
+  ids: readonly string[];
+  /** Who it is for; empty for everyone. */
+  targets: readonly string[];
+  all: boolean;
+  results: ReadonlyMap<string, Progress>; // by session
+  problem?: string; // the server did not take a frame
+  undone?: boolean;
+}
+
+/** The frames of a decision, and its batch. */
+export function makeBatch(
+  action: Action,
+  targets: readonly string[],
+  all: boolean,
+  details: Details,
+  at: number,
+  id: () => string = newID,
+): { batch: Batch; frames: (CommandUp | LostTimeUp)[] } {
+  const frames: (CommandUp | LostTimeUp)[] = [];
+  if (all && action !== "grant" && action !== "refuse") {
+    frames.push({ t: "command", id: id(), kind: action, all: true, ...details });
+  } else {
+    for (let i = 0; i < targets.length; i += maxTargets) {
+      const part = targets.slice(i, i + maxTargets);
+      if (action === "grant" || action === "refuse") frames.push({ t: "lost_time", id: id(), targets: part, grant: action === "grant" });
+      else frames.push({ t: "command", id: id(), kind: action, targets: part, ...details });
+    }
+  }
+  const ids = frames.map((f) => f.id);
+  return { batch: { key: ids[0] ?? id(), action, details, at, ids, targets: all ? [] : [...targets], all, results: new Map() }, frames };
+}
+
+/** The batch with one more piece of progress; the same batch if it is not its own. */
+export function withProgress(b: Batch, p: Progress): Batch {
+  if (!b.ids.includes(p.id)) return b;
+  const old = b.results.get(p.session);
+  const merged = mergeOrders(old ? [old] : [], p)[0] as Progress;
+  if (merged === old) return b;
+  return { ...b, results: new Map(b.results).set(p.session, merged) };
+}
+
+export interface Summary {
+  total: number;
+  sent: number; // nothing heard of yet
+  queued: number;
+  delivered: number;
+  seen: number;
+  done: number;
+  refused: number;
+  lmsWaiting: number;
+  lmsAccepted: number;
+  lmsBad: number;
+}
+
+export function summary(b: Batch): Summary {
+  const s: Summary = { total: Math.max(b.targets.length, b.results.size), sent: 0, queued: 0, delivered: 0, seen: 0, done: 0, refused: 0, lmsWaiting: 0, lmsAccepted: 0, lmsBad: 0 };
+  for (const p of b.results.values()) {
+    s[p.stage]++;
+    if (waitsForLMS(p)) s.lmsWaiting++;
+    else if (badAtLMS(p)) s.lmsBad++;
+    else if (p.lms?.state === "accepted") s.lmsAccepted++;
+  }
+  s.sent = s.total - b.results.size;
+  return s;
+}
+
+/** The opposite of a batch, where there is one, and the students for whom it took effect. */
+export function undoOf(b: Batch): { action: Action; targets: string[] } | undefined {
+  if (b.undone || b.problem) return undefined;
+  const action = b.action === "pause" ? "resume" : b.action === "resume" ? "pause" : undefined;
+  if (!action) return undefined;
+  const targets = [...b.results.values()].filter((p) => p.stage !== "refused").map((p) => p.session);
+  return targets.length > 0 ? { action, targets } : undefined;
+}
+
+/** Whether an action can be done to a student in this state, so that a bulk command names only those whom it fits. */
+export function fits(action: Action, s: Student): boolean {
+  switch (action) {
+    case "message":
+    case "warn":
+    case "extend":
+      return !isEnded(s);
+    case "pause":
+      return s.life.state === "active";
+    case "resume":
+      return s.life.state === "paused";
+    case "terminate":
+      return s.life.state === "active" || s.life.state === "paused";
+    case "admit":
+      return s.life.state === "awaiting";
+    case "reactivate":
+      return s.life.state === "terminated";
+    case "grant":
+    case "refuse":
+      return s.lost.proposed > 0 && !(action === "grant" && isEnded(s));
+    case "flag":
+    case "note":
+      return true;
+  }
+}
+
+const controls: Partial<Record<Action, string>> = { pause: "pause", resume: "resume", extend: "update", grant: "update", terminate: "terminate", flag: "flag" };
+
+/** Whether the student's LMS is told of such a command. */
+export function reachesLMS(action: Action, s: Student): boolean {
+  const control = controls[action];
+  return control !== undefined && (s.life.control ?? []).includes(control);
+}
+
+/** Whether the action is one that LMSs can be told of at all. */
+export function concernsLMS(action: Action): boolean {
+  return controls[action] !== undefined;
+}

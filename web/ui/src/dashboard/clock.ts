@@ -1,0 +1,50 @@
+// The server's clock as this browser knows it, and what is left of an attempt by it.
+import type { Life } from "./protocol";
+
+export const ended = new Set(["submitted", "terminated", "expired", "canceled"]);
+
+/** Estimates the server's time. It runs on the monotonic clock, so that a change of the computer's clock moves nothing. */
+export class ServerClock {
+  #offset: number | undefined;
+  #error = Infinity; // half of the round trip of the sample in use
+  #taken = 0;
+
+  constructor(
+    private readonly mono: () => number = () => performance.now(),
+    private readonly wall: () => number = () => Date.now(),
+  ) {}
+
+  /** Now, by the server; by this computer before the server said anything. */
+  now(): number {
+    return this.#offset === undefined ? this.wall() : this.mono() + this.#offset;
+  }
+
+  /** This computer's clock minus the server's: positive when this one is ahead. */
+  skew(): number {
+    return this.#offset === undefined ? 0 : this.wall() - this.now();
+  }
+
+  /** The server's time as it left. sent is the monotonic time of the question; without one the delay is not known. */
+  sample(serverNow: number, sent?: number): void {
+    const at = this.mono();
+    const error = sent === undefined ? 1000 : (at - sent) / 2;
+    const offset = serverNow + (sent === undefined ? 0 : error) - at;
+    const jumped = this.#offset !== undefined && Math.abs(offset - this.#offset) > 2000 + error;
+    if (this.#offset === undefined || error <= this.#error || jumped || at - this.#taken > 10 * 60_000) {
+      this.#offset = offset;
+      this.#error = error;
+      this.#taken = at;
+    }
+  }
+}
+
+/** What is left of an attempt: ms, undefined when there is no end, and stands still while paused. */
+export function timeLeft(life: Life, now: number): { left: number | undefined; stands: boolean } {
+  if (ended.has(life.state)) return { left: undefined, stands: true };
+  if (life.state === "paused") {
+    if (life.left !== undefined) return { left: life.left, stands: true };
+    // The server leaves out a zero: with an end that is over nothing is left.
+    return { left: life.end ? Math.max(0, life.end - (life.changed ?? now)) : undefined, stands: true };
+  }
+  return { left: life.end ? Math.max(0, life.end - now) : undefined, stands: false };
+}

@@ -1,0 +1,45 @@
+// What the list shows and in which order.
+import type { JSX } from "preact";
+import { useStore } from "./context";
+import { Icon } from "./icons";
+import { filters, type SortKey } from "./order";
+import { t, type Word } from "./words";
+
+const sorts: SortKey[] = ["attention", "name", "state", "left"];
+
+export function Filters(): JSX.Element {
+  const store = useStore();
+  const n = store.counts.value;
+  return (
+    <div class="filters">
+      <div class="chips" role="group" aria-label={t("filters")}>
+        {filters.map((f) => (
+          <button
+            key={f} type="button" class={`chip chip-${f}${f !== "all" && n[f] === 0 ? " chip-none" : ""}`} aria-pressed={store.filter.value === f}
+            onClick={() => (store.filter.value = f)}
+          >
+            {t(`filter_${f}` as Word)} <span class="chip-count numbers">{n[f].toLocaleString(t.lang)}</span>
+          </button>
+        ))}
+      </div>
+      <div class="filters-line">
+        <div class="search">
+          <Icon name="search" />
+          <input
+            type="search" aria-label={t("search")} placeholder={t("search")} value={store.search.value} autocomplete="off" spellcheck={false}
+            onInput={(e) => (store.search.value = e.currentTarget.value)}
+          />
+        </div>
+        <label class="sort">
+          <span class="small">{t("sort")}</span>
+          <select value={store.sort.value} onChange={(e) => (store.sort.value = e.currentTarget.value as SortKey)}>
+            {sorts.map((s) => <option key={s} value={s}>{t(`sort_${s}` as Word)}</option>)}
+          </select>
+        </label>
+        <p class="shown small muted" role="status">
+          {store.order.value.length === n.all ? t("shown", { n: n.all }) : t("shown_of", { n: store.order.value.length, total: n.all })}
+        </p>
+      </div>
+    </div>
+  );
+}

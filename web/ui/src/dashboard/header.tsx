@@ -1,0 +1,130 @@
+// Exam, own link, alerts and what leads elsewhere.
+import type { JSX } from "preact";
+import { useSignal } from "@preact/signals";
+import { problemOf } from "./config";
+import { useStore } from "./context";
+import { lengthText, timeText } from "./format";
+import { Icon } from "./icons";
+import { AlertMenu } from "./alertmenu";
+import { t, type Word } from "./words";
+
+export function Header(): JSX.Element {
+  const store = useStore();
+  const { config } = store;
+  const exam = store.exam.value;
+  return (
+    <header class="dash-head">
+      <div class="dash-title">
+        <h1>{exam?.title || config.exam.title}</h1>
+        <p class="muted small">{exam?.course || config.exam.course || t("dashboard")}</p>
+      </div>
+      <LinkState />
+      <nav class="dash-tools" aria-label={t("more")}>
+        <button type="button" class="button-small" disabled={!store.roster.loaded.value} onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}>
+          <Icon name="chat" />{t("message_all")}
+        </button>
+        <AlertMenu />
+        {config.links.report && <a class="button button-small" href={config.links.report}>{t("report")}</a>}
+        {config.links.settings && <a class="button button-small" href={config.links.settings}>{t("settings")}</a>}
+        {config.framed && <OwnWindow />}
+      </nav>
+    </header>
+  );
+}
+
+/** The proctor's own link: another thing than the students'. */
+function LinkState(): JSX.Element {
+  const store = useStore();
+  const state = store.link.state.value;
+  const mono = store.mono.value;
+  switch (state.is) {
+    case "open": {
+      const ago = Math.max(0, mono - store.link.heard.value);
+      return (
+        <p class="link link-open">
+          <span class="link-dot" aria-hidden="true" />
+          <span class="link-is">{t("link_open")}</span>
+          <span class="link-ago numbers">{ago < 1500 ? t("link_heard_now") : t("link_heard", { ago: lengthText(ago, t.lang) })}</span>
+        </p>
+      );
+    }
+    case "connecting":
+      return <p class="link link-wait"><span class="link-dot" aria-hidden="true" />{t("link_connecting")}</p>;
+    case "waiting":
+      return (
+        <p class="link link-wait">
+          <span class="link-dot" aria-hidden="true" />
+          <span>{t("link_waiting", { s: Math.max(0, Math.ceil((state.until - mono) / 1000)) })}</span>
+          <button type="button" class="button-quiet button-small" onClick={() => store.link.retry()}>{t("link_try")}</button>
+        </p>
+      );
+    case "stopped":
+      return <p class="link link-off"><span class="link-dot" aria-hidden="true" />{t("link_stopped")}</p>;
+  }
+}
+
+/** What stands between the proctor and the truth. */
+export function Banners(): JSX.Element {
+  const store = useStore();
+  const state = store.link.state.value;
+  const loaded = store.roster.loaded.value;
+  const stale = store.stale.value;
+  // A blink of the link is shown beside the title; the banner comes when it lasts.
+  const lasting = stale > 0 && store.now.value - stale > 2500;
+  void store.mono.value;
+  const skew = state.is === "open" ? store.clock.skew() : 0;
+  return (
+    <div class="banners" role="status">
+      {state.is === "stopped" && (
+        <div class="note note-bad">
+          <p><strong>{t("link_stopped")}.</strong> {t(`stop_${state.why}` as Word)} {state.why === "other" || state.why === "forbidden" ? state.detail : ""}</p>
+          {state.why === "superseded" && <button type="button" class="button-small" onClick={() => store.link.retry()}>{t("take_back")}</button>}
+          {(state.why === "protocol" || state.why === "other") && <button type="button" class="button-small" onClick={() => location.reload()}>{t("reload")}</button>}
+        </div>
+      )}
+      {state.is !== "stopped" && loaded && lasting && (
+        <div class="note note-warn"><p>{t("link_stale", { time: timeText(stale, store.now.value, t.lang) })}</p></div>
+      )}
+      {store.notices.value.map((kind) => (
+        <div class="note note-warn" key={kind}><p>{t(`notice_${kind}` as Word)}</p></div>
+      ))}
+      {Math.abs(skew) > 30_000 && <div class="note"><p class="small">{t("clock_skew", { length: lengthText(Math.abs(skew), t.lang) })}</p></div>}
+    </div>
+  );
+}
+
+/** Opens the dashboard outside of the LMS's frame, where it has room. */
+function OwnWindow(): JSX.Element {
+  const store = useStore();
+  const said = useSignal("");
+  const open = async (): Promise<void> => {
+    said.value = "";
+    // Opened with the click, or the browser takes it for an unwanted pop-up; where it leads is known a moment later.
+    const target = window.open("", "_blank");
+    if (!target) {
+      said.value = t("own_window_failed");
+      return;
+    }
+    try {
+      const response = await fetch(store.config.links.open ?? `${store.config.api}/open`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ path: location.pathname }),
+      });
+      if (!response.ok) throw new Error(await problemOf(response));
+      const { url } = (await response.json()) as { url: string };
+      target.opener = null;
+      target.location.replace(url);
+      said.value = t("own_window_done");
+    } catch (err) {
+      target.close();
+      said.value = err instanceof Error ? err.message : String(err);
+    }
+  };
+  return (
+    <>
+      <button type="button" class="button-small" onClick={() => void open()}><Icon name="window" />{t("own_window")}</button>
+      {said.value && <p class="small muted" role="status">{said.value}</p>}
+    </>
+  );
+}

@@ -1,0 +1,139 @@
+// How rows from snapshots and deltas become what the dashboard shows. Pure: the same frames in the same order always give
+// the same students, and a group that is older than the one shown changes nothing.
+import type { Connection, Life, Lost, Progress, Row, Stage, Tally, Who } from "./protocol";
+
+/** A student as shown. Objects are never changed, only replaced, so that comparing by identity is enough. */
+export interface Student {
+  id: string;
+  who: Who;
+  life: Life;
+  conn: Connection;
+  tally: Tally;
+  lost: Lost;
+  /** Commands to this session whose progress we know, oldest first. */
+  orders: readonly Progress[];
+}
+
+const noWho: Who = { user: "", attempt: 1, created: 0 };
+const noLife: Life = { version: 0, state: "created" };
+const noConn: Connection = { c: "never" };
+const noTally: Tally = { signals: 0, incidents: 0, open: 0, severity: 0 };
+const noLost: Lost = { gaps: 0, total: 0, proposed: 0, granted: 0 };
+const none: readonly Progress[] = [];
+
+/** Commands that are remembered for one student. */
+export const maxOrders = 60;
+
+export function emptyStudent(id: string): Student {
+  return { id, who: noWho, life: noLife, conn: noConn, tally: noTally, lost: noLost, orders: none };
+}
+
+/** Merges a row. snapshot: the row is whole, so what it does not list as open with the LMS is open no more. */
+export function mergeRow(old: Student | undefined, row: Row, snapshot = false): Student {
+  const was = old ?? emptyStudent(row.id);
+  const next: Student = {
+    id: was.id,
+    who: row.who ?? was.who,
+    life: row.life && row.life.version >= was.life.version ? row.life : was.life,
+    conn: row.conn ? newerConn(was.conn, row.conn) : was.conn,
+    tally: row.tally ?? was.tally,
+    lost: row.lost ?? was.lost,
+    orders: was.orders,
+  };
+  if (snapshot) {
+    const listed = row.lms ?? [];
+    const ids = new Set(listed.map((p) => p.id));
+    next.orders = was.orders.filter((p) => ids.has(p.id) || !openWithLMS(p));
+  }
+  for (const p of row.lms ?? []) next.orders = mergeOrders(next.orders, p);
+  if (next.orders.length === was.orders.length && next.orders.every((p, i) => p === was.orders[i])) next.orders = was.orders;
+  return old && same(old, next) ? old : next;
+}
+
+/** Merges the progress of one command. */
+export function mergeProgress(old: Student, p: Progress): Student {
+  const orders = mergeOrders(old.orders, p);
+  return orders === old.orders ? old : { ...old, orders };
+}
+
+function same(a: Student, b: Student): boolean {
+  return a.who === b.who && a.life === b.life && a.conn === b.conn && a.tally === b.tally && a.lost === b.lost && a.orders === b.orders;
+}
+
+/** The connection of the higher epoch, then the one that took its value later, then the one that was heard later. */
+function newerConn(old: Connection, next: Connection): Connection {
+  const order = (next.epoch ?? 0) - (old.epoch ?? 0) || (next.since ?? 0) - (old.since ?? 0);
+  if (order !== 0) return order > 0 ? next : old;
+  return (next.heard ?? 0) >= (old.heard ?? 0) ? next : { ...next, heard: old.heard };
+}
+
+const stages: Record<Stage, number> = { queued: 0, delivered: 1, done: 2, seen: 2, refused: 3 };
+
+/** Progress only moves forward: a stage never goes back, and an answer of the LMS is not taken back by "waiting". */
+export function newerProgress(old: Progress, next: Progress): Progress {
+  const stage = stages[next.stage] >= stages[old.stage] ? next : old;
+  const settled = old.lms && old.lms.state !== "waiting" && old.lms.state !== "none";
+  const lms = settled && (!next.lms || next.lms.state === "waiting" || next.lms.state === "none") ? old.lms : (next.lms ?? old.lms);
+  const out: Progress = { ...next, stage: stage.stage, problem: stage.problem ?? old.problem, at: Math.max(old.at, next.at), by: next.by ?? old.by };
+  if (lms) out.lms = lms;
+  return out;
+}
+
+export function mergeOrders(orders: readonly Progress[], p: Progress): readonly Progress[] {
+  const i = orders.findIndex((o) => o.id === p.id);
+  if (i < 0) return [...orders.slice(-(maxOrders - 1)), p];
+  const merged = newerProgress(orders[i] as Progress, p);
+  if (JSON.stringify(merged) === JSON.stringify(orders[i])) return orders;
+  return orders.map((o, j) => (j === i ? merged : o));
+}
+
+/** The LMS has not answered this command yet. */
+export function waitsForLMS(p: Progress): boolean {
+  return p.lms?.state === "waiting";
+}
+
+/** The LMS did not do what this command asks, or may not have. */
+export function badAtLMS(p: Progress): boolean {
+  return p.lms?.state === "refused" || p.lms?.state === "failed" || p.lms?.state === "unknown";
+}
+
+function openWithLMS(p: Progress): boolean {
+  return waitsForLMS(p) || badAtLMS(p);
+}
+
+/** Collects the pages of a snapshot, to tell which rows are gone when it is whole. */
+export class SnapshotPages {
+  #number = 0;
+  #next = 0; // page expected; 0: no snapshot is under way
+  #named = new Set<string>();
+
+  /** Another connection: what was under way will not be finished. */
+  reset(): void {
+    this.#number = 0;
+    this.#next = 0;
+    this.#named.clear();
+  }
+
+  /** A delta named this row: it is there, even if it was added after its page was sent. */
+  touch(id: string): void {
+    if (this.#next > 0) this.#named.add(id);
+  }
+
+  /** One page. When it makes the snapshot whole: the ids that it named, else undefined. */
+  page(number: number, page: number, last: boolean, ids: Iterable<string>): ReadonlySet<string> | undefined {
+    if (page === 1) {
+      this.#number = number;
+      this.#next = 1;
+      this.#named = new Set();
+    }
+    if (number !== this.#number || page !== this.#next) {
+      this.#next = 0; // a page is missing: rows are taken, but nobody is gone
+      return undefined;
+    }
+    for (const id of ids) this.#named.add(id);
+    this.#next++;
+    if (!last) return undefined;
+    this.#next = 0;
+    return this.#named;
+  }
+}

@@ -1,0 +1,100 @@
+// The proctor's half of the socket protocol (docs/protocol.md). Times are ms since the Unix epoch, durations are ms; fields
+// that are zero are left out by the server, so most are optional here.
+
+export type State =
+  | "created" | "ready" | "awaiting" | "authorized" | "active" | "paused"
+  | "submitted" | "terminated" | "expired" | "canceled";
+export type Conn = "never" | "online" | "navigating" | "degraded" | "lost" | "superseded" | "closed";
+export type Cause = "student" | "server" | "navigation";
+export type CommandKind =
+  | "message" | "warn" | "pause" | "resume" | "extend" | "terminate" | "flag" | "note" | "admit" | "reactivate";
+export type Stage = "queued" | "delivered" | "seen" | "done" | "refused";
+export type LMSState = "none" | "waiting" | "accepted" | "refused" | "failed" | "unknown";
+export type Duty = "retry" | "renew" | "stop" | "drop";
+export type Data = Record<string, string | number | boolean>;
+
+export interface Who { name?: string; user: string; attempt: number; generation?: number; created: number }
+export interface Life {
+  version: number; state: State; changed?: number; by?: string; reason?: string; started?: number; ended?: number;
+  end?: number; left?: number; granted?: number; control?: string[];
+}
+export interface Connection { c: Conn; since?: number; heard?: number; epoch?: number; cause?: Cause; page?: number }
+export interface Tally {
+  signals: number; incidents: number; open: number; severity: number;
+  last_kind?: string; last_at?: number; hand?: number; unread?: number;
+}
+export interface Lost { gaps: number; total: number; proposed: number; granted: number }
+export interface LMSProgress { state: LMSState; status?: string; problem?: string; at?: number }
+export interface Progress {
+  t?: "progress"; id: string; session: string; kind: CommandKind; stage: Stage;
+  problem?: string; lms?: LMSProgress; at: number; by?: string;
+}
+export interface Row { id: string; who?: Who; life?: Life; conn?: Connection; tally?: Tally; lost?: Lost; lms?: Progress[] }
+
+export interface ExamView {
+  id: string; title: string; course?: string; watch?: string[]; fullscreen?: boolean; pause?: boolean; admission?: boolean;
+  attention?: number;
+}
+export interface WelcomeFrame { t: "welcome"; role: string; exam: ExamView; now: number; ping: number; name?: string }
+export interface SnapshotFrame { t: "snapshot"; number: number; page: number; last?: boolean; rows: Row[] | null }
+export interface SessionFrame { t: "session"; row: Row }
+export interface SignalFrame {
+  t: "signal"; session: string; stream: string; seq: number; kind: string; severity?: number; incident?: boolean;
+  at: number; recv: number; dur?: number; data?: Data;
+}
+export interface GapFrame {
+  t: "gap"; session: string; id: string; start: number; end?: number; cause: Cause; proposed?: number;
+  decision?: "" | "granted" | "refused";
+}
+export interface ProgressFrame extends Progress { t: "progress" }
+export interface ChatFrame {
+  t: "chat"; id: string; session: string; from: "student" | "proctor" | "system" | "lms"; name?: string; text: string;
+  urgent?: boolean; at: number;
+}
+export interface AckFrame { t: "ack"; id?: string }
+export interface TokenFrame { t: "token"; token: string; expires: number }
+export interface TimeFrame { t: "time"; at?: number; now: number }
+export interface PulseFrame { t: "pulse"; now: number; online: number }
+export interface NoticeFrame { t: "notice"; kind: "saving_later" | "reconnect" | "behind" | "relay"; over?: boolean; wait?: number }
+export interface ErrorFrame { t: "error"; code: string; message: string; duty: Duty; ref?: string; field?: string; wait?: number }
+export type Down =
+  | WelcomeFrame | SnapshotFrame | SessionFrame | SignalFrame | GapFrame | ProgressFrame | ChatFrame | AckFrame
+  | TokenFrame | TimeFrame | PulseFrame | NoticeFrame | ErrorFrame;
+
+export interface CommandUp {
+  t: "command"; id: string; kind: CommandKind; targets?: string[]; all?: boolean; text?: string; reason?: string;
+  seconds?: number; severity?: number;
+}
+export interface LostTimeUp { t: "lost_time"; id: string; targets: string[]; grant: boolean }
+export interface ChatUp { t: "chat"; id: string; session: string; text: string }
+export type Kept = CommandUp | LostTimeUp | ChatUp;
+export type Up = Kept
+  | { t: "subscribe"; signals?: "all" | "incidents" | "none" }
+  | { t: "seen"; session: string }
+  | { t: "time"; at: number }
+  | { t: "bye"; reason: "closing" };
+
+/** A frame of the server as a list; what is not JSON, not an object or has no type is left out. */
+export function parseFrames(text: string): Down[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return [];
+  }
+  const list = Array.isArray(value) ? value : [value];
+  return list.filter((f): f is Down => typeof f === "object" && f !== null && typeof (f as { t?: unknown }).t === "string");
+}
+
+/** Targets one command frame may name: a frame has 64 KiB and a session id 36 characters and its quotes. */
+export const maxTargets = 500;
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** A fresh id for a command or a chat line. */
+export function newID(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(20));
+  let id = "";
+  for (const b of bytes) id += letters[b & 63];
+  return id;
+}

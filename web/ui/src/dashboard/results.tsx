@@ -1,0 +1,113 @@
+// What came of this proctor's commands, student by student, with Undo where there is one.
+import type { JSX } from "preact";
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { summary, undoOf, type Batch, type Summary } from "./batch";
+import { useStore } from "./context";
+import { badAtLMS, waitsForLMS } from "./merge";
+import { nameOf } from "./order";
+import type { Progress } from "./protocol";
+import { named, t } from "./words";
+
+export function Results(): JSX.Element | null {
+  const store = useStore();
+  const batches = store.batches.value;
+  if (batches.length === 0) return null;
+  return (
+    <section class="results" aria-label={t("results")}>
+      {batches.slice(0, 3).map((b) => <Result key={b.key} batch={b} />)}
+    </section>
+  );
+}
+
+function words(s: Summary, b: Batch, open: boolean): string[] {
+  const out: string[] = [];
+  if (b.problem) out.push(t("result_problem", { problem: b.problem }));
+  else if (s.sent > 0 || (b.all && s.total === 0)) out.push(open ? t("result_sent", { n: s.sent }) : t("result_offline"));
+  if (s.queued > 0) out.push(t("result_queued", { n: s.queued }));
+  if (s.delivered > 0) out.push(t("result_delivered", { n: s.delivered }));
+  if (s.seen > 0) out.push(t("result_seen", { n: s.seen }));
+  if (s.done > 0) out.push(t("result_done", { n: s.done }));
+  if (s.refused > 0) out.push(t("result_refused", { n: s.refused }));
+  if (s.lmsWaiting > 0) out.push(t("result_lms_waiting", { n: s.lmsWaiting }));
+  if (s.lmsAccepted > 0) out.push(t("result_lms_accepted", { n: s.lmsAccepted }));
+  if (s.lmsBad > 0) out.push(t("result_lms_bad", { n: s.lmsBad }));
+  return out;
+}
+
+function Result({ batch: b }: { batch: Batch }): JSX.Element {
+  const store = useStore();
+  const details = useSignal(false);
+  const s = summary(b);
+  const bad = s.refused > 0 || s.lmsBad > 0 || b.problem !== undefined;
+  const settled = !bad && s.total > 0 && s.sent === 0 && s.queued === 0 && s.lmsWaiting === 0;
+  const undo = undoOf(b);
+  const open = store.link.state.value.is === "open";
+
+  // What went well need not be put away by hand; while it is being read or can be undone it stays a little longer.
+  useEffect(() => {
+    if (!settled || details.value) return;
+    const timer = window.setTimeout(() => store.forget(b), undo ? 30_000 : 8000);
+    return () => clearTimeout(timer);
+  }, [settled, details.value, undo === undefined]);
+
+  const only = !b.all && b.targets.length === 1 ? store.student(b.targets[0] as string) : undefined;
+  const who = b.all ? t("who_all") : only ? nameOf(only) : t("who_n", { n: b.targets.length });
+  return (
+    <div class={`result${bad ? " result-bad" : settled ? " result-good" : ""}`}>
+      <div class="result-line">
+        <p class="result-text" role="status">
+          <strong>{named("do", b.action)} · {who}</strong>
+          <span class="small">{b.undone ? t("undone") : words(s, b, open).join(" · ")}</span>
+        </p>
+        <div class="result-buttons">
+          {undo && <button type="button" class="button-small" onClick={() => store.undo(b)}>{t("undo")}</button>}
+          {b.results.size > 0 && (
+            <button type="button" class="button-quiet button-small" aria-expanded={details.value} onClick={() => (details.value = !details.value)}>
+              {details.value ? t("hide") : t("details")}
+            </button>
+          )}
+          <button type="button" class="button-quiet button-small" onClick={() => store.forget(b)}>{t("dismiss")}</button>
+        </div>
+      </div>
+      {details.value && (
+        <ul class="result-list plain">
+          {[...b.results.values()].sort(worstFirst).slice(0, 300).map((p) => (
+            <li key={p.session}>
+              <span class="result-name">{nameFor(store.student(p.session), p)}</span> <ProgressWords p={p} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+function nameFor(s: ReturnType<ReturnType<typeof useStore>["student"]>, p: Progress): string {
+  return s ? nameOf(s) : p.session;
+}
+
+function worstFirst(a: Progress, b: Progress): number {
+  const rank = (p: Progress): number => (p.stage === "refused" || badAtLMS(p) ? 0 : p.stage === "queued" || waitsForLMS(p) ? 1 : 2);
+  return rank(a) - rank(b) || b.at - a.at;
+}
+
+/** How far one command got with one student, and what to do where it did not. */
+export function ProgressWords({ p }: { p: Pick<Progress, "stage" | "problem" | "lms"> }): JSX.Element {
+  const lms = p.lms && p.lms.state !== "none" ? p.lms : undefined;
+  const bad = p.stage === "refused" || lms?.state === "refused" || lms?.state === "failed" || lms?.state === "unknown";
+  return (
+    <span class={`progress${bad ? " progress-bad" : ""}`}>
+      {named("stage", p.stage)}
+      {p.problem ? `: ${p.problem}` : ""}
+      {lms && (
+        <>
+          {" · "}
+          {lms.state === "waiting" ? t("lms_waiting") : t("lms_trouble", { what: named("lms", lms.state) })}
+          {lms.problem && lms.problem !== p.problem ? ` (${lms.problem})` : ""}
+          {bad && <span class="todo"> {named("todo", lms.state)}</span>}
+        </>
+      )}
+    </span>
+  );
+}

@@ -1,0 +1,286 @@
+// The dashboard's state and what can be done to it. Components read its signals and call its methods; frames come in here.
+import { batch, computed, effect, signal } from "@preact/signals";
+import { Activity } from "./activity";
+import { alertOfSignal, alertsOf, Alerts } from "./alerts";
+import { makeBatch, undoOf, withProgress, type Action, type Batch, type Details } from "./batch";
+import { ServerClock } from "./clock";
+import type { Config } from "./config";
+import { Link } from "./link";
+import type { Student } from "./merge";
+import { compare, counts, matches, passes, type Dismissed, type Filter, type SortKey } from "./order";
+import { newID, type Down, type ExamView, type NoticeFrame } from "./protocol";
+import { Roster } from "./roster";
+import { Story } from "./story";
+
+/** A dialog that asks for the details of a command. */
+export interface Ask {
+  action: Action;
+  targets: string[];
+  all: boolean;
+}
+
+export class Store {
+  readonly clock = new ServerClock();
+  readonly roster = new Roster();
+  readonly activity = new Activity();
+  readonly alerts: Alerts;
+  readonly link: Link;
+
+  /** The server's time, once a second. */
+  readonly now = signal(0);
+  /** performance.now(), once a second, for what is about this page's own link. */
+  readonly mono = signal(performance.now());
+  readonly exam = signal<ExamView | undefined>(undefined);
+  readonly notices = signal<readonly NoticeFrame["kind"][]>([]);
+  /** When the link went down, by the server's clock; 0 while it is up. */
+  readonly stale = signal(0);
+
+  readonly filter = signal<Filter>("all");
+  readonly sort = signal<SortKey>("attention");
+  readonly search = signal("");
+  /** Ids as shown, in order. */
+  readonly order = signal<readonly string[]>([]);
+  readonly counts = signal(counts([]));
+  /** The order on screen is not the newest one, because someone works in the list. */
+  readonly held = signal(false);
+  readonly selection = signal<ReadonlySet<string>>(new Set());
+  readonly dismissed = signal<Dismissed>(loadDismissed());
+
+  readonly batches = signal<readonly Batch[]>([]);
+  readonly ask = signal<Ask | undefined>(undefined);
+  readonly story = signal<Story | undefined>(undefined);
+  readonly openID = computed(() => this.story.value?.session);
+
+  #holding = false;
+  #arrange = 0;
+  #arrangedAt = 0;
+
+  constructor(readonly config: Config) {
+    this.clock.sample(config.now || Date.now());
+    this.now.value = this.clock.now();
+    this.alerts = new Alerts((session) => this.open(session));
+    this.link = new Link({
+      exam: config.exam.id,
+      tokenEndpoint: config.tokenEndpoint,
+      clock: this.clock,
+      onFrames: (frames) => this.receive(frames),
+      onDropped: (id, message) => this.#dropped(id, message),
+    });
+  }
+
+  start(): void {
+    const tick = (): void => {
+      batch(() => {
+        this.now.value = this.clock.now();
+        this.mono.value = performance.now();
+      });
+    };
+    window.setInterval(() => {
+      if (document.visibilityState === "visible") tick();
+    }, 1000);
+    window.setInterval(() => {
+      if (this.roster.loaded.value && this.stale.value === 0) this.activity.offline(this.counts.value.offline, this.clock.now());
+    }, 5000);
+    document.addEventListener("visibilitychange", tick);
+    for (const event of ["pointerdown", "keydown"]) addEventListener(event, this.alerts.unlock, { once: true });
+    effect(() => {
+      const open = this.link.state.value.is === "open";
+      if (open) {
+        if (this.stale.peek() > 0) void this.story.peek()?.load();
+        this.stale.value = 0;
+      } else if (this.stale.peek() === 0) {
+        this.stale.value = this.clock.now();
+      }
+    });
+    effect(() => {
+      // A change of what is wanted is shown at once, the students' own changes at a pace that eyes can follow.
+      void [this.filter.value, this.sort.value, this.search.value, this.dismissed.value];
+      this.arrange(true);
+    });
+    effect(() => {
+      void this.roster.version.value;
+      this.#arrangeSoon();
+    });
+    effect(() => {
+      const n = this.counts.value.attention;
+      document.title = `${n > 0 ? `(${n}) ` : ""}${this.config.exam.title} – Vigil`;
+    });
+    this.link.start();
+  }
+
+  receive(frames: readonly Down[]): void {
+    const first = !this.roster.loaded.peek();
+    batch(() => {
+      const changes = this.roster.apply(frames);
+      const now = this.clock.now();
+      if (!first) {
+        for (const c of changes) {
+          for (const a of alertsOf(c)) {
+            // What comes from the student whose panel is open is seen anyway, but a sound does no harm.
+            this.alerts.raise(a.kind, c.after.id, a.text, now);
+          }
+        }
+      }
+      for (const f of frames) this.#take(f, now, first);
+      this.story.peek()?.take(frames);
+    });
+  }
+
+  #take(f: Down, now: number, first: boolean): void {
+    switch (f.t) {
+      case "welcome":
+        this.exam.value = f.exam;
+        this.notices.value = [];
+        break;
+      case "notice": {
+        const rest = this.notices.value.filter((k) => k !== f.kind);
+        this.notices.value = f.over ? rest : [...rest, f.kind];
+        break;
+      }
+      case "signal": {
+        this.activity.signal(f, now);
+        const s = this.roster.get(f.session);
+        const alert = s && !first ? alertOfSignal(f, s) : undefined;
+        if (alert) this.alerts.raise(alert.kind, f.session, alert.text, now, `${f.session}/${f.stream}/${f.seq}`);
+        break;
+      }
+      case "progress": {
+        const i = this.batches.value.findIndex((b) => b.ids.includes(f.id));
+        if (i < 0) break;
+        const next = withProgress(this.batches.value[i] as Batch, f);
+        if (next !== this.batches.value[i]) this.batches.value = this.batches.value.map((b, j) => (j === i ? next : b));
+        break;
+      }
+    }
+  }
+
+  // The list.
+
+  student(id: string): Student | undefined {
+    return this.roster.get(id);
+  }
+
+  /** Someone reaches for a row: the order stays until they leave. */
+  hold(on: boolean): void {
+    if (this.#holding === on) return;
+    this.#holding = on;
+    if (!on) this.#arrangeSoon();
+  }
+
+  #arrangeSoon(): void {
+    if (this.#arrange) return;
+    const pace = this.roster.students.size > 500 ? 1000 : 300;
+    const wait = Math.max(0, this.#arrangedAt + pace - performance.now());
+    this.#arrange = window.setTimeout(() => this.arrange(false), wait);
+  }
+
+  /** Sorts and filters again. anew: the person asked for it, so a held order gives way. */
+  arrange(anew: boolean): void {
+    clearTimeout(this.#arrange);
+    this.#arrange = 0;
+    this.#arrangedAt = performance.now();
+    const dismissed = this.dismissed.peek();
+    const students = this.roster.all();
+    this.counts.value = counts(students, dismissed);
+    const wanted = students
+      .filter((s) => passes(s, this.filter.peek(), dismissed) && matches(s, this.search.peek()))
+      .sort(compare(this.sort.peek(), this.clock.now(), dismissed))
+      .map((s) => s.id);
+    const shown = this.order.peek();
+    if (this.#holding && !anew) {
+      // Those who are shown keep their places, new ones come after them.
+      const there = new Set(shown);
+      const kept = shown.filter((id) => this.roster.students.has(id));
+      const next = [...kept, ...wanted.filter((id) => !there.has(id))];
+      this.held.value = !equal(next, wanted);
+      if (!equal(next, shown)) this.order.value = next;
+      return;
+    }
+    this.held.value = false;
+    if (!equal(wanted, shown)) this.order.value = wanted;
+  }
+
+  select(ids: Iterable<string>, on: boolean): void {
+    const next = new Set(this.selection.value);
+    for (const id of ids) if (on) next.add(id); else next.delete(id);
+    this.selection.value = next;
+  }
+
+  clearSelection(): void {
+    this.selection.value = new Set();
+  }
+
+  /** The selected students who are still there. */
+  selected(): Student[] {
+    return [...this.selection.value].map((id) => this.roster.get(id)).filter((s) => s !== undefined);
+  }
+
+  // The panel.
+
+  open(session: string | undefined): void {
+    this.story.peek()?.close();
+    this.story.value = session === undefined ? undefined : new Story(this, session);
+    void this.story.value?.load();
+  }
+
+  // Commands.
+
+  command(action: Action, targets: readonly string[], all: boolean, details: Details): void {
+    const { batch: made, frames } = makeBatch(action, targets, all, details, this.clock.now());
+    if (frames.length === 0) return;
+    this.batches.value = [made, ...this.batches.value].slice(0, 50);
+    for (const f of frames) this.link.keep(f);
+  }
+
+  undo(b: Batch): void {
+    const undo = undoOf(b);
+    if (!undo) return;
+    this.batches.value = this.batches.value.map((x) => (x.key === b.key ? { ...x, undone: true } : x));
+    this.command(undo.action, undo.targets, false, {});
+  }
+
+  forget(b: Batch): void {
+    this.batches.value = this.batches.value.filter((x) => x.key !== b.key);
+  }
+
+  chat(session: string, text: string): string {
+    const id = newID();
+    this.link.keep({ t: "chat", id, session, text });
+    return id;
+  }
+
+  /** Chat and raised hand are dealt with. */
+  seen(session: string): void {
+    this.link.send({ t: "seen", session });
+  }
+
+  /** Puts a bad answer of the LMS aside. */
+  dismiss(session: string, command: string): void {
+    const next = new Set(this.dismissed.value).add(session + command);
+    this.dismissed.value = next;
+    try {
+      sessionStorage.setItem(dismissedKey, JSON.stringify([...next].slice(-500)));
+    } catch {
+      // It holds for this page.
+    }
+  }
+
+  #dropped(id: string, message: string): void {
+    this.batches.value = this.batches.value.map((b) => (b.ids.includes(id) ? { ...b, problem: message } : b));
+    this.story.peek()?.refused(id, message);
+  }
+}
+
+const dismissedKey = "vigil.dismissed";
+
+function loadDismissed(): Dismissed {
+  try {
+    return new Set(JSON.parse(sessionStorage.getItem(dismissedKey) ?? "[]") as string[]);
+  } catch {
+    return new Set();
+  }
+}
+
+function equal(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((x, i) => x === b[i]);
+}
