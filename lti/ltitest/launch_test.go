@@ -184,6 +184,7 @@ func TestAuthorizationRefuses(t *testing.T) {
 		{"nonce", func(q url.Values) { q.Del("nonce") }, "3", "invalid_request"},
 		{"login hint", func(q url.Values) { q.Set("login_hint", "4") }, "3", "access_denied"},
 		{"another user's browser", func(url.Values) {}, "4", "access_denied"},
+		{"another user's launch", func(q url.Values) { q.Set("login_hint", "4") }, "4", "access_denied"},
 		{"message hint", func(q url.Values) { q.Set("lti_message_hint", "x") }, "3", "invalid_request"},
 		{"late", func(url.Values) { clk.Add(11 * time.Minute) }, "3", "invalid_request"},
 	}

@@ -164,9 +164,9 @@ func TestStudentWalksTheWholeQuiz(t *testing.T) {
 	if f.Fields.Get("q1") != "The nucleus" || len(f.Fields["q2"]) != 2 {
 		t.Errorf("back on the first page: got %v", f.Fields)
 	}
-	page = submit(t, b, page, "responseform", url.Values{"nextpage": {"2"}})
+	page = submit(t, b, page, "responseform", url.Values{"q2": nil, "nextpage": {"2"}}) // unticked
 	page = submit(t, b, page, "responseform", url.Values{"q5": {"Because."}, "nextpage": {"summary"}})
-	if page.URL.Path != "/mod/quiz/summary.php" || !strings.Contains(page.Body, "<b>4 of 6</b>") {
+	if page.URL.Path != "/mod/quiz/summary.php" || !strings.Contains(page.Body, "<b>3 of 6</b>") {
 		t.Fatalf("summary: got %s %s", page.URL, page.Body)
 	}
 	page = submit(t, b, page, "responseform", url.Values{"finishattempt": {"1"}})
