@@ -214,7 +214,7 @@ func checkAssertionTimes(j *judgedAssertion) error {
 
 func checkAssertionID(j *judgedAssertion) error {
 	id, _ := j.claims.str("jti")
-	if checkWord(id, maxSubject) != nil {
+	if checkWord(id) != nil {
 		return ErrAssertionID.because("jti")
 	}
 	j.out.ID = id
@@ -223,7 +223,7 @@ func checkAssertionID(j *judgedAssertion) error {
 
 func checkAssertionSubject(j *judgedAssertion) error {
 	sub, _ := j.claims.str("sub")
-	if checkWord(sub, maxSubject) != nil {
+	if checkWord(sub) != nil {
 		return ErrAssertionSubject.because("sub")
 	}
 	j.out.Subject = sub
@@ -232,7 +232,7 @@ func checkAssertionSubject(j *judgedAssertion) error {
 
 func checkAssertionDeployment(j *judgedAssertion) error {
 	id, _ := j.claims.str(claimDeployment)
-	if checkWord(id, maxSubject) != nil {
+	if checkWord(id) != nil {
 		return ErrAssertionDeployment.because("deployment_id")
 	}
 	j.out.Deployment = id
@@ -242,7 +242,7 @@ func checkAssertionDeployment(j *judgedAssertion) error {
 func checkAssertionResource(j *judgedAssertion) error {
 	link, _ := j.claims.object(claimResourceLink)
 	id, _ := link.str("id")
-	if checkWord(id, maxSubject) != nil {
+	if checkWord(id) != nil {
 		return ErrAssertionResourceLink.because("id")
 	}
 	j.out.ResourceLink = id

@@ -136,7 +136,7 @@ func (r ControlRequest) check() error {
 		return ErrControlInput.because("unknown action")
 	case !slices.Contains(r.Offered, r.Action):
 		return ErrControlNotOffered.because("%s", r.Action)
-	case checkWord(r.Subject, maxSubject) != nil, checkWord(r.ResourceLink, maxSubject) != nil:
+	case checkWord(r.Subject) != nil, checkWord(r.ResourceLink) != nil:
 		return ErrControlInput.because("subject or resource link")
 	case r.Attempt < 1 || r.Attempt > maxAttempt:
 		return ErrControlInput.because("attempt")

@@ -37,7 +37,7 @@ func (t *Tool) binding(r *http.Request) string {
 // Partitioned because nothing else survives in a frame; Secure is required by both and
 // works on plain-http loopback hosts in browsers that take them for trustworthy.
 func (t *Tool) bind(w http.ResponseWriter, value string) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // SameSite=None: launches are cross-site posts
 		Name: t.cookieName(), Value: value, Path: "/", MaxAge: cookieAge,
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true,
 	})

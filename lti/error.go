@@ -10,7 +10,7 @@ import (
 
 // Fault is the sentinel of one check. Compare with errors.Is; Name is what the log and
 // the test vectors call it.
-type Fault struct {
+type Fault struct { //nolint:errname // a fault is what a check found; errors made of it are vigil.Errors
 	Name    string
 	Code    vigil.Code
 	Message string // for the person in front of the screen

@@ -229,7 +229,7 @@ func (t *Tool) logRefusal(r *http.Request, stage string, p vigil.Platform, err e
 	if e.Fault != nil {
 		name = e.Fault.Name
 	}
-	t.cfg.Log.Log(r.Context(), level, stage+" refused", "reference", e.Reference, "check", name, "platform", p.ID, "err", err)
+	t.cfg.Log.Log(r.Context(), level, "launch refused", "stage", stage, "reference", e.Reference, "check", name, "platform", p.ID, "err", err)
 	return e
 }
 

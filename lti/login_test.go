@@ -2,6 +2,7 @@ package lti_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -220,11 +221,8 @@ func TestToolNeedsAUsableConfiguration(t *testing.T) {
 		{"Sealer", lti.Config{PublicURL: publicURL, Store: store}},
 	} {
 		_, err := lti.New(row.cfg)
-		var got *vigil.Error
-		if err == nil {
-			t.Errorf("%s: got no error", row.field)
-		} else if got = err.(*vigil.Error); got.Field != row.field {
-			t.Errorf("got field %s, want %s", got.Field, row.field)
+		if got, ok := errors.AsType[*vigil.Error](err); !ok || got.Field != row.field {
+			t.Errorf("got %v, want field %s", err, row.field)
 		}
 	}
 }

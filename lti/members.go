@@ -132,7 +132,7 @@ func readMembers(body []byte) ([]Member, error) {
 			return nil, ErrMembersAnswer.because("a member is not an object")
 		}
 		sub, _ := m.str("user_id")
-		if checkWord(sub, maxSubject) != nil {
+		if checkWord(sub) != nil {
 			continue
 		}
 		member := Member{Subject: sub, Active: true, Name: m.text("name"), GivenName: m.text("given_name"), FamilyName: m.text("family_name")}

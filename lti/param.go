@@ -81,12 +81,12 @@ func hasControl(s string) bool {
 	return false
 }
 
-// checkWord says whether a string has 1 to limit characters and no control characters.
-func checkWord(s string, limit int) error {
+// checkWord says whether an identifier has 1 to 255 characters and no control characters.
+func checkWord(s string) error {
 	switch {
 	case s == "":
 		return errors.New("empty")
-	case utf8.RuneCountInString(s) > limit:
+	case utf8.RuneCountInString(s) > maxSubject:
 		return errors.New("too long")
 	case !plainText(s):
 		return errors.New("control characters")

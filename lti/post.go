@@ -56,7 +56,7 @@ type StartRequest struct {
 // 4.2) that sends the student back to the platform to begin or resume the attempt.
 func (t *Tool) StartAssessment(ctx context.Context, r StartRequest) (Post, error) {
 	switch {
-	case checkWord(r.ResourceLink, maxSubject) != nil:
+	case checkWord(r.ResourceLink) != nil:
 		return Post{}, ErrPostInput.because("resource link")
 	case r.Attempt < 1 || r.Attempt > maxAttempt:
 		return Post{}, ErrPostInput.because("attempt")
@@ -138,7 +138,7 @@ func (t *Tool) post(ctx context.Context, platformID, deployment, to string, clai
 	if _, err := platformURL(p, to); err != nil {
 		return Post{}, ErrPostURL.because("%w", err)
 	}
-	if checkWord(deployment, maxSubject) != nil {
+	if checkWord(deployment) != nil {
 		return Post{}, ErrPostInput.because("deployment")
 	}
 	now := t.cfg.Now()

@@ -288,7 +288,7 @@ func parseConfiguration(data []byte, configURL string) (configuration, error) {
 			return configuration{}, ErrRegistrationEndpoint.because("another origin than the issuer's")
 		}
 	}
-	for name, need := range map[string]string{
+	for name, need := range map[string]string{ //nolint:gosec // names of the configuration, not credentials
 		"id_token_signing_alg_values_supported": algRS256,
 		"token_endpoint_auth_methods_supported": "private_key_jwt",
 	} {
@@ -351,13 +351,13 @@ func (t *Tool) postRegistration(ctx context.Context, c configuration, token stri
 	}
 	var out client
 	out.id, _ = doc.str("client_id")
-	if checkWord(out.id, maxSubject) != nil {
+	if checkWord(out.id) != nil {
 		return client{}, ErrRegistrationAnswer.because("client_id")
 	}
 	// Moodle puts its deployment id, a string, into the tool's configuration.
 	if tool, ok := doc.object(memberToolConfiguration); ok && tool.has("deployment_id") {
 		out.deployment, _ = tool.str("deployment_id")
-		if checkWord(out.deployment, maxSubject) != nil {
+		if checkWord(out.deployment) != nil {
 			return client{}, ErrRegistrationAnswer.because("deployment_id")
 		}
 	}
@@ -370,7 +370,7 @@ func (t *Tool) clientMetadata(scopes []string) map[string]any {
 	message := func(kind MessageType, label string) map[string]any {
 		return map[string]any{"type": kind, "target_link_uri": launch, "label": label}
 	}
-	out := map[string]any{
+	out := map[string]any{ //nolint:gosec // names of the registration, not credentials
 		"application_type":             "web",
 		"response_types":               []string{"id_token"},
 		"grant_types":                  []string{"implicit", grantCredentials},
@@ -382,7 +382,7 @@ func (t *Tool) clientMetadata(scopes []string) map[string]any {
 		"id_token_signed_response_alg": algRS256,
 		"scope":                        strings.Join(scopes, " "),
 		memberToolConfiguration: map[string]any{
-			"domain":            t.public.Host,
+			"domain":            strings.TrimPrefix(t.origin, t.public.Scheme+"://"),
 			"description":       t.cfg.Description,
 			"target_link_uri":   launch,
 			"custom_parameters": map[string]string{},

@@ -21,7 +21,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -463,5 +462,3 @@ func without(c m, name string) m {
 	delete(out, name)
 	return out
 }
-
-func sorted[K ~string, V any](in map[K]V) []K { return slices.Sorted(maps.Keys(in)) }

@@ -44,7 +44,7 @@ func (s aesSealer) Seal(plain []byte) ([]byte, error) {
 	if _, err := rand.Read(out[1:]); err != nil {
 		return nil, err
 	}
-	return s.aead.Seal(out, out[1:], plain, out[:1]), nil
+	return s.aead.Seal(out, out[1:], plain, out[:1]), nil //nolint:gosec // the nonce was read from crypto/rand above
 }
 
 // Open implements Sealer.

@@ -150,7 +150,7 @@ func TestControlOutcomes(t *testing.T) {
 		{name: "500", service: status(500, ``), calls: 1, want: lti.ErrControlUnknown},
 		{name: "504", service: status(504, ``), calls: 1, want: lti.ErrControlUnknown},
 		{name: "connection cut before the answer", service: func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, calls: 1, want: lti.ErrControlUnknown},
-		{name: "no token service", token: func(w http.ResponseWriter, _ string) { w.WriteHeader(500) }, want: lti.ErrControlUnsent},
+		{name: "no token service", token: func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusInternalServerError) }, want: lti.ErrControlUnsent},
 		{name: "not offered", change: func(r *lti.ControlRequest) { r.Action = lti.ActionTerminate }, want: lti.ErrControlNotOffered},
 		{name: "unknown action", change: func(r *lti.ControlRequest) { r.Action = "explode"; r.Offered = []string{"explode"} }, want: lti.ErrControlInput},
 		{name: "no subject", change: func(r *lti.ControlRequest) { r.Subject = "" }, want: lti.ErrControlInput},

@@ -282,15 +282,3 @@ func (m *memory) TakeRecord(_ context.Context, kind, key string, now time.Time) 
 	}
 	return r, nil
 }
-
-func (m *memory) recordCount(kind string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := 0
-	for k := range m.records {
-		if k[0] == kind {
-			n++
-		}
-	}
-	return n
-}

@@ -57,9 +57,8 @@ type tokens struct {
 type tokenID struct{ platform, client, endpoint, scope string }
 
 type tokenEntry struct {
-	asking chan struct{} // holds one token while a request is under way
+	asking chan struct{} // holds one token while a request is under way; guards what follows
 
-	mu      sync.Mutex // guards what follows
 	value   string
 	expires time.Time
 	err     error
@@ -216,14 +215,14 @@ type serviceRequest func() (*http.Request, error)
 
 // callService sends a request with an access token for a scope. On 401 or 403 the token
 // is renewed and the call tried again, once: platforms use both for an expired token.
-func (t *Tool) callService(ctx context.Context, p vigil.Platform, scope string, limit int64, make serviceRequest) (answer, error) {
+func (t *Tool) callService(ctx context.Context, p vigil.Platform, scope string, limit int64, build serviceRequest) (answer, error) {
 	spent := ""
 	for range 2 {
 		token, err := t.accessToken(ctx, p, scope, spent)
 		if err != nil {
 			return answer{}, fmt.Errorf("%w: %w", errNotSent, err)
 		}
-		req, err := make()
+		req, err := build()
 		if err != nil {
 			return answer{}, fmt.Errorf("%w: %w", errNotSent, err)
 		}

@@ -104,7 +104,7 @@ func (t *Tool) ownTarget(raw string) (string, error) {
 // well-formed https URLs (http only for a private platform), https where the issuer is,
 // a client id. Both kinds of registration go through it. Field names the one at fault.
 func CheckPlatform(p vigil.Platform) error {
-	if err := checkWord(p.ClientID, 255); err != nil {
+	if err := checkWord(p.ClientID); err != nil {
 		return vigil.Invalid("client_id", "The client id must have 1 to 255 printable characters.")
 	}
 	if u, err := parseWebURL(p.Issuer); err != nil || u.RawQuery != "" {
