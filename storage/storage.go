@@ -37,12 +37,14 @@ import (
 // MaxPage is the largest Page.Limit; a larger one or 0 counts as this.
 const MaxPage = 500
 
-// The shapes that callers share with the root package.
-type (
-	Page       = vigil.Page
-	Transition = vigil.Transition
-	Appended   = vigil.Appended
-)
+// Page asks for part of a list.
+type Page = vigil.Page
+
+// Transition is one conditional change of a session, and what belongs to it.
+type Transition = vigil.Transition
+
+// Appended says what became of one signal.
+type Appended = vigil.Appended
 
 // What AppendSignals answers for each signal.
 const (

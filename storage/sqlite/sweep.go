@@ -2,17 +2,19 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
-// Sweep implements storage.Store. What goes with a session by cascade is not counted.
+// Sweep implements storage.Store. What goes with a session by cascade (incidents, gaps,
+// commands, chat) is not counted.
 // Removed rows are overwritten; the file does not shrink, its room is used again.
 func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, err error) {
 	if n <= 0 {
 		return 0, nil
 	}
 	for _, sweep := range []func(t tx, now int64, n int) (int, error){
-		sweepRecords, sweepInvitations, sweepSignals, sweepChat, sweepSessions, sweepAudits, sweepOtherAudits,
+		sweepRecords, sweepInvitations, sweepSignals, sweepSignalsOfSessions, sweepChat, sweepSessions, sweepAudits, sweepOtherAudits,
 	} {
 		if removed >= n {
 			break
@@ -41,21 +43,38 @@ func sweepInvitations(t tx, now int64, n int) (int, error) {
 	return count(t.exec(`DELETE FROM invitations WHERE hash IN (SELECT hash FROM invitations WHERE expires <= ? LIMIT ?)`, now, n))
 }
 
-// sweepSignals removes the oldest signals of each session that has expired ones, and
-// notes in the session when the oldest of the rest came.
+// due is a session with signals that came up to a time and are to be removed.
+type due struct{ no, cutoff int64 }
+
+func scanDue(r row, _ ...any) (d due, err error) { return d, r.Scan(&d.no, &d.cutoff) }
+
+// sweepSignals removes signals that expired.
 func sweepSignals(t tx, now int64, n int) (int, error) {
-	type due struct{ no, cutoff int64 }
-	sessions, err := all(t, func(r row, _ ...any) (d due, err error) { return d, r.Scan(&d.no, &d.cutoff) },
-		`SELECT s.no, ? - e.keep_signals FROM exams e CROSS JOIN sessions s INDEXED BY sessions_signals
+	sessions, err := all(t, scanDue, `SELECT s.no, ? - e.keep_signals FROM exams e CROSS JOIN sessions s INDEXED BY sessions_signals
 		WHERE s.exam_id = e.id AND s.signals_from > 0 AND s.signals_from <= ? - e.keep_signals LIMIT ?`, now, now, n)
 	if err != nil {
 		return 0, err
 	}
+	return removeSignals(t, sessions, n)
+}
+
+// sweepSignalsOfSessions removes the signals of sessions that expired before them, so
+// that removing the session is a small step.
+func sweepSignalsOfSessions(t tx, now int64, n int) (int, error) {
+	sessions, err := all(t, scanDue, `SELECT s.no, ? FROM exams e CROSS JOIN sessions s INDEXED BY sessions_created
+		WHERE s.exam_id = e.id AND s.created <= ? - e.keep_sessions AND `+sessionAge+` <= ? - e.keep_sessions
+		AND s.signals_from > 0 LIMIT ?`, int64(math.MaxInt64), now, now, n)
+	if err != nil {
+		return 0, err
+	}
+	return removeSignals(t, sessions, n)
+}
+
+// removeSignals removes up to n signals of some sessions, and notes in each when the
+// oldest of the rest came.
+func removeSignals(t tx, sessions []due, n int) (int, error) {
 	removed := 0
 	for _, d := range sessions {
-		if removed >= n {
-			break
-		}
 		k, err := count(t.exec(`DELETE FROM signals WHERE no IN
 			(SELECT no FROM signals INDEXED BY signals_session WHERE session = ? AND received <= ? LIMIT ?)`, d.no, d.cutoff, n-removed))
 		if err != nil {
@@ -81,7 +100,8 @@ func sweepChat(t tx, now int64, n int) (int, error) {
 
 func sweepSessions(t tx, now int64, n int) (int, error) {
 	return count(t.exec(`DELETE FROM sessions WHERE no IN (SELECT s.no FROM exams e CROSS JOIN sessions s INDEXED BY sessions_created
-		WHERE s.exam_id = e.id AND s.created <= ? - e.keep_sessions AND `+sessionAge+` <= ? - e.keep_sessions LIMIT ?)`, now, now, n))
+		WHERE s.exam_id = e.id AND s.created <= ? - e.keep_sessions AND `+sessionAge+` <= ? - e.keep_sessions
+		AND s.signals_from = 0 LIMIT ?)`, now, now, n))
 }
 
 func sweepAudits(t tx, now int64, n int) (int, error) {

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -162,7 +163,9 @@ func (w *writer) group(first *op) {
 		return
 	}
 	err := w.begin()
-	// Those that wait are taken after BEGIN, which may itself wait for another process.
+	// Those that wait are taken after BEGIN, which may itself wait for another process, and
+	// after the callers whom the last commit woke had their turn to come back.
+	runtime.Gosched()
 	ops := w.take(first)
 	if err == nil {
 		err = w.runAll(ops)

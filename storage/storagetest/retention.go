@@ -89,7 +89,7 @@ var retention = []behaviour{
 			s.code("session of attempt", err, vigil.CodeNotFound)
 			s.read(recent.ID)
 			s.only(e, recent)
-			s.sweep(s.now, 10)
+			s.sweep(s.now, 1)
 		}
 	}},
 	{"a session that is heard of lives on", func(s *suite) {
