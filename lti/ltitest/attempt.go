@@ -223,7 +223,7 @@ func (p *Platform) serveAssertion(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !a.Open() {
-		refuse(http.StatusConflict, "the attempt is over")
+		refuse(http.StatusGone, "the attempt is over")
 		return
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{"assertion": p.Assertion(a)})

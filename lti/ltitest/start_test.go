@@ -174,8 +174,8 @@ func TestAssertionSaysWhoIsInWhichAttempt(t *testing.T) {
 		t.Errorf("someone else's attempt: got %d, want 404", status)
 	}
 	clk.Add(31 * time.Minute)
-	if status, _ := get("3", a.ID); status != http.StatusConflict {
-		t.Errorf("after the end: got %d, want 409", status)
+	if status, _ := get("3", a.ID); status != http.StatusGone {
+		t.Errorf("after the end: got %d, want 410", status)
 	}
 }
 

@@ -147,7 +147,7 @@ func (l *LMS) attemptBody(a ltitest.Attempt, name string, n int) attemptBody {
 		Summary: attemptURL(summaryPath, a.ID), Resume: attemptURL(attemptPath, a.ID),
 		Vigil: map[string]any{
 			"tokenEndpoint": l.cfg.Tool + "/api/v1/socket/token", "assertionURL": "/vigil/assertion?attempt=" + url.QueryEscape(a.ID),
-			"lang": "en", "page": name, "attempt": a.Number,
+			"lang": "en", "page": name, "pages": len(quiz), "attempt": a.ID, "back": attemptURL(reviewPath, a.ID),
 		},
 		Clock: map[string]any{
 			"attempt": a.ID, "page": n, "now": millis(now), "end": millis(a.EndsAt(now)), "state": a.Status,
@@ -156,7 +156,7 @@ func (l *LMS) attemptBody(a ltitest.Attempt, name string, n int) attemptBody {
 		},
 	}
 	if name == "attempt" {
-		b.Vigil["page"] = name + " " + strconv.Itoa(n+1)
+		b.Vigil["page"] = n + 1
 	}
 	for _, q := range all {
 		if len(q.Values) > 0 {

@@ -129,7 +129,8 @@ setInterval(() => (dirty && !leaving ? save() : check()), frozen ? CHECK : AUTOS
 const on = (name, f) => window.addEventListener(name, f, true);
 on('vigil:time', (e) => {
   if (!frozen) {
-    setEnd(Number(e.detail?.end));
+    // localEnd is by this machine's clock, end by Vigil's.
+    setEnd(Number.isFinite(e.detail?.localEnd) ? e.detail.localEnd + offset : Number(e.detail?.end));
   }
 });
 on('vigil:paused', async () => {
