@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 
 	"vigil"
 	"vigil/lti"
@@ -14,7 +15,7 @@ func (s *Server) apiExam(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, map[string]any{
-		"id": exam.ID, "title": exam.Title, "course": exam.Course, "policy": exam.Policy, "now": s.now().UnixMilli(),
+		"id": exam.ID, "title": exam.Title, "course": exam.Course, "policy": exam.Policy, "managed": exam.Managed, "now": s.now().UnixMilli(),
 	})
 }
 
@@ -25,6 +26,7 @@ func (s *Server) apiPolicy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	policy := exam.Policy
+	policy.Watch = slices.Clone(policy.Watch) // the decoder writes into it
 	if err := readJSON(w, r, &policy); err != nil {
 		s.problem(w, r, err)
 		return

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -37,7 +38,7 @@ func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lang := pickLang(p.Lang, r)
-	allowFrame(w, p.Frame)
+	s.allowFrame(w, p.Frame)
 	if session.State.Ended() {
 		s.show(w, r, http.StatusOK, "end.html", view{
 			Title: catalogue[lang].text("end.title"), Lang: lang, Page: "end",
@@ -45,7 +46,15 @@ func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	left := checkinTime(session.Plugin) - s.now().Sub(p.Start.Started)
+	// The attempt opens in a window of its own, which does not get the cookie of a frame.
+	ticket := ""
+	if framed(r) && !session.Plugin {
+		if ticket, err = s.keepOpened(r.Context(), opened{Pass: p}, checkinTime(false)); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+	}
+	left := s.left(p, session)
 	s.show(w, r, http.StatusOK, "checkin.html", view{
 		Title: exam.Title, Lang: lang, Page: "checkin",
 		Config: map[string]any{
@@ -55,8 +64,7 @@ func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
 		},
 		Data: map[string]any{
 			"Exam": exam, "Session": session, "ReturnURL": p.ReturnURL, "Again": session.State != vigil.StateCreated,
-			"Awaiting": session.State == vigil.StateAwaiting, "Late": left <= 0,
-			"NewWindow": !session.Plugin,
+			"Awaiting": session.State == vigil.StateAwaiting, "Late": left <= 0, "NewWindow": !session.Plugin, "Ticket": ticket,
 		},
 	})
 }
@@ -65,14 +73,23 @@ func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
 // StartAssessment, or leaves them waiting where the exam wants admission first.
 func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	p, session, exam, err := s.student(ctx, chi.URLParam(r, "session"))
+	id := chi.URLParam(r, "session")
+	if err := r.ParseForm(); err != nil {
+		s.refuse(w, r, vigil.Wrap(err, vigil.CodeInvalid, "The form cannot be read."))
+		return
+	}
+	if err := s.useTicket(ctx, id, r.PostForm.Get("ticket")); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	p, session, exam, err := s.student(ctx, id)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	allowFrame(w, p.Frame)
-	if err := r.ParseForm(); err != nil {
-		s.refuse(w, r, vigil.Wrap(err, vigil.CodeInvalid, "The form cannot be read."))
+	s.allowFrame(w, p.Frame)
+	if s.left(p, session) <= 0 { // the platform would refuse the return
+		http.Redirect(w, r, "/checkin/"+session.ID, http.StatusSeeOther)
 		return
 	}
 	by := actorOf(p)
@@ -115,6 +132,24 @@ func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
 	s.tool.WritePost(w, r, post)
 }
 
+// useTicket lets a window without the frame's cookie in, by the ticket that the frame's
+// form carries. A window that has the pass needs none.
+func (s *Server) useTicket(ctx context.Context, session, ticket string) error {
+	if _, has := s.pass(ctx, passKey(passStudent, session)); has || ticket == "" {
+		return nil
+	}
+	o, err := s.takeOpened(ctx, ticket)
+	if err != nil {
+		return err
+	}
+	return s.admit(ctx, o.Pass)
+}
+
+// left is the time until the platform would refuse the return.
+func (s *Server) left(p pass, session vigil.Session) time.Duration {
+	return checkinTime(session.Plugin) - s.now().Sub(p.Start.Started)
+}
+
 // step takes one step of the session's life through the hub, so that dashboards hear it.
 // A step that another window of the student took already is as good.
 func (s *Server) step(ctx context.Context, session vigil.Session, event vigil.Event, by vigil.Actor) (vigil.Session, error) {
@@ -154,7 +189,7 @@ func (s *Server) statusPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	lang := pickLang(p.Lang, r)
-	allowFrame(w, p.Frame)
+	s.allowFrame(w, p.Frame)
 	s.show(w, r, http.StatusOK, "status.html", view{
 		Title: exam.Title, Lang: lang, Page: "status",
 		Config: map[string]any{"lang": lang, "page": "status", "now": s.now().UnixMilli()},

@@ -39,12 +39,12 @@ func (s *Server) dashboardPage(w http.ResponseWriter, r *http.Request) {
 	}
 	lang := pickLang(p.Lang, r)
 	base := "/dashboard/" + exam.ID
-	allowFrame(w, p.Frame)
+	s.allowFrame(w, p.Frame)
 	s.show(w, r, http.StatusOK, "dashboard.html", view{
 		Title: exam.Title, Lang: lang, Page: "dashboard", Wide: true,
 		Config: map[string]any{
 			"lang": lang, "page": "dashboard", "now": s.now().UnixMilli(),
-			"exam":          map[string]string{"id": exam.ID, "title": exam.Title, "course": exam.Course},
+			"exam":          map[string]any{"id": exam.ID, "title": exam.Title, "course": exam.Course, "managed": exam.Managed},
 			"you":           map[string]string{"name": p.Name},
 			"tokenEndpoint": "/api/v1/socket/page-token",
 			"api":           "/api/v1/exams/" + exam.ID,
@@ -68,7 +68,7 @@ func (s *Server) settingsPage(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) showSettings(w http.ResponseWriter, r *http.Request, status int, p pass, exam vigil.Exam, policy vigil.Policy, problem *vigil.Error) {
 	lang := pickLang(p.Lang, r)
-	allowFrame(w, p.Frame)
+	s.allowFrame(w, p.Frame)
 	watches := make([]map[string]any, len(vigil.AllWatches))
 	for i, watch := range vigil.AllWatches {
 		watches[i] = map[string]any{"Name": watch, "On": policy.Watches(watch)}
@@ -91,6 +91,10 @@ func (s *Server) settingsSave(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := r.ParseForm(); err != nil {
 		s.refuse(w, r, vigil.Wrap(err, vigil.CodeInvalid, "The form cannot be read."))
+		return
+	}
+	if exam.Managed { // what the form sends is not read: it is disabled
+		s.refuse(w, r, errManaged)
 		return
 	}
 	policy, err := policyOf(r)
@@ -142,7 +146,14 @@ func policyOf(r *http.Request) (vigil.Policy, error) {
 	return p, bad
 }
 
+// errManaged answers an attempt to set here what the quiz sets at each launch.
+var errManaged = vigil.Errorf(vigil.CodeIllegal, "These settings belong to the quiz: change them in the quiz's own settings, in your course.")
+
+// savePolicy stores an exam's policy. One that a quiz manages is CodeIllegal.
 func (s *Server) savePolicy(ctx context.Context, exam vigil.Exam, policy vigil.Policy, p pass) error {
+	if exam.Managed {
+		return errManaged
+	}
 	if err := policy.Validate(); err != nil {
 		return err
 	}

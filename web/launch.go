@@ -32,16 +32,19 @@ func (s *Server) launched(w http.ResponseWriter, r *http.Request, l lti.Launch) 
 		err = vigil.Errorf(vigil.CodeInvalid, "Vigil does not know what to do with this kind of launch.")
 	}
 	if err != nil {
-		allowFrame(w, l.Platform.Origins())
-		detail, _, _ := s.describe(r, statusOf(vigil.CodeOf(err)), err)
-		s.errorPage(w, r, statusOf(vigil.CodeOf(err)), detail, l.Reference, &l)
+		status := statusOf(vigil.CodeOf(err))
+		detail, _, reference := s.describe(r, status, err, l.Reference)
+		s.anyFrame(w)
+		s.showError(w, r, status, errorView{
+			Title: "error.launch", Lang: l.Locale, Detail: detail, Reference: reference, ReturnURL: l.ReturnURL,
+		})
 	}
 }
 
 // passOf begins a pass for the person who launched.
 func (s *Server) passOf(l lti.Launch, kind passKind, id string) pass {
 	return pass{
-		Kind: kind, ID: id, PlatformID: l.Platform.ID, UserID: l.Subject, Name: l.Name,
+		Kind: kind, ID: id, PlatformID: l.Platform.ID, UserID: l.Subject, Name: nameOf(l),
 		Until: s.now().Add(proctorLife), Frame: l.Platform.Origins(), ReturnURL: l.ReturnURL, Lang: l.Locale,
 	}
 }
@@ -49,7 +52,7 @@ func (s *Server) passOf(l lti.Launch, kind passKind, id string) pass {
 // resourceLink opens the dashboard for those who teach and one's own status for others.
 func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Launch) error {
 	ctx := r.Context()
-	exam, err := s.examOf(ctx, l, nil)
+	exam, err := s.examOf(ctx, l, vigil.Settings{})
 	if err != nil {
 		return err
 	}
@@ -65,8 +68,7 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 	if kind == passProctor {
 		s.audit(ctx, exam.ID, "", "dashboard.open", actorOf(p), "")
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
+	return s.goOn(w, r, p, to)
 }
 
 // startProctoring finds or makes the session of the attempt and goes on to the check-in.
@@ -76,7 +78,7 @@ func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.L
 	if err != nil {
 		return err
 	}
-	exam, err := s.examOf(ctx, l, settings.Policy)
+	exam, err := s.examOf(ctx, l, settings)
 	if err != nil {
 		return err
 	}
@@ -92,8 +94,7 @@ func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.L
 	if err := s.admit(ctx, p); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/checkin/"+session.ID, http.StatusSeeOther)
-	return nil
+	return s.goOn(w, r, p, "/checkin/"+session.ID)
 }
 
 // endAssessment is the end of an attempt as the student's browser carries it. The
@@ -131,26 +132,31 @@ func (s *Server) endAssessment(w http.ResponseWriter, r *http.Request, l lti.Lau
 
 // examOf returns the exam that the launched resource link is tied to. A link that is not
 // tied yet is tied now: to the exam that a deep link named, if it belongs to this course,
-// or to a new one. policy, where the platform's side is our plugin, is what the quiz says.
-func (s *Server) examOf(ctx context.Context, l lti.Launch, policy *vigil.Policy) (vigil.Exam, error) {
-	for range 3 {
+// or to a new one. settings, where the platform's side is our plugin, is what the quiz
+// says. Of many first launches at once one ties the link and one makes the exam; the
+// others find them.
+func (s *Server) examOf(ctx context.Context, l lti.Launch, settings vigil.Settings) (vigil.Exam, error) {
+	for range 5 {
 		link, err := s.store.Link(ctx, l.Platform.ID, l.Deployment, l.Resource.ID)
 		if errors.Is(err, vigil.ErrNotFound) {
-			exam, err := s.tie(ctx, l, policy)
-			if errors.Is(err, vigil.ErrExists) { // someone else launched it first
+			if link, err = s.tie(ctx, l); errors.Is(err, vigil.ErrExists) {
 				continue
 			}
-			return exam, err
 		}
 		if err != nil {
 			return vigil.Exam{}, err
 		}
 		exam, err := s.store.Exam(ctx, link.ExamID)
-		if err != nil {
-			return vigil.Exam{}, err
+		if errors.Is(err, vigil.ErrNotFound) {
+			exam = s.newExam(link.ExamID, firstOf(l.Resource.Title, l.Context.Title, l.Context.Label), l)
+			if settings.Policy != nil {
+				exam.Policy, exam.Managed = *settings.Policy, true
+			}
+			err = s.store.CreateExam(ctx, exam)
+		} else if err == nil {
+			exam, err = s.refresh(ctx, exam, l, settings)
 		}
-		exam, err = s.refresh(ctx, exam, l, policy)
-		if errors.Is(err, vigil.ErrConflict) {
+		if errors.Is(err, vigil.ErrExists) || errors.Is(err, vigil.ErrConflict) {
 			continue
 		}
 		return exam, err
@@ -158,61 +164,55 @@ func (s *Server) examOf(ctx context.Context, l lti.Launch, policy *vigil.Policy)
 	return vigil.Exam{}, vigil.Errorf(vigil.CodeUnavailable, "Many people opened this at the same moment. Try again.")
 }
 
-func (s *Server) tie(ctx context.Context, l lti.Launch, policy *vigil.Policy) (vigil.Exam, error) {
+// tie makes the link of a resource link that has none. The exam of a new link is made
+// after it, so that nothing is left over by those who lose the race.
+func (s *Server) tie(ctx context.Context, l lti.Launch) (vigil.Link, error) {
 	link := vigil.Link{
 		PlatformID: l.Platform.ID, DeploymentID: l.Deployment, ResourceLinkID: l.Resource.ID, Created: s.now(),
 	}
 	if id := l.Custom[customExam]; id != "" {
 		exam, err := s.store.Exam(ctx, id)
 		if errors.Is(err, vigil.ErrNotFound) {
-			return vigil.Exam{}, vigil.Errorf(vigil.CodeNotFound, "The exam that this activity points at is gone. Add the activity again.")
+			return link, vigil.Errorf(vigil.CodeNotFound, "The exam that this activity points at is gone. Add the activity again.")
 		}
 		if err != nil {
-			return vigil.Exam{}, err
+			return link, err
 		}
 		if err := exam.CanAlias(l.Platform.Issuer, l.Context.ID); err != nil {
-			return vigil.Exam{}, err
+			return link, err
 		}
 		link.ExamID = exam.ID
-		return exam, s.store.CreateLink(ctx, link)
+		return link, s.store.CreateLink(ctx, link)
 	}
-	exam, err := s.newExam(firstOf(l.Resource.Title, l.Context.Title, l.Context.Label, "Exam"), l)
-	if err != nil {
-		return vigil.Exam{}, err
-	}
-	if policy != nil {
-		exam.Policy = *policy
-	}
-	if err := s.store.CreateExam(ctx, exam); err != nil {
-		return vigil.Exam{}, err
-	}
-	// An exam whose link another launch made first stays unused: nothing points at it.
-	link.ExamID = exam.ID
-	return exam, s.store.CreateLink(ctx, link)
-}
-
-func (s *Server) newExam(title string, l lti.Launch) (vigil.Exam, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return vigil.Exam{}, err
+		return link, err
 	}
+	link.ExamID = id.String()
+	return link, s.store.CreateLink(ctx, link)
+}
+
+func (s *Server) newExam(id, title string, l lti.Launch) vigil.Exam {
 	return vigil.Exam{
-		ID: id.String(), Title: title, Issuer: l.Platform.Issuer, ContextID: l.Context.ID,
-		Course: firstOf(l.Context.Title, l.Context.Label), Policy: vigil.DefaultPolicy(), Created: s.now(), Version: 1,
-	}, nil
+		ID: id, Title: firstOf(tidy(title), "Exam"), Issuer: l.Platform.Issuer, ContextID: l.Context.ID,
+		Course: tidy(firstOf(l.Context.Title, l.Context.Label)), Policy: vigil.DefaultPolicy(), Created: s.now(), Version: 1,
+	}
 }
 
 // refresh takes over what the quiz says now: its policy, and its title from a proctoring
-// launch (a Vigil activity's own title is another one).
-func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, policy *vigil.Policy) (vigil.Exam, error) {
+// launch (a Vigil activity's own title is another one). A quiz that stopped to send a
+// policy leaves the last one, which can be changed here from then on.
+func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Exam, error) {
+	if l.Message != lti.MessageStartProctoring {
+		return exam, nil
+	}
 	next := exam
-	if policy != nil {
-		next.Policy = *policy
+	next.Managed = settings.Policy != nil
+	if next.Managed {
+		next.Policy = *settings.Policy
 	}
-	if l.Message == lti.MessageStartProctoring && l.Resource.Title != "" {
-		next.Title = l.Resource.Title
-	}
-	if next.Title == exam.Title && samePolicy(next.Policy, exam.Policy) {
+	next.Title = firstOf(tidy(l.Resource.Title), exam.Title)
+	if next.Title == exam.Title && next.Managed == exam.Managed && samePolicy(next.Policy, exam.Policy) {
 		return exam, nil
 	}
 	if err := s.store.UpdateExam(ctx, next); err != nil {
@@ -271,7 +271,7 @@ func (s *Server) newSession(exam vigil.Exam, l lti.Launch, plugin bool) (vigil.S
 	}
 	now := s.now()
 	return vigil.Session{
-		ID: id.String(), ExamID: exam.ID, UserID: l.Subject, Name: l.Name, Attempt: l.Proctoring.Attempt, Generation: 1,
+		ID: id.String(), ExamID: exam.ID, UserID: l.Subject, Name: nameOf(l), Attempt: l.Proctoring.Attempt, Generation: 1,
 		PlatformID: l.Platform.ID, DeploymentID: l.Deployment, ResourceLinkID: l.Resource.ID, Plugin: plugin,
 		Locale: l.Locale, ControlURL: l.Proctoring.ControlURL, ControlActions: l.Proctoring.Actions, ReturnURL: l.ReturnURL,
 		State: vigil.StateCreated, Version: 1, Created: now, Changed: now,

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -14,18 +15,53 @@ import (
 )
 
 // A window that is opened from a frame of the LMS does not get the frame's partitioned
-// cookie. It is opened with a code that is good once, for a few seconds, and carries the
-// pass over.
+// cookie, and in some browsers the frame has none either. Such a window is opened with a
+// code that is good once, and carries the pass over.
 const (
 	openKind = "web.open" // Record kind
 	openLife = 30 * time.Second
+	// A person must find and press the button first; the code is in a form, not in a URL.
+	openFormLife = 10 * time.Minute
 )
+
+// opened is what a one-use code leads to.
+type opened struct {
+	Path string `json:"path"`
+	Pass pass   `json:"pass"`
+}
+
+var errOpened = errors.New("one-use code unknown, spent or expired")
+
+// keepOpened makes a one-use code.
+func (s *Server) keepOpened(ctx context.Context, o opened, life time.Duration) (string, error) {
+	value, err := json.Marshal(o)
+	if err != nil {
+		return "", err
+	}
+	code, now := rand.Text(), s.now()
+	return code, s.store.CreateRecord(ctx, vigil.Record{Kind: openKind, Key: hashed(code), Value: value, Expires: now.Add(life)}, now)
+}
+
+// takeOpened spends a code: of many who come with it one gets what it leads to.
+func (s *Server) takeOpened(ctx context.Context, code string) (opened, error) {
+	record, err := s.store.TakeRecord(ctx, openKind, hashed(code), s.now())
+	if errors.Is(err, vigil.ErrNotFound) {
+		return opened{}, &vigil.Error{
+			Code: vigil.CodeNotFound, Err: errOpened,
+			Message: "This link works once and for a short time. Go back to your course and open it again.",
+		}
+	}
+	if err != nil {
+		return opened{}, err
+	}
+	var o opened
+	return o, json.Unmarshal(record.Value, &o)
+}
 
 // apiOpen makes the link.
 func (s *Server) apiOpen(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
 	exam := chi.URLParam(r, "exam")
-	p, err := s.need(ctx, passProctor, exam)
+	p, err := s.need(r.Context(), passProctor, exam)
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -43,14 +79,7 @@ func (s *Server) apiOpen(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, vigil.Invalid("path", "The page must be one of this exam's."))
 		return
 	}
-	value, err := json.Marshal(opened{Path: path, Pass: p})
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	code := rand.Text()
-	now := s.now()
-	err = s.store.CreateRecord(ctx, vigil.Record{Kind: openKind, Key: hashed(code), Value: value, Expires: now.Add(openLife)}, now)
+	code, err := s.keepOpened(r.Context(), opened{Path: path, Pass: p}, openLife)
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -58,29 +87,46 @@ func (s *Server) apiOpen(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]string{"url": s.tool.Origin() + "/open/" + code})
 }
 
-// open spends the code and goes on to the page.
+// open spends the code and goes on to the page: GET with the code in the path, which our
+// own page opened a moment ago, or POST with it in a form of ours. A link on another
+// site's page is refused: it would sign the person in as someone else.
 func (s *Server) open(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	record, err := s.store.TakeRecord(ctx, openKind, hashed(chi.URLParam(r, "code")), s.now())
-	if errors.Is(err, vigil.ErrNotFound) {
-		s.refuse(w, r, &vigil.Error{
-			Code: vigil.CodeNotFound, Err: errOpened,
-			Message: "This link works once and for half a minute. Go back to your course and open it again.",
-		})
+	code := chi.URLParam(r, "code")
+	if r.Method == http.MethodPost {
+		code = r.PostFormValue("code")
+	}
+	if r.Method == http.MethodHead || fromElsewhere(r) {
+		s.refuse(w, r, vigil.Errorf(vigil.CodeForbidden, "This link works only from Vigil's own pages. Open Vigil from your course."))
 		return
+	}
+	o, err := s.takeOpened(ctx, code)
+	if err == nil {
+		err = s.admit(ctx, o.Pass)
 	}
 	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	var o opened
-	if err := json.Unmarshal(record.Value, &o); err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	if err := s.admit(ctx, o.Pass); err != nil {
-		s.refuse(w, r, err)
-		return
-	}
 	http.Redirect(w, r, o.Path, http.StatusSeeOther)
+}
+
+// goOn leads a launch to its page. A frame in which the browser keeps no cookie of ours
+// (the launch was bound through the platform's storage) cannot show it: there the person
+// opens it in a window of its own.
+func (s *Server) goOn(w http.ResponseWriter, r *http.Request, p pass, to string) error {
+	if !framed(r) || len(r.Cookies()) > 0 {
+		http.Redirect(w, r, to, http.StatusSeeOther)
+		return nil
+	}
+	code, err := s.keepOpened(r.Context(), opened{Path: to, Pass: p}, openFormLife)
+	if err != nil {
+		return err
+	}
+	lang := pickLang(p.Lang, r)
+	s.allowFrame(w, p.Frame)
+	s.show(w, r, http.StatusOK, "window.html", view{
+		Title: catalogue[lang].text("window.title"), Lang: lang, Page: "window", Data: map[string]string{"Code": code},
+	})
+	return nil
 }

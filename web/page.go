@@ -29,6 +29,7 @@ func parsePages() map[string]*template.Template {
 			"clock": formatClock,
 			"span":  words.span,
 			"asset": hasAsset,
+			"iso":   iso,
 		})
 		out[lang] = template.Must(t.ParseFS(pageFiles, "page/*.html"))
 	}
@@ -72,35 +73,29 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name s
 	_, _ = w.Write(body.Bytes())
 }
 
-// errorPage says what happened and what to do, with the reference that the log knows.
-func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, status int, detail, reference string, l *lti.Launch) {
-	data := struct {
-		Status            int
-		Detail, Reference string
-		PlatformText      string
-		ReturnURL         string
-	}{Status: status, Detail: detail, Reference: reference}
-	lang := ""
-	if l != nil {
-		data.ReturnURL, lang = l.ReturnURL, l.Locale
-	}
-	lang = pickLang(lang, r)
-	s.show(w, r, status, "error.html", view{Title: catalogue[lang].text("error.title"), Lang: lang, Page: "error", Data: data})
+// errorView is what an error page says.
+type errorView struct {
+	Title        string // default: that it did not work
+	Lang         string
+	Detail       string
+	Reference    string // also in the log
+	PlatformText string // as the platform wrote it
+	ReturnURL    string
+}
+
+// showError says what happened and what to do.
+func (s *Server) showError(w http.ResponseWriter, r *http.Request, status int, e errorView) {
+	e.Lang = pickLang(e.Lang, r)
+	e.Title = catalogue[e.Lang].text(firstOf(e.Title, "error.title"))
+	s.show(w, r, status, "error.html", view{Title: e.Title, Lang: e.Lang, Page: "error", Data: e})
 }
 
 // LaunchRefused is lti.Config.OnError: the page for a login or a launch that did not pass.
 // The error is logged already, under its reference.
 func (s *Server) LaunchRefused(w http.ResponseWriter, r *http.Request, e *lti.LaunchError) {
-	allowFrame(w, e.Platform.Origins())
-	lang := pickLang("", r)
-	s.show(w, r, e.Status, "error.html", view{
-		Title: catalogue[lang].text("error.launch"), Lang: lang, Page: "error",
-		Data: struct {
-			Status            int
-			Detail, Reference string
-			PlatformText      string
-			ReturnURL         string
-		}{e.Status, e.Message, e.Reference, e.PlatformText, ""},
+	s.anyFrame(w)
+	s.showError(w, r, e.Status, errorView{
+		Title: "error.launch", Detail: e.Message, Reference: e.Reference, PlatformText: e.PlatformText,
 	})
 }
 
@@ -111,7 +106,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 
 // endPage is where a student comes to whose LMS wants no return.
 func (s *Server) endPage(w http.ResponseWriter, r *http.Request, l lti.Launch) {
-	allowFrame(w, l.Platform.Origins())
+	s.allowFrame(w, l.Platform.Origins())
 	lang := pickLang(l.Locale, r)
 	s.show(w, r, http.StatusOK, "end.html", view{
 		Title: catalogue[lang].text("end.title"), Lang: lang, Page: "end",

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -68,20 +69,25 @@ func dutyOf(code vigil.Code) string {
 	return "stop"
 }
 
+// newReference makes a number for people to read out.
+func newReference() string { return rand.Text()[:10] }
+
 // describe words an error for the person who sees it, and logs what they must not see. The
-// reference joins the two; refusals that need nobody's help have none.
-func (s *Server) describe(r *http.Request, status int, err error) (detail, field, reference string) {
+// reference joins the two: the given one, or for our own faults a new one; refusals that
+// need nobody's help have none.
+func (s *Server) describe(r *http.Request, status int, err error, given string) (detail, field, reference string) {
 	var e *vigil.Error
+	reference = given
 	detail = "Something went wrong on our side. Try again; if it stays, tell your administrator the reference."
 	if errors.As(err, &e) && e.Message != "" {
 		detail, field = e.Message, e.Field
 	}
+	level, what := slog.LevelInfo, "request refused"
 	if status >= http.StatusInternalServerError {
-		reference = rand.Text()[:10]
-		s.log.ErrorContext(r.Context(), "request failed", "reference", reference, "method", r.Method, "route", routeOf(r), "status", status, "error", err)
-	} else {
-		s.log.InfoContext(r.Context(), "request refused", "method", r.Method, "route", routeOf(r), "status", status, "error", err)
+		level, what = slog.LevelError, "request failed"
+		reference = firstOf(reference, newReference())
 	}
+	s.log.Log(r.Context(), level, what, "reference", reference, "method", r.Method, "route", routeOf(r), "status", status, "error", err) //nolint:sloglint // one of the two above
 	return detail, field, reference
 }
 
@@ -92,7 +98,7 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 		err, code = vigil.Wrap(err, vigil.CodeInvalid, "The request is too large."), vigil.CodeInvalid
 	}
 	status := statusOf(code)
-	detail, field, reference := s.describe(r, status, err)
+	detail, field, reference := s.describe(r, status, err, "")
 	writeProblem(w, status, Problem{Detail: detail, Code: code, Duty: dutyOf(code), Field: field, Reference: reference})
 }
 
@@ -102,11 +108,12 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) refuseWith(w http.ResponseWriter, r *http.Request, status int, err error) {
-	detail, field, reference := s.describe(r, status, err)
+	detail, field, reference := s.describe(r, status, err, "")
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		code := vigil.CodeOf(err)
 		writeProblem(w, status, Problem{Detail: detail, Code: code, Duty: dutyOf(code), Field: field, Reference: reference})
 		return
 	}
-	s.errorPage(w, r, status, detail, reference, nil)
+	s.anyFrame(w)
+	s.showError(w, r, status, errorView{Detail: detail, Reference: reference})
 }

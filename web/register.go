@@ -2,7 +2,6 @@ package web
 
 import (
 	"crypto/rand"
-	"errors"
 	"html/template"
 	"net/http"
 	"strings"
@@ -21,7 +20,7 @@ func (s *Server) registerPage(w http.ResponseWriter, r *http.Request) {
 	configURL, token := q.Get("openid_configuration"), q.Get("registration_token")
 	origin := vigil.Origin(configURL)
 	if origin != "" {
-		allowFrame(w, []string{origin})
+		s.allowFrame(w, []string{origin})
 	}
 	if configURL == "" {
 		s.show(w, r, http.StatusOK, "register-how.html", view{Title: s.word(r, "register.title"), Page: "register", Data: map[string]string{
@@ -50,20 +49,18 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	if o := vigil.Origin(configURL); o != "" {
 		origins = append(origins, o)
 	}
-	allowFrame(w, origins)
+	s.allowFrame(w, origins)
 	p, err := s.tool.Register(r.Context(), chi.URLParam(r, "invitation"), configURL, r.PostForm.Get("registration_token"))
 	if err != nil {
 		status := statusOf(vigil.CodeOf(err))
-		detail, _, reference := s.describe(r, status, err)
-		if fault := lti.FaultOf(err); fault != nil && reference == "" {
-			s.log.WarnContext(r.Context(), "registration refused", "fault", fault.Name)
-		}
-		s.errorPage(w, r, status, detail, reference, nil)
+		// The person who reads this will ask the operator: always with a reference.
+		detail, _, reference := s.describe(r, status, err, newReference())
+		s.showError(w, r, status, errorView{Detail: detail, Reference: reference})
 		return
 	}
 	s.audit(r.Context(), "", "", "platform.register", vigil.Actor{Role: vigil.RoleSystem}, p.ID)
 	nonce := rand.Text()
-	setPolicy(w, origins, nonce)
+	s.setPolicy(w, origins, nonce)
 	s.show(w, r, http.StatusOK, "registered.html", view{
 		Title: s.word(r, "registered.title"), Page: "register", Nonce: nonce,
 		Data: map[string]any{
@@ -76,11 +73,3 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 func (s *Server) word(r *http.Request, key string) string {
 	return catalogue[pickLang("", r)].text(key)
 }
-
-// opened is what a one-use link into a window of its own leads to.
-type opened struct {
-	Path string `json:"path"`
-	Pass pass   `json:"pass"`
-}
-
-var errOpened = errors.New("one-use code spent or expired")

@@ -12,22 +12,32 @@ import (
 
 // secure sets the headers that every answer has. The content security policy lets pages
 // load our own files and nothing else; a page that a platform may frame widens
-// frame-ancestors by that platform's origins (allowFrame).
-func secure(next http.Handler) http.Handler {
+// frame-ancestors by that platform's origins (allowFrame). Nothing is kept in caches but
+// what says so itself.
+func (s *Server) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		// Other sites get no referrer; our own forms keep their Origin, which browsers
+		// write as "null" under no-referrer.
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "unsafe-none") // registration and sign-on windows speak with their opener
 		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), display-capture=()")
-		setPolicy(w, nil, "")
+		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(s.tool.Origin(), "https:") {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		s.setPolicy(w, nil, "")
 		next.ServeHTTP(w, r)
 	})
 }
 
 // setPolicy writes the content security policy. The nonce, where there is one, lets one
-// inline script run.
-func setPolicy(w http.ResponseWriter, ancestors []string, nonce string) {
+// inline script run. form-action stays ours alone: browsers apply it to the redirects
+// that answer a form, too, so a form of ours that ends at a platform is answered by a
+// page with a policy of its own (lti.Tool.WritePost), never by a redirect.
+func (s *Server) setPolicy(w http.ResponseWriter, ancestors []string, nonce string) {
 	script := "'self'"
 	if nonce != "" {
 		script += " 'nonce-" + nonce + "'"
@@ -38,7 +48,8 @@ func setPolicy(w http.ResponseWriter, ancestors []string, nonce string) {
 		"style-src 'self'",
 		"img-src 'self' data:",
 		"font-src 'self'",
-		"connect-src 'self'", // covers the socket of the same origin
+		"media-src 'self' data:", // the dashboard's sound
+		"connect-src 'self' " + strings.TrimSuffix(s.socketURL(), "/socket"), // 'self' is no socket in older browsers
 		"form-action 'self'",
 		"base-uri 'none'",
 		"frame-ancestors " + strings.Join(append([]string{"'self'"}, ancestors...), " "),
@@ -46,12 +57,23 @@ func setPolicy(w http.ResponseWriter, ancestors []string, nonce string) {
 }
 
 // allowFrame lets the pages of these origins frame this one.
-func allowFrame(w http.ResponseWriter, origins []string) { setPolicy(w, origins, "") }
+func (s *Server) allowFrame(w http.ResponseWriter, origins []string) { s.setPolicy(w, origins, "") }
+
+// anyFrame lets every page frame this one. It is for error pages alone, which hold
+// nothing that a click could do: in the frame of an LMS whose visit is over or whose
+// launch failed, a person would else see an empty box.
+func (s *Server) anyFrame(w http.ResponseWriter) { s.setPolicy(w, []string{"*"}, "") }
 
 // framed tells whether the browser loads the page into a frame.
 func framed(r *http.Request) bool {
 	d := r.Header.Get("Sec-Fetch-Dest")
 	return d == "iframe" || d == "frame"
+}
+
+// fromElsewhere tells whether another site's page led here.
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
 }
 
 // recoverer answers for a handler that panicked: a page or a problem, never a stack

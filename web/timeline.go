@@ -233,7 +233,7 @@ func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request) {
 	}
 	s.audit(ctx, exam.ID, session.ID, "timeline.view", actorOf(p), "")
 	lang := pickLang(p.Lang, r)
-	allowFrame(w, p.Frame)
+	s.allowFrame(w, p.Frame)
 	s.show(w, r, http.StatusOK, "timeline.html", view{
 		Title: firstOf(session.Name, session.UserID), Lang: lang, Page: "timeline", Wide: true,
 		Config: map[string]any{

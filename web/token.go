@@ -1,9 +1,11 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -231,12 +233,20 @@ func (s *Server) pageToken(w http.ResponseWriter, r *http.Request) {
 
 // readJSON reads one JSON object of a request.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	if err := d.Decode(into); err != nil {
-		return &vigil.Error{Code: vigil.CodeInvalid, Message: "The request is not the JSON object that it should be.", Err: err}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return vigil.Wrap(err, vigil.CodeInvalid, "The request is too large, or broke off.")
 	}
-	if d.More() {
-		return vigil.Errorf(vigil.CodeInvalid, "The request holds more than one JSON value.")
+	return decodeObject(body, into)
+}
+
+// decodeObject reads exactly one JSON object.
+func decodeObject(body []byte, into any) error {
+	if body = bytes.TrimSpace(body); !bytes.HasPrefix(body, []byte("{")) {
+		return vigil.Errorf(vigil.CodeInvalid, "The request must be one JSON object.")
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return vigil.Wrap(err, vigil.CodeInvalid, "The request is not the JSON object that it should be.")
 	}
 	return nil
 }

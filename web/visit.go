@@ -6,8 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,17 +19,21 @@ import (
 // A visit is a browser's web session: what its launches allow it to see. The cookie holds
 // a random token; the rest is kept in the store as a record under the token's hash.
 const (
-	visitCookie = "vigil_visit"
-	visitKind   = "web.visit" // Record kind
+	visitCookie = "__Host-vigil-visit" // no neighbouring host can plant one
+	visitHTTP   = "vigil-visit"        // on a loopback host, where __Host- is refused
+	visitKind   = "web.visit"          // Record kind
 	visitLife   = 12 * time.Hour
 )
 
-func newVisits(store Store, now func() time.Time, log *slog.Logger) *scs.SessionManager {
+func (s *Server) newVisits() *scs.SessionManager {
 	m := scs.New()
-	m.Store = visitStore{store, now}
+	m.Store = visitStore{s.store, s.now}
 	m.Lifetime = visitLife
 	m.HashTokenInStore = true
 	m.Cookie.Name = visitCookie
+	if !strings.HasPrefix(s.tool.Origin(), "https:") {
+		m.Cookie.Name = visitHTTP
+	}
 	m.Cookie.HttpOnly = true
 	// In a frame of the LMS only a Partitioned cookie survives, and that must be Secure;
 	// browsers accept Secure cookies from loopback hosts over http.
@@ -38,11 +42,7 @@ func newVisits(store Store, now func() time.Time, log *slog.Logger) *scs.Session
 	m.Cookie.Partitioned = true
 	m.Cookie.Persist = false
 	m.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
-		log.ErrorContext(r.Context(), "web session", "error", err)
-		writeProblem(w, http.StatusServiceUnavailable, Problem{
-			Title: "Service Unavailable", Code: vigil.CodeUnavailable, Duty: "retry",
-			Detail: "Vigil cannot reach its store at the moment. Try again in a few seconds.",
-		})
+		s.refuse(w, r, vigil.Wrap(err, vigil.CodeUnavailable, "Vigil cannot reach its store at the moment. Try again in a few seconds."))
 	}
 	return m
 }
@@ -134,6 +134,10 @@ type linkPass struct {
 // unenrolled.
 const proctorLife = 12 * time.Hour
 
+// maxPasses bounds what one visit holds; the oldest goes first. The demo's browser is
+// several people at once.
+const maxPasses = 64
+
 func passKey(kind passKind, id string) string { return "pass:" + string(kind) + ":" + id }
 
 // admit adds a pass to the browser's visit. The token changes with each launch, against
@@ -142,11 +146,19 @@ func (s *Server) admit(ctx context.Context, p pass) error {
 	if err := s.visits.RenewToken(ctx); err != nil {
 		return vigil.Wrap(err, vigil.CodeUnavailable, "Vigil cannot keep your visit at the moment. Try again in a few seconds.")
 	}
-	if !s.keep {
-		for _, key := range s.visits.Keys(ctx) {
-			if old, ok := s.pass(ctx, key); ok && (old.PlatformID != p.PlatformID || old.UserID != p.UserID) {
-				s.visits.Remove(ctx, key)
-			}
+	var kept []pass
+	for _, key := range s.visits.Keys(ctx) {
+		old, ok := s.pass(ctx, key)
+		if !ok || !s.keep && (old.PlatformID != p.PlatformID || old.UserID != p.UserID) {
+			s.visits.Remove(ctx, key)
+			continue
+		}
+		kept = append(kept, old)
+	}
+	if len(kept) >= maxPasses {
+		slices.SortFunc(kept, func(a, b pass) int { return a.Until.Compare(b.Until) })
+		for _, old := range kept[:len(kept)-maxPasses+1] {
+			s.visits.Remove(ctx, passKey(old.Kind, old.ID))
 		}
 	}
 	raw, err := json.Marshal(p)
@@ -169,11 +181,19 @@ func (s *Server) pass(ctx context.Context, key string) (pass, bool) {
 	return p, true
 }
 
-// need returns the visit's pass, or CodeForbidden with what to do.
+// need returns the visit's pass, or CodeForbidden with what to do. A platform that was
+// switched off or removed takes its passes with it.
 func (s *Server) need(ctx context.Context, kind passKind, id string) (pass, error) {
 	p, ok := s.pass(ctx, passKey(kind, id))
 	if !ok {
 		return pass{}, vigil.Errorf(vigil.CodeForbidden, "This page is not open to you, or your visit is over. Open it again from your course.")
+	}
+	platform, err := s.store.Platform(ctx, p.PlatformID)
+	if err != nil && !errors.Is(err, vigil.ErrNotFound) {
+		return pass{}, err
+	}
+	if err != nil || platform.State != vigil.PlatformActive {
+		return pass{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform may not use Vigil at the moment. Ask its administrator.")
 	}
 	return p, nil
 }

@@ -89,9 +89,10 @@ func New(cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.visits = newVisits(cfg.Store, s.now, s.log)
-	s.handler = s.routes(cfg)
-	return s, nil
+	s.visits = s.newVisits()
+	var err error
+	s.handler, err = s.routes(cfg)
+	return s, err
 }
 
 // ServeHTTP implements http.Handler.
@@ -100,7 +101,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // maxBody bounds what a request of our own pages may send.
 const maxBody = 64 << 10
 
-func (s *Server) routes(cfg Config) http.Handler {
+func (s *Server) routes(cfg Config) (http.Handler, error) {
 	r := chi.NewRouter()
 	if len(cfg.TrustedProxies) > 0 {
 		networks := make([]string, len(cfg.TrustedProxies))
@@ -111,7 +112,7 @@ func (s *Server) routes(cfg Config) http.Handler {
 	} else {
 		r.Use(middleware.ClientIPFromRemoteAddr)
 	}
-	r.Use(s.recoverer, secure)
+	r.Use(s.recoverer, s.secure, middleware.GetHead)
 
 	// The socket's handler hijacks the connection; nothing may wrap the writer.
 	r.Handle("/socket", s.hub)
@@ -128,7 +129,12 @@ func (s *Server) routes(cfg Config) http.Handler {
 		r.Post(lti.LaunchPath, func(w http.ResponseWriter, r *http.Request) { s.tool.ServeLaunch(w, r, s.launched) })
 	})
 
+	// Launch, login and the token exchange are other sites' requests by nature and have
+	// proofs of their own; everything else that changes something must come from our pages.
 	crossOrigin := http.NewCrossOriginProtection()
+	if err := crossOrigin.AddTrustedOrigin(s.tool.Origin()); err != nil { // behind a proxy, Host may be another name
+		return nil, err
+	}
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, vigil.Errorf(vigil.CodeForbidden, "This request did not come from one of Vigil's own pages."))
 	}))
@@ -137,9 +143,10 @@ func (s *Server) routes(cfg Config) http.Handler {
 		r.Get("/", s.home)
 		r.Get(lti.RegisterPath+"/{invitation}", s.registerPage)
 		r.Post(lti.RegisterPath+"/{invitation}", s.register)
-		r.Get("/lti/deeplink", s.deepLinkPage)
-		r.Post("/lti/deeplink", s.deepLink)
+		r.Get("/lti/deeplink/{request}", s.deepLinkPage)
+		r.Post("/lti/deeplink/{request}", s.deepLink)
 		r.Get("/open/{code}", s.open)
+		r.Post("/open", s.open)
 
 		r.Get("/checkin/{session}", s.checkinPage)
 		r.Post("/checkin/{session}/start", s.checkinStart)
@@ -170,7 +177,7 @@ func (s *Server) routes(cfg Config) http.Handler {
 	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		s.refuseWith(w, r, http.StatusMethodNotAllowed, vigil.Errorf(vigil.CodeInvalid, "This address does not take this kind of request."))
 	})
-	return r
+	return r, nil
 }
 
 func limitBody(next http.Handler) http.Handler {
