@@ -31,10 +31,11 @@ const END_FOLLOWS = 400;
  * @param {import('./strings').Words} options.words
  * @param {import('./storage').Tab} options.tab
  * @param {(id: string) => boolean} options.send tells the server; false: not now
+ * @param {(server: number) => number} options.local our time at a moment of the server
  * @param {() => number} options.end of the attempt, by our clock; 0: none
  * @returns {Commands}
  */
-export const makeCommands = ({panel, words, tab, send, end}) => {
+export const makeCommands = ({panel, words, tab, send, local, end}) => {
     /** @type {Map<string, string[]>} commands whose effect is not on a visible screen yet */
     const waiting = new Map();
     /** @type {Set<string>} kinds whose effect is on the screen */
@@ -79,6 +80,7 @@ export const makeCommands = ({panel, words, tab, send, end}) => {
         take: command => {
             const {id, kind} = command;
             if (remembered().includes(id)) {
+                // It was seen, and the server does not know yet.
                 tell(id);
                 return;
             }
@@ -88,6 +90,10 @@ export const makeCommands = ({panel, words, tab, send, end}) => {
             open.add(id);
             const text = command.text || '';
             const answered = () => tell(id);
+            if (kind === 'message' || kind === 'warn') {
+                // It can be read again in the conversation.
+                panel.chat.add({id, text, at: local(command.at), own: false, name: command.by});
+            }
             if (kind === 'warn') {
                 panel.warn({id, title: words.text('warn.title', {name: who(command.by)}), text, answered});
             } else if (kind === 'message') {

@@ -27,8 +27,6 @@ import {tokenSource} from './token';
 
 /** A break shorter than this is shown as reconnecting, a longer one as offline, in ms. */
 const OFFLINE = 5000;
-/** Page turns break the connection for a moment, which is nothing to tell the student. */
-const FLICKER = 1500;
 /** Signals kept until the session is known. */
 const EARLY = 200;
 /** Round trips measured after a welcome: when, in ms. */
@@ -100,6 +98,7 @@ export const init = config => {
     let saving = false;
     let hand = Boolean(tab.get('hand'));
     let stopped = false;
+    let wasConnected = false;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     let refreshing;
 
@@ -246,8 +245,8 @@ export const init = config => {
         } else if (since >= OFFLINE) {
             kind = 'offline';
         } else {
-            kind = since < FLICKER ? 'connecting' : 'reconnecting';
-            refreshing = setTimeout(refresh, since < FLICKER ? FLICKER - since : OFFLINE - since);
+            kind = wasConnected ? 'reconnecting' : 'connecting';
+            refreshing = setTimeout(refresh, OFFLINE - since);
         }
         panel.status(kind, status.since, kind === 'stopped' ? status.detail : undefined);
         panel.elsewhere(status.state === 'superseded' && !hasEnded(state));
@@ -335,6 +334,7 @@ export const init = config => {
         words,
         tab,
         send: id => socket.send([{t: 'seen', id}]),
+        local: clock.local,
         end: () => end ? clock.local(end) : 0,
     });
 
@@ -472,6 +472,7 @@ export const init = config => {
         },
         onFrame,
         onStatus: status => {
+            wasConnected = wasConnected || status.state === 'connected';
             if (sender && status.state === 'connected') {
                 sender.begin();
                 commands.again();

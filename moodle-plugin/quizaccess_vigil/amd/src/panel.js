@@ -167,7 +167,7 @@ export const makePanel = ({mount = document.body, inline = false, words, actions
             ...text.map(part => make('p', {class: 'words', dir: 'auto'}, part)), make('div', {class: 'buttons'}, ...buttons));
         open.set(id, element);
         cards.append(element);
-        say([title].concat(text).join('. '));
+        say([title].concat(text).join('\n'));
     };
 
     root.append(make('div', {class: inline ? 'inline' : ''}, dock, dialogs.element));

@@ -66,7 +66,7 @@ button:disabled { opacity: .55; cursor: not-allowed; }
   min-inline-size: 1.25rem; padding: 0 .35rem; border-radius: 999px; background: var(--bad); color: var(--surface);
   font-size: .75rem; line-height: 1.25rem; text-align: center;
 }
-.cards { display: flex; flex-direction: column; gap: .5rem; overflow-y: auto; flex: 0 1 auto; min-block-size: 0; max-inline-size: 100%; }
+.cards { display: flex; flex-direction: column; gap: .5rem; overflow-y: auto; flex: 0 1 auto; min-block-size: 0; max-inline-size: 100%; padding: 2px; }
 .card {
   inline-size: 24rem; max-inline-size: 100%; padding: .75rem 1rem; border: 1px solid var(--line);
   border-inline-start: 4px solid var(--accent); border-radius: .5rem; background: var(--surface); box-shadow: var(--shadow);
