@@ -192,7 +192,7 @@ func (sc *studentConn) signal(f *up) {
 	}
 	st.mu.Unlock()
 	if !taken {
-		sc.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), 5*time.Second)
+		sc.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), time.Second)
 	}
 }
 

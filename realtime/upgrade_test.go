@@ -1,0 +1,218 @@
+package realtime_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"vigil"
+	"vigil/realtime"
+)
+
+// ask sends an upgrade request and returns the answer's status and problem.
+func (r *rig) ask(edit func(h http.Header)) (int, realtime.Problem, http.Header) {
+	r.Helper()
+	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.server.URL+"/socket", nil)
+	r.ok(err)
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "websocket")
+	req.Header.Set("Sec-WebSocket-Version", "13")
+	req.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	req.Header.Set("Origin", platformOrigin)
+	edit(req.Header)
+	resp, err := http.DefaultClient.Do(req)
+	r.ok(err)
+	defer resp.Body.Close()
+	var p realtime.Problem
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
+			r.Fatalf("status %d: the body is no problem: %v", resp.StatusCode, err)
+		}
+		if got, want := resp.Header.Get("Content-Type"), "application/problem+json"; got != want {
+			r.Fatalf("content type: got %q, want %q", got, want)
+		}
+	}
+	return resp.StatusCode, p, resp.Header
+}
+
+func protocols(tokens ...string) func(h http.Header) {
+	return func(h http.Header) {
+		list := []string{realtime.Subprotocol}
+		for _, t := range tokens {
+			list = append(list, realtime.TokenSubprotocol+t)
+		}
+		h.Set("Sec-WebSocket-Protocol", strings.Join(list, ", "))
+	}
+}
+
+func TestUpgradesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *realtime.Config) {
+		c.AllowOrigin = func(_ context.Context, o string) (bool, error) {
+			if o == "https://down.example" {
+				return false, errors.New("disk")
+			}
+			return o == platformOrigin, nil
+		}
+		c.Allow = func(_ context.Context, c realtime.Claims) error {
+			if c.Name == "barred" {
+				return vigil.Errorf(vigil.CodeForbidden, "barred")
+			}
+			return nil
+		}
+	})
+	s, other := r.session(), r.session()
+	ended := r.session(func(s *vigil.Session) { s.State = vigil.StateSubmitted })
+	over := r.session(func(s *vigil.Session) { s.End = time.Now().Add(-time.Hour) })
+	good := r.mint(studentClaims(s))
+	with := func(f func(c *realtime.Claims), c realtime.Claims) string {
+		f(&c)
+		return r.mint(c)
+	}
+	header := func(k, v string) func(http.Header) {
+		return func(h http.Header) { protocols(good)(h); h.Set(k, v) }
+	}
+	rows := []struct {
+		name   string
+		edit   func(h http.Header)
+		status int
+		code   vigil.Code
+		duty   realtime.Duty
+	}{
+		{"no origin", func(h http.Header) { protocols(good)(h); h.Del("Origin") }, 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"foreign origin", header("Origin", "https://evil.example"), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"origin null", header("Origin", "null"), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"origin with a path", header("Origin", platformOrigin+"/x"), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"origin in capitals", header("Origin", "HTTPS://LMS.EXAMPLE"), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"origin that only begins like a platform's", header("Origin", platformOrigin+".evil.example"), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"two origins", func(h http.Header) { protocols(good)(h); h.Add("Origin", platformOrigin) }, 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"platforms cannot be read", header("Origin", "https://down.example"), 503, vigil.CodeUnavailable, realtime.DutyRetry},
+		{"no subprotocol", func(http.Header) {}, 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"no token", protocols(), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"empty token", protocols(""), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"two tokens", protocols(good, good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"token without our subprotocol", header("Sec-WebSocket-Protocol", realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"another subprotocol beside", header("Sec-WebSocket-Protocol", "vigil.v1, chat, "+realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"another version", header("Sec-WebSocket-Protocol", "vigil.v2, "+realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"ours twice", header("Sec-WebSocket-Protocol", "vigil.v1, vigil.v1, "+realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"unknown token", protocols("nonsense"), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"expired token", protocols(with(func(c *realtime.Claims) { c.Expires = time.Now().Add(-time.Second) }, studentClaims(s))), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"renewals over", protocols(with(func(c *realtime.Claims) {
+			c.Expires = time.Now().Add(time.Minute)
+			c.Until = time.Now().Add(-time.Second)
+		}, r.proctorClaims())), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"someone else's attempt", protocols(with(func(c *realtime.Claims) { c.Session = other.ID }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"unknown attempt", protocols(with(func(c *realtime.Claims) { c.Session = "none" }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"student of another exam", protocols(with(func(c *realtime.Claims) { c.Exam = "other" }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"ended attempt", protocols(r.mint(studentClaims(ended))), 403, vigil.CodeIllegal, realtime.DutyStop},
+		{"attempt whose time is over", protocols(r.mint(studentClaims(over))), 403, vigil.CodeIllegal, realtime.DutyStop},
+		{"no role", protocols(with(func(c *realtime.Claims) { c.Role = "" }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"proctor with a session's token", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleProctor }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"student with an exam's token", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleStudent }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"system role", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleSystem }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"unknown exam", protocols(with(func(c *realtime.Claims) { c.Exam = "none" }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"barred by Allow", protocols(with(func(c *realtime.Claims) { c.Name = "barred" }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
+		{"no upgrade", func(h http.Header) { protocols(good)(h); h.Del("Upgrade") }, 426, vigil.CodeInvalid, realtime.DutyStop},
+	}
+	for _, row := range rows {
+		status, p, h := r.ask(row.edit)
+		if status != row.status || p.Code != row.code || p.Duty != row.duty || p.Status != row.status || p.Detail == "" {
+			t.Errorf("%s: got %d %q %q, want %d %q %q (%q)", row.name, status, p.Code, p.Duty, row.status, row.code, row.duty, p.Detail)
+		}
+		if h.Get("Sec-WebSocket-Protocol") != "" || strings.Contains(p.Detail, good) {
+			t.Errorf("%s: the refusal answers a subprotocol or repeats the token", row.name)
+		}
+	}
+	if got, want := r.hub.Stats().Refused, int64(len(rows)); got != want {
+		t.Errorf("counted refusals: got %d, want %d", got, want)
+	}
+}
+
+func TestUpgradesAreRefusedWhenThePartsDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	token := r.mint(studentClaims(s))
+	for _, method := range []string{"Session", "Exam", "NextEpoch"} {
+		r.store.set(method, errDown)
+		if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != realtime.DutyRetry || p.Wait == 0 {
+			t.Errorf("%s away: got %d %q, want 503 retry with a wait", method, status, p.Duty)
+		}
+		r.store.set(method, nil)
+	}
+	r.tokens.mu.Lock()
+	r.tokens.fail = errDown
+	r.tokens.mu.Unlock()
+	if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != realtime.DutyRetry {
+		t.Errorf("keys away: got %d %q, want 503 retry", status, p.Duty)
+	}
+	r.tokens.mu.Lock()
+	r.tokens.fail = nil
+	r.tokens.mu.Unlock()
+	r.ok(r.hub.Drain(r.ctx))
+	if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != realtime.DutyRetry {
+		t.Errorf("draining: got %d %q, want 503 retry", status, p.Duty)
+	}
+	if r.hub.Ready() {
+		t.Error("ready while draining")
+	}
+}
+
+func TestTheAnswerNamesOurSubprotocolOnly(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ws := r.raw(studentClaims(r.session()))
+	if got := ws.Subprotocol(); got != realtime.Subprotocol {
+		t.Fatalf("subprotocol: got %q, want %q", got, realtime.Subprotocol)
+	}
+}
+
+func TestNoMoreThanThreeSocketsOfASession(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *realtime.Config) { c.WriteWait = time.Minute })
+	s := r.session()
+	// Peers that never read, so that superseded sockets stay until their closing handshake times out.
+	for range 3 {
+		r.raw(studentClaims(s))
+	}
+	if status, p, _ := r.ask(protocols(r.mint(studentClaims(s)))); status != 429 || p.Code != vigil.CodeTooMany || p.Duty != realtime.DutyRetry {
+		t.Fatalf("fourth socket: got %d %q %q, want 429 too_many retry", status, p.Code, p.Duty)
+	}
+	r.raw(studentClaims(r.session())) // others are not concerned
+}
+
+func TestANodeThatIsFullRefuses(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *realtime.Config) { c.Limits.Sockets = 1 })
+	r.raw(studentClaims(r.session()))
+	if status, _, _ := r.ask(protocols(r.mint(studentClaims(r.session())))); status != 503 {
+		t.Fatalf("second socket: got %d, want 503", status)
+	}
+}
+
+// raw opens a socket that the test speaks on by itself.
+func (r *rig) raw(c realtime.Claims, headers ...string) *websocket.Conn {
+	r.Helper()
+	return r.rawWith(r.mint(c), headers...)
+}
+
+func (r *rig) rawWith(token string, headers ...string) *websocket.Conn {
+	r.Helper()
+	h := http.Header{"Origin": {platformOrigin}}
+	for i := 0; i+1 < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	ws, _, err := websocket.Dial(r.ctx, r.url(), &websocket.DialOptions{
+		HTTPHeader: h, Subprotocols: []string{realtime.Subprotocol, realtime.TokenSubprotocol + token},
+	})
+	r.ok(err)
+	ws.SetReadLimit(1 << 20)
+	r.Cleanup(func() { _ = ws.CloseNow() })
+	return ws
+}
