@@ -30,7 +30,6 @@ type demoCmd struct {
 	Port        int           `help:"Port of the tool, on localhost." default:"8080"`
 	LMSPort     int           `name:"lms-port" help:"Port of the demo LMS, on 127.0.0.1." default:"8081"`
 	AdminListen string        `help:"Address for health and metrics, or off." default:"off" placeholder:"HOST:PORT"`
-	SocketPort  int           `help:"Tell students' browsers to reach the tool at this port of localhost: for tests that put a proxy in between." hidden:""`
 	PingEvery   time.Duration `help:"Time between two pings to a student." default:"10s"`
 }
 
@@ -86,18 +85,21 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 func (c demoCmd) serve(ctx context.Context, s *streams, a *app, store storage.Store, log *slog.Logger) error {
 	issuer := fmt.Sprintf("http://127.0.0.1:%d", c.LMSPort)
 	tool := a.settings.PublicURL
-	crowd := &crowd{tool: tool, log: log}
+	crowdCtx, disperse := context.WithCancel(ctx)
+	crowd := &crowd{ctx: crowdCtx, tool: tool, log: log}
 	demo, err := lms.New(lms.Config{
 		Platform: ltitest.Config{Issuer: issuer}, Tool: tool,
 		StateFile: filepath.Join(c.Dir, "lms.json"), AddSimulated: crowd.add, Log: log,
 	})
 	if err != nil {
+		disperse()
 		a.hub.Close()
 		return err
 	}
 	crowd.lms = demo
-	defer crowd.wait()
 	defer demo.Close()
+	defer crowd.wait()
+	defer disperse()
 	if err := introduce(ctx, demo.Platform(), a.tool, store); err != nil {
 		a.hub.Close()
 		return err
@@ -130,6 +132,7 @@ Vigil's demo is running on this machine.
 Use two browser windows: one for a student, one for the instructor. Ctrl+C stops the demo;
 what happened is kept in %s (start with --fresh to forget it).
 `, issuer, tool, c.Dir)
+		crowd.work.Go(func() { crowd.rejoin(crowdCtx) })
 	})
 	shutdown, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
 	defer stop()

@@ -67,7 +67,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "vigil:", err)
+		fmt.Fprintln(stderr, "vigil:", forPeople(err))
 		fmt.Fprintln(stderr, "Run `vigil --help`, or `vigil COMMAND --help` for a command's settings.")
 		return 2
 	}
