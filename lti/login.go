@@ -44,6 +44,7 @@ var (
 	ErrLoginClient     = &Fault{"login_client", vigil.CodeInvalid, "This learning platform is registered more than once and did not say which registration it means (client_id)."}
 	ErrLoginState      = &Fault{"login_platform_state", vigil.CodeForbidden, "This learning platform's registration is not active. Ask Vigil's operator to activate it."}
 	ErrLoginDeployment = &Fault{"login_deployment", vigil.CodeForbidden, "This placement of Vigil in the learning platform waits for the approval of Vigil's operator."}
+	ErrLoginEndpoint   = &Fault{"login_endpoint", vigil.CodeForbidden, "This learning platform's registered login address cannot be used. Ask Vigil's operator to correct it."}
 	ErrLoginTarget     = &Fault{"login_target", vigil.CodeInvalid, "The learning platform asked for a page that is not Vigil's. Its administrator should check the tool's URL."}
 	ErrLoginStore      = &Fault{"login_store", vigil.CodeUnavailable, "Vigil cannot begin the login at the moment. Try again in a minute."}
 )
@@ -92,7 +93,7 @@ func (t *Tool) ServeLogin(w http.ResponseWriter, r *http.Request) {
 	t.bind(w, binding)
 	to, err := t.authorizationURL(p, req, state, nonce)
 	if err != nil {
-		t.refuse(w, r, "login", p, ErrLoginPlatform.because("%w", err))
+		t.refuse(w, r, "login", p, ErrLoginEndpoint.because("%w", err))
 		return
 	}
 	// In a frame the cookie may be refused: leave the binding with the platform as well.

@@ -69,7 +69,7 @@ func TestLoginRefusesWhatIsWrongInOneThing(t *testing.T) {
 		{"not UTF-8", nil, param("login_hint", "\xff"), lti.ErrLoginForm},
 		{"endpoint's query decides our parameter", func(g *rig) {
 			g.update(func(p *vigil.Platform) { p.AuthorizationEndpoint += "&redirect_uri=https://evil.example" })
-		}, nil, lti.ErrLoginPlatform},
+		}, nil, lti.ErrLoginEndpoint},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			g := newRig(t)
