@@ -75,6 +75,9 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
     let heard = 0;
     let messages = 0;
     let drain = -1;
+    /** The server welcomes at once, while the outbox may still be opening: signals go only after both greetings. */
+    let welcomed = false;
+    let greeted = false;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     let timer;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -99,6 +102,8 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
      */
     const release = reason => {
         turn++;
+        welcomed = false;
+        greeted = false;
         clearTimeout(timer);
         clearTimeout(probing);
         probing = undefined;
@@ -209,6 +214,13 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
         }, QUIET / 2);
     };
 
+    const begin = () => {
+        if (welcomed && greeted && status.state !== 'connected') {
+            become('connected');
+            watch();
+        }
+    };
+
     /**
      * @param {MessageEvent} event
      */
@@ -223,8 +235,8 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
                 drain = -1;
                 onFrame(frame);
                 if (mine === turn) {
-                    become('connected');
-                    watch();
+                    welcomed = true;
+                    begin();
                 }
             } else if (frame.t === 'token') {
                 tokens.renewed(frame.token, local(frame.expires));
@@ -269,6 +281,8 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
             const first = await hello(grant.session);
             if (mine === turn && socket.readyState === 1) {
                 socket.send(JSON.stringify(first));
+                greeted = true;
+                begin();
             }
         };
         socket.onmessage = event => {
