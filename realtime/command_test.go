@@ -171,7 +171,9 @@ func TestTerminateEndsWhenThePlatformAnsweredAndClosesTheStudent(t *testing.T) {
 	if got := st.State(); got != vigil.StateTerminated {
 		t.Fatalf("state: got %s, want terminated", got)
 	}
-	r.until("row", func() bool { return p.Row(s.ID).Life.State == vigil.StateTerminated && p.Connection(s.ID) == vigil.ConnClosed })
+	r.until("row", func() bool {
+		return p.Row(s.ID).Life.State == vigil.StateTerminated && p.Connection(s.ID) == vigil.ConnClosed
+	})
 	p.Command(realtime.CommandUp{Kind: vigil.CommandReactivate, Targets: []string{s.ID}})
 	r.until("reactivated", func() bool { return p.Row(s.ID).Life.State == vigil.StatePaused })
 	r.student(s)

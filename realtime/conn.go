@@ -544,6 +544,9 @@ func (c *conn) tick() {
 		c.kill() // the write hangs: no close frame would get through
 		return
 	case !c.awaiting:
+		if c.last.Load() > c.pinged.UnixMilli() {
+			c.misses = 0 // heard since the last ping, if late
+		}
 		c.awaiting, c.pinged, ping, next = true, now, true, live.PongWait
 	default:
 		c.awaiting = false

@@ -1,9 +1,7 @@
 package realtime_test
 
 import (
-	"context"
 	"encoding/json"
-	"net/http"
 	"testing"
 	"time"
 
@@ -159,27 +157,8 @@ func TestADropIsDegradedThenLostAndComesBackWithAGap(t *testing.T) {
 	s := r.session()
 	p := r.proctor()
 	hold := make(chan struct{})
-	st := r.student(s, func(c *client.Config) {
-		source := c.TokenSource
-		first := true
-		c.TokenSource = func(ctx context.Context) (client.Token, error) {
-			if first {
-				first = false
-				return source(ctx)
-			}
-			select {
-			case <-hold:
-			case <-ctx.Done():
-			}
-			t, err := source(ctx)
-			return t, err
-		}
-		c.HTTPClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	})
+	st := r.student(s, held(r, hold))
 	r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
-	r.tokens.mu.Lock()
-	clear(r.tokens.known) // the token at hand is refused, so the source is asked
-	r.tokens.mu.Unlock()
 	cut := time.Now()
 	st.Cut()
 	r.until("degraded", func() bool { return p.Connection(s.ID) == vigil.ConnDegraded })
