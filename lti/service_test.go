@@ -64,6 +64,12 @@ func newServices(t testing.TB) *services {
 	return g
 }
 
+func (g *services) callCount() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.calls)
+}
+
 func (g *services) request() lti.ControlRequest {
 	return lti.ControlRequest{
 		Subject: "u1", ResourceLink: "quiz-2", Attempt: 1, Action: lti.ActionPause, Offered: []string{"pause", "update"},
@@ -170,8 +176,8 @@ func TestControlOutcomes(t *testing.T) {
 			}
 			got, err := g.control(row.change)
 			wantFault(t, err, row.want)
-			if len(g.calls) != row.calls || got.Status != row.status {
-				t.Errorf("got %d calls, status %q, want %d, %q", len(g.calls), got.Status, row.calls, row.status)
+			if calls := g.callCount(); calls != row.calls || got.Status != row.status {
+				t.Errorf("got %d calls, status %q, want %d, %q", calls, got.Status, row.calls, row.status)
 			}
 		})
 	}
