@@ -192,7 +192,7 @@ test("the conversation survives a cut and a page turn", async () => {
   await page.keyboard.press("Enter");
   await page.getByText("Sending…").waitFor();
   await page.getByRole("button", { name: "Raise hand" }).click();
-  await until("sent", () => vigil.of("chat").length === 1);
+  await until("sent", () => vigil.of("chat").length === 1 && vigil.signals("hand_raised").length === 1);
   vigil.acknowledge = true;
   await page.locator("textarea[name=answer]").evaluate(() => document.querySelector("form").submit());
   await until("sent again", () => vigil.of("chat").length === 2);

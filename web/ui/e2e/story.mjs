@@ -147,9 +147,9 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       });
       await step("a raised hand is seen", async () => {
         await student.getByRole("button", { name: "Raise hand" }).click();
-        await row.getByText(/Hand up/).waitFor({ timeout: patience });
+        await row.getByText("Raised hand").waitFor({ timeout: patience });
         await detail.getByRole("button", { name: "Lower the hand" }).click();
-        await row.getByText(/Hand up/).waitFor({ state: "detached", timeout: patience });
+        await row.getByText("Raised hand").waitFor({ state: "detached", timeout: patience });
       });
       await student.getByRole("button", { name: "Close", exact: true }).click();
 

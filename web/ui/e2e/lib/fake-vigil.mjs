@@ -176,6 +176,7 @@ export class FakeVigil {
       const text = JSON.stringify(frame);
       if (this.stored.has(key)) this.repeats++;
       else this.stored.set(key, text);
+      if (this.acknowledge && frame.kind.startsWith("hand_")) this.welcome.hand = frame.kind === "hand_raised";
       if (this.acknowledge) peer.send({ t: "ack", stream: peer.stream, seqs: [frame.seq] });
     } else if (frame.t === "chat" && this.acknowledge) {
       peer.send({ t: "ack", id: frame.id });
