@@ -32,6 +32,8 @@
 //	claims := p.Claims(launch, nonce)             // what an honest id_token would say
 //	p.SetMischief(ltitest.Mischief{Claims: func(c map[string]any) { delete(c, "exp") }})
 //
+// Package lms puts pages around it: the demo LMS.
+//
 // What came in is kept: Platform.Controls, Platform.Starts, Platform.DeepLinks, and
 // Platform.Count(endpoint) counts requests, Platform.Fetches(url) our own fetches of
 // a tool's key set.
