@@ -96,7 +96,8 @@ export const init = config => {
     let end = 0;
     let left = 0;
     let saving = false;
-    let hand = Boolean(tab.get('hand'));
+    /** @type {boolean|undefined} */
+    let untoldHand;
     let stopped = false;
     let wasConnected = false;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -198,6 +199,7 @@ export const init = config => {
             },
             hand: up => {
                 setHand(up, true);
+                untoldHand = up;
                 emit({kind: up ? 'hand_raised' : 'hand_lowered', at: Date.now()});
             },
             read: () => tab.set('read', Date.now() + clock.offset()),
@@ -214,7 +216,6 @@ export const init = config => {
      * @param {boolean} aloud
      */
     const setHand = (up, aloud) => {
-        hand = up;
         tab.set('hand', up || undefined);
         panel.hand(up, aloud);
     };
@@ -389,26 +390,23 @@ export const init = config => {
         (frame.chat || []).forEach(showLine);
         (frame.commands || []).forEach(commands.take);
         setState(frame.state, frame.version, frame.reason || '');
-        settleHand(Boolean(frame.hand));
+        setHand(untoldHand === undefined ? Boolean(frame.hand) : untoldHand, false);
     };
 
     /**
-     * A hand that was raised or lowered offline counts more than what the server knows yet.
+     * Looks for a hand that was raised or lowered and that the server does not know of when it welcomes us.
      *
-     * @param {boolean} server
+     * @returns {Promise<void>}
      */
-    const settleHand = async(server) => {
-        let up = server;
+    const findHand = async() => {
+        untoldHand = undefined;
         const entries = outbox ? await outbox.list(0, 1000) : [];
         entries.forEach(entry => {
             const {kind} = JSON.parse(entry.frame);
             if (kind === 'hand_raised' || kind === 'hand_lowered') {
-                up = kind === 'hand_raised';
+                untoldHand = kind === 'hand_raised';
             }
         });
-        if (up !== hand) {
-            setHand(up, false);
-        }
     };
 
     /** @param {import('./protocol').Frame} frame */
@@ -466,6 +464,7 @@ export const init = config => {
         local: clock.local,
         hello: async(session) => {
             await openSession(session);
+            await findHand();
             const page = pageNumber(config.page);
             const {stream, next} = outbox ? await outbox.hello() : {stream: '', next: 1};
             return Object.assign({t: 'hello', stream, next}, page ? {page} : {});
@@ -512,7 +511,7 @@ export const init = config => {
     document.addEventListener('resume', nudge);
     document.addEventListener('visibilitychange', onVisible);
 
-    panel.hand(hand, false);
+    panel.hand(Boolean(tab.get('hand')), false);
     if (tokens.session()) {
         openSession(tokens.session());
     }
