@@ -405,6 +405,8 @@ export const init = config => {
             const {kind} = JSON.parse(entry.frame);
             if (kind === 'hand_raised' || kind === 'hand_lowered') {
                 untoldHand = kind === 'hand_raised';
+                // The welcome may have come before this.
+                setHand(untoldHand, false);
             }
         });
     };

@@ -162,13 +162,13 @@ export class FakeVigil {
     );
     peer.offered = req.headers["sec-websocket-protocol"];
     this.peers.push(peer);
+    peer.send({ t: "welcome", now: Date.now(), ...this.welcome, epoch: number + 1 });
   }
 
   #take(peer, number, frame) {
     this.frames.push({ ...frame, connection: number });
     if (frame.t === "hello") {
       peer.stream = frame.stream;
-      peer.send({ t: "welcome", now: Date.now(), ...this.welcome, epoch: number + 1 });
     } else if (frame.t === "time") {
       peer.send({ t: "time", at: frame.at, now: Date.now() });
     } else if (frame.t === "signal") {

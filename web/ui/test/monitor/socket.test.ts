@@ -61,6 +61,7 @@ const granted = (n: number) => async () =>
 const problem = (status: number, body: object) => async () => Response.json(body, { status });
 
 let made: Rig | undefined;
+let hello: (() => Promise<object>) | undefined;
 const rig = (random = 1): Rig => {
   let count = 0;
   let next: (() => Promise<Response>) | undefined;
@@ -78,7 +79,7 @@ const rig = (random = 1): Rig => {
   const socket = makeSocket({
     tokens,
     local: (server) => server,
-    hello: async (session) => ({ t: "hello", stream: "x".repeat(16), next: 1, session }),
+    hello: (session) => (hello ? hello() : Promise.resolve({ t: "hello", stream: "x".repeat(16), next: 1, session })),
     onFrame: (frame) => frames.push(frame),
     onStatus: (status) => statuses.push(status),
     WebSocket: FakeSocket as unknown as new (url: string, protocols: string[]) => WebSocket,
@@ -101,6 +102,7 @@ const connected = async (random?: number) => {
 beforeEach(() => {
   vi.useFakeTimers();
   FakeSocket.all = [];
+  hello = undefined;
 });
 afterEach(() => {
   made?.socket.leave("closing");
@@ -122,6 +124,22 @@ describe("opening", () => {
     expect(socket.status().state).toBe("connected");
     expect(socket.send([{ t: "time" }])).toBe(true);
     expect(asked()).toBe(1);
+  });
+
+  it("sends nothing between a welcome that came at once and its own hello", async () => {
+    const { socket } = rig();
+    let ready: (first: object) => void = () => undefined;
+    hello = () => new Promise((done) => (ready = done));
+    socket.start();
+    await settle();
+    await FakeSocket.last.open();
+    FakeSocket.last.hear(welcome);
+    expect(socket.status().state).toBe("connecting");
+    expect(socket.send([{ t: "signal" }])).toBe(false);
+    ready({ t: "hello" });
+    await settle();
+    expect(FakeSocket.last.sent).toEqual(['{"t":"hello"}']);
+    expect(socket.status().state).toBe("connected");
   });
 
   it("uses the token that the page before had, and a newer one from the socket", async () => {
