@@ -46,7 +46,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("vigil"),
-		kong.Description("Live proctoring for Moodle quizzes, as an LTI 1.3 tool."),
+		kong.Description("Live proctoring for Moodle quizzes, as an LTI 1.3 tool.\n\nEvery flag is also an environment variable: --public-url is VIGIL_PUBLIC_URL. A flag counts more."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),

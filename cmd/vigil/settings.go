@@ -15,7 +15,7 @@ import (
 
 // storeSettings say where things are kept. Every command that touches the store has them.
 type storeSettings struct {
-	Store   string `help:"Where everything is kept: sqlite:PATH." default:"sqlite:vigil.db" placeholder:"sqlite:PATH"`
+	Store   string `help:"Where everything is kept: sqlite:PATH (default: ${default})." default:"sqlite:vigil.db" placeholder:"sqlite:PATH"`
 	KeyFile string `help:"File with the key that encrypts our private keys; made at the first start. Default: the SQLite file's name with .key added." placeholder:"PATH"`
 }
 
@@ -58,8 +58,8 @@ func (l logSettings) logger(w io.Writer) *slog.Logger {
 // serverSettings are those of a running server.
 type serverSettings struct {
 	PublicURL      string        `help:"Where browsers and LMSs reach this tool: scheme, host and port. https, but on loopback." placeholder:"URL"`
-	Listen         string        `help:"Address to serve on." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	AdminListen    string        `help:"Address for /healthz, /readyz and /metrics; keep it private. 'off' serves none." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
+	Listen         string        `help:"Address to serve on (default: ${default})." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	AdminListen    string        `help:"Address for /healthz, /readyz and /metrics; keep it private. 'off' serves none (default: ${default})." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
 	TrustedProxies []string      `help:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8." placeholder:"CIDR"`
 	TLSCert        string        `help:"Certificate file, to serve https without a proxy." placeholder:"PATH"`
 	TLSKey         string        `help:"The certificate's private key." placeholder:"PATH"`
