@@ -126,7 +126,7 @@ func ParseSettings(data string) (Settings, error) {
 		Policy json.RawMessage `json:"policy"`
 	}
 	if data == "" || json.Unmarshal([]byte(data), &raw) != nil || raw.Vigil < 1 {
-		return Settings{}, nil
+		return Settings{}, nil //nolint:nilerr // what is not ours may be anything
 	}
 	s := Settings{Plugin: true}
 	if len(raw.Policy) == 0 || string(raw.Policy) == "null" {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -143,6 +142,3 @@ func loopback(host string) bool {
 	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && a.IsLoopback()
 }
-
-// listening words where a listener is.
-func listening(l net.Listener, scheme string) string { return fmt.Sprintf("%s://%s", scheme, l.Addr()) }
