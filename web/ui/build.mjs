@@ -10,7 +10,11 @@ import { fileURLToPath } from "node:url";
 // that a page imports comes out under the page's name.
 const pages = {
   base: "src/style/base.css",
+  pages: "src/style/pages.css",
   dashboard: "src/dashboard/index.tsx",
+  checkin: "src/checkin/index.ts",
+  timeline: "src/pages/timeline.ts",
+  report: "src/pages/report.ts",
 };
 
 // Scripts for other people's pages: one classic script each, which needs no CORS.

@@ -101,6 +101,7 @@ function timeline(row, now) {
 
 /** Starts the server; resolves to { url, port, close, exams }. */
 export async function start({ port = 0, students = 12, busy = true } = {}) {
+  const behave = { refuse: false }; // refuse: no socket and no token
   const exams = new Map(); // id → { rows, sockets, behave }
   const sockets = new Set();
   const exam = (id) => {
@@ -113,8 +114,8 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
 
   const page = (title, lang, body, config, css, js) => `<!doctype html>
 <html lang="${lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${title}</title>
-<link rel="stylesheet" href="/assets/${css}.css"><script type="application/json" id="vigil-config">${JSON.stringify(config).replace(/</g, "\\u003c")}</script>
-<script type="module" src="/assets/${js}.js"></script></head><body>${body}</body></html>`;
+<link rel="stylesheet" href="/assets/base.css"><link rel="stylesheet" href="/assets/pages.css"><link rel="stylesheet" href="/assets/${css}.css"><script type="application/json" id="vigil-config">${JSON.stringify(config).replace(/</g, "\\u003c")}</script>
+<script type="module" src="/assets/${js}.js"></script></head><body class="page-${js}">${body}</body></html>`;
 
   const server = createServer(async (req, res) => {
     const url = new URL(req.url, "http://x");
@@ -144,13 +145,14 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         }, "dashboard", "dashboard"));
       }
       if (url.pathname === "/checkin") {
-        return send(200, "text/html; charset=utf-8", page("Check-in", lang, checkinBody, {
+        return send(200, "text/html; charset=utf-8", page("Check-in", lang, checkinBody(q.has("admission"), q.get("plugin") === "0"), {
           lang, page: "checkin", now: Date.now(), session: q.get("socket") === "fail" ? "fail-slow" : "session-1", state: q.get("admission") ? "awaiting" : "created", tokenEndpoint: "/api/v1/socket/page-token", left: Number(q.get("left") ?? 240_000),
           courseURL: "/course", watch: ["focus", "clipboard", "fullscreen", "display", "window", "idle"], fullscreen: true, admission: q.has("admission"), plugin: q.get("plugin") !== "0",
         }, "checkin", "checkin"));
       }
       if (url.pathname === "/api/v1/socket/page-token") {
         const { exam: id, session } = await body();
+        if (behave.refuse) return json(503, { title: "Unavailable", status: 503, code: "unavailable", duty: "retry", detail: "The server is starting." });
         const name = id ?? session ?? "";
         if (name === "fail-expired") return json(401, { title: "Unauthorized", status: 401, code: "unauthorized", duty: "stop", detail: "Your session has ended." });
         if (name === "fail-forbidden") return json(403, { title: "Forbidden", status: 403, code: "forbidden", duty: "stop", detail: "You are not a proctor of this exam." });
@@ -170,6 +172,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         const b = await body();
         return json(200, { id: b.id, review: b.review, version: b.version + 1 });
       }
+      if (url.pathname === "/checkin/session-1/start") return send(200, "text/html", "<h1>The quiz</h1>");
       if (/\/open$/.test(url.pathname)) return json(200, { url: "/dashboard?opened=1" });
       send(404, "text/plain", "not found");
     } catch (err) {
@@ -181,7 +184,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
   server.on("upgrade", (req, socket, head) => {
     const offered = String(req.headers["sec-websocket-protocol"] ?? "").split(/,\s*/);
     const token = offered.find((p) => p.startsWith("vigil.token."));
-    if (!offered.includes("vigil.v1") || !token) return socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n");
+    if (behave.refuse || !offered.includes("vigil.v1") || !token) return socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n");
     const id = Buffer.from(token.slice(12), "base64url").toString();
     wss.handleUpgrade(req, socket, head, (ws) => (id.startsWith("session-") ? student(ws, id) : proctor(ws, id)));
   });
@@ -313,7 +316,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
   await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   const address = server.address();
   return {
-    port: address.port, url: `http://127.0.0.1:${address.port}`, exams, sockets,
+    port: address.port, url: `http://127.0.0.1:${address.port}`, exams, sockets, behave,
     close: () => new Promise((resolve) => {
       clearInterval(beat);
       for (const ws of sockets) ws.terminate();
@@ -323,13 +326,15 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
   };
 }
 
-const checkinBody = `<main class="page"><h1>Before you begin</h1><p>Midterm: Introduction to Statistics · STAT101</p>
-<noscript><p class="note note-bad">This page needs JavaScript.</p></noscript>
-<p id="countdown"></p>
-<section class="card"><h2>What is watched</h2><ul><li>Whether this page is in front</li><li>Copying and pasting: how much, never what</li></ul><p>No camera, no microphone.</p></section>
-<section class="card"><h2>System check</h2><div id="check"></div></section>
-<form id="checkin-form" method="post" action="/checkin/session-1/start"><label class="row"><input type="checkbox" id="consent" name="consent" value="yes"> I have read this and agree.</label>
-<input type="hidden" name="capabilities" value=""><p><button id="start" class="button-primary" disabled>Start the quiz</button></p></form></main>`;
+// As web/page/checkin.html has it.
+const checkinBody = (waiting, window) => `<a class="skip" href="#main">Skip</a><main id="main" class="page"><form id="checkin-form" class="card stack" method="post" action="/checkin/session-1/start"${window ? ' target="_blank"' : ""}>
+<header><p class="muted small">STAT101 · Even semester</p><h1>Midterm: Introduction to Statistics</h1><p class="muted">Attempt 1 · Ayu Wibowo</p></header>
+<div id="countdown" class="note" role="timer" hidden></div>
+<section class="stack"><h2>What is watched</h2><p>No camera and no microphone.</p><ul><li>Whether you are connected</li><li>Whether the page is in front or hidden</li><li>Copying and pasting: how much, never what</li><li>Full screen</li><li>More than one screen</li></ul><p>What is noticed is an indication, never a verdict.</p><p class="muted small">Kept for 90 days.</p></section>
+<section class="stack"><h2>System check</h2><ul id="check" class="checks" aria-live="polite"></ul><noscript><p class="note note-warn">Without JavaScript nothing can be checked.</p></noscript></section>
+<input type="hidden" name="capabilities" value="">${waiting
+    ? '<p id="waiting" class="note" role="status">A proctor lets you in.</p><p><button id="start" class="button" type="submit">Look again</button></p>'
+    : '<p><label class="row"><input id="consent" type="checkbox" name="consent" value="yes" required> <span>I have read this and agree to it.</span></label></p><p class="row"><button id="start" class="button button-primary" type="submit">Start</button> <a class="button button-quiet" href="/course">Back</a></p>'}</form></main>`;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const arg = (name, fallback) => {

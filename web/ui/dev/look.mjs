@@ -38,7 +38,7 @@ const shots = {
   empty: ["/dashboard?empty=1"],
   expired: ["/dashboard?fail=expired"],
   slow: ["/dashboard?fail=slow&framed=1"],
-  stale: ["/dashboard", async (page) => { for (const ws of server.sockets) ws.terminate(); await page.route("**/page-token", (r) => r.abort()); for (const ws of server.sockets) ws.terminate(); await page.waitForTimeout(5500); }],
+  stale: ["/dashboard", async (page) => { server.behave.refuse = true; for (const ws of server.sockets) ws.terminate(); await page.waitForTimeout(6000); server.behave.refuse = false; }],
   checkin: ["/checkin", async (page) => { await page.waitForTimeout(2500); }],
   checkinfail: ["/checkin?socket=fail&lang=id", async (page) => { await page.waitForTimeout(12500); }],
   waiting: ["/checkin?admission=1", async (page) => { await page.waitForTimeout(2000); }],

@@ -7,7 +7,8 @@ import { BulkBar } from "./bulk";
 import { useStore } from "./context";
 import { Detail } from "./detail";
 import { Filters } from "./filters";
-import { Header, Banners } from "./header";
+import { Header, Banners, StopText } from "./header";
+import type { LinkState } from "./link";
 import { List } from "./list";
 import { Results } from "./results";
 import { t } from "./words";
@@ -26,12 +27,13 @@ export function App(): JSX.Element {
 
   return (
     <div class={`dash${open ? " dash-open" : ""}`}>
-      <a class="skip button" href="#students">{t("students")}</a>
       <Header />
       <Banners />
       <div class="dash-main">
-        <main id="students" tabIndex={-1} aria-label={t("students")}>
-          {!loaded && state.is === "stopped" ? null : !loaded ? (
+        <main id="main" tabIndex={-1} aria-label={t("students")}>
+          {!loaded && state.is === "stopped" ? (
+            <Stopped state={state} />
+          ) : !loaded ? (
             <Skeleton />
           ) : nobody ? (
             <Empty />
@@ -51,6 +53,16 @@ export function App(): JSX.Element {
       </div>
       <AskDialog />
       <div class="sr-only" role="status" aria-live="polite">{store.alerts.spoken.value}</div>
+    </div>
+  );
+}
+
+/** Nothing was ever loaded, and trying again does not help. */
+function Stopped({ state }: { state: LinkState & { is: "stopped" } }): JSX.Element {
+  return (
+    <div class="card empty empty-stop" role="alert">
+      <h2>{t("link_stopped")}</h2>
+      <StopText state={state} />
     </div>
   );
 }

@@ -29,7 +29,7 @@ export function Detail(): JSX.Element | null {
   const close = (): void => {
     const id = story?.session;
     store.open(undefined);
-    requestAnimationFrame(() => (document.getElementById(`row-${id}`) ?? document.getElementById("students"))?.focus({ preventScroll: true }));
+    requestAnimationFrame(() => (document.getElementById(`row-${id}`) ?? document.getElementById("main"))?.focus({ preventScroll: true }));
   };
 
   useEffect(() => {

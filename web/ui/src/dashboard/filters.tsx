@@ -36,6 +36,11 @@ export function Filters(): JSX.Element {
             {sorts.map((s) => <option key={s} value={s}>{t(`sort_${s}` as Word)}</option>)}
           </select>
         </label>
+        {store.held.value && (
+          <p class="held small muted">
+            {t("order_held")} <button type="button" class="button-quiet button-small" onClick={() => store.arrange(true)}>{t("order_update")}</button>
+          </p>
+        )}
         <p class="shown small muted" role="status">
           {store.order.value.length === n.all ? t("shown", { n: n.all }) : t("shown_of", { n: store.order.value.length, total: n.all })}
         </p>

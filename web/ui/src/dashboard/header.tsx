@@ -6,6 +6,7 @@ import { useStore } from "./context";
 import { lengthText, timeText } from "./format";
 import { Icon } from "./icons";
 import { AlertMenu } from "./alertmenu";
+import type { LinkState } from "./link";
 import { t, type Word } from "./words";
 
 export function Header(): JSX.Element {
@@ -18,7 +19,7 @@ export function Header(): JSX.Element {
         <h1>{exam?.title || config.exam.title}</h1>
         <p class="muted small">{exam?.course || config.exam.course || t("dashboard")}</p>
       </div>
-      <LinkState />
+      <OwnLink />
       <nav class="dash-tools" aria-label={t("more")}>
         <button type="button" class="button-small" disabled={!store.roster.loaded.value} onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}>
           <Icon name="chat" />{t("message_all")}
@@ -33,7 +34,7 @@ export function Header(): JSX.Element {
 }
 
 /** The proctor's own link: another thing than the students'. */
-function LinkState(): JSX.Element {
+function OwnLink(): JSX.Element {
   const store = useStore();
   const state = store.link.state.value;
   const mono = store.mono.value;
@@ -75,13 +76,7 @@ export function Banners(): JSX.Element {
   const skew = state.is === "open" ? store.clock.skew() : 0;
   return (
     <div class="banners" role="status">
-      {state.is === "stopped" && (
-        <div class="note note-bad">
-          <p><strong>{t("link_stopped")}.</strong> {t(`stop_${state.why}` as Word)} {state.why === "other" || state.why === "forbidden" ? state.detail : ""}</p>
-          {state.why === "superseded" && <button type="button" class="button-small" onClick={() => store.link.retry()}>{t("take_back")}</button>}
-          {(state.why === "protocol" || state.why === "other") && <button type="button" class="button-small" onClick={() => location.reload()}>{t("reload")}</button>}
-        </div>
-      )}
+      {state.is === "stopped" && loaded && <div class="note note-bad"><StopText state={state} /></div>}
       {state.is !== "stopped" && loaded && lasting && (
         <div class="note note-warn"><p>{t("link_stale", { time: timeText(stale, store.now.value, t.lang) })}</p></div>
       )}
@@ -90,6 +85,18 @@ export function Banners(): JSX.Element {
       ))}
       {Math.abs(skew) > 30_000 && <div class="note"><p class="small">{t("clock_skew", { length: lengthText(Math.abs(skew), t.lang) })}</p></div>}
     </div>
+  );
+}
+
+/** Why the link does not come back by itself, and what to do. */
+export function StopText({ state }: { state: LinkState & { is: "stopped" } }): JSX.Element {
+  const store = useStore();
+  return (
+    <>
+      <p>{t(`stop_${state.why}` as Word)} {state.why === "other" || state.why === "forbidden" ? state.detail : ""}</p>
+      {state.why === "superseded" && <button type="button" class="button-small" onClick={() => store.link.retry()}>{t("take_back")}</button>}
+      {(state.why === "protocol" || state.why === "other") && <button type="button" class="button-small" onClick={() => location.reload()}>{t("reload")}</button>}
+    </>
   );
 }
 

@@ -1,6 +1,5 @@
 // The live dashboard.
 import { render } from "preact";
-import "../style/base.css";
 import "uplot/dist/uPlot.min.css";
 import "../style/dashboard.css";
 import { App } from "./app";

@@ -171,11 +171,6 @@ export function List(): JSX.Element {
   const sort = store.sort.value;
   return (
     <div class="list-wrap">
-      {store.held.value && (
-        <p class="held small">
-          {t("order_held")} <button type="button" class="button-quiet button-small" onClick={() => store.arrange(true)}>{t("order_update")}</button>
-        </p>
-      )}
       <div
         class="grid" role="grid" ref={grid} aria-label={t("students")} aria-rowcount={order.length + 1} aria-multiselectable="true" aria-describedby="list-keys"
         onKeyDown={onKeyDown}

@@ -36,7 +36,7 @@ export function plot(box: HTMLElement, first: PlotProps): PlotHandle {
         height: props.height,
         legend: { show: false },
         cursor: { show: false },
-        padding: [6, 8, 0, 0],
+        padding: [6, 20, 0, 0],
         scales: {
           x: { range: () => span(props) },
           y: { range: (_u, _min, max) => [0, Math.max(4, max * 1.15)] },

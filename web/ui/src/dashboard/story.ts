@@ -90,6 +90,12 @@ export class Story {
     const id = incidentID(entry);
     if (!id || (entry.type !== "signal" && entry.type !== "gap")) return;
     this.reviewProblem.value = "";
+    if (entry.review?.version === undefined) {
+      // It came in live: its version is in the store, as soon as it is stored.
+      await this.load();
+      const stored = this.entries.peek().find((e) => incidentID(e) === id);
+      if (stored && (stored.type === "signal" || stored.type === "gap")) entry = stored;
+    }
     try {
       const response = await fetch(`${this.path}/incidents/review`, {
         method: "POST",

@@ -1,0 +1,143 @@
+// A session's timeline: filters, the chart, reviews of incidents, printing. The table is the server's (web/page/timeline.html):
+//   #timeline tbody tr[data-type][data-incident][data-id][data-review][data-version], #filters, #chart, #print
+import "uplot/dist/uPlot.min.css";
+import { problemOf, readConfig } from "../dashboard/config";
+import { bins, type Entry, type ReviewState } from "../dashboard/feed";
+import { make, printing } from "./common";
+import { t, type Word } from "./words";
+
+interface Config { api: string; entries: Entry[] | null }
+
+const config = readConfig<Config>();
+const rows = [...document.querySelectorAll<HTMLTableRowElement>("#timeline tbody tr")];
+
+const filters = ["all", "incidents", "open", "signal", "gap", "command", "chat"] as const;
+type Filter = (typeof filters)[number];
+
+function passes(row: HTMLTableRowElement, f: Filter): boolean {
+  const incident = row.dataset.incident === "true";
+  switch (f) {
+    case "all":
+      return true;
+    case "incidents":
+      return incident;
+    case "open":
+      return incident && ["none", "pending", "appealed"].includes(row.dataset.review ?? "none");
+    default:
+      return row.dataset.type === f;
+  }
+}
+
+function filtering(): void {
+  const box = document.getElementById("filters");
+  if (!box || rows.length === 0) return;
+  box.hidden = false;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", t("filter"));
+  const count = make("span", "small muted numbers");
+  count.setAttribute("role", "status");
+  const buttons = filters.map((f) => {
+    const n = rows.filter((r) => passes(r, f)).length;
+    const button = make("button", "button button-small", `${t(f)} ${n.toLocaleString(t.lang)}`);
+    button.type = "button";
+    button.disabled = n === 0;
+    button.addEventListener("click", () => choose(f));
+    return button;
+  });
+  const choose = (chosen: Filter): void => {
+    let n = 0;
+    for (const row of rows) {
+      row.hidden = !passes(row, chosen);
+      if (!row.hidden) n++;
+    }
+    buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(filters[i] === chosen)));
+    count.textContent = t("shown", { n });
+  };
+  box.append(...buttons, count);
+  choose("all");
+}
+
+const next: Record<ReviewState, ReviewState[]> = {
+  none: ["cleared", "upheld"], pending: ["cleared", "upheld"], cleared: ["pending"], upheld: ["pending"], appealed: ["overturned", "upheld"], overturned: [],
+};
+
+function reviewing(row: HTMLTableRowElement): void {
+  const cell = row.querySelector<HTMLElement>("td.review");
+  if (!cell || !row.dataset.id || row.dataset.version === undefined) return;
+  const state = (row.dataset.review ?? "none") as ReviewState;
+  const box = make("span", "review-buttons no-print");
+  const said = make("span", "small");
+  said.setAttribute("role", "status");
+  let note: HTMLInputElement | undefined;
+  if (next[state].length > 1) {
+    note = make("input", "review-note");
+    note.type = "text";
+    note.maxLength = 500;
+    note.placeholder = t("note");
+    note.setAttribute("aria-label", t("note"));
+    box.append(note);
+  }
+  for (const to of next[state]) {
+    const button = make("button", "button button-small", t(to as Word));
+    button.type = "button";
+    button.addEventListener("click", () => {
+      for (const b of box.querySelectorAll("button")) b.disabled = true;
+      void save(to);
+    });
+    box.append(button);
+  }
+  const save = async (to: ReviewState): Promise<void> => {
+    let problem: string;
+    try {
+      const response = await fetch(`${config.api}/incidents/review`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", Accept: "application/json" },
+        body: JSON.stringify({ id: row.dataset.id, review: to, version: Number(row.dataset.version), ...(note?.value.trim() ? { note: note.value.trim() } : {}) }),
+      });
+      if (response.ok) {
+        const answer = (await response.json()) as { review?: { state: ReviewState; by?: string; note?: string; version: number } };
+        const review = answer.review ?? { state: to, version: Number(row.dataset.version) + 1 };
+        row.dataset.review = review.state;
+        row.dataset.version = String(review.version);
+        cell.replaceChildren(t(`state_${review.state}` as Word), " ", make("span", "muted small", review.by ?? ""));
+        if (review.note) cell.append(document.createElement("br"), make("span", "small", review.note));
+        reviewing(row);
+        row.querySelector<HTMLElement>("td.review button")?.focus();
+        return;
+      }
+      problem = await problemOf(response);
+    } catch (err) {
+      problem = err instanceof Error ? err.message : String(err);
+    }
+    said.textContent = t("failed", { problem });
+    for (const b of box.querySelectorAll("button")) b.disabled = false;
+  };
+  box.append(said);
+  cell.append(box);
+}
+
+async function chart(): Promise<void> {
+  const box = document.getElementById("chart");
+  const data = bins(config.entries ?? [], 60_000);
+  if (!box || data.at.length < 2) return;
+  box.hidden = false;
+  const area = make("div", "plot");
+  const legend = make("p", "small muted legend-line");
+  legend.append(make("span", "legend-mark legend-signals"), t("chart_signals"), make("span", "legend-mark legend-incidents"), t("chart_incidents"));
+  box.append(area, legend);
+  area.setAttribute("role", "img");
+  area.setAttribute("aria-label", t("chart_signals"));
+  const { plot } = await import("../dashboard/plot");
+  plot(area, {
+    height: 120, label: t("chart_signals"), at: data.at,
+    series: [
+      { label: t("chart_signals"), color: "--accent", bars: true, values: data.low.map((n, i) => n + (data.high[i] ?? 0)) },
+      { label: t("chart_incidents"), color: "--bad", bars: true, values: data.high },
+    ],
+  });
+}
+
+printing();
+filtering();
+rows.forEach(reviewing);
+void chart();

@@ -1,0 +1,66 @@
+// The words that scripts add to the timeline and the report.
+import { pageLang, translator, type Dictionary } from "../i18n/index";
+
+const en = {
+  filter: "Show",
+  all: "Everything",
+  incidents: "Incidents",
+  open: "Not reviewed",
+  signal: "Signals",
+  gap: "Out of reach",
+  command: "Commands",
+  chat: "Chat",
+  shown: { one: "{n} entry", other: "{n} entries" },
+  search: "Search by name",
+  rows: { one: "{n} student", other: "{n} students" },
+  only_open: "Only with open incidents",
+  cleared: "Fine",
+  upheld: "Not fine",
+  pending: "Look again",
+  overturned: "Take back",
+  state_none: "not reviewed",
+  state_pending: "to be looked at again",
+  state_cleared: "fine",
+  state_upheld: "not fine",
+  state_appealed: "appealed",
+  state_overturned: "taken back",
+  note: "Note on the review (optional)",
+  failed: "The review was not saved: {problem}",
+  chart_signals: "Signals a minute",
+  chart_incidents: "Incidents a minute",
+  local: "Times on this page are in your time zone ({zone}).",
+};
+
+const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
+  filter: "Tampilkan",
+  all: "Semua",
+  incidents: "Insiden",
+  open: "Belum ditinjau",
+  signal: "Sinyal",
+  gap: "Tidak terjangkau",
+  command: "Perintah",
+  chat: "Obrolan",
+  shown: { other: "{n} entri" },
+  search: "Cari nama",
+  rows: { other: "{n} peserta" },
+  only_open: "Hanya dengan insiden terbuka",
+  cleared: "Wajar",
+  upheld: "Tidak wajar",
+  pending: "Tinjau lagi",
+  overturned: "Batalkan",
+  state_none: "belum ditinjau",
+  state_pending: "perlu ditinjau lagi",
+  state_cleared: "wajar",
+  state_upheld: "tidak wajar",
+  state_appealed: "diajukan banding",
+  state_overturned: "dibatalkan",
+  note: "Catatan tinjauan (tidak wajib)",
+  failed: "Tinjauan tidak tersimpan: {problem}",
+  chart_signals: "Sinyal per menit",
+  chart_incidents: "Insiden per menit",
+  local: "Waktu di halaman ini menurut zona waktu Anda ({zone}).",
+};
+
+export type Word = keyof typeof en;
+export const words: Dictionary<Word> = { en, id };
+export const t = translator(words, pageLang());
