@@ -201,7 +201,9 @@ type Commands interface {
 	// ended without a result comes with Sent set.
 	LeaseDeliveries(ctx context.Context, owner string, now time.Time, n int) ([]vigil.Delivery, error)
 	// SaveDelivery stores the outcome of a try if the caller's lease still holds, else
-	// CodeConflict. A lease holds until it is saved or leased again, even past LeaseEnds.
+	// CodeConflict. A lease holds until it is saved or leased again, even past LeaseEnds;
+	// an entry that is saved with its lease keeps it. Of the entry its extra minutes, state,
+	// tries, next try and lease are written.
 	SaveDelivery(ctx context.Context, d vigil.Delivery, owner string) error
 }
 

@@ -76,9 +76,9 @@ func (s *Store) LeaseDeliveries(ctx context.Context, owner string, now time.Time
 // SaveDelivery implements storage.Commands.
 func (s *Store) SaveDelivery(ctx context.Context, d vigil.Delivery, owner string) error {
 	return s.write(ctx, "delivery", func(t tx) error {
-		return t.update("delivery", `UPDATE deliveries SET state = ?, tries = ?, sent = ?, next_try = ?, lease_owner = ?, lease_ends = ?
+		return t.update("delivery", `UPDATE deliveries SET extra_minutes = ?, state = ?, tries = ?, sent = ?, next_try = ?, lease_owner = ?, lease_ends = ?
 			WHERE id = ? AND lease_owner = ? AND lease_owner <> ''`,
-			[]any{d.State, d.Tries, d.Sent, ms(d.NextTry), d.LeaseOwner, ms(d.LeaseEnds), d.ID, owner},
+			[]any{d.ExtraMinutes, d.State, d.Tries, d.Sent, ms(d.NextTry), d.LeaseOwner, ms(d.LeaseEnds), d.ID, owner},
 			`SELECT 1 FROM deliveries WHERE id = ?`, d.ID)
 	})
 }

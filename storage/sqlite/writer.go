@@ -95,6 +95,9 @@ func (s *Store) writeAll(ctx context.Context, what string, do func(t tx) error) 
 // waited for, so that the answer is always what happened.
 func (w *writer) submit(ctx context.Context, o *op) error {
 	o.done = make(chan struct{})
+	if err := ctx.Err(); err != nil {
+		return convert(o.what, err)
+	}
 	select {
 	case <-w.stop:
 		return errClosed

@@ -223,6 +223,18 @@ var deliveries = []behaviour{
 		s.ok(s.SaveDelivery(s.Context(), late, "n"))
 		s.leased("answered", s.lease("n", time.Hour, 10), "n")
 	}},
+	{"an entry saved with its lease keeps it, and the minutes that it is sent with", func(s *suite) {
+		v := s.session(s.exam())
+		s.give(v, s.command(v, vigil.CommandPause))
+		got := s.lease("n", 0, 10)
+		got[0].ExtraMinutes = 7
+		s.ok(s.SaveDelivery(s.Context(), got[0], "n"))
+		s.leased("while the lease lasts", s.lease("m", vigil.DeliveryLease-time.Millisecond, 10), "m")
+		again := s.lease("m", vigil.DeliveryLease, 10)
+		if len(again) != 1 || again[0].ExtraMinutes != 7 || !again[0].Sent {
+			s.Errorf("got %+v, want 7 minutes, marked as sent", again)
+		}
+	}},
 	{"a result is saved once, and late if nobody else has taken the entry", func(s *suite) {
 		v := s.session(s.exam())
 		s.give(v, s.command(v, vigil.CommandPause))
