@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -164,8 +166,15 @@ func (f *fetcher) do(req *http.Request, private bool, limit int64) (answer, erro
 		client = f.private
 	}
 	req.Header.Set("User-Agent", "Vigil (LTI tool)")
-	res, err := client.Do(req)
+	// Without a connection nothing can have been sent: the name did not resolve, the address
+	// was refused, TLS failed, or all connections to the host stayed busy.
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	res, err := client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 	if err != nil {
+		if !connected.Load() {
+			return answer{}, fmt.Errorf("%w: %w", errNotSent, withoutURL(err))
+		}
 		return answer{}, withoutURL(err)
 	}
 	defer func() { _ = res.Body.Close() }()
@@ -179,17 +188,10 @@ func (f *fetcher) do(req *http.Request, private bool, limit int64) (answer, erro
 	return answer{status: res.StatusCode, header: res.Header, body: body}, nil
 }
 
-// withoutURL takes the URL out of an http.Client's error: some carry tokens. A request
-// whose connection was never made is marked as not sent.
+// withoutURL takes the URL out of an http.Client's error: some carry tokens.
 func withoutURL(err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
-		err = ue.Err
-	}
-	if oe, ok := errors.AsType[*net.OpError](err); ok && oe.Op == "dial" {
-		return fmt.Errorf("%w: %w", errNotSent, err)
-	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return fmt.Errorf("%w: %w", errNotSent, err)
+		return ue.Err
 	}
 	return err
 }
