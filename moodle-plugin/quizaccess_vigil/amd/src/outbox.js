@@ -19,6 +19,12 @@ const DATABASE = 'vigil';
 const VERSION = 1;
 /** Signals kept for one session at most: what a browser notices beyond that while it cannot send is counted, not kept. */
 export const MAX_PENDING = 5000;
+/**
+ * Numbers must survive a power cut: one that was sent and given again would look like tampering.
+ *
+ * @type {IDBTransactionOptions}
+ */
+const STRICT = {durability: 'strict'};
 /** What an old session left behind is forgotten after so long, in ms. */
 const KEEP = 14 * 24 * 3600 * 1000;
 
@@ -202,7 +208,7 @@ export const databaseStore = async(session, factory) => {
     // Another tab wants a newer layout: give way, and write to memory from here on.
     db.onversionchange = () => db.close();
 
-    const begin = db.transaction('streams', 'readwrite');
+    const begin = db.transaction('streams', 'readwrite', STRICT);
     const began = written(begin);
     const known = await result(begin.objectStore('streams').get(session));
     const stream = known ? known.stream : randomId();
@@ -221,7 +227,7 @@ export const databaseStore = async(session, factory) => {
             return row.next;
         },
         add: async(make) => {
-            const transaction = db.transaction(['streams', 'signals'], 'readwrite');
+            const transaction = db.transaction(['streams', 'signals'], 'readwrite', STRICT);
             const done = written(transaction);
             // A failure in between aborts the transaction: handled by the caller, through what is awaited first.
             done.catch(() => undefined);

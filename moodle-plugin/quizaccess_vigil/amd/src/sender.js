@@ -11,7 +11,7 @@
 import {MAX_BATCH, MAX_FRAME} from './protocol';
 
 /** A little below what docs/protocol.md allows: frames at once, and then per second. */
-const SIGNALS = {burst: 150, rate: 15};
+const SIGNALS = {burst: 180, rate: 18};
 const LINES = {burst: 4, rate: 0.4};
 
 /**

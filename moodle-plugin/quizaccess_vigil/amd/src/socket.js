@@ -278,7 +278,15 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
         }, OPEN_WAIT);
         socket.onopen = async() => {
             opened = true;
-            const first = await hello(grant.session);
+            let first;
+            try {
+                first = await hello(grant.session);
+            } catch (e) {
+                if (mine === turn) {
+                    closed(1006, '');
+                }
+                return;
+            }
             if (mine === turn && socket.readyState === 1) {
                 socket.send(JSON.stringify(first));
                 greeted = true;

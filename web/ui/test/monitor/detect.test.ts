@@ -227,7 +227,7 @@ describe("the clipboard", () => {
   it("tells length and short hash of a paste, and no text", async () => {
     begin();
     paste(document.getElementById("i") as Element, "abc");
-    await vi.waitFor(() => expect(noticed.length).toBe(1));
+    await vi.waitFor(() => expect(noticed.length).toBe(1), 10000);
     expect(noticed[0]?.data).toEqual({ length: 3, hash: "ba7816bf8f01cfea" });
     expect(JSON.stringify(noticed)).not.toContain("abc");
   });
@@ -236,7 +236,7 @@ describe("the clipboard", () => {
     begin();
     paste(document.getElementById("ours") as Element, "ours");
     paste(document.getElementById("i") as Element, "theirs");
-    await vi.waitFor(() => expect(noticed.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(noticed.length).toBeGreaterThan(0), 10000);
     expect(noticed.map((it) => it.data?.length)).toEqual([6]);
   });
 

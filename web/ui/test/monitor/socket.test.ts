@@ -227,6 +227,21 @@ describe("opening", () => {
     }
   });
 
+  it("comes back when it could not say hello", async () => {
+    const { socket } = rig();
+    hello = () => Promise.reject(new Error("no outbox"));
+    socket.start();
+    await settle();
+    await FakeSocket.last.open();
+    FakeSocket.last.hear(welcome);
+    expect(socket.status().state).toBe("waiting");
+    hello = undefined;
+    await vi.advanceTimersByTimeAsync(500);
+    await FakeSocket.last.open();
+    FakeSocket.last.hear(welcome);
+    expect(socket.status().state).toBe("connected");
+  });
+
   it("gives up on a socket that opens and never welcomes", async () => {
     const { socket } = rig();
     socket.start();
