@@ -26,14 +26,13 @@ const (
 )
 
 func (s *Server) newVisits() *scs.SessionManager {
-	m := scs.New()
-	m.Store = visitStore{s.store, s.now}
-	m.Lifetime = visitLife
-	m.HashTokenInStore = true
+	// Not scs.New: it starts a goroutine for a store of its own, which nothing ends.
+	m := &scs.SessionManager{Store: visitStore{s.store, s.now}, Codec: scs.GobCodec{}, Lifetime: visitLife, HashTokenInStore: true}
 	m.Cookie.Name = visitCookie
 	if !strings.HasPrefix(s.tool.Origin(), "https:") {
 		m.Cookie.Name = visitHTTP
 	}
+	m.Cookie.Path = "/"
 	m.Cookie.HttpOnly = true
 	// In a frame of the LMS only a Partitioned cookie survives, and that must be Secure;
 	// browsers accept Secure cookies from loopback hosts over http.

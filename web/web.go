@@ -67,7 +67,7 @@ type Server struct {
 	now     func() time.Time
 	log     *slog.Logger
 	keep    bool
-	handler http.Handler
+	handler chi.Router
 }
 
 // New makes the web part. Configuration errors name the field.
@@ -98,10 +98,13 @@ func New(cfg Config) (*Server, error) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
+// Routes are the addresses that it serves.
+func (s *Server) Routes() chi.Routes { return s.handler }
+
 // maxBody bounds what a request of our own pages may send.
 const maxBody = 64 << 10
 
-func (s *Server) routes(cfg Config) (http.Handler, error) {
+func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r := chi.NewRouter()
 	if len(cfg.TrustedProxies) > 0 {
 		networks := make([]string, len(cfg.TrustedProxies))
@@ -112,7 +115,7 @@ func (s *Server) routes(cfg Config) (http.Handler, error) {
 	} else {
 		r.Use(middleware.ClientIPFromRemoteAddr)
 	}
-	r.Use(s.recoverer, s.secure, middleware.GetHead)
+	r.Use(s.recoverer, s.secure, headAsGet)
 
 	// The socket's handler hijacks the connection; nothing may wrap the writer.
 	r.Handle("/socket", s.hub)
@@ -178,6 +181,17 @@ func (s *Server) routes(cfg Config) (http.Handler, error) {
 		s.refuseWith(w, r, http.StatusMethodNotAllowed, vigil.Errorf(vigil.CodeInvalid, "This address does not take this kind of request."))
 	})
 	return r, nil
+}
+
+// headAsGet routes a HEAD as the GET whose headers it asks for; the server leaves out the
+// body.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rc := chi.RouteContext(r.Context()); rc != nil && r.Method == http.MethodHead {
+			rc.RouteMethod = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func limitBody(next http.Handler) http.Handler {
