@@ -65,7 +65,7 @@ type judgedAssertion struct {
 
 // assertionChecks are the checks after the signature, in order.
 var assertionChecks = []func(*judgedAssertion) error{
-	checkAssertionIssuer, checkAssertionAudience, checkAssertionUse, checkAssertionTimes, checkAssertionID,
+	checkAssertionAudience, checkAssertionUse, checkAssertionTimes, checkAssertionID,
 	checkAssertionSubject, checkAssertionDeployment, checkAssertionResource, checkAssertionAttempt, checkAssertionEnd,
 }
 
@@ -158,14 +158,8 @@ func (t *Tool) assertionPlatform(ctx context.Context, claims object) (vigil.Plat
 	return p, nil
 }
 
-func checkAssertionIssuer(j *judgedAssertion) error {
-	if iss, _ := j.claims.str("iss"); iss != j.out.Platform.Issuer {
-		return ErrAssertionIssuer.because("iss")
-	}
-	return nil
-}
-
-// checkAssertionAudience refuses, beyond a foreign aud, a foreign azp.
+// checkAssertionAudience refuses a foreign azp; iss and aud are right, for the platform was
+// found by them.
 func checkAssertionAudience(j *judgedAssertion) error {
 	if j.claims.has("azp") {
 		if azp, _ := j.claims.str("azp"); azp != j.out.Platform.ClientID {

@@ -195,8 +195,3 @@ func readControl(body []byte) ControlResult {
 	}
 	return out
 }
-
-// String is for logs: it names no person.
-func (r ControlRequest) String() string {
-	return fmt.Sprintf("%s attempt %d", r.Action, r.Attempt)
-}

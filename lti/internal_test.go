@@ -2,8 +2,10 @@ package lti
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAddressesThatMayBeDialled(t *testing.T) {
@@ -129,6 +131,45 @@ func TestNextPageLinks(t *testing.T) {
 		if got := nextPage(page, []string{row.header}); got != row.want {
 			t.Errorf("%s: got %q, want %q", row.header, got, row.want)
 		}
+	}
+}
+
+func TestCanvasMayHaveOneIssuerForAllItsCustomers(t *testing.T) {
+	config := func(host, family string) []byte {
+		return []byte(`{"issuer":"https://canvas.instructure.com","authorization_endpoint":"https://sso.canvaslms.com/auth",` +
+			`"token_endpoint":"https://sso.canvaslms.com/token","jwks_uri":"https://sso.canvaslms.com/jwks","registration_endpoint":"https://` + host + `/register",` +
+			`"https://purl.imsglobal.org/spec/lti-platform-configuration":{"product_family_code":"` + family + `"}}`)
+	}
+	for _, row := range []struct {
+		url, host, family string
+		want              *Fault
+	}{
+		{"https://school.instructure.com/config", "school.instructure.com", "canvas", nil},
+		{"https://school.instructure.com/config", "school.instructure.com", "moodle", ErrRegistrationIssuer},
+		{"https://instructure.com.evil.example/config", "school.instructure.com", "canvas", ErrRegistrationIssuer},
+		{"https://evilinstructure.com/config", "school.instructure.com", "canvas", ErrRegistrationIssuer},
+		{"http://school.instructure.com/config", "school.instructure.com", "canvas", ErrRegistrationIssuer},
+		{"https://school.instructure.com/config", "evil.example", "canvas", ErrRegistrationEndpoint},
+	} {
+		_, err := parseConfiguration(config(row.host, row.family), row.url)
+		if FaultOf(err) != row.want {
+			t.Errorf("%+v: got %v", row, err)
+		}
+	}
+}
+
+func TestUnknownKeyIDsDoNotFillMemory(t *testing.T) {
+	e := &keySetEntry{set: &keySet{}, unknown: map[string]time.Time{}}
+	now := time.Unix(1_000_000, 0)
+	for i := range 3 * maxUnknownKeys {
+		e.remember(strconv.Itoa(i), now)
+	}
+	if got := len(e.unknown); got != maxUnknownKeys {
+		t.Errorf("got %d remembered, want %d", got, maxUnknownKeys)
+	}
+	e.remember("later", now.Add(keyUnknownFor))
+	if got := len(e.unknown); got != 1 {
+		t.Errorf("got %d remembered a minute later, want 1", got)
 	}
 }
 

@@ -288,7 +288,7 @@ func parseConfiguration(data []byte, configURL string) (configuration, error) {
 			return configuration{}, ErrRegistrationEndpoint.because("another origin than the issuer's")
 		}
 	}
-	for name, need := range map[string]string{ //nolint:gosec // names of the configuration, not credentials
+	for name, need := range map[string]string{
 		"id_token_signing_alg_values_supported": algRS256,
 		"token_endpoint_auth_methods_supported": "private_key_jwt",
 	} {
@@ -370,7 +370,7 @@ func (t *Tool) clientMetadata(scopes []string) map[string]any {
 	message := func(kind MessageType, label string) map[string]any {
 		return map[string]any{"type": kind, "target_link_uri": launch, "label": label}
 	}
-	out := map[string]any{ //nolint:gosec // names of the registration, not credentials
+	out := map[string]any{
 		"application_type":             "web",
 		"response_types":               []string{"id_token"},
 		"grant_types":                  []string{"implicit", grantCredentials},
