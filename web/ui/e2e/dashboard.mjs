@@ -1,0 +1,301 @@
+// The dashboard and the check-in alone, in a real browser, against a pretend server with simulated students.
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import { start } from "../dev/fake-server.mjs";
+import { launch } from "./lib/browser.mjs";
+
+let browser;
+let server;
+let context;
+let page;
+let errors;
+let expected; // parts of messages that a test provokes
+
+before(async () => (browser = await launch()));
+after(() => browser.close());
+beforeEach(async () => {
+  server = await start({ students: 12, busy: false });
+  errors = [];
+  expected = [];
+  await tab({ width: 1280, height: 900 });
+});
+afterEach(async () => {
+  await context.close();
+  await server.close();
+  assert.deepEqual(errors, []);
+});
+
+async function tab(viewport, options = {}) {
+  await context?.close();
+  context = await browser.newContext({ viewport, reducedMotion: "reduce", ...options });
+  page = await context.newPage();
+  page.on("pageerror", (error) => errors.push(String(error.stack)));
+  page.on("console", (m) => {
+    // The pretend server has no icon.
+    if (m.type() === "error" && !m.location().url.endsWith("/favicon.ico") && !expected.some((e) => m.text().includes(e))) errors.push(m.text());
+  });
+}
+const open = async (query = "") => {
+  await page.goto(`${server.url}/dashboard${query}`);
+  await page.locator("[data-session]").first().waitFor();
+};
+const row = (name) => page.locator("[data-session]", { hasText: name });
+const names = () => page.locator("[data-session] .name").allTextContents();
+const received = (type) => [...server.exams.values()].flatMap((e) => e.received).filter((f) => f.t === type);
+const until = async (what, done, limit = 8000) => {
+  const end = Date.now() + limit;
+  for (;;) {
+    if (await done()) return;
+    assert.ok(Date.now() < end, `waited ${limit} ms for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+};
+const drop = () => server.sockets.forEach((ws) => ws.terminate());
+
+test("those who need a look come first, with the reason in words", async () => {
+  await open();
+  assert.deepEqual((await page.locator("[data-session] .why-text").allTextContents()).slice(0, 4), ["Raised hand", "Urgent message", "Out of reach", "Unread message"]);
+  assert.match(await row("Budi Santoso").textContent(), /Offline.*an outage on our side/);
+});
+
+test("filters, search and sorting", async () => {
+  await open();
+  await page.getByRole("button", { name: /^Paused/ }).click();
+  assert.deepEqual(await names(), ["Dewi Hidayat"]);
+  await page.getByRole("button", { name: /^All/ }).click();
+  await page.getByRole("searchbox").fill("wibowo");
+  assert.deepEqual((await names()).sort(), ["Ayu Wibowo", "Kartika Wibowo"]);
+  await page.getByRole("searchbox").fill("nobody at all");
+  await page.getByRole("heading", { name: "Nobody here" }).waitFor();
+  await page.getByRole("button", { name: "Show all" }).click();
+  await page.getByLabel("Sort by").selectOption("name");
+  const list = await names();
+  assert.deepEqual(list, [...list].sort((a, b) => a.localeCompare(b)));
+});
+
+test("a paused student can be resumed by Undo, and both commands show how far they got", async () => {
+  await open();
+  const student = row("Fitri Saputra");
+  await student.getByRole("checkbox").check();
+  await page.locator(".bulk").getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("dialog").getByLabel("Reason", { exact: true }).selectOption("technical");
+  await page.getByRole("dialog").getByRole("button", { name: "Pause" }).click();
+  await student.getByText("Paused").waitFor();
+  await page.locator(".result", { hasText: "1 confirmed by the LMS" }).waitFor();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await student.getByText("Working").waitFor();
+  const [pause, resume] = received("command");
+  assert.deepEqual([pause.kind, pause.reason, pause.targets.length, resume.kind], ["pause", "technical", 1, "resume"]);
+  assert.deepEqual(resume.targets, pause.targets);
+});
+
+test("a bulk command goes only to those whom it fits, and says so", async () => {
+  await open();
+  await page.getByRole("columnheader").getByRole("checkbox").check();
+  await page.locator(".bulk").getByRole("button", { name: "Admit" }).click();
+  await page.getByRole("dialog").getByText("Goes to 1 of 12").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Admit" }).click();
+  await row("Gilang Siregar").getByText("Admitted").waitFor();
+  assert.equal(received("command")[0].targets.length, 1);
+});
+
+test("ending several attempts takes their number, typed", async () => {
+  await open();
+  for (const name of ["Fitri Saputra", "Ayu Wibowo"]) await row(name).getByRole("checkbox").check();
+  await page.locator(".bulk").getByRole("button", { name: "End attempt" }).click();
+  const dialog = page.getByRole("dialog");
+  const end = dialog.getByRole("button", { name: "End attempt" });
+  assert.equal(await end.isDisabled(), true);
+  await dialog.getByLabel("Type 2 to confirm").fill("3");
+  assert.equal(await end.isDisabled(), true);
+  await dialog.getByLabel("Type 2 to confirm").fill("2");
+  await end.click();
+  await row("Ayu Wibowo").getByText("Ended").waitFor();
+});
+
+test("the panel tells the story and carries the talk", async () => {
+  await open();
+  await row("Hana Okonkwo").locator(".name").click();
+  const panel = page.getByRole("region", { name: "Student" });
+  await panel.getByRole("heading", { name: "Hana Okonkwo" }).waitFor();
+  await panel.getByText("Look in the LMS before you repeat it.").first().waitFor();
+  await panel.locator("[data-kind=hidden], [data-kind=blur], [data-kind=copy]").first().waitFor();
+  assert.equal(await panel.locator("canvas").count(), 1);
+  const fine = panel.getByRole("button", { name: "Fine", exact: true });
+  const count = await fine.count();
+  await fine.first().click();
+  await until("one incident fewer to review", async () => (await fine.count()) === count - 1);
+  await panel.getByRole("tab", { name: "Chat" }).click();
+  await panel.getByLabel("Message to Hana Okonkwo").fill("Are you all right?");
+  await panel.getByRole("button", { name: "Send" }).click();
+  await panel.locator(".line", { hasText: "Are you all right?" }).waitFor();
+  await panel.locator(".line", { hasText: "Terima kasih" }).waitFor();
+  assert.equal(await panel.locator(".line", { hasText: "Are you all right?" }).count(), 1);
+  assert.equal(await panel.getByText("sending…").count(), 0);
+  await until("chat marked as read", () => received("seen").length > 0);
+  await page.keyboard.press("Escape");
+  assert.equal(await panel.count(), 0);
+});
+
+test("a raised hand stays up when the panel is opened, until someone lowers it", async () => {
+  await open();
+  await row("Citra Pratama").locator(".name").click();
+  await page.getByRole("tab", { name: "Chat" }).click();
+  await page.waitForTimeout(1500);
+  assert.equal(received("seen").length, 0);
+  await page.getByRole("button", { name: "Lower the hand" }).click();
+  await until("hand lowered", async () => !(await row("Citra Pratama").textContent()).includes("Raised hand"));
+});
+
+test("a break of the link is shown as the proctor's own, and what was said in it arrives once", async () => {
+  expected = ["503", "WebSocket", "credentials"];
+  await open();
+  await row("Fitri Saputra").locator(".name").click();
+  await page.getByRole("tab", { name: "Chat" }).click();
+  server.behave.refuse = true;
+  drop();
+  await page.getByText(/You are offline|Connecting/).first().waitFor();
+  await page.getByText("Your own connection is down.").waitFor();
+  await page.getByLabel("Message to Fitri Saputra").fill("I am back in a moment");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByText("sending…").waitFor();
+  server.behave.refuse = false;
+  await page.getByText("You are connected").waitFor({ timeout: 40_000 });
+  await until("line arrived", async () => (await page.getByText("sending…").count()) === 0);
+  assert.equal(new Set(received("chat").map((f) => f.id)).size, 1);
+  assert.equal(await page.locator("[data-session]").count(), 12);
+  assert.equal(await page.getByText("Your own connection is down.").count(), 0);
+});
+
+test("two thousand students: few rows, all reachable by keyboard, no long stop", async (t) => {
+  await server.close();
+  server = await start({ busy: true });
+  await open("?students=2000");
+  await page.getByText("2,000 students").waitFor();
+  const grid = page.getByRole("grid");
+  assert.equal(await grid.getAttribute("aria-rowcount"), "2001");
+  assert.ok((await page.locator("[data-session]").count()) < 80);
+  await page.locator("[data-session]").first().focus();
+  await page.keyboard.press("End");
+  await until("the last row has the focus", () => page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex") === "2001"));
+  assert.ok((await page.locator("[data-session]").count()) < 80);
+  await page.keyboard.press("Home");
+  await until("the first row has the focus", () => page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex") === "2"));
+  const longest = await page.evaluate(async () => {
+    const tasks = [];
+    const watch = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration)));
+    watch.observe({ type: "longtask" });
+    for (let i = 0; i < 20; i++) {
+      scrollTo(0, i * 4000);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    watch.disconnect();
+    return Math.round(Math.max(0, ...tasks));
+  });
+  t.diagnostic(`longest task while 2,000 students work and the list is scrolled: ${longest} ms`);
+  assert.ok(longest < 500, `longest task ${longest} ms`);
+  await page.keyboard.press("Control+Home");
+  await page.getByRole("columnheader").getByRole("checkbox").check();
+  await page.locator(".bulk").getByRole("button", { name: "Message" }).click();
+  await page.getByRole("dialog").getByLabel("Message", { exact: true }).fill("Ten minutes left");
+  await page.getByRole("dialog").getByRole("button", { name: "Send" }).click();
+  await until("every frame arrived", () => received("command").length === 4, 15_000);
+  for (const f of received("command")) assert.ok(JSON.stringify(f).length < 64 << 10);
+});
+
+test("selection by shift, by keyboard, and all that is filtered", async () => {
+  await open();
+  const boxes = page.locator("[data-session]").getByRole("checkbox");
+  await boxes.nth(1).click();
+  await boxes.nth(4).click({ modifiers: ["Shift"] });
+  await page.getByText("4 selected").waitFor();
+  await page.getByRole("button", { name: "Clear" }).click();
+  await page.locator("[data-session]").first().focus();
+  await page.keyboard.press("Space");
+  await page.keyboard.press("Shift+ArrowDown");
+  await page.keyboard.press("Shift+ArrowDown");
+  await page.getByText("3 selected").waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByRole("region", { name: "Student" }).waitFor();
+});
+
+test("an ended sign-in says where to open the dashboard again", async () => {
+  expected = ["401"];
+  await page.goto(`${server.url}/dashboard?fail=expired`);
+  await page.getByText("Open the dashboard again from your course.").waitFor();
+});
+
+test("nothing is wider than a phone, or than 1280 px at 400 %", async () => {
+  for (const viewport of [{ width: 360, height: 740 }, { width: 320, height: 256 }]) {
+    await tab(viewport);
+    for (const path of ["/dashboard", "/dashboard?lang=id", "/dashboard?empty=1", "/checkin", "/checkin?lang=id"]) {
+      await page.goto(server.url + path);
+      await page.waitForTimeout(700);
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(over <= 0, `${path} at ${viewport.width}: ${over} px too wide`);
+    }
+    await page.goto(`${server.url}/dashboard`);
+    await page.locator("[data-session] .name").first().click();
+    await page.getByRole("dialog", { name: "Student" }).waitFor();
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
+    await page.getByRole("button", { name: "Close the panel" }).click();
+    await page.locator("[data-session]").first().waitFor();
+  }
+});
+
+test("opened in a frame, the dashboard can move to a window of its own", async () => {
+  await open("?framed=1");
+  const popup = context.waitForEvent("page");
+  await page.getByRole("button", { name: "Open in its own window" }).click();
+  await (await popup).waitForURL(/opened=1/);
+});
+
+test("check-in: the button waits for consent and for the check", async () => {
+  await page.goto(`${server.url}/checkin`);
+  const button = page.locator("#start");
+  assert.equal(await button.isDisabled(), true);
+  await page.locator('[data-check=socket][data-result="pass"]').waitFor();
+  assert.equal(await button.isDisabled(), true);
+  await page.locator("#consent").check();
+  await until("enabled", async () => !(await button.isDisabled()));
+  assert.match(await page.locator("#countdown").textContent(), /3:5\d left to begin/);
+  assert.equal(JSON.parse(await page.locator("[name=capabilities]").inputValue()).visibility, true);
+  await button.click();
+  await page.getByRole("heading", { name: "The quiz" }).waitFor();
+});
+
+test("check-in: a socket that fails warns, and locks nobody out after a second try", async () => {
+  expected = ["503"];
+  await page.goto(`${server.url}/checkin?socket=fail`);
+  await page.locator("[data-check=socket][data-result=fail]").waitFor();
+  await page.locator("#consent").check();
+  assert.equal(await page.locator("#start").isDisabled(), true);
+  await page.getByRole("button", { name: "Check again" }).click();
+  await until("enabled", async () => !(await page.locator("#start").isDisabled()));
+  await page.getByText("tell your proctor", { exact: false }).first().waitFor();
+});
+
+test("check-in: too late says to start again from the course", async () => {
+  await page.goto(`${server.url}/checkin?left=1500`);
+  await page.getByText("your course would refuse it now", { exact: false }).waitFor();
+  await page.locator("#consent").check();
+  assert.equal(await page.locator("#start").isDisabled(), true);
+});
+
+test("check-in: who waits for admission goes on by themselves", async () => {
+  await page.goto(`${server.url}/checkin?admission=1`);
+  await page.getByText("A proctor lets you in. Leave this page open").waitFor();
+  await page.getByRole("heading", { name: "The quiz" }).waitFor({ timeout: 15_000 });
+});
+
+test("check-in: without our plugin the exam opens beside it and this page stays as the monitor", async () => {
+  await page.goto(`${server.url}/checkin?plugin=0`);
+  await page.locator("#consent").check();
+  await until("enabled", async () => !(await page.locator("#start").isDisabled()));
+  const popup = context.waitForEvent("page");
+  await page.locator("#start").click();
+  await (await popup).getByRole("heading", { name: "The quiz" }).waitFor();
+  await page.getByRole("heading", { name: "Leave this window open" }).waitFor();
+  await page.getByText("it cannot see your exam", { exact: false }).waitFor();
+  await page.locator(".pill[data-kind=connected]").waitFor();
+});
