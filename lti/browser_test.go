@@ -1,3 +1,5 @@
+//go:build unix
+
 package lti_test
 
 import (
@@ -5,9 +7,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,6 +71,7 @@ func TestLaunchesWithoutCookiesInARealBrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer tool.Close()
 			if err := g.store.CreatePlatform(t.Context(), vigil.Platform{ID: "x", Issuer: "https://unused.example", ClientID: "x"}); err != nil {
 				t.Fatal(err)
 			}
@@ -98,15 +103,20 @@ func TestLaunchesWithoutCookiesInARealBrowser(t *testing.T) {
 			if !row.frame {
 				open = public + "/lti/login?" + q.Encode()
 			}
-			browser := exec.CommandContext(t.Context(), chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-				"--disable-background-networking", "--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), open)
-			browser.Cancel = func() error { return browser.Process.Kill() }
-			browser.WaitDelay = 5 * time.Second
+			profile, err := os.MkdirTemp("", "vigil-lti-browser") //nolint:usetesting // t.TempDir fails the test when a helper still writes
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A helper on its way out may still write: what is left then is only a few files.
+			defer func() { _ = os.RemoveAll(profile) }()
+			browser := exec.Command(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+				"--disable-background-networking", "--remote-debugging-port=0", "--user-data-dir="+profile, open)
+			browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its helpers end with it
 			if err := browser.Start(); err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
-				_ = browser.Process.Kill()
+				_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
 				_ = browser.Wait()
 			}()
 			select {

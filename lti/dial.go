@@ -70,6 +70,12 @@ func newClient(private bool) *http.Client {
 	}
 }
 
+// close ends idle connections; the next request makes new ones.
+func (f *fetcher) close() {
+	f.public.CloseIdleConnections()
+	f.private.CloseIdleConnections()
+}
+
 // checkAddress judges an address (host:port, the host an IP) that is about to be dialled.
 func checkAddress(address string, private bool) error {
 	host, _, err := net.SplitHostPort(address)

@@ -32,7 +32,8 @@
 // *Fault; errors.Is(err, ErrLaunchNonce) tells which one refused. Every error of this
 // package is a *vigil.Error for the person who reads it, with the fault as its cause.
 //
-// Everything is safe for concurrent use. Nothing here starts a goroutine.
+// Everything is safe for concurrent use. Nothing here starts a goroutine but the HTTP
+// client, whose connections Close ends.
 package lti
 
 import (
@@ -149,6 +150,9 @@ func New(cfg Config) (*Tool, error) {
 	t.tokens = newTokens()
 	return t, nil
 }
+
+// Close ends the idle connections to platforms. The Tool can still be used.
+func (t *Tool) Close() { t.fetch.close() }
 
 // Keys are our own signing keys.
 func (t *Tool) Keys() *Keys { return t.keys }

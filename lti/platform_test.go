@@ -62,6 +62,7 @@ func newHouse(t *testing.T, cfg ltitest.Config) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(h.tool.Close)
 	if h.lms, err = ltitest.Serve(cfg); err != nil {
 		t.Fatal(err)
 	}

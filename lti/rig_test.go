@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
 	if code == 0 {
-		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop")); err != nil {
+		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, "goroutines left:", err)
 			code = 1
 		}
@@ -260,6 +260,7 @@ func newRig(t testing.TB, options ...rigOption) *rig {
 	if g.tool, err = lti.New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(g.tool.Close)
 	g.p = g.addPlatform("p1", "client-1")
 	return g
 }
