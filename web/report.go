@@ -19,8 +19,17 @@ type reportRow struct {
 	Lost     time.Duration
 	Granted  time.Duration
 	Severity string // the words of the highest
-	Worst    []vigil.Incident
+	Worst    []reportKind
 	Commands int
+}
+
+// reportKind sums up a session's incidents of one kind.
+type reportKind struct {
+	Kind     vigil.Kind
+	Severity float64
+	Count    int
+	Open     int           // without a review that ended
+	Longest  time.Duration // of those that last
 }
 
 // report is the exam's summary.
@@ -33,7 +42,7 @@ type report struct {
 	More      bool // the bound cut it
 }
 
-// worstShown is how many of a session's incidents the report names.
+// worstShown is how many kinds of a session's incidents the report names.
 const worstShown = 3
 
 func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
@@ -65,10 +74,7 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 	}
 	out.More = more || cut
 
-	worst := map[string][]vigil.Incident{}
-	for _, i := range incidents {
-		worst[i.SessionID] = append(worst[i.SessionID], i)
-	}
+	worst := worstOf(incidents)
 	lost, count := map[string]time.Duration{}, map[string]int{}
 	for _, g := range gaps {
 		lost[g.SessionID] += g.Lost(now)
@@ -89,8 +95,6 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 				row.Granted += g.Time
 			}
 		}
-		slices.SortStableFunc(row.Worst, func(a, b vigil.Incident) int { return cmp.Compare(b.Severity, a.Severity) })
-		row.Worst = row.Worst[:min(worstShown, len(row.Worst))]
 		row.Severity = severityWord(session.Tally.Severity)
 		if session.State.Ended() {
 			out.Ended++
@@ -105,6 +109,32 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 			cmp.Compare(b.Session.Tally.Severity, a.Session.Tally.Severity), strings.Compare(a.Name, b.Name))
 	})
 	return out, nil
+}
+
+// worstOf gathers the incidents of each session by kind, the gravest first.
+func worstOf(incidents []vigil.Incident) map[string][]reportKind {
+	out := map[string][]reportKind{}
+	for _, i := range incidents {
+		list := out[i.SessionID]
+		at := slices.IndexFunc(list, func(k reportKind) bool { return k.Kind == i.Kind })
+		if at < 0 {
+			at, list = len(list), append(list, reportKind{Kind: i.Kind})
+		}
+		k := &list[at]
+		k.Count++
+		k.Severity, k.Longest = max(k.Severity, i.Severity), max(k.Longest, i.Duration)
+		if i.Review != vigil.ReviewCleared && i.Review != vigil.ReviewUpheld && i.Review != vigil.ReviewOverturned {
+			k.Open++
+		}
+		out[i.SessionID] = list
+	}
+	for id, list := range out {
+		slices.SortStableFunc(list, func(a, b reportKind) int {
+			return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
+		})
+		out[id] = list[:min(worstShown, len(list))]
+	}
+	return out
 }
 
 // severityWord names a severity's step, for the words' key severity.*.
