@@ -114,6 +114,7 @@ const (
 // away, what is being written is finished. ready is called once when the listeners are
 // open. It owns the listeners and closes the hub; the store stays the caller's.
 func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err error) {
+	defer a.tool.Close()
 	defer a.hub.Close()
 	public, err := listen(ctx, "listen", a.settings.Listen)
 	if err != nil {
