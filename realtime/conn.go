@@ -360,6 +360,9 @@ func (c *conn) written(ctx context.Context) error {
 func (c *conn) open(first item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.dead || c.closing != 0 {
+		return // the close frame has gone out, or is about to
+	}
 	c.held = false
 	c.queue = append([]item{first}, c.queue...)
 	c.bytes += len(first.frame)
