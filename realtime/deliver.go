@@ -77,15 +77,24 @@ func (h *Hub) deliverLoop() {
 func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 	ctx, cancel := context.WithTimeout(ctx, vigil.DeliveryLease*9/10)
 	defer cancel()
+	owner := d.LeaseOwner
+	if owner == "" {
+		owner = h.boot
+	}
 	s, err := h.store.Session(ctx, d.SessionID)
+	if err == nil {
+		d, err = h.prepare(ctx, s, d, owner)
+	}
 	var result vigil.Result
 	switch {
 	case errors.Is(err, vigil.ErrNotFound):
 		result = vigil.Result{State: vigil.LMSFailed, Problem: "The attempt was erased."}
 	case err != nil:
-		h.log.Warn("a request to a platform waits: its session cannot be read", "session", d.SessionID, "error", err)
+		h.log.Warn("a request to a platform waits: the store does not answer", "session", d.SessionID, "error", err)
 		return
-	case d.Sent && !d.Repeatable(s.Plugin):
+	case d.Action == vigil.ActionUpdate && d.ExtraMinutes == 0: // the platform holds this time already
+		result = vigil.Result{State: vigil.LMSAccepted}
+	case !d.MaySend(s.Plugin):
 		result = vigil.Result{
 			State:   vigil.LMSUnknown,
 			Problem: "Vigil was interrupted while it sent this. The platform may have given the time; look there before giving it again.",
@@ -93,10 +102,6 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 	default:
 		h.stats.deliveries.Add(1)
 		result = h.cfg.Controller.Control(ctx, s, d)
-	}
-	owner := d.LeaseOwner
-	if owner == "" {
-		owner = h.boot
 	}
 	settled, answer := d.Settle(result, s.Plugin, h.now())
 	h.log.Info("told a platform", "session", d.SessionID, "action", d.Action, "try", settled.Tries, "answer", answer.State)
@@ -111,4 +116,14 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 	if err != nil {
 		h.log.Error("a platform's answer is not stored", "session", d.SessionID, "action", d.Action, "error", err)
 	}
+}
+
+// prepare reckons an extension's minutes anew. What will be sent is stored before it is
+// sent: after a crash the same minutes are sent again, and reckoned with.
+func (h *Hub) prepare(ctx context.Context, s vigil.Session, d vigil.Delivery, owner string) (vigil.Delivery, error) {
+	p := s.Prepare(d)
+	if p.ExtraMinutes == d.ExtraMinutes {
+		return d, nil
+	}
+	return p, h.store.SaveDelivery(ctx, p, owner)
 }
