@@ -189,7 +189,7 @@ func offered(header http.Header) (token string, err error) {
 			switch t, isToken := strings.CutPrefix(p, TokenSubprotocol); {
 			case p == Subprotocol:
 				ours++
-			case isToken && t != "" && token == "":
+			case isToken && t != "" && token == "" && strings.Trim(t, jwsLetters) == "":
 				token = t
 			default:
 				return "", errOffered
@@ -201,6 +201,10 @@ func offered(header http.Header) (token string, err error) {
 	}
 	return token, nil
 }
+
+// jwsLetters are those of a compact JWS. Trim takes letters off both ends only, which
+// leaves nothing exactly if there is nothing else.
+const jwsLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 var errOffered = vigil.Errorf(vigil.CodeUnauthorized, "A connection offers exactly two subprotocols: %s and its token.", Subprotocol)
 

@@ -1,0 +1,88 @@
+package realtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"vigil"
+)
+
+// FuzzMessage feeds messages to the outer parser and what comes of it to the inner one:
+// neither may panic, and what they take keeps the bounds that docs/protocol.md states.
+func FuzzMessage(f *testing.F) {
+	for _, s := range []string{
+		`{"t":"hello","stream":"abcdefghijklmnop","next":1}`,
+		`[{"t":"signal","seq":1,"kind":"copy","at":1790000000000,"data":{"length":3}},{"t":"time","at":5}]`,
+		`{"t":"command","id":"abcdefgh","kind":"pause","targets":["a","b"],"severity":0.5,"all":false}`,
+		`{"t":"chat","id":"abcdefgh","text":"a\u0000\"\\"}`, `[[[[[[[[[[[[[[[[[[`, `"`, `[]`, `{}`, "\xff", `{"t":null}`, `nul`,
+		`{"t":"signal","data":null}`, `{"T":"HELLO","t":"bye"}`, strings.Repeat("[", 20) + strings.Repeat("]", 20),
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		before := bytes.Clone(msg)
+		list, err := split(msg)
+		if err != nil {
+			if vigil.CodeOf(err) != vigil.CodeInvalid {
+				t.Fatalf("split: got %v, want invalid", err)
+			}
+			return
+		}
+		if len(list) > MaxBatch {
+			t.Fatalf("%d objects, want at most %d", len(list), MaxBatch)
+		}
+		for _, raw := range list {
+			frame, err := parse(raw)
+			if err != nil {
+				if vigil.CodeOf(err) != vigil.CodeInvalid {
+					t.Fatalf("parse: got %v, want invalid", err)
+				}
+				continue
+			}
+			if frame.T == "" || frame.Data != nil && !json.Valid(frame.Data) {
+				t.Fatalf("taken: %+v", frame)
+			}
+			_ = frame.ref()
+			s := vigil.Signal{Stream: "abcdefghijklmnop", Seq: frame.Seq, Kind: vigil.Kind(frame.Kind), At: moment(frame.At), Data: frame.Data}
+			if s.Validate() == nil {
+				s.Received = time.Unix(1, 0)
+				if d := signalDelta(s); !json.Valid(d.frame) || len(d.frame) > MaxMessage {
+					t.Fatalf("a valid signal makes a bad frame: %q", d.frame)
+				}
+			}
+		}
+		if !bytes.Equal(before, msg) {
+			t.Fatal("the message was changed")
+		}
+	})
+}
+
+// FuzzOffered feeds subprotocol headers: whatever is offered, at most one token comes of
+// it, and only beside ours.
+func FuzzOffered(f *testing.F) {
+	for _, s := range []string{"vigil.v1, vigil.token.abc", "vigil.token.abc", "vigil.v1", "", ",", "vigil.v1,vigil.token.a,vigil.token.b", "VIGIL.V1, vigil.token.a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		token, err := offered(map[string][]string{"Sec-Websocket-Protocol": {line}})
+		if err == nil && (token == "" || strings.ContainsAny(token, ", ") || !strings.Contains(line, Subprotocol)) {
+			t.Fatalf("%q: got the token %q", line, token)
+		}
+	})
+}
+
+// FuzzEvent feeds the relay's entries: one of another version, or a broken one, must not
+// panic.
+func FuzzEvent(f *testing.F) {
+	for _, s := range []string{`{"k":"proctors","f":[{"t":"pulse"}]}`, `{"k":"student","s":"x","f":[1]}`, `{"k":"epoch","n":5}`, `{`, `null`, `[]`} {
+		f.Add([]byte(s))
+	}
+	h := &Hub{log: Config{}.withDefaults().Log, rooms: map[string]*room{}, students: map[string]*student{}}
+	h.stopped = true
+	r := &room{h: h, exam: "exam", dirty: map[*student]struct{}{}}
+	r.proctors.Store(&[]*proctor{})
+	f.Fuzz(func(_ *testing.T, payload []byte) { r.Receive(payload) })
+}

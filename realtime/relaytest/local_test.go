@@ -1,0 +1,24 @@
+package relaytest_test
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"vigil/realtime"
+	"vigil/realtime/relaytest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestLocal(t *testing.T) {
+	relaytest.Run(t, 5*time.Second, func(_ *testing.T, n int) []realtime.Relay {
+		bus := realtime.NewLocal(0)
+		nodes := make([]realtime.Relay, n)
+		for i := range nodes {
+			nodes[i] = bus.Node()
+		}
+		return nodes
+	})
+}
