@@ -368,7 +368,7 @@ func TestTwoNodesOnOneStore(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) {
 		c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, "one", time.Minute
 	})
-	second := &rig{T: t, ctx: r.ctx, db: r.db, store: r.store, tokens: r.tokens, exam: r.exam, path: r.path}
+	second := &rig{TB: t, ctx: r.ctx, db: r.db, store: r.store, tokens: r.tokens, exam: r.exam, path: r.path}
 	second.start(func(c *realtime.Config) {
 		c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, "two", time.Minute
 	})
@@ -432,7 +432,7 @@ func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {
 		}
 	}
 	r := newRig(t, shared("one"))
-	second := &rig{T: t, ctx: r.ctx, db: r.db, tokens: r.tokens, exam: r.exam, path: r.path}
+	second := &rig{TB: t, ctx: r.ctx, db: r.db, tokens: r.tokens, exam: r.exam, path: r.path}
 	second.store = &faults{Store: r.db, errs: map[string]error{}, seen: map[string]int{}}
 	second.start(shared("two"))
 	t.Cleanup(second.stop)

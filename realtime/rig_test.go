@@ -177,7 +177,7 @@ func (f *faults) SaveDelivery(ctx context.Context, d vigil.Delivery, owner strin
 
 // rig is a hub on a real store behind a real server.
 type rig struct {
-	*testing.T
+	testing.TB
 	db     *sqlite.Store
 	store  *faults
 	tokens *tokens
@@ -189,15 +189,15 @@ type rig struct {
 	path   string
 }
 
-func newRig(t *testing.T, edits ...func(c *realtime.Config)) *rig {
+func newRig(t testing.TB, edits ...func(c *realtime.Config)) *rig {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	t.Cleanup(cancel)
 	if err := sqlite.Migrate(ctx, path, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, ctx: ctx, path: path, tokens: newTokens()}
+	r := &rig{TB: t, ctx: ctx, path: path, tokens: newTokens()}
 	r.openStore()
 	r.exam = vigil.Exam{
 		ID: uuid.NewString(), Title: "Quiz", Issuer: platformOrigin, ContextID: "course-1", Course: "Course",
@@ -336,10 +336,10 @@ func (r *rig) proctor(edits ...func(c *client.Config)) *client.Proctor {
 // until polls for a condition.
 func (r *rig) until(what string, ok func() bool) {
 	r.Helper()
-	until(r.T, what, ok)
+	until(r.TB, what, ok)
 }
 
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	end := time.Now().Add(15 * time.Second)
 	for !ok() {
