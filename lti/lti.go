@@ -214,6 +214,7 @@ type PlatformStore interface {
 // SpendInvitation succeeds once, then refuses with CodeConflict.
 type InvitationStore interface {
 	CreateInvitation(ctx context.Context, i vigil.Invitation) error
+	Invitation(ctx context.Context, hash string) (vigil.Invitation, error)
 	TryInvitation(ctx context.Context, hash string, now time.Time) (vigil.Invitation, error)
 	SpendInvitation(ctx context.Context, hash, platformID string, now time.Time) error
 }

@@ -47,17 +47,21 @@ type Invitation struct {
 
 // Why a registration failed.
 var (
-	ErrRegistrationInvitation = &Fault{"registration_invitation", vigil.CodeNotFound, "This invitation is not valid: it may have been used, have expired, or have seen too many tries. Ask the operator for a new one."}
-	ErrRegistrationURL        = &Fault{"registration_url", vigil.CodeInvalid, "The configuration address that the learning platform gave is not a usable https address."}
+	ErrRegistrationInvitation = &Fault{"registration_invitation", vigil.CodeNotFound, "Vigil does not know this invitation. Copy the whole link once more, or ask the operator for a new one (vigil invite)."}
+	ErrRegistrationUsed       = &Fault{"registration_used", vigil.CodeNotFound, "This invitation was used already: each registers one learning platform. If that was yours, activate the tool there; else ask the operator for a new one (vigil invite)."}
+	ErrRegistrationExpired    = &Fault{"registration_expired", vigil.CodeNotFound, "This invitation has expired. Ask the operator for a new one (vigil invite)."}
+	ErrRegistrationTries      = &Fault{"registration_tries", vigil.CodeNotFound, "This invitation has seen too many tries that failed. Ask the operator for a new one (vigil invite)."}
+	ErrRegistrationURL        = &Fault{"registration_url", vigil.CodeInvalid, "The configuration address that the learning platform gave is not a usable web address."}
+	ErrRegistrationPlain      = &Fault{"registration_plain", vigil.CodeInvalid, "The learning platform's address is http, and this invitation is for https only. If the platform is on a private network or on this machine, ask the operator for an invitation made for that (vigil invite --private); else it needs https."}
 	ErrRegistrationToken      = &Fault{"registration_token", vigil.CodeInvalid, "The registration token that the learning platform gave is not usable."}
-	ErrRegistrationFetch      = &Fault{"registration_fetch", vigil.CodeUnavailable, "The learning platform's configuration could not be read. If it is on a private network, ask the operator for an invitation that allows that."}
+	ErrRegistrationFetch      = &Fault{"registration_fetch", vigil.CodeUnavailable, "The learning platform's configuration could not be read. If it is on a private network or on this machine, ask the operator for an invitation made for that (vigil invite --private)."}
 	ErrRegistrationConfig     = &Fault{"registration_config", vigil.CodeInvalid, "The learning platform's configuration is not complete or not well-formed."}
 	ErrRegistrationIssuer     = &Fault{"registration_issuer", vigil.CodeForbidden, "The learning platform's configuration names an issuer that it does not come from."}
 	ErrRegistrationEndpoint   = &Fault{"registration_endpoint", vigil.CodeForbidden, "The learning platform's configuration names an address that is not its own or not https."}
 	ErrRegistrationSupport    = &Fault{"registration_support", vigil.CodeInvalid, "The learning platform does not support what LTI 1.3 needs (RS256 and private_key_jwt)."}
 	ErrRegistrationRefused    = &Fault{"registration_refused", vigil.CodeUnavailable, "The learning platform refused the registration."}
 	ErrRegistrationAnswer     = &Fault{"registration_answer", vigil.CodeUnavailable, "The learning platform's answer to the registration cannot be understood."}
-	ErrRegistrationExists     = &Fault{"registration_exists", vigil.CodeExists, "This learning platform is registered already under the same client id. A registration never changes one that exists."}
+	ErrRegistrationExists     = &Fault{"registration_exists", vigil.CodeExists, "This learning platform is registered already under the same client id, and goes on working as before: you can close this page. A registration never changes one that exists; to have a second one, choose to register a new tool."}
 )
 
 // family is a product whose issuer is known to differ from the origin of its
@@ -117,6 +121,26 @@ func (t *Tool) Invite(ctx context.Context, i Invitation) (string, error) {
 // RegisterURL is the link of an invitation.
 func (t *Tool) RegisterURL(secret string) string { return t.url(RegisterPath) + "/" + secret }
 
+// Invited tells whether an invitation can still be used, and why not: for the page that
+// asks before anything is done. It counts no try. Whoever has the secret may know what
+// became of it.
+func (t *Tool) Invited(ctx context.Context, secret string) error {
+	i, err := t.cfg.Store.Invitation(ctx, digest(secret))
+	switch {
+	case errors.Is(err, vigil.ErrNotFound):
+		return ErrRegistrationInvitation.because("not found")
+	case err != nil:
+		return err
+	case i.PlatformID != "":
+		return ErrRegistrationUsed.because("platform %s", i.PlatformID)
+	case !t.cfg.Now().Before(i.Expires):
+		return ErrRegistrationExpired.because("at %s", i.Expires.UTC().Format(time.RFC3339))
+	case i.Tries >= vigil.MaxInvitationTries:
+		return ErrRegistrationTries.because("%d tries", i.Tries)
+	}
+	return nil
+}
+
 // Register runs a Dynamic Registration: reads the platform's configuration, checks that
 // it speaks for itself, registers our client there, and keeps the platform with its
 // deployment if it named one. Every call counts as a try of the invitation, which allows
@@ -128,7 +152,10 @@ func (t *Tool) Register(ctx context.Context, secret, configURL, token string) (v
 	hash := digest(secret)
 	invitation, err := t.cfg.Store.TryInvitation(ctx, hash, now)
 	if errors.Is(err, vigil.ErrNotFound) {
-		return vigil.Platform{}, ErrRegistrationInvitation.because("not found")
+		if err := t.Invited(ctx, secret); err != nil {
+			return vigil.Platform{}, err
+		}
+		return vigil.Platform{}, ErrRegistrationInvitation.because("not to be tried")
 	}
 	if err != nil {
 		return vigil.Platform{}, err
@@ -173,7 +200,7 @@ func (t *Tool) keepRegistration(ctx context.Context, p vigil.Platform, deploymen
 			t.cfg.Log.ErrorContext(ctx, "platform of a lost registration stays pending", "platform", p.ID, "err", undo)
 		}
 		if errors.Is(err, vigil.ErrConflict) || errors.Is(err, vigil.ErrNotFound) {
-			return vigil.Platform{}, ErrRegistrationInvitation.because("spent by another registration")
+			return vigil.Platform{}, ErrRegistrationUsed.because("spent by another registration")
 		}
 		return vigil.Platform{}, err
 	}
@@ -214,7 +241,7 @@ func (t *Tool) readConfiguration(ctx context.Context, configURL string, private 
 		return configuration{}, ErrRegistrationURL.because("%w", err)
 	}
 	if u.Scheme != "https" && !private {
-		return configuration{}, ErrRegistrationURL.because("http, and the invitation is not for a private network")
+		return configuration{}, ErrRegistrationPlain.because("http, and the invitation is not for a private network")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, configURL, nil)
 	if err != nil {

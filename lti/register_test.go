@@ -182,7 +182,8 @@ func TestRegistrationRefusesWhatIsWrongInOneThing(t *testing.T) {
 					t.Errorf("got %+v of %d platforms", got, len(all))
 				}
 				_, err := g.tool.Register(context.Background(), secret, u, row.token)
-				wantFault(t, err, lti.ErrRegistrationInvitation)
+				wantFault(t, err, lti.ErrRegistrationUsed)
+				wantFault(t, g.tool.Invited(context.Background(), secret), lti.ErrRegistrationUsed)
 				return
 			}
 			if len(all) != 1 {
@@ -211,15 +212,23 @@ func TestInvitationAllowsTenTries(t *testing.T) {
 	}
 	g.configCode = http.StatusOK
 	_, err := g.tool.Register(context.Background(), secret, g.url(), "")
-	wantFault(t, err, lti.ErrRegistrationInvitation)
+	wantFault(t, err, lti.ErrRegistrationTries)
+	wantFault(t, g.tool.Invited(context.Background(), secret), lti.ErrRegistrationTries)
 }
 
 func TestInvitationExpires(t *testing.T) {
 	g := newRegistrar(t)
 	secret := g.invite(lti.Invitation{Private: true, TTL: time.Hour})
+	for range 20 { // looking counts no try
+		if err := g.tool.Invited(context.Background(), secret); err != nil {
+			t.Fatalf("got %v for a good invitation, want none", err)
+		}
+	}
 	g.clock.add(time.Hour)
 	_, err := g.tool.Register(context.Background(), secret, g.url(), "")
-	wantFault(t, err, lti.ErrRegistrationInvitation)
+	wantFault(t, err, lti.ErrRegistrationExpired)
+	wantFault(t, g.tool.Invited(context.Background(), secret), lti.ErrRegistrationExpired)
+	wantFault(t, g.tool.Invited(context.Background(), "guessed"), lti.ErrRegistrationInvitation)
 	_, err = g.tool.Register(context.Background(), "guessed", g.url(), "")
 	wantFault(t, err, lti.ErrRegistrationInvitation)
 	if _, err := g.tool.Invite(context.Background(), lti.Invitation{TTL: 91 * 24 * time.Hour}); !errors.Is(err, &vigil.Error{Code: vigil.CodeInvalid}) && vigil.CodeOf(err) != vigil.CodeInvalid {
@@ -231,7 +240,7 @@ func TestPublicInvitationDoesNotReachThisMachine(t *testing.T) {
 	g := newRegistrar(t)
 	secret := g.invite(lti.Invitation{})
 	_, err := g.tool.Register(context.Background(), secret, g.url(), "")
-	wantFault(t, err, lti.ErrRegistrationURL) // plain http
+	wantFault(t, err, lti.ErrRegistrationPlain)
 	_, err = g.tool.Register(context.Background(), secret, strings.Replace(g.url(), "http:", "https:", 1), "")
 	wantFault(t, err, lti.ErrRegistrationFetch)
 }
@@ -318,7 +327,7 @@ func TestOfTwoRegistrationsAtOnceOneRemains(t *testing.T) {
 	if (errs[0] == nil) == (errs[1] == nil) || len(all) != 2 {
 		t.Fatalf("got %v and %d platforms, want one registration", errs, len(all))
 	}
-	wantFault(t, errors.Join(errs...), lti.ErrRegistrationInvitation)
+	wantFault(t, errors.Join(errs...), lti.ErrRegistrationUsed)
 }
 
 func TestPlatformsAddedByHandAreChecked(t *testing.T) {

@@ -161,6 +161,19 @@ func (m *memory) CreateInvitation(_ context.Context, i vigil.Invitation) error {
 	return err
 }
 
+func (m *memory) Invitation(_ context.Context, hash string) (vigil.Invitation, error) {
+	unlock, err := m.lock()
+	defer unlock()
+	if err != nil {
+		return vigil.Invitation{}, err
+	}
+	i, ok := m.invitations[hash]
+	if !ok {
+		return vigil.Invitation{}, errMissing
+	}
+	return i, nil
+}
+
 func (m *memory) TryInvitation(_ context.Context, hash string, now time.Time) (vigil.Invitation, error) {
 	unlock, err := m.lock()
 	defer unlock()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"vigil/lti"
 	"vigil/lti/ltitest"
 )
 
@@ -146,6 +147,9 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	session, exam := last(p.attempt(1)), teacher.dashboard()
 	none := "frame-ancestors 'self'"
 	platform := none + " " + l.Issuer()
+	secret, err := r.tool.Invite(t.Context(), lti.Invitation{})
+	r.ok(err)
+	invitation := lti.RegisterPath + "/" + secret
 	for _, row := range []struct {
 		c         *http.Client
 		path      string
@@ -155,9 +159,10 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 		{stranger(), "/lti/keys", none},
 		{stranger(), "/assets/base.css", none},
 		{stranger(), "/nothing", none + " *"},
-		{stranger(), "/lti/register/x", none},
-		{stranger(), "/lti/register/x?openid_configuration=" + l.Issuer() + "/conf", platform},
-		{stranger(), "/lti/register/x?openid_configuration=javascript:alert(1)", none + " *"},
+		{stranger(), invitation, none},
+		{stranger(), invitation + "?openid_configuration=" + l.Issuer() + "/conf", platform},
+		{stranger(), invitation + "?openid_configuration=javascript:alert(1)", none + " *"},
+		{stranger(), "/lti/register/x?openid_configuration=" + l.Issuer() + "/conf", none + " *"},
 		{p.Client, "/checkin/" + session, platform},
 		{teacher.Client, "/dashboard/" + exam, platform},
 		{teacher.Client, "/dashboard/" + exam + "/report", platform},

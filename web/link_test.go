@@ -134,6 +134,11 @@ func TestAPlatformRegistersItselfByInvitation(t *testing.T) {
 		t.Error("got the invitation's secret in the log")
 	}
 
+	late, err := b.Open(t.Context(), p.RegistrationURL(link))
+	r.ok(err)
+	r.status(late, http.StatusNotFound)
+	r.contains(late, "used already")
+
 	secret, err = r.tool.Invite(t.Context(), lti.Invitation{Private: true, Review: true})
 	r.ok(err)
 	q := r.serve(ltitest.Config{})
@@ -142,4 +147,5 @@ func TestAPlatformRegistersItselfByInvitation(t *testing.T) {
 	done, err = b.Submit(t.Context(), ask.Forms[0], nil)
 	r.ok(err)
 	r.contains(done, "has to activate this platform")
+	r.contains(done, `addEventListener("click", () => { (window.opener || window.parent).postMessage({subject: "org.imsglobal.lti.close"}, "*"); })`)
 }

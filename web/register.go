@@ -14,8 +14,14 @@ import (
 
 // registerPage asks the LMS admin whether this LMS shall be registered. The LMS opens it
 // in a frame before it is registered, so the origin of its configuration may frame this
-// page, here and only here (Dynamic Registration 1.0, section 3.3).
+// page, here and only here (Dynamic Registration 1.0, section 3.3). An invitation that is
+// of no use any more is told at once, before anyone presses the button.
 func (s *Server) registerPage(w http.ResponseWriter, r *http.Request) {
+	if err := s.tool.Invited(r.Context(), chi.URLParam(r, "invitation")); err != nil {
+		s.anyFrame(w)
+		s.notRegistered(w, r, err)
+		return
+	}
 	q := r.URL.Query()
 	configURL, token := q.Get("openid_configuration"), q.Get("registration_token")
 	origin := vigil.Origin(configURL)
@@ -52,10 +58,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	s.allowFrame(w, origins)
 	p, err := s.tool.Register(r.Context(), chi.URLParam(r, "invitation"), configURL, r.PostForm.Get("registration_token"))
 	if err != nil {
-		status := statusOf(vigil.CodeOf(err))
-		// The person who reads this will ask the operator: always with a reference.
-		detail, _, reference := s.describe(r, status, err, newReference())
-		s.showError(w, r, status, errorView{Detail: detail, Reference: reference})
+		s.notRegistered(w, r, err)
 		return
 	}
 	s.audit(r.Context(), "", "", "platform.register", vigil.Actor{Role: vigil.RoleSystem}, p.ID)
@@ -68,6 +71,14 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 			"Close": template.JS(lti.CloseScript), // #nosec G203 -- our own constant
 		},
 	})
+}
+
+// notRegistered says why a registration cannot be. The person who reads this will ask
+// the operator: always with a reference.
+func (s *Server) notRegistered(w http.ResponseWriter, r *http.Request, err error) {
+	status := statusOf(vigil.CodeOf(err))
+	detail, _, reference := s.describe(r, status, err, newReference())
+	s.showError(w, r, status, errorView{Detail: detail, Reference: reference})
 }
 
 func (s *Server) word(r *http.Request, key string) string {
