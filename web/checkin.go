@@ -37,6 +37,12 @@ func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	// Where the attempt is in another window, this one is its connection: it stays.
+	stays := session.State.Started() && !session.Plugin
+	s.showCheckin(w, r, p, session, exam, s.left(p, session) <= 0 && !stays)
+}
+
+func (s *Server) showCheckin(w http.ResponseWriter, r *http.Request, p pass, session vigil.Session, exam vigil.Exam, late bool) {
 	lang := pickLang(p.Lang, r)
 	s.allowFrame(w, p.Frame)
 	if session.State.Ended() {
@@ -49,22 +55,22 @@ func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
 	// The attempt opens in a window of its own, which does not get the cookie of a frame.
 	ticket := ""
 	if framed(r) && !session.Plugin {
+		var err error
 		if ticket, err = s.keepOpened(r.Context(), opened{Pass: p}, checkinTime(false)); err != nil {
 			s.refuse(w, r, err)
 			return
 		}
 	}
-	left := s.left(p, session)
 	s.show(w, r, http.StatusOK, "checkin.html", view{
 		Title: exam.Title, Lang: lang, Page: "checkin",
 		Config: map[string]any{
 			"lang": lang, "page": "checkin", "now": s.now().UnixMilli(), "session": session.ID, "state": session.State,
-			"tokenEndpoint": "/api/v1/socket/page-token", "left": max(0, left.Milliseconds()), "courseURL": p.ReturnURL,
+			"tokenEndpoint": "/api/v1/socket/page-token", "left": max(0, s.left(p, session).Milliseconds()), "courseURL": p.ReturnURL,
 			"watch": exam.Policy.Watch, "fullscreen": exam.Policy.Fullscreen, "admission": exam.Policy.Admission, "plugin": session.Plugin,
 		},
 		Data: map[string]any{
 			"Exam": exam, "Session": session, "ReturnURL": p.ReturnURL, "Again": session.State != vigil.StateCreated,
-			"Awaiting": session.State == vigil.StateAwaiting, "Late": left <= 0, "NewWindow": !session.Plugin, "Ticket": ticket,
+			"Awaiting": session.State == vigil.StateAwaiting, "Late": late, "NewWindow": !session.Plugin, "Ticket": ticket,
 		},
 	})
 }
@@ -89,7 +95,7 @@ func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
 	}
 	s.allowFrame(w, p.Frame)
 	if s.left(p, session) <= 0 { // the platform would refuse the return
-		http.Redirect(w, r, "/checkin/"+session.ID, http.StatusSeeOther)
+		s.showCheckin(w, r, p, session, exam, true)
 		return
 	}
 	by := actorOf(p)

@@ -228,6 +228,14 @@ func TestALateCheckInSendsBackToTheCourse(t *testing.T) {
 	again := p.attempt(1)
 	r.want("session", last(again), id)
 	r.contains(p.start(again), "The attempt has begun.")
+
+	// The window that stays open as the connection can be loaded again, but not begin anew.
+	r.later(5 * time.Minute)
+	stays := p.get("/checkin/" + id)
+	if strings.Contains(stays.Body, "Too much time") {
+		t.Errorf("got %s, want the page that holds the connection", stays.Body)
+	}
+	r.contains(p.start(stays), "Too much time has passed")
 }
 
 // TestManyFirstLaunchesMakeOneSession opens one attempt fifty times at the same moment.
