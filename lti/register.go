@@ -47,7 +47,7 @@ type Invitation struct {
 
 // Why a registration failed.
 var (
-	ErrRegistrationInvitation = &Fault{"registration_invitation", vigil.CodeNotFound, "Vigil does not know this invitation. Copy the whole link once more, or ask the operator for a new one (vigil invite)."}
+	ErrRegistrationInvitation = &Fault{"registration_invitation", vigil.CodeNotFound, "Vigil does not know this invitation: the link may not be whole, or may have expired. Copy it once more, or ask the operator for a new one (vigil invite)."}
 	ErrRegistrationUsed       = &Fault{"registration_used", vigil.CodeNotFound, "This invitation was used already: each registers one learning platform. If that was yours, activate the tool there; else ask the operator for a new one (vigil invite)."}
 	ErrRegistrationExpired    = &Fault{"registration_expired", vigil.CodeNotFound, "This invitation has expired. Ask the operator for a new one (vigil invite)."}
 	ErrRegistrationTries      = &Fault{"registration_tries", vigil.CodeNotFound, "This invitation has seen too many tries that failed. Ask the operator for a new one (vigil invite)."}
