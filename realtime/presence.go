@@ -28,8 +28,14 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	}
 	if gap.Open {
 		st.h.stats.lost.Add(1)
+	}
+	if gap.Open && st.session.State.Started() { // before the start there is no time to lose
 		st.openGap(gap)
-		st.noteLocked(vigil.KindLost, now, encode(map[string]string{"cause": string(gap.Cause)}))
+		own := st.ownSignal(vigil.KindLost, now, encode(map[string]string{"cause": string(gap.Cause)}))
+		if gap.Cause == vigil.CauseServer {
+			own.Severity, own.Incident = 0, false // never held against the student
+		}
+		st.emitLocked(own, nil)
 	}
 	if old.Connection == vigil.ConnLost && p.Connection == vigil.ConnOnline && p.Epoch == old.Epoch {
 		st.noteLocked(vigil.KindReconnected, now, nil) // on the same socket: only silent
@@ -127,6 +133,33 @@ func (st *student) beaten(saved vigil.Presence) {
 	if s.Presence.Epoch > saved.Epoch {
 		st.outdo(s.Presence.Epoch, nil)
 	}
+}
+
+// ended ends the judgement of a session that has ended while its student was away: who is
+// lost then stays away rightly, and an open gap ends with the attempt.
+func (st *student) ended(now time.Time) {
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.owner != nil {
+		return // its socket is being closed
+	}
+	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return leftBehind(p, now) })
+}
+
+// leftBehind is the presence of someone who was away when the session ended.
+func leftBehind(p vigil.Presence, now time.Time) (vigil.Presence, vigil.GapChange) {
+	var gap vigil.GapChange
+	switch p.Connection {
+	case vigil.ConnLost:
+		gap = vigil.GapChange{Close: true, End: now, Cause: p.Cause}
+	case vigil.ConnDegraded, vigil.ConnNavigating:
+	default:
+		return p, gap
+	}
+	p.Connection, p.Since, p.Cause = vigil.ConnClosed, now, ""
+	return p, gap
 }
 
 // openGap stores the beginning of a gap.

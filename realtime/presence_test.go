@@ -81,6 +81,11 @@ func TestAfterACrashStudentsAreLostByUsAndGetTheTimeBack(t *testing.T) {
 	if g := r.gaps(noClock.ID)[0]; g.Decision != vigil.GapUndecided {
 		t.Fatalf("without a clock: got %+v, want undecided", g)
 	}
+	for _, g := range r.stored(s.ID) {
+		if g.Incident {
+			t.Fatalf("our own outage is an incident of the student: %+v", g)
+		}
+	}
 	if nodes, err := r.db.Nodes(r.ctx); err != nil || len(nodes) != 1 {
 		t.Fatalf("nodes: got %v %v, want this one only", nodes, err)
 	}
@@ -343,6 +348,47 @@ func TestAPageTurnThatNeverEndsIsAGapOfNavigation(t *testing.T) {
 	time.Sleep(quick.NavigateGrace + quick.DropGrace)
 	if got := len(r.gaps(s.ID)); got != 1 {
 		t.Fatalf("gaps after a goodbye in order: got %d, want still 1", got)
+	}
+}
+
+func TestASessionThatEndsWhileItsStudentIsAwayEndsItsGap(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, restart := range []bool{false, true} {
+		s := r.session()
+		hold := make(chan struct{})
+		defer close(hold)
+		r.student(s, held(r, hold)).Cut()
+		r.until("gap", func() bool { return len(r.gaps(s.ID)) == 1 })
+		r.until("stored", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })
+		if restart { // nobody here has heard of the student
+			r.stop()
+			r.start()
+		}
+		_, err := r.hub.Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
+		r.ok(err)
+		r.until("gap ended", func() bool { return !r.gaps(s.ID)[0].End.IsZero() })
+		r.until("closed", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnClosed })
+	}
+}
+
+func TestBeforeTheStartNothingCanBeLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session(func(s *vigil.Session) { s.State, s.Started = vigil.StateReady, time.Time{} })
+	hold := make(chan struct{})
+	st := r.student(s, held(r, hold))
+	p := r.proctor()
+	st.Cut()
+	r.until("lost", func() bool { return p.Connection(s.ID) == vigil.ConnLost })
+	_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate})
+	r.ok(err)
+	close(hold)
+	r.until("back", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
+	st.Signal(vigil.KindCopy, 0, nil)
+	r.ok(st.Settled(r.ctx))
+	if k := r.kinds(s.ID); k[vigil.KindLost] != 0 || len(r.gaps(s.ID)) != 0 {
+		t.Fatalf("got %v and gaps %v, want no loss", k, r.gaps(s.ID))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,6 +184,7 @@ type rig struct {
 	tokens *tokens
 	hub    *realtime.Hub
 	server *httptest.Server
+	base   atomic.Value // the server's URL; clients ask for it while the test restarts the server
 	exam   vigil.Exam
 	cfg    realtime.Config
 	ctx    context.Context
@@ -226,6 +228,7 @@ func (r *rig) start(edits ...func(c *realtime.Config)) {
 	}
 	mux := http.NewServeMux()
 	r.server = httptest.NewServer(mux)
+	r.base.Store(r.server.URL)
 	r.cfg = realtime.Config{
 		Store: r.store, Verifier: r.tokens, Signer: r.tokens, Origin: r.server.URL, Liveness: quick, Log: log,
 		AllowOrigin: func(_ context.Context, o string) (bool, error) { return o == platformOrigin, nil },
@@ -263,7 +266,9 @@ func (r *rig) ok(err error) {
 	}
 }
 
-func (r *rig) url() string { return "ws" + strings.TrimPrefix(r.server.URL, "http") + "/socket" }
+func (r *rig) url() string {
+	return "ws" + strings.TrimPrefix(r.base.Load().(string), "http") + "/socket"
+}
 
 // session stores one whose attempt is active and ends in an hour.
 func (r *rig) session(edits ...func(s *vigil.Session)) vigil.Session {

@@ -97,10 +97,39 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 		}
 		h.publish(s.ExamID, event{Kind: eventSession, Session: s.ID, Version: s.Version})
 	}
-	h.toStudent(s.ExamID, s.ID, fs, sent, s.State.Ended() && !old.State.Ended())
+	ended := s.State.Ended() && !old.State.Ended()
+	h.toStudent(s.ExamID, s.ID, fs, sent, ended)
+	if ended {
+		h.endedAway(e, s, now)
+	}
 	if p.delivery != nil {
 		h.wakeQueue()
 	}
+}
+
+// endedAway sees to the presence of a session that ended while its student was away.
+func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
+	if st := h.student(s.ID); st != nil {
+		st.ended(now)
+		return
+	}
+	p, gap := leftBehind(s.Presence, now)
+	if p.Connection == s.Presence.Connection {
+		return
+	}
+	h.spawn(func() {
+		err := h.retry(h.ctx, "presence", func(ctx context.Context) error {
+			return h.ignoreNewer(h.store.SetPresence(ctx, s.ID, p))
+		})
+		if err != nil && h.ctx.Err() == nil {
+			h.log.Error("a presence is not stored", "session", s.ID, "error", err)
+		}
+		c := rowConn(p, 0)
+		h.toProctors(s.ExamID, delta{key: "conn/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
+		if gap.Close {
+			h.endGap(h.ctx, s.ID, e.Policy, gap)
+		}
+	})
 }
 
 // toStudent gives frames to the session's owner, on whatever node it is; ended closes the
