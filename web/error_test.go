@@ -43,6 +43,10 @@ func TestErrorsAreForPeopleAndTheLogKnowsMore(t *testing.T) {
 			t.Errorf("got %s as %s", path, got.header.Get("Content-Type"))
 		}
 	}
+	indonesian := r.call(stranger(), "GET", "/nothing", "", "Accept-Language", "id-ID,id;q=0.9,en;q=0.8")
+	if !strings.Contains(indonesian.text, "Yang Anda cari tidak ada") || !strings.Contains(indonesian.text, `<html lang="id">`) {
+		t.Errorf("got %s, want Indonesian", indonesian.text)
+	}
 	for _, row := range [][2]string{{"DELETE", "/"}, {"GET", "/lti/launch"}, {"PUT", "/api/v1/socket/token"}, {"POST", "/checkin/" + session}} {
 		r.want("status of "+row[0]+" "+row[1], r.call(stranger(), row[0], row[1], "").status, http.StatusMethodNotAllowed)
 	}

@@ -36,7 +36,7 @@ func (s *Server) launched(w http.ResponseWriter, r *http.Request, l lti.Launch) 
 		detail, _, reference := s.describe(r, status, err, l.Reference)
 		s.anyFrame(w)
 		s.showError(w, r, status, errorView{
-			Title: "error.launch", Lang: l.Locale, Detail: detail, Reference: reference, ReturnURL: l.ReturnURL,
+			Title: "error.launch", Lang: l.Locale, Code: vigil.CodeOf(err), Detail: detail, Reference: reference, ReturnURL: l.ReturnURL,
 		})
 	}
 }

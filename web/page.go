@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"vigil"
 	"vigil/lti"
 )
 
@@ -77,7 +78,8 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name s
 type errorView struct {
 	Title        string // default: that it did not work
 	Lang         string
-	Detail       string
+	Code         vigil.Code
+	Detail       string // in English; other languages have a text of their own for the code
 	Reference    string // also in the log
 	PlatformText string // as the platform wrote it
 	ReturnURL    string
@@ -95,7 +97,7 @@ func (s *Server) showError(w http.ResponseWriter, r *http.Request, status int, e
 func (s *Server) LaunchRefused(w http.ResponseWriter, r *http.Request, e *lti.LaunchError) {
 	s.anyFrame(w)
 	s.showError(w, r, e.Status, errorView{
-		Title: "error.launch", Detail: e.Message, Reference: e.Reference, PlatformText: e.PlatformText,
+		Title: "error.launch", Code: vigil.CodeOf(e.Err), Detail: e.Message, Reference: e.Reference, PlatformText: e.PlatformText,
 	})
 }
 

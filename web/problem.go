@@ -115,5 +115,5 @@ func (s *Server) refuseWith(w http.ResponseWriter, r *http.Request, status int, 
 		return
 	}
 	s.anyFrame(w)
-	s.showError(w, r, status, errorView{Detail: detail, Reference: reference})
+	s.showError(w, r, status, errorView{Code: vigil.CodeOf(err), Detail: detail, Reference: reference})
 }

@@ -78,7 +78,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 func (s *Server) notRegistered(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(vigil.CodeOf(err))
 	detail, _, reference := s.describe(r, status, err, newReference())
-	s.showError(w, r, status, errorView{Detail: detail, Reference: reference})
+	s.showError(w, r, status, errorView{Code: vigil.CodeOf(err), Detail: detail, Reference: reference})
 }
 
 func (s *Server) word(r *http.Request, key string) string {

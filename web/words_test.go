@@ -88,6 +88,7 @@ func TestEveryKeyThatIsUsedHasWords(t *testing.T) {
 		"gap.":    {"student", "server", "navigation", "open", "granted", "refused"},
 		"lms.":    {"waiting", "accepted", "refused", "failed", "unknown"},
 		"reason.": append(slices.Clone(vigil.ReasonCodes), "deadline"),
+		"code.":   stringsOf([]vigil.Code{vigil.CodeInvalid, vigil.CodeUnauthorized, vigil.CodeForbidden, vigil.CodeNotFound, vigil.CodeExists, vigil.CodeConflict, vigil.CodeIllegal, vigil.CodeTooMany, vigil.CodeUnavailable, vigil.CodeInternal}),
 		"field.":  {"attention", "link_loss", "lost_time_cap", "duration_minutes", "watch", "retention.signals", "retention.chat", "retention.sessions", "retention.audit"},
 	}
 	for _, p := range prefixes {
