@@ -111,7 +111,8 @@ var ErrClosed = errors.New("client: closed")
 
 // side is what differs between students and proctors.
 type side interface {
-	// welcomed is called at each welcome, before any other frame of the connection.
+	// welcomed is called at each welcome, before any other frame of the connection. It calls
+	// open with the first frame that the server wants.
 	welcomed(frame json.RawMessage)
 	// take is called for every other frame.
 	take(t realtime.Type, frame json.RawMessage)
@@ -341,7 +342,6 @@ func (l *link) read(ctx context.Context, ws *websocket.Conn) (welcomed bool, err
 			case head.T == realtime.TypeWelcome:
 				welcomed = true
 				l.mu.Lock()
-				l.live = true
 				l.connects++
 				l.mu.Unlock()
 				l.side.welcomed(raw)
@@ -389,6 +389,22 @@ func (l *link) send(v any) bool {
 		}
 	}
 	return live
+}
+
+// open lets frames pass from now on, this one first: a server refuses what comes before it.
+func (l *link) open(first any) {
+	b, err := json.Marshal(first)
+	if err != nil {
+		l.cfg.Log.Error("a frame cannot be encoded", "error", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live, l.out = true, append(l.out, b)
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 // write sends what is queued, many frames in one message.

@@ -52,7 +52,7 @@ func Watch(ctx context.Context, cfg Config) (*Proctor, error) {
 }
 
 func (p *Proctor) welcomed(json.RawMessage) {
-	p.send(realtime.Subscribe{T: realtime.TypeSubscribe, Signals: p.cfg.Signals})
+	p.open(realtime.Subscribe{T: realtime.TypeSubscribe, Signals: p.cfg.Signals})
 }
 
 func (p *Proctor) take(t realtime.Type, frame json.RawMessage) {

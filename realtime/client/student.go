@@ -65,7 +65,7 @@ func (s *Student) welcomed(frame json.RawMessage) {
 	signals, chats := slices.Clone(s.signals), slices.Clone(s.chats)
 	s.counts.Resent += int64(len(signals))
 	s.changedLocked()
-	s.send(hello) // under mu: before any newer signal
+	s.open(hello) // under mu: the outbox comes before any newer signal
 	for _, f := range signals {
 		s.send(f)
 	}
