@@ -1,0 +1,447 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"vigil"
+	"vigil/lti/ltitest"
+	"vigil/lti/ltitest/lms"
+	"vigil/realtime/client"
+	"vigil/storage/sqlite"
+)
+
+// buildDir holds the binary that tests run as a process of its own.
+var buildDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "vigil-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	buildDir = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
+	}))
+}
+
+// binary is the program as operators run it, built once.
+var binary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(buildDir, "vigil")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// output is a stream that may be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// command runs a command line in this process.
+func command(ctx context.Context, env []string, args ...string) (code int, stdout, stderr string) {
+	var out, errs output
+	code = run(ctx, args, env, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// must is command for one that has to succeed; it returns what it printed.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	code, out, errs := command(t.Context(), nil, args...)
+	if code != 0 {
+		t.Fatalf("vigil %s: got exit code %d, want 0: %s", strings.Join(args, " "), code, errs)
+	}
+	return out
+}
+
+// freeAddress is a loopback address that nothing listens on. It lies below the range
+// from which systems take the ports of outgoing connections, so that it is still free
+// when a server comes back to it.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 200 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(18000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+func portOf(address string) string { return address[strings.LastIndex(address, ":")+1:] }
+
+// patience bounds every wait; the machine may be busy with other tests.
+const patience = 60 * time.Second
+
+// until polls for a condition.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	untilWithin(t, patience, what, ok)
+}
+
+func untilWithin(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(limit)
+	for !ok() {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// plain makes requests that leave no connection behind.
+var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+
+// get reads an address; the status is 0 when nobody answers.
+func get(t *testing.T, address string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := plain.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(body)
+}
+
+// site is a tool on free ports with an SQLite file, and the demo LMS that knows it. The
+// tool is reached as localhost, the LMS as 127.0.0.1, as in the demo.
+type site struct {
+	*testing.T
+	dir, db       string
+	listen, admin string
+	tool          string // public URL
+	lms           *lms.LMS
+	lmsAddress    string
+	client        string // our client id at the LMS
+	platform      string // the LMS's id in the store
+
+	mu     sync.Mutex
+	server *http.Server // of the LMS; nil while it is down
+	served chan struct{}
+}
+
+// instructor is a teacher of the demo LMS, student one of its students.
+const (
+	instructor = "2"
+	student    = "3"
+	another    = "4"
+)
+
+// newSite makes the LMS and registers the two with each other by the command line.
+func newSite(t *testing.T, edits ...func(c *lms.Config)) *site {
+	t.Helper()
+	s := &site{T: t, dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t), lmsAddress: freeAddress(t)}
+	s.db = filepath.Join(s.dir, "vigil.db")
+	s.tool = "http://localhost:" + portOf(s.listen)
+	cfg := lms.Config{Platform: ltitest.Config{Issuer: "http://" + s.lmsAddress}, Tool: s.tool}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	demo, err := lms.New(cfg)
+	s.ok(err)
+	t.Cleanup(demo.Close)
+	s.lms = demo
+	s.up()
+	t.Cleanup(s.down)
+	tool := demo.Platform().Register(ltitest.Tool{
+		Name: "Vigil", LoginURL: s.tool + "/lti/login", RedirectURIs: []string{s.tool + "/lti/launch"},
+		TargetLinkURI: s.tool + "/lti/launch", KeySetURL: s.tool + "/lti/keys",
+	})
+	e := demo.Platform().Endpoints(tool.ClientID)
+	s.client = tool.ClientID
+	s.platform = strings.TrimSpace(must(t, "platform", "add", "--store", s.store(), "--private",
+		"--issuer", e.Issuer, "--client-id", tool.ClientID, "--auth-url", e.Authorization, "--token-url", e.Token,
+		"--key-set-url", e.KeySet, "--audience", e.TokenAudience, "--deployment", tool.DeploymentID))
+	return s
+}
+
+func (s *site) ok(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *site) store() string { return "sqlite:" + s.db }
+
+// up lets the LMS listen, down makes it refuse connections.
+func (s *site) up() {
+	s.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var l net.Listener
+	until(s.T, "the LMS's port", func() (free bool) {
+		var err error
+		l, err = net.Listen("tcp", s.lmsAddress)
+		return err == nil
+	})
+	server, served := &http.Server{Handler: s.lms, ReadHeaderTimeout: headerTime}, make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.Error("the LMS stopped:", err)
+		}
+	}()
+	s.server, s.served = server, served
+}
+
+func (s *site) down() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == nil {
+		return
+	}
+	if err := s.server.Close(); err != nil {
+		s.Error(err)
+	}
+	<-s.served
+	s.server = nil
+}
+
+// node is a running server.
+type node struct {
+	*testing.T
+	log  *output
+	done chan struct{}
+	code int // once done
+	cmd  *exec.Cmd
+	stop context.CancelFunc
+}
+
+func (s *site) args(more ...string) []string {
+	return append([]string{
+		"serve", "--store", s.store(), "--public-url", s.tool, "--listen", s.listen, "--admin-listen", s.admin, "--drain-time", "100ms",
+	}, more...)
+}
+
+// process runs the server as a process of its own, until it is ready.
+func (s *site) process(more ...string) *node {
+	s.Helper()
+	path, err := binary()
+	s.ok(err)
+	n := &node{T: s.T, log: &output{}, done: make(chan struct{}), cmd: exec.Command(path, s.args(more...)...)}
+	n.cmd.Stderr, n.cmd.Env = n.log, []string{}
+	s.ok(n.cmd.Start())
+	go func() {
+		defer close(n.done)
+		_ = n.cmd.Wait() // the exit code says it
+		n.code = n.cmd.ProcessState.ExitCode()
+	}()
+	s.Cleanup(n.kill)
+	s.ready(n)
+	return n
+}
+
+// serve runs the server within this process, until it is ready.
+func (s *site) serve(more ...string) *node {
+	s.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	n := &node{T: s.T, log: &output{}, done: make(chan struct{}), stop: stop}
+	go func() {
+		defer close(n.done)
+		n.code = run(ctx, s.args(more...), nil, io.Discard, n.log)
+	}()
+	s.Cleanup(func() { n.end() })
+	s.ready(n)
+	return n
+}
+
+func (s *site) ready(n *node) {
+	s.Helper()
+	until(s.T, "the server to be ready", func() bool {
+		select {
+		case <-n.done:
+			s.Fatalf("the server ended with %d:\n%s", n.code, n.log)
+		default:
+		}
+		status, _ := get(s.T, "http://"+s.admin+"/readyz")
+		return status == http.StatusOK
+	})
+}
+
+// end tells the server to stop, waits for it and returns its exit code.
+func (n *node) end() int {
+	if n.cmd == nil {
+		n.stop()
+	} else if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		n.Error(err)
+	}
+	<-n.done
+	return n.code
+}
+
+// kill is SIGKILL.
+func (n *node) kill() {
+	if err := n.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		n.Error(err)
+	}
+	<-n.done
+}
+
+// open opens the store of a server that has ended.
+func (s *site) open(path string) *sqlite.Store {
+	s.Helper()
+	store, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
+	s.ok(err)
+	s.Cleanup(func() { s.ok(store.Close()) })
+	return store
+}
+
+// seat launches a student and passes the check-in.
+func (s *site) seat(userID string) *seat {
+	s.Helper()
+	hc := crowdClient()
+	s.Cleanup(hc.CloseIdleConnections)
+	seat, err := takeSeat(s.Context(), s.tool, s.lms, userID, hc)
+	s.ok(err)
+	return seat
+}
+
+// student seats and connects one.
+func (s *site) student(userID string, edits ...func(c *client.Config)) *client.Student {
+	s.Helper()
+	return s.connect(s.seat(userID), edits...)
+}
+
+func (s *site) connect(seat *seat, edits ...func(c *client.Config)) *client.Student {
+	s.Helper()
+	cfg := client.Config{Page: 1, BackoffFirst: 50 * time.Millisecond, BackoffMost: 500 * time.Millisecond}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	defer cancel()
+	c, err := seat.connect(ctx, cfg)
+	s.ok(err)
+	s.Cleanup(c.Close)
+	return c
+}
+
+// proctor launches the instructor to the dashboard and connects as its page does.
+func (s *site) proctor(edits ...func(c *client.Config)) *client.Proctor {
+	s.Helper()
+	b := ltitest.NewBrowser(nil)
+	p := s.lms.Platform()
+	b.SignIn(p, instructor)
+	page, err := b.Open(s.Context(), p.Begin(ltitest.Launch{
+		Message: ltitest.ResourceLink, ClientID: p.Tools()[0].ClientID, UserID: instructor, LinkID: lms.LinkID,
+	}))
+	s.ok(err)
+	return watch(s.T, s.tool, b, page, edits...)
+}
+
+// watch connects a proctor whose browser shows the dashboard.
+func watch(t *testing.T, tool string, b *ltitest.Browser, page *ltitest.Page, edits ...func(c *client.Config)) *client.Proctor {
+	t.Helper()
+	_, exam, ok := strings.Cut(page.URL.Path, "/dashboard/")
+	if !ok || page.Status != http.StatusOK {
+		t.Fatalf("got %d at %s, want the dashboard", page.Status, page.URL)
+	}
+	hc := crowdClient()
+	cfg := client.Config{
+		Origin: vigil.Origin(tool), HTTPClient: hc, BackoffFirst: 50 * time.Millisecond, BackoffMost: 500 * time.Millisecond,
+		TokenSource: func(ctx context.Context) (client.Token, error) {
+			body := strings.NewReader(`{"exam":"` + exam + `"}`)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, tool+"/api/v1/socket/page-token", body)
+			if err != nil {
+				return client.Token{}, err
+			}
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Origin", vigil.Origin(tool))
+			req.Header.Set("Sec-Fetch-Site", "same-origin")
+			res, err := b.Client.Do(req)
+			if err != nil {
+				return client.Token{}, err
+			}
+			defer res.Body.Close()
+			var answer struct {
+				Token   string `json:"token"`
+				Expires int64  `json:"expires"`
+				URL     string `json:"url"`
+			}
+			if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != http.StatusOK {
+				return client.Token{}, fmt.Errorf("page token: status %d: %w", res.StatusCode, err)
+			}
+			return client.Token{Token: answer.Token, URL: answer.URL, Expires: time.UnixMilli(answer.Expires)}, nil
+		},
+	}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	w, err := client.Watch(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close(); hc.CloseIdleConnections() })
+	until(t, "the dashboard's first snapshot", func() bool { return w.Snapshots() > 0 })
+	return w
+}
+
+// signalsOf reads all signals of a session.
+func signalsOf(t *testing.T, store *sqlite.Store, session string) []vigil.Signal {
+	t.Helper()
+	var out []vigil.Signal
+	for page := (vigil.Page{}); ; {
+		list, next, err := store.SignalsOfSession(context.Background(), session, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, list...)
+		if next == "" {
+			return out
+		}
+		page.After = next
+	}
+}
