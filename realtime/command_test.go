@@ -275,7 +275,6 @@ func TestTheQueueNeverDoublesAnExtension(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("plugin %v", row.plugin), func(t *testing.T) {
 			t.Parallel()
-			now := time.Now()
 			platform := &lms{}
 			r := newRig(t) // no controller yet: the node that leased it died
 			s := r.session(controlled, func(s *vigil.Session) { s.Plugin = row.plugin })
@@ -283,7 +282,7 @@ func TestTheQueueNeverDoublesAnExtension(t *testing.T) {
 				ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 			})
 			r.ok(err)
-			leased, err := r.db.LeaseDeliveries(r.ctx, "dead", now.Add(time.Second), 1)
+			leased, err := r.db.LeaseDeliveries(r.ctx, "dead", time.Now().Add(time.Second), 1)
 			r.ok(err)
 			if len(leased) != 1 {
 				t.Fatalf("leased: got %d, want 1", len(leased))
@@ -291,7 +290,7 @@ func TestTheQueueNeverDoublesAnExtension(t *testing.T) {
 			r.stop()
 			r.start(func(c *realtime.Config) {
 				c.Controller = platform
-				c.Now = func() time.Time { return time.Now().Add(vigil.DeliveryLease + 2*time.Second) }
+				c.Now = func() time.Time { return time.Now().Add(vigil.DeliveryLease + 10*time.Second) }
 				r.tokens.now = c.Now
 			})
 			r.until("settled", func() bool {

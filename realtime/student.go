@@ -104,6 +104,7 @@ type studentConn struct {
 
 	// Owned by the read loop; stream is written under st.mu.
 	stream string
+	next   int64 // of the hello: lower numbers come again, or late
 	bye    bool
 	hello  *time.Timer
 }

@@ -82,6 +82,7 @@ func (sc *studentConn) sayHello(f *up) {
 		st.tellPresenceLocked()
 	}
 	if first {
+		sc.next = f.Next
 		c := claim{f.Stream, sc.address, sc.browser}
 		st.judgeLocked(sc.epoch, c, now)
 		if !slices.ContainsFunc(st.streams, func(s stream) bool { return s.id == f.Stream }) {
@@ -187,7 +188,7 @@ func (sc *studentConn) signal(f *up) {
 	s.Severity = s.Rate(st.hidesBeforeLocked(&s))
 	s.Incident = s.Severity >= policy.Attention
 	taken := st.emitLocked(s, sc.conn)
-	if taken && s.Kind == vigil.KindPageTurned {
+	if taken && s.Kind == vigil.KindPageTurned && s.Seq >= sc.next { // not one that comes late
 		st.turnLocked(s.Data)
 	}
 	st.mu.Unlock()
