@@ -117,7 +117,9 @@ type Exams interface {
 	// CreateLink is CodeExists if that resource link is tied already.
 	CreateLink(ctx context.Context, l vigil.Link) error
 	// MoveLinks ties every link of one platform to another and returns how many. Links
-	// that the other has already stay with it.
+	// that the other has already stay with it. A registration anew often brings a new
+	// deployment id (in Moodle always): where all links are of one deployment and the other
+	// platform has exactly one, they become that one's; else each keeps its deployment id.
 	MoveLinks(ctx context.Context, from, to string) (int, error)
 }
 

@@ -86,7 +86,20 @@ func (s *Store) MoveLinks(ctx context.Context, from, to string) (moved int, err 
 		return 0, nil
 	}
 	err = s.write(ctx, "link", func(t tx) error {
-		n, err := t.exec(`UPDATE OR IGNORE links SET platform_id = ? WHERE platform_id = ?`, to, from)
+		old, err := all(t, scanText, `SELECT DISTINCT deployment_id FROM links WHERE platform_id = ? LIMIT 2`, from)
+		if err != nil {
+			return err
+		}
+		own, err := all(t, scanText, `SELECT id FROM deployments WHERE platform_id = ? LIMIT 2`, to)
+		if err != nil {
+			return err
+		}
+		var n int64
+		if len(old) == 1 && len(own) == 1 {
+			n, err = t.exec(`UPDATE OR IGNORE links SET platform_id = ?, deployment_id = ? WHERE platform_id = ?`, to, own[0], from)
+		} else {
+			n, err = t.exec(`UPDATE OR IGNORE links SET platform_id = ? WHERE platform_id = ?`, to, from)
+		}
 		moved = int(n)
 		return err
 	})
@@ -95,3 +108,6 @@ func (s *Store) MoveLinks(ctx context.Context, from, to string) (moved int, err 
 	}
 	return moved, nil
 }
+
+// scanText reads a single text.
+func scanText(r row, extra ...any) (s string, err error) { return s, r.Scan(into(extra, &s)...) }

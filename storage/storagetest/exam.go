@@ -78,4 +78,31 @@ var exams = []behaviour{
 			s.Errorf("got %d links moved from no platform, want 0", got)
 		}
 	}},
+	{"links that move take the only deployment of the other platform", func(s *suite) {
+		for _, row := range []struct {
+			name     string
+			from, to []string // deployments with links, deployments of the other platform
+			want     string   // deployment of the first link afterwards
+		}{
+			{"one to one", []string{"4"}, []string{"5"}, "5"},
+			{"the same id", []string{"4"}, []string{"4"}, "4"},
+			{"none known yet", []string{"4"}, nil, "4"},
+			{"one of several", []string{"4"}, []string{"4", "5"}, "4"},
+			{"several to one", []string{"4", "6"}, []string{"5"}, "4"},
+		} {
+			from, to, e := s.platform(), s.platform(), s.exam()
+			for _, d := range row.from {
+				s.ok(s.CreateLink(s.Context(), vigil.Link{PlatformID: from.ID, DeploymentID: d, ResourceLinkID: "quiz-1", ExamID: e.ID, Created: s.now}))
+			}
+			for _, d := range row.to {
+				s.ok(s.SaveDeployment(s.Context(), vigil.Deployment{PlatformID: to.ID, ID: d, State: vigil.DeploymentActive, Created: s.now}))
+			}
+			if got := must[int](s)(s.MoveLinks(s.Context(), from.ID, to.ID)); got != len(row.from) {
+				s.Errorf("%s: got %d links moved, want %d", row.name, got, len(row.from))
+			}
+			if got, err := s.Link(s.Context(), to.ID, row.want, "quiz-1"); err != nil || got.ExamID != e.ID {
+				s.Errorf("%s: got exam %q, %v at deployment %s, want %q", row.name, got.ExamID, err, row.want, e.ID)
+			}
+		}
+	}},
 }
