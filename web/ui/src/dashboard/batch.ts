@@ -51,13 +51,18 @@ export function makeBatch(
   return { batch: { key: ids[0] ?? id(), action, details, at, ids, targets: all ? [] : [...targets], all, results: new Map() }, frames };
 }
 
-/** The batch with one more piece of progress; the same batch if it is not its own. */
-export function withProgress(b: Batch, p: Progress): Batch {
-  if (!b.ids.includes(p.id)) return b;
-  const old = b.results.get(p.session);
-  const merged = mergeOrders(old ? [old] : [], p)[0] as Progress;
-  if (merged === old) return b;
-  return { ...b, results: new Map(b.results).set(p.session, merged) };
+/** The batch with more progress; the same batch if none of it is its own or news. */
+export function withProgress(b: Batch, ...list: Progress[]): Batch {
+  let results: Map<string, Progress> | undefined;
+  for (const p of list) {
+    if (!b.ids.includes(p.id)) continue;
+    const old = (results ?? b.results).get(p.session);
+    const merged = mergeOrders(old ? [old] : [], p)[0] as Progress;
+    if (merged === old) continue;
+    results ??= new Map(b.results);
+    results.set(p.session, merged);
+  }
+  return results ? { ...b, results } : b;
 }
 
 export interface Summary {

@@ -14,6 +14,7 @@ const canned: Word[] = ["canned_1", "canned_2", "canned_3", "canned_5"];
 export function Chat({ s }: { s: Student }): JSX.Element | null {
   const store = useStore();
   const text = useSignal("");
+  const field = useRef<HTMLTextAreaElement>(null);
   const box = useRef<HTMLDivElement>(null);
   const story = store.story.value;
   const lines = (story?.entries.value ?? []).filter((e): e is ChatEntry => e.type === "chat").reverse();
@@ -42,6 +43,7 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
     if (!line || bytes > 2000) return;
     story.chat(line);
     text.value = "";
+    field.current?.focus(); // the button goes out of use, and the next line follows often
     if (unread > 0 && hand === 0) store.seen(s.id);
   };
   return (
@@ -73,7 +75,7 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
           </div>
           <label class="sr-only" for="chat-text">{t("chat_label", { name: nameOf(s) })}</label>
           <textarea
-            id="chat-text" rows={2} placeholder={t("chat_label", { name: nameOf(s) })} value={text.value}
+            id="chat-text" ref={field} rows={2} placeholder={t("chat_label", { name: nameOf(s) })} value={text.value}
             onInput={(e) => (text.value = e.currentTarget.value)}
             onKeyDown={(e) => { if (e.key === "Enter" && !e.shiftKey && !e.isComposing) send(e); }}
           />

@@ -32,6 +32,16 @@ export function Detail(): JSX.Element | null {
     requestAnimationFrame(() => (document.getElementById(`row-${id}`) ?? document.getElementById("main"))?.focus({ preventScroll: true }));
   };
 
+  // Escape closes the panel wherever the focus is, unless a dialog takes it or the list has a selection to clear.
+  useEffect(() => {
+    const escape = (e: KeyboardEvent): void => {
+      if (e.key !== "Escape" || e.defaultPrevented || document.querySelector("dialog[open]")) return;
+      if ((e.target as Element).closest?.(".grid-body") && store.selection.peek().size > 0) return;
+      close();
+    };
+    document.addEventListener("keydown", escape);
+    return () => document.removeEventListener("keydown", escape);
+  }, [story]);
   useEffect(() => {
     element.current?.querySelector<HTMLElement>("h2")?.focus({ preventScroll: true });
   }, []);
@@ -63,7 +73,6 @@ export function Detail(): JSX.Element | null {
   return (
     <section
       class="detail" ref={element} role={small.value ? "dialog" : undefined} aria-modal={small.value || undefined} aria-label={t("detail")}
-      onKeyDown={(e) => { if (e.key === "Escape") { e.stopPropagation(); close(); } }}
     >
       <Panel s={held.value} close={close} />
     </section>

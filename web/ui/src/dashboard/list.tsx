@@ -6,7 +6,7 @@ import { useStore } from "./context";
 import type { Student } from "./merge";
 import { StudentRow } from "./row";
 import type { SortKey } from "./order";
-import { span } from "./window";
+import { span, type Span } from "./window";
 import { t, type Word } from "./words";
 
 const columns: { name: string; word: Word; sort?: SortKey }[] = [
@@ -23,7 +23,7 @@ export function List(): JSX.Element {
   const order = store.order.value;
   const body = useRef<HTMLDivElement>(null);
   const grid = useRef<HTMLDivElement>(null);
-  const place = useSignal({ top: 0, seen: 800, height: 60 });
+  const shown = useSignal<Span & { height: number }>({ ...span(order.length, 60, 0, innerHeight), height: 60 });
   const current = useSignal<string | undefined>(undefined); // row that has, or will get, the focus
   const anchor = useRef<string | undefined>(undefined); // where a range of selected rows begins
   const focusNext = useRef(false);
@@ -33,9 +33,9 @@ export function List(): JSX.Element {
     if (!element) return;
     const box = element.getBoundingClientRect();
     const height = parseFloat(getComputedStyle(element).getPropertyValue("--row")) * parseFloat(getComputedStyle(document.documentElement).fontSize) || 60;
-    const next = { top: Math.round(box.top), seen: innerHeight, height };
-    const old = place.peek();
-    if (next.top !== old.top || next.seen !== old.seen || next.height !== old.height) place.value = next;
+    const next = span(store.order.peek().length, height, box.top, innerHeight);
+    const old = shown.peek();
+    if (next.from !== old.from || next.to !== old.to || next.after !== old.after || height !== old.height) shown.value = { ...next, height };
   };
 
   useEffect(() => {
@@ -54,7 +54,8 @@ export function List(): JSX.Element {
       watch.disconnect();
     };
   }, []);
-  useLayoutEffect(measure);
+  // Not after every drawing: what it measures depends on what was drawn.
+  useLayoutEffect(measure, [order.length]);
 
   // Someone whose pointer or focus is among the rows must not have them moved away; an idle pointer does not count for long.
   useEffect(() => {
@@ -82,9 +83,13 @@ export function List(): JSX.Element {
     };
   }, []);
 
-  const { top, seen, height } = place.value;
-  const shown = span(order.length, height, top, seen);
+  const { from, before, height } = shown.value;
+  const to = Math.min(shown.value.to, order.length);
+  const after = Math.max(0, order.length - to) * height;
   const focus = current.value !== undefined && order.includes(current.value) ? current.value : order[0];
+  // Tab must find a row also when the current one was scrolled away.
+  const at = focus === undefined ? -1 : order.indexOf(focus);
+  const entry = at >= from && at < to ? focus : order[Math.min(to - 1, from + (from > 0 ? 10 : 0))];
 
   useLayoutEffect(() => {
     if (!focusNext.current) return;
@@ -129,15 +134,15 @@ export function List(): JSX.Element {
       if (!["ArrowDown", "ArrowUp"].includes(e.key)) return;
     }
     const i = order.indexOf(focus as string);
-    const page = Math.max(1, Math.floor(seen / height) - 3);
-    let to: number | undefined;
+    const page = Math.max(1, Math.floor(innerHeight / height) - 3);
+    let next: number | undefined;
     switch (e.key) {
-      case "ArrowDown": to = i + 1; break;
-      case "ArrowUp": to = i - 1; break;
-      case "PageDown": to = i + page; break;
-      case "PageUp": to = i - page; break;
-      case "Home": to = 0; break;
-      case "End": to = order.length - 1; break;
+      case "ArrowDown": next = i + 1; break;
+      case "ArrowUp": next = i - 1; break;
+      case "PageDown": next = i + page; break;
+      case "PageUp": next = i - page; break;
+      case "Home": next = 0; break;
+      case "End": next = order.length - 1; break;
       case " ":
         e.preventDefault();
         toggle(focus as string, e.shiftKey);
@@ -158,12 +163,12 @@ export function List(): JSX.Element {
         return;
     }
     e.preventDefault();
-    if (e.shiftKey && to !== undefined && (e.key === "ArrowDown" || e.key === "ArrowUp")) {
+    if (e.shiftKey && next !== undefined && (e.key === "ArrowDown" || e.key === "ArrowUp")) {
       anchor.current ??= focus;
-      const next = order[Math.max(0, Math.min(order.length - 1, to))];
-      if (next !== undefined) store.select([focus as string, next], true);
+      const reached = order[Math.max(0, Math.min(order.length - 1, next))];
+      if (reached !== undefined) store.select([focus as string, reached], true);
     }
-    moveTo(to ?? i);
+    moveTo(next ?? i);
   };
 
   const all = order.length > 0 && order.every((id) => store.selection.value.has(id));
@@ -199,17 +204,17 @@ export function List(): JSX.Element {
           </div>
         </div>
         <div role="rowgroup" class="grid-body" ref={body}>
-          {shown.before > 0 && <div role="presentation" style={{ blockSize: `${shown.before}px` }} />}
-          {order.slice(shown.from, shown.to).map((id, i) => {
+          {before > 0 && <div role="presentation" style={{ blockSize: `${before}px` }} />}
+          {order.slice(from, to).map((id, i) => {
             const student = store.roster.students.get(id);
             return student && (
               <StudentRow
-                key={id} student={student} index={shown.from + i + 2} current={id === focus}
+                key={id} student={student} index={from + i + 2} current={id === entry}
                 onFocus={(s: Student) => { current.value = s.id; }} onToggle={toggle}
               />
             );
           })}
-          {shown.after > 0 && <div role="presentation" style={{ blockSize: `${shown.after}px` }} />}
+          {after > 0 && <div role="presentation" style={{ blockSize: `${after}px` }} />}
         </div>
       </div>
       {order.length === 0 && (

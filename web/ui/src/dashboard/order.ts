@@ -37,9 +37,16 @@ function started(s: Student): boolean {
   return s.life.state === "active" || s.life.state === "paused";
 }
 
+// Students are never changed, only replaced, so what was found out about one holds as long as it lives.
+const known = new WeakMap<Student, { dismissed: Dismissed; found: Attention }>();
+
 export function attention(s: Student, dismissed: Dismissed = nothing): Attention {
+  const old = known.get(s);
+  if (old?.dismissed === dismissed) return old.found;
   const why = reason(s, dismissed);
-  return { why, rank: ranks[why] };
+  const found = { why, rank: ranks[why] };
+  known.set(s, { dismissed, found });
+  return found;
 }
 
 function reason(s: Student, dismissed: Dismissed): Why {

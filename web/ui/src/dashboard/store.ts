@@ -122,6 +122,8 @@ export class Store {
         }
       }
       for (const f of frames) this.#take(f, now, first);
+      const progress = frames.filter((f) => f.t === "progress");
+      if (progress.length > 0 && this.batches.value.length > 0) this.batches.value = this.batches.value.map((b) => withProgress(b, ...progress));
       this.story.peek()?.take(frames);
     });
   }
@@ -142,13 +144,6 @@ export class Store {
         const s = this.roster.get(f.session);
         const alert = s && !first ? alertOfSignal(f, s) : undefined;
         if (alert) this.alerts.raise(alert.kind, f.session, alert.text, now, `${f.session}/${f.stream}/${f.seq}`);
-        break;
-      }
-      case "progress": {
-        const i = this.batches.value.findIndex((b) => b.ids.includes(f.id));
-        if (i < 0) break;
-        const next = withProgress(this.batches.value[i] as Batch, f);
-        if (next !== this.batches.value[i]) this.batches.value = this.batches.value.map((b, j) => (j === i ? next : b));
         break;
       }
     }

@@ -85,6 +85,6 @@ describe("span", () => {
       expect(s.from).toBeLessThanOrEqual(first);
       expect(s.to).toBeGreaterThan(last);
     }
-    expect(s.to - s.from).toBeLessThanOrEqual(40);
+    expect(s.to - s.from).toBeLessThanOrEqual(48);
   });
 });
