@@ -55,7 +55,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c Comm
 			return nil
 		})
 	}
-	_ = g.Wait() //nolint:errcheck // the functions return none
+	_ = g.Wait() // the functions return none
 	h.audit(ctx, exam.ID, targets, "command."+string(command.Kind), by, command.ReasonCode)
 	if failed != nil {
 		return out, vigil.Wrap(failed, vigil.CodeUnavailable, "Not every attempt could be reached; send it again.")

@@ -399,7 +399,7 @@ func (c *conn) write() {
 			switch {
 			case dead:
 			case code != 0:
-				_ = c.ws.Close(code, reason) //nolint:errcheck // the peer may be gone already
+				_ = c.ws.Close(code, reason) // the peer may be gone already
 			default:
 				c.peer.idle()
 			}
@@ -481,7 +481,7 @@ func (c *conn) closed() websocket.StatusCode {
 
 // kill ends the socket at once, without waiting for anyone; the read loop does the rest.
 func (c *conn) kill() {
-	_ = c.raw.Close() //nolint:errcheck // it may be closed already
+	_ = c.raw.Close() // it may be closed already
 }
 
 // finish ends the socket's life after the read loop has ended.
@@ -508,7 +508,7 @@ func (c *conn) finish() {
 	}
 	c.mu.Unlock()
 	c.busy.Wait()
-	_ = c.ws.CloseNow() //nolint:errcheck // it may be closed already
+	_ = c.ws.CloseNow() // it may be closed already
 	c.peer.gone(c.h.now(), code)
 }
 

@@ -38,7 +38,7 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 		st.emitLocked(own, nil)
 	}
 	if old.Connection == vigil.ConnLost && p.Connection == vigil.ConnOnline && p.Epoch == old.Epoch {
-		st.noteLocked(vigil.KindReconnected, now, nil) // on the same socket: only silent
+		st.noteLocked(vigil.KindReconnected, now) // on the same socket: only silent
 	}
 	st.armLocked(now)
 }

@@ -39,7 +39,6 @@ type student struct {
 	tokens   []use    // newest last, few
 	ousted   []oust   // sockets that gave way a moment ago
 	streams  []stream // newest last, few
-	saidSave bool     // the student was told that saving waits
 	timer    *time.Timer
 }
 
@@ -211,15 +210,15 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 	here := from{sc.address, sc.browser}
 	switch was.Connection {
 	case vigil.ConnNever, vigil.ConnClosed, "":
-		st.noteLocked(vigil.KindConnected, now, nil)
+		st.noteLocked(vigil.KindConnected, now)
 	case vigil.ConnLost, vigil.ConnDegraded:
-		st.noteLocked(vigil.KindReconnected, now, nil)
+		st.noteLocked(vigil.KindReconnected, now)
 	}
 	replayed := false
 	token := sc.claims.Load().ID
 	if i := slices.IndexFunc(st.tokens, func(u use) bool { return u.token == token }); i >= 0 {
 		if replayed = st.tokens[i].from.both(here); replayed {
-			st.noteLocked(vigil.KindTokenReplay, now, nil)
+			st.noteLocked(vigil.KindTokenReplay, now)
 		}
 	} else if token != "" {
 		st.tokens = last(append(st.tokens, use{token, here}), maxTokens)
@@ -227,9 +226,9 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 	if st.lastFrom.known() && !replayed {
 		switch {
 		case st.lastFrom.both(here):
-			st.noteLocked(vigil.KindAddressBrowser, now, nil)
+			st.noteLocked(vigil.KindAddressBrowser, now)
 		case st.lastFrom.address != here.address:
-			st.noteLocked(vigil.KindAddress, now, nil)
+			st.noteLocked(vigil.KindAddress, now)
 		}
 	}
 	st.lastFrom = here
@@ -290,13 +289,13 @@ func (st *student) judgeLocked(epoch int64, c claim, now time.Time) {
 		return true
 	})
 	if second {
-		st.noteLocked(vigil.KindSecondSession, now, nil)
+		st.noteLocked(vigil.KindSecondSession, now)
 	}
 }
 
 // noteLocked makes a signal of the server's own and shows and stores it like any other.
-func (st *student) noteLocked(kind vigil.Kind, now time.Time, data json.RawMessage) {
-	st.emitLocked(st.ownSignal(kind, now, data), nil)
+func (st *student) noteLocked(kind vigil.Kind, now time.Time) {
+	st.emitLocked(st.ownSignal(kind, now, nil), nil)
 }
 
 func (st *student) ownSignal(kind vigil.Kind, now time.Time, data json.RawMessage) vigil.Signal {

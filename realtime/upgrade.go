@@ -328,7 +328,7 @@ func (h *Hub) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(f.status)
-	_, _ = w.Write(body) //nolint:errcheck // the client may be gone
+	_, _ = w.Write(body) // the client may be gone
 }
 
 // smallBuffers gives a socket buffers of its own when it takes over the connection: the

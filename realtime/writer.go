@@ -32,7 +32,6 @@ type writer struct {
 	// Owned by run.
 	signals []vigil.Signal
 	acks    map[ackKey][]int64
-	ack     []byte
 }
 
 type ackKey struct {

@@ -79,7 +79,7 @@ func (c Config) withDefaults() Config {
 }
 
 // Refusal is the token endpoint's problem.
-type Refusal struct {
+type Refusal struct { //nolint:errname // what the endpoint answers, and an error by the way
 	Duty realtime.Duty
 	Wait time.Duration
 	Err  error
@@ -98,7 +98,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // Stopped is why a client will not come back by itself: the server closed with a code
 // whose duty is stop.
-type Stopped struct {
+type Stopped struct { //nolint:errname // as Refusal
 	Code   websocket.StatusCode
 	Reason string
 }
@@ -206,7 +206,7 @@ func (l *link) Cut() {
 	raw := l.raw
 	l.mu.Unlock()
 	if raw != nil {
-		_ = raw.Close() //nolint:errcheck // cut is cut
+		_ = raw.Close() // cut is cut
 	}
 }
 
@@ -295,7 +295,7 @@ func (l *link) connect(ctx context.Context) (welcomed bool, err error) {
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if resp != nil && resp.Body != nil {
-		_ = resp.Body.Close() //nolint:errcheck // nothing of it is needed
+		_ = resp.Body.Close() // nothing of it is needed
 	}
 	if err != nil {
 		l.mu.Lock()
@@ -315,7 +315,7 @@ func (l *link) connect(ctx context.Context) (welcomed bool, err error) {
 	l.ws, l.raw, l.live, l.out = nil, nil, false, nil
 	l.mu.Unlock()
 	stop()
-	_ = ws.CloseNow() //nolint:errcheck // it has ended
+	_ = ws.CloseNow() // it has ended
 	writer.Wait()
 	return welcomed, err
 }
@@ -468,6 +468,6 @@ func (l *link) leave(again bool) {
 	l.again = again
 	l.mu.Unlock()
 	if ws != nil {
-		_ = ws.Close(websocket.StatusNormalClosure, "") //nolint:errcheck // it may have ended
+		_ = ws.Close(websocket.StatusNormalClosure, "") // it may have ended
 	}
 }

@@ -14,8 +14,8 @@ import (
 type Factory func(t *testing.T, n int) []realtime.Relay
 
 // Run checks the contract. slow is how long a message may take.
-func Run(t *testing.T, slow time.Duration, make Factory) {
-	s := suite{slow: slow, make: make}
+func Run(t *testing.T, slow time.Duration, factory Factory) {
+	s := suite{slow: slow, make: factory}
 	for _, row := range []struct {
 		name string
 		run  func(t *testing.T)
