@@ -1,0 +1,281 @@
+package realtime_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/google/uuid"
+
+	"vigil"
+	"vigil/realtime"
+	"vigil/storage/sqlite"
+)
+
+// pipes is a listener whose connections never leave the process, so that a bubble's time
+// can stand still while they wait.
+type pipes struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error { p.once.Do(func() { close(p.done) }); return nil }
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// bubble is a hub with the real figures, in a bubble's time.
+type bubble struct {
+	*testing.T
+	ctx    context.Context
+	db     *sqlite.Store
+	tokens *tokens
+	hub    *realtime.Hub
+	exam   vigil.Exam
+	client *http.Client
+}
+
+func inBubble(t *testing.T, test func(b *bubble)) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	if err := sqlite.Migrate(t.Context(), path, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := &bubble{T: t, ctx: t.Context(), tokens: newTokens()}
+		log := slog.New(slog.DiscardHandler)
+		db, err := sqlite.Open(b.ctx, sqlite.Config{Path: path, Logger: log})
+		b.ok(err)
+		b.db = db
+		b.exam = vigil.Exam{
+			ID: uuid.NewString(), Title: "Quiz", Issuer: platformOrigin, ContextID: "c", Policy: vigil.DefaultPolicy(),
+			Created: time.Now(), Version: 1,
+		}
+		b.ok(db.CreateExam(b.ctx, b.exam))
+		b.hub, err = realtime.New(realtime.Config{
+			Store: db, Verifier: b.tokens, Signer: b.tokens, Origin: platformOrigin, Log: log,
+			Address:   func(*http.Request) string { return "192.0.2.1" },
+			RowsEvery: 5 * time.Second, NodeEvery: 10 * time.Second, // hours pass here
+		})
+		b.ok(err)
+		b.ok(b.hub.Recover(b.ctx))
+		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		server := &http.Server{Handler: b.hub, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)}
+		served := make(chan struct{})
+		go func() { defer close(served); _ = server.Serve(l) }()
+		b.client = &http.Client{Transport: &http.Transport{DialContext: l.dial, DisableKeepAlives: true}}
+		defer func() {
+			b.hub.Close()
+			_ = server.Close()
+			<-served
+			b.ok(db.Close())
+		}()
+		test(b)
+	})
+}
+
+func (b *bubble) ok(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bubble) session(end time.Duration) vigil.Session {
+	now := time.Now().UTC()
+	s := vigil.Session{
+		ID: uuid.NewString(), ExamID: b.exam.ID, UserID: "user", Attempt: 1, Generation: 1, PlatformID: "platform-1",
+		State: vigil.StateActive, Version: 1, Created: now, Changed: now, Started: now, End: now.Add(end), EndSeen: now,
+		Presence: vigil.Presence{Connection: vigil.ConnNever},
+	}
+	b.ok(b.db.CreateSession(b.ctx, s))
+	return s
+}
+
+// socket opens one that answers pings while pong says so, and collects frames.
+func (b *bubble) socket(c realtime.Claims, pong func() bool) (ws *websocket.Conn, frames func() []json.RawMessage, ended func() error) {
+	b.Helper()
+	token, _, err := b.tokens.MintSocket(b.ctx, c)
+	b.ok(err)
+	ws, _, err = websocket.Dial(b.ctx, "ws://vigil.example/socket", &websocket.DialOptions{
+		HTTPClient: b.client, HTTPHeader: http.Header{"Origin": {platformOrigin}},
+		Subprotocols:   []string{realtime.Subprotocol, realtime.TokenSubprotocol + token},
+		OnPingReceived: func(context.Context, []byte) bool { return pong() },
+	})
+	b.ok(err)
+	var mu sync.Mutex
+	var got []json.RawMessage
+	var end error
+	go func() {
+		for {
+			_, msg, err := ws.Read(context.Background())
+			mu.Lock()
+			if err != nil {
+				end = err
+				mu.Unlock()
+				return
+			}
+			got = append(got, msg)
+			mu.Unlock()
+		}
+	}()
+	b.ok(ws.Write(b.ctx, websocket.MessageText, []byte(hello)))
+	synctest.Wait()
+	return ws, func() []json.RawMessage { mu.Lock(); defer mu.Unlock(); return got },
+		func() error { mu.Lock(); defer mu.Unlock(); return end }
+}
+
+func (b *bubble) presence(id string) vigil.Presence {
+	b.Helper()
+	synctest.Wait()
+	s, err := b.db.Session(b.ctx, id)
+	b.ok(err)
+	return b.hub.Live(s).Presence
+}
+
+// after tells how long it takes until the connection is c, in steps of 10 ms.
+func (b *bubble) after(id string, c vigil.Connection, limit time.Duration) time.Duration {
+	b.Helper()
+	begin := time.Now()
+	for b.presence(id).Connection != c {
+		if time.Since(begin) > limit {
+			b.Fatalf("not %s after %v, but %s", c, limit, b.presence(id).Connection)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(begin)
+}
+
+func TestSilenceIsNoticedWithinTheFiguresOfTheProtocol(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		s := b.session(time.Hour)
+		var mu sync.Mutex
+		answer := true
+		_, _, ended := b.socket(studentClaims(s), func() bool { mu.Lock(); defer mu.Unlock(); return answer })
+		time.Sleep(time.Minute)
+		if got := b.presence(s.ID).Connection; got != vigil.ConnOnline {
+			t.Fatalf("after a quiet minute with pongs: got %s, want online", got)
+		}
+		mu.Lock()
+		answer = false
+		mu.Unlock()
+		begin := time.Now()
+		heard := b.presence(s.ID).Heard
+		b.after(s.ID, vigil.ConnDegraded, 14*time.Second+20*time.Millisecond)
+		b.after(s.ID, vigil.ConnLost, 10*time.Second+20*time.Millisecond)
+		if d := time.Since(begin); d > 24*time.Second+50*time.Millisecond {
+			t.Fatalf("lost after %v of silence, want at most 24s", d)
+		}
+		time.Sleep(10*time.Second + 20*time.Millisecond)
+		synctest.Wait()
+		var ce websocket.CloseError
+		if err := ended(); !errors.As(err, &ce) || ce.Code != realtime.CloseSilent {
+			t.Fatalf("end: got %v, want 4007", err)
+		}
+		gaps, err := b.db.GapsOfSession(b.ctx, s.ID)
+		b.ok(err)
+		if len(gaps) != 1 || gaps[0].Start.Before(heard.Add(-10*time.Second)) || gaps[0].Start.After(heard.Add(10*time.Second)) {
+			t.Fatalf("gap: got %+v, want one that begins when the student was last heard (%v)", gaps, heard)
+		}
+	})
+}
+
+func TestAnHourOfQuietKeepsASocketAndItsTokenFresh(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		s := b.session(3 * time.Hour)
+		_, frames, ended := b.socket(studentClaims(s), func() bool { return true })
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if err := ended(); err != nil {
+			t.Fatalf("ended: %v", err)
+		}
+		renewed := 0
+		for _, f := range frames() {
+			var tk realtime.Token
+			if json.Unmarshal(f, &tk) == nil && tk.T == realtime.TypeToken {
+				renewed++
+			}
+		}
+		if renewed < 13 || renewed > 15 {
+			t.Fatalf("tokens in an hour: got %d, want one every four to five minutes", renewed)
+		}
+		if got := b.presence(s.ID).Connection; got != vigil.ConnOnline {
+			t.Fatalf("connection: got %s, want online", got)
+		}
+	})
+}
+
+func TestADropIsLostAfterItsGraceAndAPageTurnAfterItsOwn(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		s := b.session(time.Hour)
+		ws, _, _ := b.socket(studentClaims(s), func() bool { return true })
+		_ = ws.CloseNow()
+		if d := b.after(s.ID, vigil.ConnDegraded, time.Second); d > 50*time.Millisecond {
+			t.Fatalf("degraded after %v, want at once", d)
+		}
+		if d := b.after(s.ID, vigil.ConnLost, 6*time.Second); d < 4900*time.Millisecond || d > 5100*time.Millisecond {
+			t.Fatalf("lost after %v, want 5s", d)
+		}
+		ws, _, _ = b.socket(studentClaims(s), func() bool { return true })
+		b.ok(ws.Write(b.ctx, websocket.MessageText, []byte(`{"t":"bye","reason":"navigating"}`)))
+		b.after(s.ID, vigil.ConnNavigating, time.Second)
+		_ = ws.CloseNow()
+		if d := b.after(s.ID, vigil.ConnLost, 9*time.Second); d < 7900*time.Millisecond || d > 8200*time.Millisecond {
+			t.Fatalf("lost after %v, want 8s", d)
+		}
+	})
+}
+
+func TestAProctorsRenewalsEndAfterTwelveHours(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		claims := realtime.Claims{
+			Subject: "platform-1|teacher", Exam: b.exam.ID, Role: vigil.RoleProctor, Until: time.Now().Add(12 * time.Hour),
+		}
+		token, _, err := b.tokens.MintSocket(b.ctx, claims)
+		b.ok(err)
+		ws, _, err := websocket.Dial(b.ctx, "ws://vigil.example/socket", &websocket.DialOptions{
+			HTTPClient: b.client, HTTPHeader: http.Header{"Origin": {platformOrigin}},
+			Subprotocols: []string{realtime.Subprotocol, realtime.TokenSubprotocol + token},
+		})
+		b.ok(err)
+		begin := time.Now()
+		for err == nil {
+			_, _, err = ws.Read(b.ctx)
+		}
+		var ce websocket.CloseError
+		if !errors.As(err, &ce) || ce.Code != realtime.CloseToken {
+			t.Fatalf("end: got %v, want 4002", err)
+		}
+		if d := time.Since(begin); d < 12*time.Hour || d > 12*time.Hour+2*time.Minute {
+			t.Fatalf("ended after %v, want 12h and a minute", d)
+		}
+	})
+}
