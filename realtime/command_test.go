@@ -325,6 +325,27 @@ func TestAnAnswerThatCannotBeStoredIsStoredLater(t *testing.T) {
 	}
 }
 
+func TestTheFirstFinalAnswerStands(t *testing.T) {
+	t.Parallel()
+	r := newRig(t) // no controller: the test answers
+	s := r.session(controlled)
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, realtime.CommandUp{
+		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
+	})
+	r.ok(err)
+	d := vigil.Delivery{SessionID: s.ID, CommandID: "pause-00001", Action: vigil.ActionPause}
+	for _, state := range []vigil.LMSState{vigil.LMSWaiting, vigil.LMSAccepted, vigil.LMSFailed} {
+		r.ok(r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: state, At: time.Now()}))
+	}
+	c, err := r.db.Command(r.ctx, s.ID, "pause-00001")
+	r.ok(err)
+	if c.LMS.State != vigil.LMSAccepted {
+		t.Fatalf("answer: got %s, want accepted", c.LMS.State)
+	}
+	d.CommandID = "erased-0001"
+	r.ok(r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSAccepted})) // nobody is left to tell
+}
+
 func TestAPlatformThatIsAwayIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	platform := &lms{}

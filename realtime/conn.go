@@ -394,6 +394,9 @@ func (c *conn) write() {
 		c.mu.Lock()
 		if len(c.queue) == 0 || c.dead {
 			c.writing, c.writeSince = false, time.Time{}
+			if c.queue == nil && cap(spare) <= 8 {
+				c.queue = spare[:0] // for the next frames; a busy socket's is let go
+			}
 			code, reason, dead := c.closing, c.reason, c.dead
 			c.mu.Unlock()
 			switch {
@@ -406,7 +409,8 @@ func (c *conn) write() {
 			return
 		}
 		batch := c.queue
-		c.queue, c.bytes = spare[:0], 0
+		c.queue, c.bytes = spare, 0
+		spare = nil
 		c.writeSince = c.h.cfg.Now()
 		c.mu.Unlock()
 		select {
@@ -432,8 +436,8 @@ func (c *conn) write() {
 			rest = rest[n:]
 		}
 		clear(batch)
-		if spare = batch; cap(spare) > 64 {
-			spare = nil
+		if cap(batch) <= 64 {
+			spare = batch[:0]
 		}
 	}
 }

@@ -2,6 +2,9 @@ package realtime_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,5 +181,38 @@ func TestADropIsDegradedThenLostAndComesBackWithAGap(t *testing.T) {
 	r.until("signals", func() bool { k := r.kinds(s.ID); return k[vigil.KindLost] == 1 && k[vigil.KindReconnected] == 1 })
 	if got := r.read(s.ID).Presence; got.Connection != vigil.ConnOnline {
 		t.Fatalf("stored presence: got %+v, want online", got)
+	}
+}
+
+func TestAWelcomeFitsIntoAMessageAndLeavesNoCommandOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	text := strings.Repeat("<", vigil.MaxNote)
+	for i := range 30 {
+		r.ok(r.db.AddChat(r.ctx, vigil.ChatLine{
+			ID: fmt.Sprintf("line-%04d", i), SessionID: s.ID, ExamID: s.ExamID, From: vigil.Actor{Role: vigil.RoleProctor}, Text: text, At: time.Now(),
+		}))
+		_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, realtime.CommandUp{
+			ID: fmt.Sprintf("message-%04d", i), Kind: vigil.CommandMessage, Text: text, Targets: []string{s.ID},
+		})
+		r.ok(err)
+	}
+	var mu sync.Mutex
+	size := 0
+	st := r.student(s, func(c *client.Config) {
+		c.OnFrame = func(ty realtime.Type, f json.RawMessage) {
+			mu.Lock()
+			defer mu.Unlock()
+			if ty == realtime.TypeWelcome {
+				size = len(f)
+			}
+		}
+	})
+	r.until("all commands", func() bool { return len(st.Commands()) == 30 })
+	mu.Lock()
+	defer mu.Unlock()
+	if size > realtime.MaxMessage || len(st.Welcome().Chat) == 0 {
+		t.Fatalf("welcome: got %d bytes with %d lines, want at most %d with some", size, len(st.Welcome().Chat), realtime.MaxMessage)
 	}
 }

@@ -378,14 +378,25 @@ func (sc *studentConn) start(ctx context.Context) error {
 		State: s.State, Version: s.Version, End: ms(s.Deadline(exam.Policy)), Left: pausedLeft(s, exam.Policy, now),
 		Reason: s.Reason, Hand: hand, Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(), Chat: chat,
 	}
+	budget := maxWelcomeText
+	var rest [][]byte
 	for _, c := range commands {
-		w.Commands = append(w.Commands, commandDown(c))
+		down := commandDown(c)
+		frame := encode(down)
+		if budget -= len(frame); budget >= 0 {
+			w.Commands = append(w.Commands, down)
+		} else { // too much for one message
+			rest = append(rest, frame)
+		}
 	}
 	sc.open(item{frame: encode(w), sent: func() {
 		for _, c := range commands {
 			sc.h.delivered(st, c.ID)
 		}
 	}})
+	for _, frame := range rest {
+		sc.send(frame)
+	}
 	if _, saving := sc.h.writer.state(); !saving {
 		sc.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
 	}
@@ -401,6 +412,7 @@ func (sc *studentConn) start(ctx context.Context) error {
 const (
 	maxWelcomeChat     = 50
 	maxWelcomeCommands = 50
+	maxWelcomeText     = 24 << 10 // bytes of chat, and of commands, as JSON
 )
 
 // lastChat reads the newest lines, oldest first.
@@ -416,10 +428,21 @@ func (h *Hub) lastChat(ctx context.Context, session string) ([]ChatDown, error) 
 		}
 		out = last(out, maxWelcomeChat)
 		if next == "" {
-			return out, nil
+			return newest(out, maxWelcomeText), nil
 		}
 		page.After = next
 	}
+}
+
+// newest keeps the newest lines that fit into a number of bytes.
+func newest(lines []ChatDown, budget int) []ChatDown {
+	i := len(lines)
+	for ; i > 0; i-- {
+		if budget -= len(encode(lines[i-1])); budget < 0 {
+			break
+		}
+	}
+	return lines[i:]
 }
 
 // unseen reads the commands that the student has yet to see, oldest first.
