@@ -64,6 +64,8 @@ ifneq ($(UI),)
 	@$(STEP) 'Browser code: types' npm --prefix web/ui run --silent check
 	@$(STEP) 'Browser code: unit tests' npm --prefix web/ui run --silent test
 	@$(STEP) 'Browser code: web/assets is what its sources build' .ci/assets
+	@$(STEP) 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
+	@$(STEP) 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
 	@$(STEP) 'The whole story in a browser' $(MAKE) e2e
 endif
 
@@ -103,10 +105,25 @@ web/ui/node_modules/.package-lock.json: web/ui/package.json web/ui/package-lock.
 	npm --prefix web/ui ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+.PHONY: moodle-amd
+moodle-amd: amd-packages ## Build the Moodle plugin's AMD modules, as Moodle's grunt would
+	node .tools/amd/build.mjs quizaccess_vigil moodle-plugin/quizaccess_vigil
+
+.PHONY: moodle-zips
+moodle-zips: moodle-amd ## Pack each Moodle plugin as bin/<component>-<release>.zip
+	node .tools/zip/zip.mjs bin moodle-plugin/quizaccess_vigil moodle-plugin/ltiservice_vigil
+
+.PHONY: amd-packages
+amd-packages: .tools/amd/node_modules/.package-lock.json
+
+.tools/amd/node_modules/.package-lock.json: .tools/amd/package.json .tools/amd/package-lock.json
+	npm --prefix .tools/amd ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@.ci/fuzz
 
 .PHONY: clean
 clean: ## Remove what was built (not web/assets, not the demo's data)
-	rm -rf bin web/ui/node_modules web/ui/test-results web/ui/playwright-report
+	rm -rf bin .tools/amd/node_modules web/ui/node_modules web/ui/test-results web/ui/playwright-report
