@@ -141,7 +141,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         const id = q.get("fail") ? `fail-${q.get("fail")}` : q.get("empty") ? "empty-0" : `exam-${q.get("students") ?? students}`;
         return send(200, "text/html; charset=utf-8", page("Dashboard", lang, '<div id="app"></div>', {
           lang, page: "dashboard", now: Date.now(), exam: { id, title: "Midterm: Introduction to Statistics", course: "STAT101 · Even semester" }, you: { name: "Bu Rina" },
-          tokenEndpoint: "/api/v1/socket/page-token", api: `/api/v1/exams/${id}`, links: { report: "/report", settings: "/settings" }, framed: q.has("framed"),
+          tokenEndpoint: "/api/v1/socket/page-token", api: `/api/v1/exams/${id}`, members: true, links: { report: "/report", settings: "/settings" }, framed: q.has("framed"),
         }, "dashboard", "dashboard"));
       }
       if (url.pathname === "/checkin") {
@@ -173,6 +173,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         return json(200, { id: b.id, review: b.review, version: b.version + 1 });
       }
       if (url.pathname === "/checkin/session-1/start") return send(200, "text/html", "<h1>The quiz</h1>");
+      if (/\/members$/.test(url.pathname)) return json(200, { members: [{ user: "user-1000", name: "Ayu Wibowo", session: "x" }, { user: "m1", name: "Nadia Kim" }, { user: "m2", name: "Viktor Horvat" }] });
       if (/\/open$/.test(url.pathname)) return json(200, { url: "/dashboard?opened=1" });
       send(404, "text/plain", "not found");
     } catch (err) {

@@ -57,10 +57,8 @@ export async function probe(where: Where, limit = 10_000): Promise<Probe> {
       asked = performance.now();
       socket.send(JSON.stringify({ t: "time", at: Date.now() }));
     };
-    socket.onopen = () => {
-      socket.send(JSON.stringify({ t: "hello", stream: idleStream(), next: 1 }));
-      ask();
-    };
+    // Without a hello this connection is nobody's: it may ask for the time and go.
+    socket.onopen = ask;
     socket.onmessage = (e) => {
       for (const f of parseFrames(String(e.data))) {
         if (f.t !== "time" || f.at === undefined) continue;

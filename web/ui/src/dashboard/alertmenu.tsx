@@ -53,7 +53,7 @@ export function AlertMenu(): JSX.Element {
         type="button" class="button-small" ref={button} aria-expanded={open.value} aria-controls="alert-menu"
         onClick={() => (open.value = !open.value)}
       >
-        <Icon name={quiet ? "mute" : "bell"} />{quiet ? t("sound_off") : t("sound_on")}
+        <Icon name={quiet ? "mute" : "bell"} />{quiet ? t("sound_off") : alerts.blocked.value ? t("sound_click") : t("sound_on")}
       </button>
       {open.value && (
         <div class="menu-body card" id="alert-menu" role="group" aria-label={t("alerts")}>

@@ -8,6 +8,7 @@ export interface Config {
   api: string;
   links: { report?: string; settings?: string; open?: string };
   framed?: boolean;
+  members?: boolean; // the LMS tells who is enrolled
 }
 
 export function readConfig<T>(): T {

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useStore } from "./context";
 import { Icon } from "./icons";
+import { MissingButton } from "./missing";
 import { filters, type SortKey } from "./order";
 import { t, type Word } from "./words";
 
@@ -36,6 +37,7 @@ export function Filters(): JSX.Element {
             {sorts.map((s) => <option key={s} value={s}>{t(`sort_${s}` as Word)}</option>)}
           </select>
         </label>
+        {store.config.members && <MissingButton />}
         {store.held.value && (
           <p class="held small muted">
             {t("order_held")} <button type="button" class="button-quiet button-small" onClick={() => store.arrange(true)}>{t("order_update")}</button>

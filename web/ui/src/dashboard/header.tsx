@@ -21,7 +21,7 @@ export function Header(): JSX.Element {
       </div>
       <OwnLink />
       <nav class="dash-tools" aria-label={t("more")}>
-        <button type="button" class="button-small" disabled={!store.roster.loaded.value} onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}>
+        <button type="button" class="button-small" disabled={store.counts.value.all === store.counts.value.finished} onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}>
           <Icon name="chat" />{t("message_all")}
         </button>
         <AlertMenu />

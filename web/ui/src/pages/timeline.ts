@@ -2,7 +2,7 @@
 //   #timeline tbody tr[data-type][data-incident][data-id][data-review][data-version], #filters, #chart, #print
 import "uplot/dist/uPlot.min.css";
 import { problemOf, readConfig } from "../dashboard/config";
-import { bins, type Entry, type ReviewState } from "../dashboard/feed";
+import { bins, momentOf, type Entry, type ReviewState } from "../dashboard/feed";
 import { make, printing } from "./common";
 import { t, type Word } from "./words";
 
@@ -55,6 +55,32 @@ function filtering(): void {
   };
   box.append(...buttons, count);
   choose("all");
+}
+
+/** Times as the reader's clock shows them; what the server wrote stays as the tooltip. Rows and entries come in one order. */
+function localTimes(): void {
+  const entries = config.entries ?? [];
+  const header = document.querySelector("#timeline thead th");
+  if (entries.length !== rows.length || !header) return;
+  const time = new Intl.DateTimeFormat(t.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const date = new Intl.DateTimeFormat(t.lang, { dateStyle: "medium" });
+  let day = "";
+  const put = (cell: HTMLTableCellElement | undefined, at: number, dated: boolean): void => {
+    if (!cell?.textContent?.trim()) return;
+    cell.title = `${cell.textContent.trim()} UTC`;
+    const today = date.format(at);
+    cell.textContent = dated && today !== day ? `${today} ${time.format(at)}` : time.format(at);
+    if (dated) day = today;
+  };
+  rows.forEach((row, i) => {
+    const e = entries[i];
+    if (!e) return;
+    put(row.cells[0], momentOf(e), true);
+    put(row.cells[1], e.at, false);
+  });
+  header.textContent = t("server_time");
+  const zone = new Intl.DateTimeFormat(t.lang, { timeZoneName: "short" }).formatToParts().find((p) => p.type === "timeZoneName")?.value ?? "";
+  document.querySelector(".table-wrap")?.before(make("p", "small muted", t("local", { zone })));
 }
 
 const next: Record<ReviewState, ReviewState[]> = {
@@ -139,5 +165,6 @@ async function chart(): Promise<void> {
 
 printing();
 filtering();
+localTimes();
 rows.forEach(reviewing);
 void chart();

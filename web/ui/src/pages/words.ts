@@ -28,7 +28,8 @@ const en = {
   failed: "The review was not saved: {problem}",
   chart_signals: "Signals a minute",
   chart_incidents: "Incidents a minute",
-  local: "Times on this page are in your time zone ({zone}).",
+  server_time: "Server time",
+  local: "Times are in your time zone ({zone}).",
 };
 
 const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
@@ -58,7 +59,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   failed: "Tinjauan tidak tersimpan: {problem}",
   chart_signals: "Sinyal per menit",
   chart_incidents: "Insiden per menit",
-  local: "Waktu di halaman ini menurut zona waktu Anda ({zone}).",
+  server_time: "Waktu server",
+  local: "Waktu menurut zona waktu Anda ({zone}).",
 };
 
 export type Word = keyof typeof en;

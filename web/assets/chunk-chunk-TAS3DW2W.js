@@ -1,1 +1,0 @@
-function i(){let t=document.getElementById("vigil-config");return JSON.parse(t?.textContent||"{}")}async function e(t){try{let n=await t.json();return n.detail||n.title||String(t.status)}catch{return String(t.status)}}export{i as a,e as b};
