@@ -20,6 +20,7 @@ export interface Batch {
   at: number;
   /** The frames' ids: more than one where there are too many targets for one frame. */
   ids: readonly string[];
+  frames: readonly (CommandUp | LostTimeUp)[];
   /** Who it is for; empty for everyone. */
   targets: readonly string[];
   all: boolean;
@@ -48,7 +49,7 @@ export function makeBatch(
     }
   }
   const ids = frames.map((f) => f.id);
-  return { batch: { key: ids[0] ?? id(), action, details, at, ids, targets: all ? [] : [...targets], all, results: new Map() }, frames };
+  return { batch: { key: ids[0] ?? id(), action, details, at, ids, frames, targets: all ? [] : [...targets], all, results: new Map() }, frames };
 }
 
 /** The batch with more progress; the same batch if none of it is its own or news. */
@@ -63,6 +64,14 @@ export function withProgress(b: Batch, ...list: Progress[]): Batch {
     results.set(p.session, merged);
   }
   return results ? { ...b, results } : b;
+}
+
+/** Whether everyone whom a frame names has been answered for; a frame to everyone is answered by its first progress. */
+export function answered(b: Batch, id: string): boolean {
+  const frame = b.frames.find((f) => f.id === id);
+  if (!frame) return true;
+  const targets = frame.targets ?? [];
+  return targets.length === 0 || targets.every((session) => b.results.has(session));
 }
 
 export interface Summary {

@@ -1,4 +1,5 @@
 // One student's story as the panel shows it: what the timeline holds and what comes in live, each thing once.
+import { newerProgress } from "./merge";
 import type { ChatFrame, CommandKind, Cause, Data, Down, LMSProgress, Stage } from "./protocol";
 
 export interface Review { state: ReviewState; by?: string; note?: string; at?: number; version?: number }
@@ -76,12 +77,22 @@ export class Feed {
       return true;
     }
     const merged = { ...old, ...defined(e) } as Entry;
-    // Progress says when it moved; the command was given before.
-    if (old.type === "command") merged.at = Math.min(old.at, e.at);
+    if (old.type === "command" && merged.type === "command" && e.type === "command") {
+      // Progress may overtake itself, and says when it moved: the command was given before.
+      const newer = newerProgress({ ...old, session: "" }, { ...e, session: "" });
+      merged.stage = newer.stage;
+      merged.problem = newer.problem;
+      merged.lms = newer.lms;
+      merged.at = Math.min(old.at, e.at);
+    }
     if (old.type === "chat" && !(e as ChatEntry).pending) delete (merged as ChatEntry).pending;
     if (JSON.stringify(merged) === JSON.stringify(old)) return false;
     this.#entries.set(key, merged);
     return true;
+  }
+
+  has(e: Entry): boolean {
+    return this.#entries.has(keyOf(e));
   }
 
   /** Newest first. */

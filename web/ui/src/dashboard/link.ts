@@ -85,7 +85,7 @@ export class Link {
     this.send(frame);
   }
 
-  /** The server answered: no need to send it again. */
+  /** The server answered for all: no need to send it again. */
   settle(id: string): void {
     this.#kept.delete(id);
   }
@@ -212,7 +212,6 @@ export class Link {
         case "ack":
           if (f.id) this.settle(f.id);
           break;
-        case "progress":
         case "chat":
           this.settle(f.id);
           break;

@@ -43,7 +43,7 @@ export function plot(box: HTMLElement, first: PlotProps): PlotHandle {
         },
         axes: [
           { ...axis, size: 20, space: 60, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 360, 1440].map((m) => m * 60), values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}", null, null, null, null, null, null, 1]], grid: { show: false } },
-          { ...axis, size: 34, space: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
+          { ...axis, size: 34, space: props.height < 100 ? 18 : 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
         ],
         series: [
           {},

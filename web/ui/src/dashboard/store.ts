@@ -2,7 +2,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { Activity } from "./activity";
 import { alertOfSignal, alertsOf, Alerts } from "./alerts";
-import { makeBatch, undoOf, withProgress, type Action, type Batch, type Details } from "./batch";
+import { answered, makeBatch, undoOf, withProgress, type Action, type Batch, type Details } from "./batch";
 import { ServerClock } from "./clock";
 import type { Config } from "./config";
 import { Link } from "./link";
@@ -123,7 +123,14 @@ export class Store {
       }
       for (const f of frames) this.#take(f, now, first);
       const progress = frames.filter((f) => f.t === "progress");
-      if (progress.length > 0 && this.batches.value.length > 0) this.batches.value = this.batches.value.map((b) => withProgress(b, ...progress));
+      if (progress.length > 0 && this.batches.value.length > 0) {
+        this.batches.value = this.batches.value.map((b) => withProgress(b, ...progress));
+        for (const id of new Set(progress.map((p) => p.id))) {
+          if (!this.link.unsettled(id)) continue;
+          const b = this.batches.value.find((x) => x.ids.includes(id));
+          if (!b || answered(b, id)) this.link.settle(id);
+        }
+      }
       this.story.peek()?.take(frames);
     });
   }
@@ -235,6 +242,7 @@ export class Store {
   }
 
   forget(b: Batch): void {
+    for (const id of b.ids) this.link.settle(id);
     this.batches.value = this.batches.value.filter((x) => x.key !== b.key);
   }
 

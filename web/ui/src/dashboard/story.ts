@@ -19,6 +19,7 @@ export class Story {
   readonly reviewProblem = signal("");
   #aborted = new AbortController();
   #after: string | number | undefined;
+  #soon = 0;
 
   constructor(
     private readonly store: Store,
@@ -57,6 +58,7 @@ export class Story {
   }
 
   close(): void {
+    clearTimeout(this.#soon);
     this.#aborted.abort();
   }
 
@@ -64,6 +66,8 @@ export class Story {
     let changed = false;
     for (const f of frames) {
       const e = entryOf(f, this.session);
+      // What a command says and what a state was changed for is in the store only.
+      if ((e?.type === "command" && !this.#feed.has(e)) || (f.t === "session" && f.row.id === this.session && f.row.life)) this.#loadSoon();
       if (e) changed = this.#feed.add(e) || changed;
       // The server took our line: an acknowledgement names it by its id only.
       if (f.t === "ack" && f.id) {
@@ -72,6 +76,11 @@ export class Story {
       }
     }
     if (changed) this.#show();
+  }
+
+  #loadSoon(): void {
+    clearTimeout(this.#soon);
+    this.#soon = window.setTimeout(() => void this.load(), 1000);
   }
 
   /** Sends a chat line and shows it at once, as being sent. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Activity } from "../../src/dashboard/activity";
 import { loadSettings, alertsOf } from "../../src/dashboard/alerts";
-import { fits, makeBatch, summary, undoOf, withProgress } from "../../src/dashboard/batch";
+import { answered, fits, makeBatch, summary, undoOf, withProgress } from "../../src/dashboard/batch";
 import { bins, entryOf, Feed, incidentID, type Entry } from "../../src/dashboard/feed";
 import { emptyStudent } from "../../src/dashboard/merge";
 import { newID, parseFrames, type Progress, type SignalFrame } from "../../src/dashboard/protocol";
@@ -26,6 +26,15 @@ describe("a batch", () => {
     batch = withProgress(batch, progress("cmd00001", "c", "refused"));
     expect(summary(batch)).toMatchObject({ total: 4, sent: 1, seen: 1, queued: 1, refused: 1, lmsAccepted: 1, lmsWaiting: 1, lmsBad: 0 });
     expect(withProgress(batch, progress("another1", "a", "seen"))).toBe(batch);
+  });
+
+  it("is answered when everyone whom a frame names was answered for", () => {
+    let { batch } = makeBatch("pause", ["a", "b"], false, {}, 1, () => "cmd00001");
+    batch = withProgress(batch, progress("cmd00001", "a", "seen"));
+    expect(answered(batch, "cmd00001")).toBe(false);
+    batch = withProgress(batch, progress("cmd00001", "b", "queued"));
+    expect(answered(batch, "cmd00001")).toBe(true);
+    expect(answered(makeBatch("message", [], true, {}, 1, () => "cmd00002").batch, "cmd00002")).toBe(true);
   });
 
   it("can be undone where there is an opposite, for those whom it reached, once", () => {
@@ -69,6 +78,12 @@ describe("Feed", () => {
 
   it("does not take frames of another session", () => {
     expect(entryOf(signalFrame(1, 100, { session: "b" }), "a")).toBeUndefined();
+  });
+
+  it("does not let progress that overtook itself take a command back", () => {
+    const feed = new Feed();
+    for (const stage of ["delivered", "queued"] as const) feed.add(entryOf({ t: "progress", id: "cmd00001", session: "a", kind: "warn", stage, at: stage === "queued" ? 1 : 2 }, "a") as Entry);
+    expect(feed.list()).toMatchObject([{ type: "command", stage: "delivered", at: 1 }]);
   });
 
   it("shows a chat line that is being sent once it came back, once", () => {
