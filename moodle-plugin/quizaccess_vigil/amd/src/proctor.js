@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-or-later OR Apache-2.0
+
+/**
+ * Puts the monitor on a page of a proctored quiz attempt in Moodle.
+ *
+ * @module     quizaccess_vigil/proctor
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later, or Apache-2.0
+ */
+
+import {call as callServer} from 'core/ajax';
+import {getStrings} from 'core/str';
+import {disableAllChecks} from 'core_form/changechecker';
+import {init as startMonitor} from './monitor';
+import {makeMoodleClock} from './moodle_clock';
+import {address, holdAutosave, releaseAutosave, saveAnswers} from './moodle_page';
+import {makePause} from './moodle_pause';
+import {tabStorage} from './storage';
+import {dictionaries, stringId} from './strings';
+
+/** The panel does not wait longer for its words, in ms. */
+const WORDS_PATIENCE = 2000;
+/** How often the waiting page asks Moodle, beside what the socket says, in ms. */
+const WAITING_ASKS = 15000;
+/** A new end of many students at once: each asks Moodle within this time, in ms. */
+const SPREAD = 1500;
+/** How often the page is looked at for its clock, which may start after this does, and how long it waits in between. */
+const CLOCK_LOOKS = 20;
+const CLOCK_WAIT = 250;
+/** Refusals of Moodle that asking again does not change. */
+const FINAL = ['errorended', 'errornosession', 'errornotcheckedin', 'errorloginas', 'errortoolinactive', 'servicerequireslogin',
+    'invalidsesskey', 'requireloginerror', 'invalidrecord'];
+
+/**
+ * @typedef {object} PageConfig
+ * @property {number} attempt
+ * @property {number} cmid
+ * @property {string} key names the student and the attempt
+ * @property {'attempt'|'summary'|'paused'} kind of the page
+ * @property {number|string} page
+ * @property {number} pages
+ * @property {string} endpoint where the tool takes assertions
+ * @property {string} lang
+ */
+
+/**
+ * Calls an external function. It neither keeps the session alive nor leaves the page when the login is gone.
+ *
+ * @param {string} name
+ * @param {object} args
+ * @returns {Promise<any>}
+ */
+const callMoodle = (name, args) => new Promise((resolve, reject) => {
+    callServer([{methodname: 'quizaccess_vigil_' + name, args}], true, true, true)[0].then(resolve).catch(reject);
+});
+
+/**
+ * The panel's words in the user's language; what Moodle does not say in time is said by the panel's own.
+ *
+ * @returns {Promise<{[key: string]: string}>}
+ */
+const dictionary = () => {
+    const keys = Object.keys(dictionaries.en);
+    // Each placeholder stands for itself.
+    const names = ['name', 'n', 'time', 'reason'];
+    const param = Object.fromEntries(names.map(name => [name, '{' + name + '}']));
+    const asked = Promise.resolve(getStrings(keys.map(key => ({key: stringId(key), component: 'quizaccess_vigil', param}))))
+        .then(words => Object.fromEntries(keys.map((key, n) => [key, words[n]])));
+    return Promise.race([asked, new Promise(resolve => {
+        setTimeout(resolve, WORDS_PATIENCE, {});
+    })]).catch(() => ({}));
+};
+
+/**
+ * Starts the monitor.
+ *
+ * @param {PageConfig} config
+ * @returns {Promise<import('./monitor').Monitor>}
+ */
+export const init = async(config) => {
+    const {attempt, cmid, kind} = config;
+    const tab = tabStorage('vigil:moodle:' + config.key + ':');
+    const clock = makeMoodleClock();
+    const pausedUrl = address('/mod/quiz/accessrule/vigil/paused.php', {attempt});
+    const quizUrl = address('/mod/quiz/view.php', {id: cmid});
+    const attemptUrl = address('/mod/quiz/attempt.php', {attempt, cmid});
+
+    const ask = () => callMoodle('get_attempt_status', {attemptid: attempt});
+    const status = async() => (await ask()).status;
+
+    /**
+     * Leaves this page without a question.
+     *
+     * @param {string} url
+     */
+    const go = url => {
+        holdAutosave();
+        clock.freeze();
+        disableAllChecks();
+        window.location.replace(url);
+    };
+
+    /** Goes on where the student was when the pause came. */
+    const goOn = () => {
+        const before = tab.get('page');
+        const own = typeof before === 'string' && before.startsWith(attemptUrl.split('attempt.php')[0]);
+        go(own ? before : attemptUrl);
+    };
+
+    /** @param {string} now */
+    const leave = now => {
+        if (now === 'running') {
+            goOn();
+        } else if (now === 'paused') {
+            go(pausedUrl);
+        } else {
+            go(quizUrl);
+        }
+    };
+
+    const pause = makePause({clock, save: saveAnswers, status, hold: holdAutosave, release: releaseAutosave, leave});
+
+    /** The last end that the tool told; a later one makes an earlier question moot. */
+    let told = 0;
+    /** @param {{localEnd: number}} time */
+    const onTime = async({localEnd}) => {
+        told = localEnd;
+        for (let n = 0; n < CLOCK_LOOKS && !clock.running(); n++) {
+            await new Promise(resolve => {
+                setTimeout(resolve, CLOCK_WAIT);
+            });
+        }
+        if (told !== localEnd || !localEnd || !clock.differs(localEnd)) {
+            return;
+        }
+        // The tool may know an end that a teacher has changed since: Moodle's word counts.
+        await new Promise(resolve => {
+            setTimeout(resolve, Math.random() * SPREAD);
+        });
+        if (told !== localEnd) {
+            return;
+        }
+        try {
+            const found = await ask();
+            if (found.end && found.status === 'running') {
+                clock.moveTo(Date.now() + (found.end - found.now) * 1000);
+            }
+        } catch (e) {
+            // Autosave brings the end, too, or the next page does.
+            return;
+        }
+    };
+
+    document.addEventListener('vigil:time', event => {
+        onTime(/** @type {CustomEvent} */ (event).detail);
+    });
+    if (kind === 'paused') {
+        let asking = false;
+        const look = async() => {
+            if (!asking) {
+                asking = true;
+                const now = await status().catch(() => 'paused');
+                asking = false;
+                if (now !== 'paused') {
+                    leave(now);
+                }
+            }
+        };
+        document.addEventListener('vigil:state', look);
+        document.addEventListener('vigil:resumed', look);
+        document.addEventListener('vigil:terminated', look);
+        setInterval(look, WAITING_ASKS);
+    } else {
+        tab.set('page', window.location.href.split('#')[0]);
+        document.addEventListener('vigil:paused', () => pause.begin());
+        document.addEventListener('vigil:resumed', event => {
+            pause.end();
+            onTime(/** @type {CustomEvent} */ (event).detail);
+        });
+        document.addEventListener('vigil:terminated', () => {
+            // What is typed from here on is not taken any more: no warning of it, no try, no post when the time is up.
+            clock.freeze();
+            holdAutosave();
+            disableAllChecks();
+        });
+    }
+
+    return startMonitor({
+        tokenEndpoint: config.endpoint,
+        assertion: async() => {
+            try {
+                return (await callMoodle('get_socket_token', {attemptid: attempt})).token;
+            } catch (e) {
+                const problem = /** @type {{errorcode?: string, message?: string}} */ (e || {});
+                const final = FINAL.includes(String(problem.errorcode));
+                throw Object.assign(new Error(problem.message || ''), final ? {duty: 'stop'} : {});
+            }
+        },
+        key: config.key,
+        lang: config.lang,
+        strings: await dictionary(),
+        page: config.page,
+        pages: config.pages,
+        back: quizUrl,
+    });
+};

@@ -1,0 +1,90 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\local;
+
+use stdClass;
+
+/**
+ * The word of this platform that a user is in an attempt now (or that the attempt has ended), for the tool that proctors.
+ *
+ * @package    quizaccess_vigil
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class assertion {
+    /** @var int seconds that it lives */
+    public const LIFE = 60;
+
+    /**
+     * The claims that let a quiz page have a socket.
+     *
+     * @param string $issuer
+     * @param string $clientid
+     * @param stdClass $session
+     * @param int $end when the attempt ends, in seconds; 0: it has no end
+     * @param int $now
+     * @return array
+     */
+    public static function socket(string $issuer, string $clientid, stdClass $session, int $end, int $now): array {
+        $claims = self::claims('socket', $issuer, $clientid, $session, $now);
+        if ($end > 0) {
+            $claims['attempt_end'] = $end;
+        }
+        return $claims;
+    }
+
+    /**
+     * The claims that report the end of an attempt.
+     *
+     * @param string $issuer
+     * @param string $clientid
+     * @param stdClass $session
+     * @param int $now
+     * @return array
+     */
+    public static function ended(string $issuer, string $clientid, stdClass $session, int $now): array {
+        return self::claims('ended', $issuer, $clientid, $session, $now) + [
+            'outcome' => $session->outcome,
+            'ended_at' => (int)$session->timeended,
+        ];
+    }
+
+    /**
+     * The claims that all have.
+     *
+     * @param string $use
+     * @param string $issuer
+     * @param string $clientid
+     * @param stdClass $session
+     * @param int $now
+     * @return array
+     */
+    private static function claims(string $use, string $issuer, string $clientid, stdClass $session, int $now): array {
+        return [
+            'iss' => $issuer,
+            'aud' => $clientid,
+            'sub' => (string)$session->userid,
+            'iat' => $now,
+            'exp' => $now + self::LIFE,
+            'jti' => bin2hex(random_bytes(16)),
+            'token_use' => $use,
+            lti_bridge::CLAIM_LTI . 'deployment_id' => (string)$session->typeid,
+            lti_bridge::CLAIM_LTI . 'resource_link' => ['id' => lti_bridge::link_id((int)$session->cmid)],
+            lti_bridge::CLAIM_AP . 'attempt_number' => (int)$session->attempt,
+        ];
+    }
+}

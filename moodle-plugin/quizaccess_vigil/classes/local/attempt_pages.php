@@ -1,0 +1,122 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\local;
+
+use mod_quiz\quiz_attempt;
+use mod_quiz\quiz_settings;
+use moodle_page;
+use moodle_url;
+
+/**
+ * What the rule does on the pages of an attempt.
+ *
+ * @package    quizaccess_vigil
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class attempt_pages {
+    /**
+     * Sets up a page of an attempt. Core asks for it on the page that starts an attempt and on the review too, before it has
+     * looked whose attempt it is.
+     *
+     * @param moodle_page $page
+     * @param quiz_settings $quizobj
+     */
+    public static function set_up(moodle_page $page, quiz_settings $quizobj): void {
+        global $USER;
+        $path = $page->has_set_url() ? $page->url->get_path(false) : '';
+        $name = basename($path);
+        $attemptid = (int)$page->url->get_param('attempt');
+        if (!in_array($name, ['attempt.php', 'summary.php', 'review.php'], true) || !$attemptid) {
+            return;
+        }
+        $session = (new session_store(\core\di::get(\core\clock::class)))->of_attempt($attemptid);
+        if (!$session || (int)$session->userid !== (int)$USER->id || $quizobj->is_preview_user()
+                || \core\session\manager::is_loggedinas()) {
+            return;
+        }
+        $own = own_attempt::find($attemptid);
+        $status = $own->status();
+        if ($name === 'review.php') {
+            if ($session->state === session_store::ENDED && $session->endreturn && !$session->endsent) {
+                redirect(new moodle_url('/mod/quiz/accessrule/vigil/launch.php', [
+                    'cmid' => $quizobj->get_cmid(), 'kind' => 'end', 'attempt' => $attemptid, 'sesskey' => sesskey(),
+                ]));
+            }
+            return;
+        }
+        if ($status === 'paused') {
+            redirect(new moodle_url('/mod/quiz/accessrule/vigil/paused.php', ['attempt' => $attemptid]));
+        }
+        if ($status === 'running') {
+            self::monitor($page, $own, $name === 'summary.php' ? 'summary' : 'attempt');
+        }
+    }
+
+    /**
+     * Puts the monitor on a page.
+     *
+     * @param moodle_page $page
+     * @param own_attempt $own
+     * @param string $kind attempt, summary or paused
+     */
+    public static function monitor(moodle_page $page, own_attempt $own, string $kind): void {
+        $tool = (new lti_bridge())->tool_by_id((int)$own->session->typeid);
+        if (!$tool) {
+            return;
+        }
+        $attemptobj = $own->attemptobj;
+        $number = $kind === 'attempt' ? (int)$page->url->get_param('page') + 1 : $kind;
+        $page->requires->js_call_amd('quizaccess_vigil/proctor', 'init', [[
+            'attempt' => $attemptobj->get_attemptid(),
+            'cmid' => $attemptobj->get_cmid(),
+            'key' => (int)$own->session->userid . '-' . $attemptobj->get_attemptid(),
+            'kind' => $kind,
+            'page' => $number,
+            'pages' => $attemptobj->get_num_pages(),
+            'endpoint' => lti_bridge::token_endpoint($tool),
+            'lang' => str_replace('_', '-', current_language()),
+        ]]);
+    }
+
+    /**
+     * Why a student cannot go on with an attempt.
+     *
+     * @param quiz_settings $quizobj
+     * @return string|false
+     */
+    public static function prevented(quiz_settings $quizobj) {
+        global $DB, $USER;
+        $sessions = $DB->get_records_sql(
+            "SELECT s.*
+               FROM {quizaccess_vigil_session} s
+               JOIN {quiz_attempts} qa ON qa.id = s.attemptid
+              WHERE s.quizid = ? AND s.userid = ? AND (s.pausedat > 0 OR s.terminated > 0) AND qa.state IN (?, ?)",
+            [$quizobj->get_quizid(), $USER->id, quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE]
+        );
+        foreach ($sessions as $session) {
+            if ($session->terminated) {
+                return get_string('terminatedaccess', 'quizaccess_vigil');
+            }
+            return get_string('pausedaccess', 'quizaccess_vigil') . ' ' . \html_writer::link(
+                new moodle_url('/mod/quiz/accessrule/vigil/paused.php', ['attempt' => $session->attemptid]),
+                get_string('pausedlink', 'quizaccess_vigil')
+            );
+        }
+        return false;
+    }
+}

@@ -1,0 +1,258 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\local;
+
+use context_module;
+use core\clock;
+use mod_quiz\quiz_settings;
+use moodle_exception;
+use moodle_url;
+use stdClass;
+
+/**
+ * Launches into the tool that proctors: begins them, and answers core's authorization page for them.
+ *
+ * @package    quizaccess_vigil
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class launcher {
+    /** @var string[] kind of launch => message; core signs nothing else without a course module but deep links */
+    public const MESSAGES = ['start' => lti_bridge::START, 'end' => lti_bridge::END, 'live' => lti_bridge::LIVE];
+
+    /** @var int seconds between the check of the form and the launch */
+    private const PERMIT_LIFE = 300;
+
+    /**
+     * Constructor.
+     *
+     * @param lti_bridge $bridge
+     * @param launch_store $launches
+     * @param session_store $sessions
+     * @param clock $clock
+     */
+    public function __construct(
+        /** @var lti_bridge core's LTI */
+        private readonly lti_bridge $bridge,
+        /** @var launch_store the launches */
+        private readonly launch_store $launches,
+        /** @var session_store the proctored attempts */
+        private readonly session_store $sessions,
+        /** @var clock what time it is */
+        private readonly clock $clock,
+    ) {
+    }
+
+    /**
+     * The launcher of this site.
+     *
+     * @return self
+     */
+    public static function instance(): self {
+        $clock = \core\di::get(clock::class);
+        return new self(new lti_bridge(), new launch_store($clock), new session_store($clock), $clock);
+    }
+
+    /**
+     * Lets the user launch into the check-in of an attempt: every access rule has been passed.
+     *
+     * @param int $quizid
+     * @param int|null $attemptid
+     * @param int $page
+     */
+    public function permit(int $quizid, ?int $attemptid, int $page): void {
+        global $SESSION;
+        $SESSION->quizaccess_vigil_permit[$quizid] = [
+            'attemptid' => (int)$attemptid, 'page' => $page, 'until' => $this->clock->time() + self::PERMIT_LIFE,
+        ];
+    }
+
+    /**
+     * Begins a launch of the user at hand.
+     *
+     * @param quiz_settings $quizobj
+     * @param string $kind start, end or live
+     * @param int $attemptid whose end it is
+     * @return array where to post to, and the fields
+     * @throws moodle_exception
+     */
+    public function begin(quiz_settings $quizobj, string $kind, int $attemptid = 0): array {
+        global $SESSION, $USER;
+        if (\core\session\manager::is_loggedinas()) {
+            throw new moodle_exception('errorloginas', 'quizaccess_vigil', $quizobj->view_url());
+        }
+        $fields = [
+            'kind' => $kind, 'quizid' => $quizobj->get_quizid(), 'cmid' => $quizobj->get_cmid(), 'userid' => $USER->id,
+        ];
+        switch ($kind) {
+            case 'start':
+                $permit = $SESSION->quizaccess_vigil_permit[$quizobj->get_quizid()] ?? null;
+                unset($SESSION->quizaccess_vigil_permit[$quizobj->get_quizid()]);
+                if (!$permit || $permit['until'] < $this->clock->time()) {
+                    throw new moodle_exception('errornopermit', 'quizaccess_vigil', $quizobj->view_url());
+                }
+                $fields['attemptid'] = $permit['attemptid'];
+                $fields['page'] = $permit['page'];
+                $fields['attempt'] = session_store::attempt_number(
+                    $quizobj->get_quizid(),
+                    $USER->id,
+                    $permit['attemptid'] ?: null
+                );
+                break;
+            case 'end':
+                $session = $this->sessions->of_attempt($attemptid);
+                if (!$session || (int)$session->userid !== (int)$USER->id || $session->state !== session_store::ENDED) {
+                    throw new moodle_exception('errornosession', 'quizaccess_vigil', $quizobj->view_url());
+                }
+                $fields['attemptid'] = $attemptid;
+                $fields['attempt'] = $session->attempt;
+                $session->endsent = $this->clock->time();
+                $this->sessions->save($session);
+                break;
+            case 'live':
+                require_capability('quizaccess/vigil:proctor', $quizobj->get_context());
+                break;
+            default:
+                throw new \coding_exception('unknown kind of launch');
+        }
+        $tool = $this->bridge->ready_tool();
+        $this->bridge->require_answer($tool);
+        $launch = $this->launches->begin($fields + ['typeid' => $tool->id]);
+        [$params, $launchid] = $this->bridge->begin($tool, (int)$quizobj->get_courseid(), self::MESSAGES[$kind]);
+        $SESSION->quizaccess_vigil_launch[$launchid] = (int)$launch->id;
+        return [$tool->loginurl, $params];
+    }
+
+    /**
+     * Answers core's authorization page, if the launch is one of ours; prints the answer and ends the request then.
+     *
+     * Core has checked client, user, redirect address and mode. A launch that carries our name and is not known here must end here
+     * as well: for a teacher core would go on and sign a deep link.
+     */
+    public function answer_authorization(): void {
+        global $SESSION, $USER;
+        $hint = json_decode(optional_param('lti_message_hint', '', PARAM_TEXT));
+        $launchid = is_object($hint) && is_string($hint->launchid ?? null) ? $hint->launchid : '';
+        if (!self::is_ours($launchid)) {
+            return;
+        }
+        $id = $SESSION->quizaccess_vigil_launch[$launchid] ?? 0;
+        unset($SESSION->quizaccess_vigil_launch[$launchid]);
+        $launch = $id ? $this->launches->get($id) : null;
+        if (!$launch || $launch->state !== 'begun' || (int)$launch->userid !== (int)$USER->id) {
+            throw new moodle_exception('errorlaunchgone', 'quizaccess_vigil');
+        }
+        if (\core\session\manager::is_loggedinas()) {
+            throw new moodle_exception('errorloginas', 'quizaccess_vigil');
+        }
+        $fields = $this->message($launch, required_param('nonce', PARAM_TEXT));
+        $fields['state'] = optional_param('state', '', PARAM_TEXT);
+        self::post_form(required_param('redirect_uri', PARAM_URL), $fields);
+        die;
+    }
+
+    /**
+     * Whether core's name of a launch is one that this plugin gives.
+     *
+     * @param string $launchid
+     * @return bool
+     */
+    public static function is_ours(string $launchid): bool {
+        foreach (self::MESSAGES as $message) {
+            if (strpos($launchid, 'ltilaunch_' . $message) === 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * The signed message of a launch.
+     *
+     * @param stdClass $launch
+     * @param string $nonce
+     * @return string[]
+     */
+    public function message(stdClass $launch, string $nonce): array {
+        $quizobj = quiz_settings::create((int)$launch->quizid);
+        $tool = $this->bridge->tool_by_id((int)$launch->typeid);
+        if (!$tool || !$tool->active) {
+            throw new moodle_exception('errortoolinactive', 'quizaccess_vigil', $quizobj->view_url());
+        }
+        $context = context_module::instance($launch->cmid);
+        $params = [];
+        $proctor = false;
+        $return = $quizobj->view_url();
+        if ($launch->kind === 'live') {
+            require_capability('quizaccess/vigil:proctor', $context);
+            $proctor = true;
+        } else {
+            $params['vigil_attempt_number'] = (int)$launch->attempt;
+        }
+        if ($launch->kind === 'end') {
+            $return = $quizobj->review_url((int)$launch->attemptid);
+        }
+        $secret = $this->launches->send($launch);
+        if ($launch->kind === 'start') {
+            $params += [
+                'vigil_session_data' => $secret,
+                'vigil_start_assessment_url' => (new moodle_url('/mod/quiz/accessrule/vigil/start.php'))->out(false),
+                'vigil_proctoring_settings_data' =>
+                    policy::claim(policy::read($quizobj->get_quiz()->vigil_policy ?? null)),
+                'vigil_acs_actions' => implode(',', lti_bridge::ACTIONS),
+                'vigil_acs_assessment_control_url' => $this->bridge->control_url(),
+            ];
+        }
+        return $this->bridge->sign(
+            $tool,
+            $quizobj->get_course(),
+            self::MESSAGES[$launch->kind],
+            [
+                'id' => lti_bridge::link_id((int)$launch->cmid),
+                'title' => format_string($quizobj->get_quiz_name(), true, ['context' => $context, 'escape' => false]),
+            ],
+            $params,
+            $return->out(false),
+            $nonce,
+            $proctor
+        );
+    }
+
+    /**
+     * Prints a page that posts itself.
+     *
+     * @param string $action
+     * @param array $fields
+     */
+    public static function post_form(string $action, array $fields): void {
+        $inputs = '';
+        foreach ($fields as $name => $value) {
+            $inputs .= \html_writer::empty_tag('input', ['type' => 'hidden', 'name' => $name, 'value' => $value]) . "\n";
+        }
+        header('Content-Type: text/html; charset=utf-8');
+        header('Cache-Control: no-store');
+        echo '<!DOCTYPE html>', \html_writer::start_tag('html', ['lang' => str_replace('_', '-', current_language())]),
+            '<head><meta charset="utf-8"><title>', get_string('onemoment', 'quizaccess_vigil'), '</title></head><body>',
+            \html_writer::start_tag('form', ['action' => $action, 'method' => 'post', 'id' => 'vigilform']), "\n",
+            $inputs,
+            \html_writer::tag(
+                'noscript',
+                \html_writer::tag('button', get_string('continue'), ['type' => 'submit'])
+            ),
+            '</form><script>document.getElementById("vigilform").submit();</script></body></html>';
+    }
+}

@@ -1,0 +1,86 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\local;
+
+use mod_quiz\quiz_attempt;
+use moodle_exception;
+use moodle_url;
+
+/**
+ * Keeps answers out of attempts that a proctor has paused or ended.
+ *
+ * The pages that save answers ask no access rule. So they are stopped here, between the login and the save, with the student's
+ * lock held until the request has ended: a save that began earlier cannot write its old row over the end of the attempt.
+ *
+ * @package    quizaccess_vigil
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class save_guard {
+    /** @var int seconds after the pause in which the last answers are still taken */
+    public const GRACE = 10;
+
+    /**
+     * Lets the request at hand go on, or ends it.
+     *
+     * @param bool $ajax
+     */
+    public static function check(bool $ajax): void {
+        global $DB, $USER;
+        $attemptid = optional_param('attempt', 0, PARAM_INT);
+        $clock = \core\di::get(\core\clock::class);
+        $sessions = new session_store($clock);
+        $session = $sessions->of_attempt($attemptid);
+        if (!$session || (int)$session->userid !== (int)$USER->id) {
+            return;
+        }
+        $lock = locks::take((int)$session->quizid, (int)$session->userid);
+        // Core does the same at the end of the request; so does this, for tests, which have none.
+        \core_shutdown_manager::register_function(static function () use ($lock): void {
+            $lock->release();
+        });
+        $session = $sessions->of_attempt($attemptid);
+        $state = $DB->get_field('quiz_attempts', 'state', ['id' => $attemptid]);
+        $refusal = self::refusal($session, (string)$state, $clock->time());
+        if ($refusal === '') {
+            return;
+        }
+        $url = new moodle_url('/mod/quiz/view.php', ['id' => $session->cmid]);
+        if ($ajax) {
+            throw new moodle_exception($refusal, 'quizaccess_vigil', $url);
+        }
+        if ($refusal === 'errorpaused') {
+            redirect(new moodle_url('/mod/quiz/accessrule/vigil/paused.php', ['attempt' => $attemptid]));
+        }
+        redirect(new moodle_url('/mod/quiz/review.php', ['attempt' => $attemptid]));
+    }
+
+    /**
+     * Why answers are not taken.
+     *
+     * @param \stdClass $session
+     * @param string $state of the attempt
+     * @param int $now
+     * @return string an error's name; '': they are taken
+     */
+    public static function refusal(\stdClass $session, string $state, int $now): string {
+        if ($session->terminated || !in_array($state, [quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE], true)) {
+            return 'errorended';
+        }
+        return $session->pausedat && $now > $session->pausedat + self::GRACE ? 'errorpaused' : '';
+    }
+}
