@@ -78,6 +78,12 @@ e2e: build ui-packages ## Drive the demo in a real browser
 	@CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
 	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'; npm --prefix web/ui run --silent e2e
 
+.PHONY: e2e-moodle
+e2e-moodle: build ui-packages ## Drive your own Moodle in a browser; docs/moodle.md says how
+	@CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
+	if [ -z "$${MOODLE_URL:-}" ]; then echo 'Say which Moodle: MOODLE_URL, MOODLE_COURSE and the logins (docs/moodle.md).' >&2; exit 1; fi; \
+	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'; node --test web/ui/e2e/moodle.mjs
+
 .PHONY: lint
 lint: ## Run the linters alone
 	@$(MAKE) format-check

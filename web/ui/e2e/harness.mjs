@@ -1,12 +1,13 @@
 // What the story needs around it: the demo on free ports, two real browsers, and a TCP proxy between the student's
 // browser and the tool that can cut every connection.
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 /** How long the story waits for anything: generously. How long it took is printed; the bench judges. */
@@ -21,11 +22,59 @@ export async function freePort() {
   return port;
 }
 
-/** Runs `vigil demo` until stop. Its log is kept for when something fails. */
-export async function startDemo({ dir, port, lmsPort, args = [] }) {
+/** The built binary, and an environment without settings of our own for it. */
+function vigil() {
   const bin = process.env.VIGIL_BIN;
   if (!bin || !existsSync(bin)) throw new Error("VIGIL_BIN must name the built vigil binary; run `make e2e`.");
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VIGIL_")));
+  return { bin, env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VIGIL_"))) };
+}
+
+/** Runs a command of vigil to its end and returns what it printed. */
+export async function runVigil(...args) {
+  const { bin, env } = vigil();
+  const { stdout } = await promisify(execFile)(bin, args, { env });
+  return stdout.trim();
+}
+
+/** Runs `vigil serve` until stop, ready when this returns. Its log is kept for when something fails. */
+export async function startServe({ dir, port, adminPort }) {
+  const { bin, env } = vigil();
+  const tool = `http://localhost:${port}`;
+  const store = `sqlite:${join(dir, "vigil.db")}`;
+  const child = spawn(
+    bin,
+    ["serve", `--public-url=${tool}`, `--store=${store}`, `--listen=127.0.0.1:${port}`, `--admin-listen=127.0.0.1:${adminPort}`, "--log-format=text"],
+    { env, stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let log = "";
+  child.stderr.on("data", (b) => (log += b));
+  const ended = once(child, "exit");
+  const end = performance.now() + patience;
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`vigil serve ended with ${child.exitCode}\n${log}`);
+    const ready = await fetch(`http://127.0.0.1:${adminPort}/readyz`).then((r) => r.ok, () => false);
+    if (ready) break;
+    if (performance.now() > end) {
+      child.kill("SIGKILL");
+      throw new Error(`vigil serve is not ready\n${log}`);
+    }
+    await new Promise((r) => setTimeout(r, 50));
+  }
+  return {
+    tool,
+    store,
+    log: () => log,
+    async stop() {
+      if (child.exitCode === null) child.kill("SIGTERM");
+      const [code] = await ended;
+      return code;
+    },
+  };
+}
+
+/** Runs `vigil demo` until stop. Its log is kept for when something fails. */
+export async function startDemo({ dir, port, lmsPort, args = [] }) {
+  const { bin, env } = vigil();
   const child = spawn(bin, ["demo", "--dir", dir, "--port", String(port), "--lms-port", String(lmsPort), ...args], {
     env,
     stdio: ["ignore", "pipe", "pipe"],
