@@ -65,7 +65,7 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	keep := storeSettings{Store: "sqlite:" + filepath.Join(c.Dir, "vigil.db")}
-	store, err := keep.open(ctx, s.err, log)
+	store, err := keep.open(ctx, s.tell, log)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func openSealer(path string, fresh bool) (lti.Sealer, error) {
 		return createKeyFile(path)
 	}
 	if err != nil {
-		return nil, vigil.Wrap(err, vigil.CodeInvalid, "The key file %s cannot be read.", path)
+		return nil, keyFileError(err, "The key file %s cannot be read.", path)
 	}
 	secret, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(raw)))
 	if err != nil || len(secret) != keyFileSize {
@@ -41,7 +42,7 @@ func openSealer(path string, fresh bool) (lti.Sealer, error) {
 // made once, and the loser reads the winner's.
 func createKeyFile(path string) (lti.Sealer, error) {
 	failed := func(err error) (lti.Sealer, error) {
-		return nil, vigil.Wrap(err, vigil.CodeInvalid, "The key file %s cannot be made.", path)
+		return nil, keyFileError(err, "The key file %s cannot be made.", path)
 	}
 	secret := make([]byte, keyFileSize)
 	if _, err := rand.Read(secret); err != nil {
@@ -63,4 +64,8 @@ func createKeyFile(path string) (lti.Sealer, error) {
 		return failed(err)
 	}
 	return lti.NewSealer(secret)
+}
+
+func keyFileError(err error, format, path string) error {
+	return &vigil.Error{Code: vigil.CodeInvalid, Field: "key-file", Message: fmt.Sprintf(format, path), Err: err}
 }

@@ -91,6 +91,9 @@ type streams struct {
 	err io.Writer
 }
 
+// tell writes a line about what is going on.
+func (s *streams) tell(line string) { fmt.Fprintln(s.err, line) }
+
 // forPeople words an error for the operator, who may see causes.
 func forPeople(err error) string {
 	var e *vigil.Error

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -53,7 +54,7 @@ func (c platformAddCmd) Run(ctx context.Context, s *streams) error {
 		Private: c.Private, State: vigil.PlatformActive, Created: now, Updated: now, Version: 1,
 	}
 	if err := lti.CheckPlatform(p); err != nil {
-		return err
+		return byFlag(err)
 	}
 	return c.with(ctx, s, func(store storage.Store) error {
 		if err := store.CreatePlatform(ctx, p); err != nil {
@@ -70,6 +71,22 @@ func (c platformAddCmd) Run(ctx context.Context, s *streams) error {
 		fmt.Fprintln(s.out, p.ID)
 		return nil
 	})
+}
+
+// flagOf are the flags that set a platform's fields.
+var flagOf = map[string]string{
+	"client_id": "client-id", "authorization_endpoint": "auth-url", "token_endpoint": "token-url", "key_set_url": "key-set-url", "token_audience": "audience",
+}
+
+// byFlag names a field of a platform as the flag that sets it.
+func byFlag(err error) error {
+	e, ok := errors.AsType[*vigil.Error](err)
+	if !ok || flagOf[e.Field] == "" {
+		return err
+	}
+	c := *e
+	c.Field = flagOf[e.Field]
+	return &c
 }
 
 type platformListCmd struct {

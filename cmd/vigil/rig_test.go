@@ -197,12 +197,19 @@ func newSite(t *testing.T, edits ...func(c *lms.Config)) *site {
 		Name: "Vigil", LoginURL: s.tool + "/lti/login", RedirectURIs: []string{s.tool + "/lti/launch"},
 		TargetLinkURI: s.tool + "/lti/launch", KeySetURL: s.tool + "/lti/keys",
 	})
-	e := demo.Platform().Endpoints(tool.ClientID)
 	s.client = tool.ClientID
-	s.platform = strings.TrimSpace(must(t, "platform", "add", "--store", s.store(), "--private",
-		"--issuer", e.Issuer, "--client-id", tool.ClientID, "--auth-url", e.Authorization, "--token-url", e.Token,
-		"--key-set-url", e.KeySet, "--audience", e.TokenAudience, "--deployment", tool.DeploymentID))
+	s.register()
 	return s
+}
+
+// register makes the LMS known to the store, by hand.
+func (s *site) register() {
+	s.Helper()
+	tool, _ := s.lms.Platform().Tool(s.client)
+	e := s.lms.Platform().Endpoints(s.client)
+	s.platform = strings.TrimSpace(must(s.T, "platform", "add", "--store", s.store(), "--private",
+		"--issuer", e.Issuer, "--client-id", s.client, "--auth-url", e.Authorization, "--token-url", e.Token,
+		"--key-set-url", e.KeySet, "--audience", e.TokenAudience, "--deployment", tool.DeploymentID))
 }
 
 func (s *site) ok(err error) {
@@ -444,4 +451,11 @@ func signalsOf(t *testing.T, store *sqlite.Store, session string) []vigil.Signal
 		}
 		page.After = next
 	}
+}
+
+func cancelable(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return ctx, cancel
 }

@@ -17,7 +17,7 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	log := c.logger(s.err)
-	store, err := c.open(ctx, s.err, log)
+	store, err := c.open(ctx, func(step string) { log.InfoContext(ctx, "schema", "step", step) }, log)
 	if err != nil {
 		return err
 	}

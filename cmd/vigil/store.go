@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
+	"time"
 
 	"vigil"
 	"vigil/lti"
@@ -14,12 +14,12 @@ import (
 
 // open brings the store's schema up to date and opens it. Steps that take time are told
 // to progress.
-func (s storeSettings) open(ctx context.Context, progress io.Writer, log *slog.Logger) (storage.Store, error) {
+func (s storeSettings) open(ctx context.Context, progress func(step string), log *slog.Logger) (storage.Store, error) {
 	path, err := s.sqlitePath()
 	if err != nil {
 		return nil, err
 	}
-	if err := sqlite.Migrate(ctx, path, func(step string) { fmt.Fprintln(progress, step) }); err != nil {
+	if err := sqlite.Migrate(ctx, path, progress); err != nil {
 		return nil, err
 	}
 	return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
@@ -44,7 +44,7 @@ func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sea
 
 // with opens the store for a command, and closes it after.
 func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.Store) error) (err error) {
-	store, err := s.open(ctx, io.err, slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	store, err := s.open(ctx, io.tell, slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,11 @@ func (c migrateCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 		for _, step := range steps {
-			fmt.Fprintln(s.out, step)
+			when := "not applied yet"
+			if !step.Applied.IsZero() {
+				when = "applied " + step.Applied.Format(time.RFC3339)
+			}
+			fmt.Fprintf(s.out, "%s: %s\n", step.Name, when)
 		}
 		return nil
 	}

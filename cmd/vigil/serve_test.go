@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"vigil"
+	"vigil/lti/ltitest"
+	"vigil/lti/ltitest/lms"
+	"vigil/realtime"
+	"vigil/realtime/client"
+)
+
+// metrics reads the page of metrics: every line must be a comment or a sample.
+func metrics(t *testing.T, address string) map[string]float64 {
+	t.Helper()
+	status, body := get(t, address)
+	if status != http.StatusOK {
+		t.Fatalf("got %d for the metrics, want 200", status)
+	}
+	out := map[string]float64{}
+	for line := range strings.Lines(body) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "# HELP ") || strings.HasPrefix(line, "# TYPE ") {
+			continue
+		}
+		name, text, ok := cutLast(line, " ")
+		v, err := strconv.ParseFloat(text, 64)
+		if !ok || err != nil {
+			t.Fatalf("got a line %q, want a sample", line)
+		}
+		out[name] = v
+	}
+	return out
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func TestTheAdminListenerTellsHealthReadinessAndMetrics(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve()
+	admin := "http://" + s.admin
+	if status, body := get(t, admin+"/healthz"); status != http.StatusOK || body != "ok\n" {
+		t.Errorf("got %d %q, want ok", status, body)
+	}
+	if status, body := get(t, admin+"/readyz"); status != http.StatusOK || body != "ready\n" {
+		t.Errorf("got %d %q, want ready", status, body)
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		if status, _ := get(t, s.tool+path); status != http.StatusNotFound {
+			t.Errorf("%s in public: got %d, want 404", path, status)
+		}
+	}
+	st := s.student(student)
+	s.proctor()
+	st.Signal(vigil.KindCopy, 0, length(3))
+	s.ok(st.Settled(t.Context()))
+	got := metrics(t, admin+"/metrics")
+	for name, want := range map[string]float64{
+		"vigil_sockets": 2, "vigil_students": 1, "vigil_proctors": 1, "vigil_rooms": 1, "vigil_store_saving": 1, "vigil_signals_waiting": 0,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s: got %v (%v), want %v", name, v, ok, want)
+		}
+	}
+	for _, name := range []string{"vigil_signals_stored_total", "vigil_frames_in_total", "vigil_frames_out_total", "go_goroutines"} {
+		if got[name] < 1 {
+			t.Errorf("%s: got %v, want some", name, got[name])
+		}
+	}
+
+	unlock := lock(t, s.db)
+	if status, body := get(t, admin+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "store") {
+		t.Errorf("with the store locked: got %d %q, want 503 because of the store", status, body)
+	}
+	if status, _ := get(t, admin+"/healthz"); status != http.StatusOK {
+		t.Errorf("with the store locked: got %d for health, want 200", status)
+	}
+	unlock()
+	until(t, "the server to be ready again", func() bool { status, _ := get(t, admin+"/readyz"); return status == http.StatusOK })
+}
+
+func TestTheAdminListenerCanBeOff(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	n := &node{T: t, log: &output{}}
+	ctx, stop := cancelable(t)
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, append(s.args(), "--admin-listen=off"), nil, &output{}, n.log) }()
+	until(t, "the pages", func() bool { status, _ := get(t, s.tool+"/"); return status == http.StatusOK })
+	if status, _ := get(t, "http://"+s.admin+"/healthz"); status != 0 {
+		t.Errorf("got %d, want nobody there", status)
+	}
+	stop()
+	if code := <-done; code != 0 {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+}
+
+// TestSIGTERMDrains stops a process in order: readiness fails while it finishes, clients
+// are told when to come back, and nobody is lost by the restart.
+func TestSIGTERMDrains(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	t.Parallel()
+	s := newSite(t)
+	server := s.process("--drop-grace=1m")
+	st := s.student(student)
+	p := s.proctor()
+	session := st.Welcome().Session
+	st.Signal(vigil.KindCopy, 0, length(3))
+	s.ok(st.Settled(t.Context()))
+
+	// A request that is not finished yet keeps the process from ending.
+	slow, err := net.Dial("tcp", s.listen)
+	s.ok(err)
+	t.Cleanup(func() { slow.Close() })
+	_, err = fmt.Fprintf(slow, "POST /api/v1/socket/token HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{", s.listen)
+	s.ok(err)
+	until(t, "the request to be in work", func() bool { return metrics(t, "http://"+s.admin+"/metrics")["vigil_students"] == 1 })
+	ended := make(chan int, 1)
+	go func() { ended <- server.end() }()
+	until(t, "readiness to fail", func() bool {
+		status, body := get(t, "http://"+s.admin+"/readyz")
+		return status == http.StatusServiceUnavailable && body == "draining\n"
+	})
+	if status, _ := get(t, "http://"+s.admin+"/healthz"); status != http.StatusOK {
+		t.Errorf("got %d for health while draining, want 200", status)
+	}
+	_, err = fmt.Fprint(slow, `                   }`)
+	s.ok(err)
+	answer, err := http.ReadResponse(bufio.NewReader(slow), nil)
+	s.ok(err)
+	answer.Body.Close()
+	slow.Close()
+	if code := <-ended; code != 0 {
+		t.Errorf("got exit code %d, want 0:\n%s", code, server.log)
+	}
+	until(t, "the student to be sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	st.Signal(vigil.KindCopy, 0, length(4)) // while nobody is there
+
+	s.process("--drop-grace=1m")
+	s.ok(st.Settled(t.Context()))
+	until(t, "the student to be shown online", func() bool { return p.Connection(session) == vigil.ConnOnline })
+	if got := p.Gaps(session); len(got) != 0 {
+		t.Errorf("got gaps %+v, want none by a restart in order", got)
+	}
+	if row := p.Row(session); row.Lost != nil && row.Lost.Gaps != 0 {
+		t.Errorf("got %+v, want no lost time", row.Lost)
+	}
+}
+
+// TestTheLogIsJSONAndHoldsNothingPersonal takes a walk with values that are easy to find,
+// on the most talkative level, and through refusals as well.
+func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.db = filepath.Join(t.TempDir(), "copy.db") // the server makes this one itself
+	server := s.serve("--log-level=debug")
+	s.register()
+	seat := s.seat(student)
+	token, err := seat.token(t.Context())
+	s.ok(err)
+	st := s.connect(seat, func(c *client.Config) { c.Header = http.Header{"User-Agent": {"sensitive-agent"}} })
+	d := &desk{site: s, proctor: s.proctor(), attempt: seat.attempt, session: st.Welcome().Session}
+	st.Chat("sensitive-chat of a student")
+	d.proctor.Chat(d.session, "sensitive-chat of a proctor")
+	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "sensitive-reason"}), vigil.LMSAccepted)
+	d.give(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
+	st.Signal(vigil.KindCopy, 0, json.RawMessage(`{"length":5,"hash":"sensitive-hash"}`))
+	s.ok(st.Settled(t.Context()))
+	until(t, "the message", func() bool { return len(st.Commands()) > 0 })
+	until(t, "the chat", func() bool { return len(st.Lines()) > 0 && len(d.proctor.Lines()) > 1 })
+
+	// What is refused is logged, too.
+	s.down()
+	d.answer(d.extend(60), vigil.LMSWaiting)
+	s.up()
+	p := s.lms.Platform()
+	p.SetMischief(ltitest.Mischief{
+		Claims:  func(c map[string]any) { c["aud"] = "sensitive-audience" },
+		IDToken: func(raw string) string { return raw },
+	})
+	b := ltitest.NewBrowser(nil)
+	b.SignIn(p, another)
+	page, err := b.Open(t.Context(), p.Begin(ltitest.Launch{Message: ltitest.ResourceLink, ClientID: s.client, UserID: another, LinkID: lms.LinkID}))
+	s.ok(err)
+	if page.Status < 400 {
+		t.Errorf("got %d for a launch for somebody else, want a refusal", page.Status)
+	}
+	p.SetMischief(ltitest.Mischief{})
+	for path, form := range map[string]url.Values{
+		"/lti/launch":                      {"id_token": {"eyJzZW5zaXRpdmUtdG9rZW4"}, "state": {"sensitive-state"}},
+		"/lti/login":                       {"iss": {"https://sensitive-issuer.example"}, "login_hint": {"sensitive-hint"}, "target_link_uri": {s.tool}},
+		"/lti/register/sensitive-secret":   {"openid_configuration": {"https://sensitive.example/"}, "registration_token": {"sensitive-registration"}},
+		"/api/v1/socket/token":             {"assertion": {"sensitive-assertion"}},
+		"/open?code=sensitive-code":        {"code": {"sensitive-code"}},
+		"/checkin/sensitive-session/start": {"consent": {"yes"}},
+	} {
+		res, err := plain.PostForm(s.tool+path, form)
+		s.ok(err)
+		res.Body.Close()
+		if res.StatusCode < 400 {
+			t.Errorf("%s: got %d, want a refusal", path, res.StatusCode)
+		}
+	}
+	res, err := plain.Post(s.tool+"/api/v1/socket/token", "application/json", strings.NewReader(`{"assertion":"`+p.Assertion(seat.attempt)+`x"}`))
+	s.ok(err)
+	res.Body.Close()
+	bad := s.seat(another)
+	bad.client = &http.Client{Transport: badToken{}, Timeout: time.Minute}
+	if _, err := bad.token(t.Context()); err == nil {
+		t.Error("got a token, want a refusal")
+	}
+	st.Close()
+	if code := server.end(); code != 0 {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+
+	text := server.log.String()
+	lines := 0
+	for line := range strings.Lines(text) {
+		var entry struct {
+			Time  time.Time `json:"time"`
+			Level string    `json:"level"`
+			Msg   string    `json:"msg"`
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Time.IsZero() || entry.Level == "" || entry.Msg == "" {
+			t.Errorf("got the line %q, want JSON with time, level and msg", line)
+		}
+		lines++
+	}
+	if lines < 10 {
+		t.Errorf("got %d lines, want a walk's", lines)
+	}
+	words := []string{"sensitive", "eyJ", token.Token, "lms.example"}
+	for _, u := range p.Users() {
+		words = append(words, u.Given, u.Family, u.Email)
+	}
+	for _, word := range words {
+		if i := strings.Index(text, word); i >= 0 {
+			t.Errorf("got %q in the log, want it nowhere:\n%s", word, lineAt(text, i))
+		}
+	}
+}
+
+func lineAt(text string, i int) string {
+	from, to := strings.LastIndexByte(text[:i], '\n')+1, strings.IndexByte(text[i:], '\n')
+	return text[from : i+to]
+}
+
+// badToken spoils the assertions that pass through it.
+type badToken struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (badToken) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.Header.Set("Origin", "https://sensitive-origin.example")
+	return plain.Transport.RoundTrip(r)
+}
