@@ -1,0 +1,174 @@
+// Package dynamodb holds the definitions of DynamoDB's tables, in versioned steps, and
+// applies them. deploy/ has the same definitions as an AWS template, made from these.
+//
+// A released step is never edited: what changes comes in another. Each step only adds
+// (tables, indexes, settings), so that the program before it runs on while it is applied.
+package dynamodb
+
+import (
+	"cmp"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"vigil"
+)
+
+//go:embed *.json
+var files embed.FS
+
+// Step is one version of the schema.
+type Step struct {
+	Version int     `json:"version"`
+	Tables  []Table `json:"tables"`
+	Name    string  `json:"-"` // of its file
+}
+
+// Table is a table as it is when the step is applied. A later step that names it again
+// may have more indexes, and other settings.
+type Table struct {
+	Name      string  `json:"name"` // after the prefix
+	Partition string  `json:"partition"`
+	Sort      string  `json:"sort"`
+	Local     []Index `json:"local"`  // only of a new table
+	Global    []Index `json:"global"` // keys only
+	Expires   string  `json:"expires"`
+	Recovery  bool    `json:"recovery"` // point-in-time recovery
+}
+
+// Index is an index of a table. A local one has the table's partition key and all
+// attributes; a global one has the keys only.
+type Index struct {
+	Name      string `json:"name"`
+	Partition string `json:"partition"`
+	Sort      string `json:"sort"`
+}
+
+// Steps returns all steps in order.
+func Steps() ([]Step, error) {
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		return nil, vigil.Wrap(err, vigil.CodeInternal, "The migrations cannot be read.")
+	}
+	var out []Step
+	for _, e := range entries {
+		raw, err := files.ReadFile(e.Name())
+		if err != nil {
+			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", e.Name())
+		}
+		s := Step{Name: e.Name()}
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", e.Name())
+		}
+		if n, err := strconv.Atoi(strings.SplitN(e.Name(), "_", 2)[0]); err != nil || n != s.Version {
+			return nil, vigil.Errorf(vigil.CodeInternal, "The migration %s has version %d.", e.Name(), s.Version)
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b Step) int { return cmp.Compare(a.Version, b.Version) })
+	return out, nil
+}
+
+// Main, Records and Schema are the tables' names: all that is kept for long, what is
+// kept for a moment, and the schema's version with its lock.
+func Main(prefix string) string    { return tableName(prefix, "main") }
+func Records(prefix string) string { return tableName(prefix, "records") } //nolint:revive // said above
+func Schema(prefix string) string  { return tableName(prefix, "schema") }  //nolint:revive // said above
+
+func tableName(prefix, name string) string { return prefix + "-" + name }
+
+var prefixes = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,200}$`)
+
+// ValidPrefix checks a prefix of tables' names.
+func ValidPrefix(prefix string) error {
+	if !prefixes.MatchString(prefix) {
+		return vigil.Invalid("store", "The prefix of the tables' names has 1 to 200 letters, digits, dots, - or _; %q has not.", prefix)
+	}
+	return nil
+}
+
+// create is the request that makes the table.
+func (t Table) create(prefix string, tags []types.Tag) *dynamodb.CreateTableInput {
+	in := &dynamodb.CreateTableInput{
+		TableName: aws.String(tableName(prefix, t.Name)), BillingMode: types.BillingModePayPerRequest,
+		KeySchema: keySchema(t.Partition, t.Sort), AttributeDefinitions: t.attributes(), Tags: tags,
+	}
+	for _, i := range t.Local {
+		in.LocalSecondaryIndexes = append(in.LocalSecondaryIndexes, types.LocalSecondaryIndex{
+			IndexName: aws.String(i.Name), KeySchema: keySchema(t.Partition, i.Sort),
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
+		})
+	}
+	for _, i := range t.Global {
+		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
+			IndexName: aws.String(i.Name), KeySchema: keySchema(i.Partition, i.Sort),
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+		})
+	}
+	return in
+}
+
+// keyNames are the attributes that keys are made of, each once.
+func (t Table) keyNames() []string {
+	var out []string
+	add := func(names ...string) {
+		for _, n := range names {
+			if n != "" && !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	add(t.Partition, t.Sort)
+	for _, i := range t.Local {
+		add(i.Sort)
+	}
+	for _, i := range t.Global {
+		add(i.Partition, i.Sort)
+	}
+	return out
+}
+
+func (t Table) attributes() []types.AttributeDefinition {
+	var out []types.AttributeDefinition
+	for _, n := range t.keyNames() {
+		out = append(out, types.AttributeDefinition{AttributeName: aws.String(n), AttributeType: types.ScalarAttributeTypeS})
+	}
+	return out
+}
+
+func keySchema(partition, sort string) []types.KeySchemaElement {
+	out := []types.KeySchemaElement{{AttributeName: aws.String(partition), KeyType: types.KeyTypeHash}}
+	if sort != "" {
+		out = append(out, types.KeySchemaElement{AttributeName: aws.String(sort), KeyType: types.KeyTypeRange})
+	}
+	return out
+}
+
+// describe says in words what the table is.
+func (t Table) describe() string {
+	var parts []string
+	for _, i := range t.Local {
+		parts = append(parts, "local index "+i.Name)
+	}
+	for _, i := range t.Global {
+		parts = append(parts, "global index "+i.Name)
+	}
+	if t.Expires != "" {
+		parts = append(parts, "expiry by "+t.Expires)
+	}
+	if t.Recovery {
+		parts = append(parts, "point-in-time recovery")
+	}
+	return fmt.Sprintf("on demand, %s", strings.Join(parts, ", "))
+}
+
+// schemaTable keeps the version and the lock.
+var schemaTable = Table{Name: "schema", Partition: "pk"}

@@ -1,0 +1,141 @@
+// Package dynamo is the store for many nodes: Amazon DynamoDB, on demand, no server of
+// ours. It fulfils the contract of package storage; docs/storage.md states the keys and
+// what each operation costs.
+//
+// What one call of the service cannot do is a conditional write on one item, and only
+// where two items must change together a transaction. No request path scans a table:
+// the client that the store is given has no such method.
+//
+// Lists within one session, of a user, of an exam's sessions and audit entries, of
+// platforms and keys are read consistently. The lists that cross sessions by an index
+// (an exam's incidents, gaps and commands, a course's exams, a node's connections, the
+// due deliveries) may miss for a moment what was written last; what they list is then
+// read consistently itself.
+package dynamo
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"vigil"
+	migrations "vigil/migrations/dynamodb"
+	"vigil/storage"
+)
+
+// API is what the store asks of the service. *dynamodb.Client has it.
+type API interface {
+	GetItem(ctx context.Context, in *dynamodb.GetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
+	Query(ctx context.Context, in *dynamodb.QueryInput, opts ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
+	TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+}
+
+// Config says where the store is. Client and Prefix are required, the rest has defaults.
+type Config struct {
+	Client   API              // see NewClient
+	Prefix   string           // of the tables' names
+	Now      func() time.Time // time.Now; by it retention is judged
+	Logger   *slog.Logger     // slog.Default
+	InFlight int              // requests to the service at the same time; 128. Further callers block.
+	Parallel int              // puts that one AppendSignals sends side by side; 32
+	ExamTTL  time.Duration    // how long an exam's retention is remembered; 30 s
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.InFlight <= 0 {
+		c.InFlight = 128
+	}
+	if c.Parallel <= 0 {
+		c.Parallel = 32
+	}
+	if c.ExamTTL <= 0 {
+		c.ExamTTL = 30 * time.Second
+	}
+	return c
+}
+
+// Store is the DynamoDB backend. All methods may be called at the same time, from many
+// goroutines and many nodes.
+type Store struct {
+	api      API
+	main     string // the tables' names
+	records  string
+	now      func() time.Time
+	log      *slog.Logger
+	parallel int
+	examTTL  time.Duration
+	slots    chan struct{} // one for each request in flight
+	meter    meter
+	stamps   stamps
+	pings    string // the name of this process's readiness item
+
+	mu    sync.Mutex
+	exams map[string]examInfo // bounded by maxExams
+	known map[string]life     // bounded by maxLives
+}
+
+var _ storage.Store = (*Store)(nil)
+
+// Open opens a store whose tables are up to date. It makes nothing by itself: tables
+// that are not there, or whose version is not this program's, are CodeIllegal; apply the
+// migrations first. The caller ends the store with Close.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	c = c.withDefaults()
+	if c.Client == nil {
+		return nil, vigil.Invalid("client", "The store needs a client of the service.")
+	}
+	if err := migrations.ValidPrefix(c.Prefix); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		api: c.Client, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), now: c.Now, log: c.Logger,
+		parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(),
+		exams: map[string]examInfo{}, known: map[string]life{},
+	}
+	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: aws.String(migrations.Schema(c.Prefix)), Key: migrations.VersionKey(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return nil, convert(err)
+	}
+	if err := migrations.Check(out.Item); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the store. What the client holds (idle connections) is the caller's.
+func (s *Store) Close() error { return nil }
+
+// Ping writes one item and reads it back.
+func (s *Store) Ping(ctx context.Context) error {
+	now := s.now()
+	it := item{"At": num(ms(now))}
+	k := key{name("ping", s.pings), "a"}
+	if _, err := s.put(ctx, "ping", s.main, k, it, expiring(now.Add(24*time.Hour)), nil); err != nil {
+		return err
+	}
+	_, err := s.get(ctx, "ping", s.main, k)
+	return err
+}
+
+// Sweep removes nothing: the service removes by itself what has expired.
+func (s *Store) Sweep(ctx context.Context, _ time.Time, _ int) (int, error) {
+	return 0, convert(ctx.Err())
+}

@@ -1,0 +1,175 @@
+package dynamo
+
+import (
+	"context"
+	"time"
+
+	"vigil"
+	"vigil/storage"
+)
+
+func examKey(id string) key { return key{name("x", id), "a"} }
+
+func linkKey(platformID, deploymentID, resourceLinkID string) key {
+	return key{name("p", platformID), name("l", deploymentID, resourceLinkID)}
+}
+
+// examInfo is what every reader needs of an exam: how long things are kept.
+type examInfo struct {
+	issuer string
+	keep   vigil.Retention
+	until  time.Time // remembered so long
+}
+
+// maxExams and maxLives bound what is remembered; when full all is forgotten.
+const (
+	maxExams = 10_000
+	maxLives = 50_000
+)
+
+func (i examInfo) signals() time.Duration  { return time.Duration(i.keep.Signals) * day }
+func (i examInfo) chat() time.Duration     { return time.Duration(i.keep.Chat) * day }
+func (i examInfo) sessions() time.Duration { return time.Duration(i.keep.Sessions) * day }
+func (i examInfo) audit() time.Duration    { return time.Duration(i.keep.Audit) * day }
+
+// exam tells an exam's retention and issuer. Another node's change of the policy is
+// noticed when what is remembered has grown old.
+func (s *Store) exam(ctx context.Context, id string) (examInfo, error) {
+	now := s.now()
+	s.mu.Lock()
+	info, ok := s.exams[id]
+	s.mu.Unlock()
+	if ok && now.Before(info.until) {
+		return info, nil
+	}
+	e, err := s.Exam(ctx, id)
+	if err != nil {
+		return examInfo{}, err
+	}
+	return s.remember(e), nil
+}
+
+func (s *Store) remember(e vigil.Exam) examInfo {
+	info := examInfo{issuer: e.Issuer, keep: e.Policy.Retention, until: s.now().Add(s.examTTL)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.exams) >= maxExams {
+		clear(s.exams)
+	}
+	s.exams[e.ID] = info
+	return info
+}
+
+// Exam implements storage.Exams.
+func (s *Store) Exam(ctx context.Context, id string) (vigil.Exam, error) {
+	return read[vigil.Exam](ctx, s, "exam", s.main, examKey(id))
+}
+
+// ofContext lists an exam under its course.
+func ofContext(e vigil.Exam) extra {
+	return listed(name("xc", e.Issuer, e.ContextID), sortable(e.Created)+"#"+partName(e.ID))
+}
+
+// CreateExam implements storage.Exams.
+func (s *Store) CreateExam(ctx context.Context, e vigil.Exam) error {
+	o, err := s.put(ctx, "exam", s.main, examKey(e.ID), encode(e), ofContext(e), newExpr().absent())
+	if err != nil {
+		return err
+	}
+	if !o.done {
+		return exists("exam")
+	}
+	s.remember(e)
+	return nil
+}
+
+// UpdateExam implements storage.Exams.
+func (s *Store) UpdateExam(ctx context.Context, e vigil.Exam) error {
+	cond := newExpr().present().is("Version", num(e.Version))
+	e.Version++
+	o, err := s.put(ctx, "exam", s.main, examKey(e.ID), encode(e), ofContext(e), cond)
+	if err == nil {
+		err = o.versioned("exam")
+	}
+	if err == nil {
+		s.remember(e)
+	}
+	return err
+}
+
+// ExamsOfContext implements storage.Exams.
+func (s *Store) ExamsOfContext(ctx context.Context, issuer, contextID string, page storage.Page) (exams []vigil.Exam, next string, err error) {
+	l := list{what: "exam", index: indexList, pk: name("xc", issuer, contextID), desc: true}
+	return paged(ctx, s, l, page, func(ctx context.Context, listed []item) ([]*vigil.Exam, error) {
+		items, err := s.full(ctx, "exam", listed)
+		if err != nil {
+			return nil, err
+		}
+		return decodeAll(func(e vigil.Exam) bool { return e.Issuer == issuer && e.ContextID == contextID && e.ID != "" })(ctx, items)
+	})
+}
+
+// Link implements storage.Exams.
+func (s *Store) Link(ctx context.Context, platformID, deploymentID, resourceLinkID string) (vigil.Link, error) {
+	return read[vigil.Link](ctx, s, "link", s.main, linkKey(platformID, deploymentID, resourceLinkID))
+}
+
+// CreateLink implements storage.Exams.
+func (s *Store) CreateLink(ctx context.Context, l vigil.Link) error {
+	if _, err := s.Platform(ctx, l.PlatformID); err != nil {
+		return err
+	}
+	if _, err := s.exam(ctx, l.ExamID); err != nil {
+		return err
+	}
+	o, err := s.put(ctx, "link", s.main, linkKey(l.PlatformID, l.DeploymentID, l.ResourceLinkID), encode(l), nil, newExpr().absent())
+	if err == nil && !o.done {
+		err = exists("link")
+	}
+	return err
+}
+
+// MoveLinks implements storage.Exams. Each link moves in one step; after an error the
+// call may be repeated.
+func (s *Store) MoveLinks(ctx context.Context, from, to string) (moved int, err error) {
+	if from == to {
+		return 0, nil
+	}
+	if _, err := s.Platform(ctx, to); err != nil {
+		return 0, err
+	}
+	items, err := s.all(ctx, list{what: "link", pk: name("p", from), prefix: "l#"})
+	if err != nil {
+		return 0, err
+	}
+	own, err := s.Deployments(ctx, to)
+	if err != nil {
+		return 0, err
+	}
+	links := make([]vigil.Link, len(items))
+	single := len(own) == 1
+	for i, it := range items {
+		if links[i], err = decode[vigil.Link](it); err != nil {
+			return 0, err
+		}
+		single = single && links[i].DeploymentID == links[0].DeploymentID
+	}
+	for i, it := range items {
+		l := links[i]
+		l.PlatformID = to
+		if single {
+			l.DeploymentID = own[0].ID
+		}
+		refusals, err := s.transact(ctx, "link",
+			s.txPut(linkKey(to, l.DeploymentID, l.ResourceLinkID), encode(l), nil, newExpr().absent()),
+			s.txDelete(key{it.text(attrPK), it.text(attrSK)}, newExpr().present()),
+		)
+		if err != nil {
+			return moved, err
+		}
+		if refusals == nil {
+			moved++
+		}
+	}
+	return moved, nil
+}

@@ -1,0 +1,90 @@
+package dynamo
+
+import (
+	"context"
+
+	"vigil"
+	"vigil/storage"
+)
+
+func gapKey(sessionID, id string) key { return key{sessionPartition(sessionID), name("p", id)} }
+
+// gapOrder puts a session's gaps in the order of their start.
+func gapOrder(g vigil.Gap) string { return "p#" + sortable(g.Start) + "#" + partName(g.ID) }
+
+// CreateGap implements storage.Gaps.
+func (s *Store) CreateGap(ctx context.Context, g vigil.Gap) error {
+	end, err := s.endOfSession(ctx, g.ExamID)
+	if err != nil {
+		return err
+	}
+	places := both(ordered(gapOrder(g)), listed(name("xp", g.ExamID), s.stamp()+"#"+partName(g.ID)), end)
+	return s.addToSession(ctx, "gap", gapKey(g.SessionID, g.ID), encode(g), places, s.txCheck(liveKey(g.SessionID), newExpr().present()))
+}
+
+// UpdateGap implements storage.Gaps.
+func (s *Store) UpdateGap(ctx context.Context, g vigil.Gap) error {
+	e := newExpr().fields(g, "ID", "SessionID", "ExamID", "Version").set("Version", num(g.Version+1)).
+		set(attrOrd, str(gapOrder(g))).present().is("Version", num(g.Version))
+	o, err := s.change(ctx, "gap", s.main, gapKey(g.SessionID, g.ID), e)
+	if err != nil {
+		return err
+	}
+	return o.versioned("gap")
+}
+
+func (s *Store) gaps(sessionID string, desc bool) list {
+	return list{what: "gap", index: indexOrder, pk: sessionPartition(sessionID), prefix: "p#", desc: desc, step: 20}
+}
+
+// GapsOfSession implements storage.Gaps.
+func (s *Store) GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Gap, error) {
+	if _, there, err := s.infoOf(ctx, sessionID); err != nil || !there {
+		return nil, err
+	}
+	items, err := s.all(ctx, s.gaps(sessionID, false))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]vigil.Gap, len(items))
+	for i, it := range items {
+		if out[i], err = decode[vigil.Gap](it); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// OpenGap implements storage.Gaps.
+func (s *Store) OpenGap(ctx context.Context, sessionID string) (vigil.Gap, error) {
+	_, there, err := s.infoOf(ctx, sessionID)
+	if err != nil {
+		return vigil.Gap{}, err
+	}
+	found, _, err := paged(ctx, s, s.gaps(sessionID, true), storage.Page{Limit: 1},
+		decodeAll(func(g vigil.Gap) bool { return there && g.End.IsZero() }))
+	if err == nil && len(found) == 0 {
+		err = notFound("gap")
+	}
+	if err != nil {
+		return vigil.Gap{}, err
+	}
+	return found[0], nil
+}
+
+// GapsOfExam implements storage.Gaps.
+func (s *Store) GapsOfExam(ctx context.Context, examID string, page storage.Page) (gaps []vigil.Gap, next string, err error) {
+	l := list{what: "gap", index: indexList, pk: name("xp", examID)}
+	return paged(ctx, s, l, page, ofLiveSessions(s, "gap", decodeAll(gone[vigil.Gap]), func(g vigil.Gap) string { return g.SessionID }))
+}
+
+// gone leaves out what was listed and is not there any more.
+func gone[T interface{ vigil.Gap | vigil.Command }](v T) bool {
+	switch v := any(v).(type) {
+	case vigil.Gap:
+		return v.ID != ""
+	case vigil.Command:
+		return v.ID != ""
+	}
+	return false
+}

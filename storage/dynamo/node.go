@@ -1,0 +1,41 @@
+package dynamo
+
+import (
+	"context"
+
+	"vigil/storage"
+)
+
+const nodePartition = "nodes"
+
+// keepNode is how long a node that is not heard of any more is remembered.
+const keepNode = 7 * day
+
+func nodeKey(id string) key { return key{nodePartition, name("n", id)} }
+
+// RenewNode implements storage.Nodes.
+func (s *Store) RenewNode(ctx context.Context, n storage.Node) error {
+	_, err := s.put(ctx, "node", s.main, nodeKey(n.ID), encode(n), expiring(n.Heard.Add(keepNode)), nil)
+	return err
+}
+
+// Nodes implements storage.Nodes.
+func (s *Store) Nodes(ctx context.Context) ([]storage.Node, error) {
+	items, err := s.all(ctx, list{what: "node", pk: nodePartition, prefix: "n#"})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]storage.Node, len(items))
+	for i, it := range items {
+		if out[i], err = decode[storage.Node](it); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// DeleteNode implements storage.Nodes.
+func (s *Store) DeleteNode(ctx context.Context, id string) error {
+	_, err := s.remove(ctx, "node", s.main, nodeKey(id))
+	return err
+}

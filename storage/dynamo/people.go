@@ -1,0 +1,57 @@
+package dynamo
+
+import (
+	"context"
+)
+
+// EraseUser implements storage.People. It may be repeated after an error: the items of
+// the attempts go last, so that nothing is left that could not be found again.
+func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, error) {
+	attempts, err := s.all(ctx, list{what: "attempt", pk: userPartition(issuer, userID)})
+	if err != nil {
+		return 0, err
+	}
+	erased := 0
+	for _, it := range attempts {
+		id := it.text("Session")
+		there, err := s.eraseSession(ctx, id)
+		if err != nil {
+			return erased, err
+		}
+		// Unless the attempt has begun again since: then it is another session's.
+		k := key{it.text(attrPK), it.text(attrSK)}
+		if _, err := s.transact(ctx, "attempt", s.txDelete(k, newExpr().is("Session", str(id)))); err != nil {
+			return erased, err
+		}
+		if there {
+			erased++
+		}
+	}
+	return erased, nil
+}
+
+// eraseSession removes a session and all that is its own but the item of its attempt,
+// and tells whether there was anything. The live item goes first: without it nothing can
+// be added to the session any more.
+func (s *Store) eraseSession(ctx context.Context, id string) (there bool, err error) {
+	s.forget(id)
+	live, err := s.remove(ctx, "session", s.main, liveKey(id))
+	if err != nil {
+		return false, err
+	}
+	main, err := s.get(ctx, "session", s.main, sessionKey(id))
+	if err != nil {
+		return false, err
+	}
+	if main != nil {
+		entry := key{examSessions(main.text("ExamID")), main.text("Place")}
+		if _, err := s.remove(ctx, "session", s.main, entry); err != nil {
+			return false, err
+		}
+	}
+	if err := s.removePartition(ctx, "session", sessionPartition(id)); err != nil {
+		return false, err
+	}
+	s.forget(id)
+	return live != nil || main != nil, nil
+}

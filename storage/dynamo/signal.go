@@ -1,0 +1,298 @@
+package dynamo
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vigil"
+	"vigil/storage"
+)
+
+// tallyTime is how long the tallies of what has been stored may take after the caller
+// has gone.
+const tallyTime = 10 * time.Second
+
+func signalKey(sessionID, stream string, seq int64) key {
+	return key{sessionPartition(sessionID), name("g", stream, seqName(seq))}
+}
+
+// place is what signals have in common to which they belong.
+type place struct {
+	live item
+	info examInfo
+}
+
+// AppendSignals implements storage.Signals. Each signal is one conditional put; they go
+// side by side. Then each session's tally is raised once. If the process dies between
+// the two the signals are there and the tally is too low by them.
+func (s *Store) AppendSignals(ctx context.Context, signals []vigil.Signal) ([]storage.Appended, error) {
+	for _, g := range signals {
+		if g.Received.IsZero() {
+			return nil, vigil.Invalid("received", "A signal needs the time when it came.")
+		}
+	}
+	if len(signals) == 0 {
+		return nil, convert(ctx.Err())
+	}
+	places, err := s.placesOf(ctx, signals)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]storage.Appended, len(signals))
+	first := make(map[key]int, len(signals))
+	stored := make([]bool, len(signals))
+	var g errgroup.Group
+	g.SetLimit(s.parallel)
+	for i, sig := range signals {
+		k := signalKey(sig.SessionID, sig.Stream, sig.Seq)
+		if _, again := first[k]; again {
+			continue
+		}
+		first[k] = i
+		g.Go(func() (err error) {
+			out[i], err = s.appendOne(ctx, k, sig, places[sig.SessionID])
+			stored[i] = err == nil && out[i] == storage.Stored
+			return err
+		})
+	}
+	failure := g.Wait()
+	for i, sig := range signals { // a number that comes twice in one call
+		if f := first[signalKey(sig.SessionID, sig.Stream, sig.Seq)]; f != i {
+			out[i] = storage.Repeated
+			if signals[f].Digest() != sig.Digest() || out[f] == storage.Differs {
+				out[i], err = s.compare(ctx, sig, signals[f], out[f], failure)
+				if err != nil {
+					failure = err
+				}
+			}
+		}
+	}
+	if err := s.tallies(ctx, signals, stored, places); err != nil {
+		return nil, err
+	}
+	if failure != nil {
+		return nil, failure
+	}
+	return out, nil
+}
+
+// compare tells what a signal is whose number came before in the same call. Where that
+// one was not stored because another is there, that other counts.
+func (s *Store) compare(ctx context.Context, sig, before vigil.Signal, was storage.Appended, failure error) (storage.Appended, error) {
+	if failure != nil || was != storage.Differs {
+		if before.Digest() == sig.Digest() {
+			return storage.Repeated, nil
+		}
+		return storage.Differs, nil
+	}
+	it, err := s.get(ctx, "signal", s.main, signalKey(sig.SessionID, sig.Stream, sig.Seq))
+	if err != nil {
+		return storage.Differs, err
+	}
+	return sameSignal(it, sig)
+}
+
+func sameSignal(it item, sig vigil.Signal) (storage.Appended, error) {
+	old, err := decode[vigil.Signal](it)
+	if err != nil {
+		return storage.Differs, err
+	}
+	sig.At = whole(sig.At)
+	if old.Digest() == sig.Digest() {
+		return storage.Repeated, nil
+	}
+	return storage.Differs, nil
+}
+
+// placesOf reads the live items of the signals' sessions; one that is not there is
+// CodeNotFound.
+func (s *Store) placesOf(ctx context.Context, signals []vigil.Signal) (map[string]place, error) {
+	out := map[string]place{}
+	var keys []key
+	for _, g := range signals {
+		if _, ok := out[g.SessionID]; !ok {
+			out[g.SessionID] = place{}
+			keys = append(keys, liveKey(g.SessionID))
+		}
+	}
+	found := map[key]item{}
+	if len(keys) == 1 {
+		it, err := s.get(ctx, "tally", s.main, keys[0])
+		if err != nil {
+			return nil, err
+		}
+		found[keys[0]] = it
+	} else {
+		var err error
+		if found, err = s.batchGet(ctx, "tally", keys); err != nil {
+			return nil, err
+		}
+	}
+	for id := range out {
+		live := found[liveKey(id)]
+		if live == nil {
+			return nil, notFound("session")
+		}
+		info, err := s.exam(ctx, live.text("ExamID"))
+		if err != nil {
+			return nil, err
+		}
+		out[id] = place{live: live, info: info}
+	}
+	return out, nil
+}
+
+// appendOne stores one signal, or tells that it is there.
+func (s *Store) appendOne(ctx context.Context, k key, g vigil.Signal, p place) (storage.Appended, error) {
+	g.ExamID = p.live.text("ExamID")
+	it := encode(g)
+	end := g.Received.Add(p.info.signals() + day)
+	var incident extra
+	stamp := s.stamp()
+	if g.Incident { // it is its own incident, and stays as long as the session
+		end = s.now().Add(max(p.info.sessions(), p.info.signals()) + slack)
+		in := vigil.IncidentOf(g)
+		it["Review"], it["Version"] = str(string(in.Review)), num(in.Version)
+		incident = listed(name("xi", g.ExamID), sortable(g.Received)+"#"+stamp+"#"+partName(g.SessionID))
+	}
+	o, err := s.put(ctx, "signal", s.main, k, it,
+		both(ordered("g#"+sortable(g.Received)+"#"+stamp+"#"+k.sk), incident, expiring(end)), newExpr().absent())
+	if err != nil {
+		return storage.Differs, err
+	}
+	if o.done {
+		return storage.Stored, nil
+	}
+	return sameSignal(o.old, g)
+}
+
+// raise is what new signals add to a session's tally.
+type raise struct {
+	signals, incidents int64
+	severity           float64
+	lastKind           vigil.Kind
+	lastAt             time.Time
+	keys               []key
+}
+
+// tallies raises the tallies of the sessions whose signals were stored, also when the
+// caller has gone. A session that was erased in the meantime takes its signals along.
+func (s *Store) tallies(ctx context.Context, signals []vigil.Signal, stored []bool, places map[string]place) error {
+	raises := map[string]*raise{}
+	for i, g := range signals {
+		if !stored[i] {
+			continue
+		}
+		r := raises[g.SessionID]
+		if r == nil {
+			r = &raise{}
+			raises[g.SessionID] = r
+		}
+		r.signals++
+		r.severity = max(r.severity, g.Severity)
+		r.keys = append(r.keys, signalKey(g.SessionID, g.Stream, g.Seq))
+		if g.Incident {
+			r.incidents++
+			if at := whole(g.Received); !at.Before(r.lastAt) {
+				r.lastKind, r.lastAt = g.Kind, at
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tallyTime)
+	defer cancel()
+	var all errgroup.Group
+	all.SetLimit(s.parallel)
+	for id, r := range raises {
+		all.Go(func() error { return s.raiseTally(ctx, id, r, places[id].live) })
+	}
+	return all.Wait()
+}
+
+// raiseTally adds to the counts. The highest severity and the last incident depend on
+// what is stored, so the write is conditional on the round that was read; a lost race
+// brings the new round with it.
+func (s *Store) raiseTally(ctx context.Context, id string, r *raise, live item) error {
+	for attempt := 0; ; attempt++ {
+		var t vigil.Tally
+		if err := decodeInto(live, &t); err != nil {
+			return err
+		}
+		round := live.number("Round")
+		e := newExpr().add("Signals", r.signals).set("Round", num(round+1)).present().is("Round", num(round))
+		if r.severity > t.Severity {
+			e.set("Severity", field(r.severity))
+		}
+		if r.incidents > 0 {
+			e.add("Incidents", r.incidents).add("Open", r.incidents)
+			if !r.lastAt.Before(t.LastAt) {
+				e.set("LastKind", field(r.lastKind)).set("LastAt", field(r.lastAt))
+			}
+		}
+		o, err := s.change(ctx, "tally", s.main, liveKey(id), e)
+		switch {
+		case err != nil:
+			return err
+		case o.done:
+			return nil
+		case o.old == nil:
+			if err := s.removeAll(ctx, "signal", r.keys); err != nil {
+				return err
+			}
+			return notFound("session")
+		}
+		live = o.old
+		if attempt > 0 {
+			if err := pause(ctx, min(attempt, 3)); err != nil {
+				return convert(err)
+			}
+		}
+	}
+}
+
+// SignalsOfSession implements storage.Signals.
+func (s *Store) SignalsOfSession(ctx context.Context, sessionID string, page storage.Page) (signals []vigil.Signal, next string, err error) {
+	info, there, err := s.infoOf(ctx, sessionID)
+	if err != nil {
+		return nil, "", err
+	}
+	oldest := ms(s.now().Add(-info.signals()))
+	l := list{what: "signal", index: indexOrder, pk: sessionPartition(sessionID), prefix: "g#"}
+	return paged(ctx, s, l, page, decodeAll(func(g vigil.Signal) bool { return there && ms(g.Received) > oldest }))
+}
+
+// infoOf tells whether a session is there and has not expired, and its exam's retention.
+func (s *Store) infoOf(ctx context.Context, sessionID string) (examInfo, bool, error) {
+	s.mu.Lock()
+	l, ok := s.known[sessionID]
+	s.mu.Unlock()
+	if ok {
+		info, err := s.exam(ctx, l.exam)
+		if err == nil && ms(l.age) > ms(s.now().Add(-info.sessions())) {
+			return info, true, nil
+		}
+	}
+	_, info, err := s.session(ctx, sessionID)
+	if vigil.CodeOf(err) == vigil.CodeNotFound {
+		return examInfo{}, false, nil
+	}
+	return info, err == nil, err
+}
+
+// StreamState implements storage.Signals.
+func (s *Store) StreamState(ctx context.Context, sessionID, stream string) (count, highest int64, err error) {
+	l := list{what: "stream", pk: sessionPartition(sessionID), prefix: name("g", stream) + "#", desc: true}
+	if count, err = s.counted(ctx, l); err != nil || count == 0 {
+		return 0, 0, err
+	}
+	low, high := l.bounds("")
+	out, err := s.query(ctx, l, low, high, nil, 1)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, it := range out.Items {
+		highest = item(it).number("Seq")
+	}
+	return count, highest, nil
+}
