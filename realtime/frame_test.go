@@ -340,16 +340,19 @@ func TestEveryCloseCode(t *testing.T) {
 	})
 	t.Run("4009 unavailable", func(t *testing.T) {
 		s := r.session()
-		r.store.set("Session", nil)
 		n := r.store.calls("NextEpoch")
 		token := r.mint(studentClaims(s))
+		set := make(chan struct{})
 		go func() {
+			defer close(set)
 			for r.store.calls("NextEpoch") == n {
 				time.Sleep(50 * time.Microsecond)
 			}
 			r.store.set("Session", errDown) // between the upgrade and the welcome
 		}()
 		w := r.wireOn(r.rawWith(token))
+		<-set
+		defer r.store.set("Session", nil)
 		select {
 		case f := <-w.in:
 			t.Skipf("the welcome was quicker: %s", f)
@@ -357,7 +360,6 @@ func TestEveryCloseCode(t *testing.T) {
 			w.closed <- err
 		}
 		w.ends(realtime.CloseUnavailable)
-		r.store.set("Session", nil)
 	})
 	t.Run("4004 drain", func(t *testing.T) {
 		s := r.session()

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"time"
 
 	"vigil"
 )
@@ -13,36 +14,54 @@ const reasonLostTime = "lost_time"
 // giveBackID names the command that gives back one of our own outages.
 func giveBackID(gap vigil.Gap) string { return "gap-" + gap.ID }
 
-// giveBack gives a gap of our own making back without asking. Where the attempt has no
-// clock, or has ended, the gap stays as it is.
+// giveBack gives a gap of our own making back without asking. What of it fell into a
+// pause was not lost: the clock stood. Where the attempt has no clock, or has ended, the
+// gap stays as it is.
 func (h *Hub) giveBack(ctx context.Context, gap vigil.Gap) vigil.Gap {
-	exam, err := h.exam(ctx, gap.ExamID)
-	var p Progress
-	if err == nil {
-		err = h.retry(ctx, "lost time", func(ctx context.Context) error {
-			var err error
-			p, err = h.commandOne(ctx, exam, gap.SessionID, vigil.Command{
-				ID: giveBackID(gap), Kind: vigil.CommandExtend, Time: min(gap.Proposed, vigil.MaxExtend),
-				ReasonCode: reasonLostTime, By: system,
-			})
+	to, command := vigil.GapGranted, giveBackID(gap)
+	err := h.retry(ctx, "lost time", func(ctx context.Context) error {
+		exam, err := h.exam(ctx, gap.ExamID)
+		if err != nil {
 			return err
-		})
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			h.log.Error("an outage is not given back", "session", gap.SessionID, "error", err)
 		}
-		return gap
+		s, err := h.store.Session(ctx, gap.SessionID)
+		if err != nil {
+			return err
+		}
+		given := min(gap.Proposed-pausedWithin(s, gap), vigil.MaxExtend)
+		if given < vigil.MinExtend {
+			to, command = vigil.GapRefused, ""
+			return nil
+		}
+		p, err := h.commandOne(ctx, exam, gap.SessionID, vigil.Command{
+			ID: command, Kind: vigil.CommandExtend, Time: given, ReasonCode: reasonLostTime, By: system,
+		})
+		if p.Stage == vigil.StageRefused {
+			to = vigil.GapUndecided
+		}
+		return err
+	})
+	if err == nil && to != vigil.GapUndecided {
+		var decided vigil.Gap
+		if decided, err = h.decide(ctx, gap, to, command); err == nil {
+			return decided
+		}
 	}
-	if p.Stage == vigil.StageRefused {
-		return gap
+	if err != nil && ctx.Err() == nil {
+		h.log.Error("an outage is not given back", "session", gap.SessionID, "error", err)
 	}
-	decided, err := h.decide(ctx, gap, vigil.GapGranted, giveBackID(gap))
-	if err != nil {
-		h.log.Error("a gap's decision is not stored", "session", gap.SessionID, "error", err)
-		return gap
+	return gap
+}
+
+// pausedWithin is how much of a gap the pause takes that the session is in.
+func pausedWithin(s vigil.Session, gap vigil.Gap) time.Duration {
+	if s.State != vigil.StatePaused || !s.PausedAt.Before(gap.End) {
+		return 0
 	}
-	return decided
+	if s.PausedAt.Before(gap.Start) {
+		return gap.End.Sub(gap.Start)
+	}
+	return gap.End.Sub(s.PausedAt)
 }
 
 // decide stores what became of a gap.

@@ -36,11 +36,13 @@ func TestAfterACrashStudentsAreLostByUsAndGetTheTimeBack(t *testing.T) {
 	r := newRig(t)
 	s := r.session()
 	noClock := r.session(func(s *vigil.Session) { s.End = time.Time{} })
+	paused := r.session(func(s *vigil.Session) { s.State, s.PausedAt = vigil.StatePaused, s.Started })
 	done := r.session()
 	hold := make(chan struct{})
 	st, st2 := r.student(s, held(r, hold)), r.student(noClock, held(r, hold))
+	r.student(paused, held(r, hold))
 	r.student(done)
-	for _, id := range []string{s.ID, noClock.ID, done.ID} {
+	for _, id := range []string{s.ID, noClock.ID, paused.ID, done.ID} {
 		r.until("stored", func() bool { return r.read(id).Presence.Connection == vigil.ConnOnline })
 	}
 	crash(r)
@@ -81,6 +83,10 @@ func TestAfterACrashStudentsAreLostByUsAndGetTheTimeBack(t *testing.T) {
 	if g := r.gaps(noClock.ID)[0]; g.Decision != vigil.GapUndecided {
 		t.Fatalf("without a clock: got %+v, want undecided", g)
 	}
+	r.until("nothing was lost while paused", func() bool {
+		g := r.gaps(paused.ID)
+		return len(g) == 1 && g[0].Decision == vigil.GapRefused && len(r.read(paused.ID).Grants) == 0
+	})
 	for _, g := range r.stored(s.ID) {
 		if g.Incident {
 			t.Fatalf("our own outage is an incident of the student: %+v", g)
@@ -160,6 +166,17 @@ func TestLostTimeIsGrantedOrRefusedInBulk(t *testing.T) {
 	r.ok(err)
 	if got[0].Stage == vigil.StageRefused || len(r.read(a.ID).Grants) != 1 {
 		t.Fatalf("again: got %+v and grants %+v, want the same and one", got, r.read(a.ID).Grants)
+	}
+	// A gap that came after the grant is not part of it: the replay leaves it open.
+	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{
+		ID: "later-gap", SessionID: a.ID, ExamID: r.exam.ID, Start: time.Now().Add(time.Minute), End: time.Now().Add(2 * time.Minute), Cause: vigil.CauseServer,
+	}))
+	_, err = r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, realtime.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
+	r.ok(err)
+	for _, g := range r.gaps(a.ID) {
+		if g.ID == "later-gap" && g.Decision != vigil.GapUndecided {
+			t.Fatalf("a later gap: got %+v, want undecided", g)
+		}
 	}
 	p.LostTime(false, b.ID)
 	r.until("refused", func() bool { l := p.Row(b.ID).Lost; return l.Granted == 0 && l.Proposed == 0 })

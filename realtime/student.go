@@ -68,7 +68,6 @@ type oust struct {
 	epoch  int64
 	stream string
 	from   from
-	conn   *conn
 	at     time.Time
 }
 
@@ -242,7 +241,7 @@ func (st *student) oustLocked(old *conn, now time.Time) {
 		return
 	}
 	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
-		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, from{old.address, old.browser}, old, now}), maxOusted)
+		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, from{old.address, old.browser}, now}), maxOusted)
 	}
 	old.close(CloseSuperseded, "")
 }
@@ -279,9 +278,6 @@ func (st *student) judgeLocked(epoch int64, c claim, now time.Time) {
 	st.ousted = slices.DeleteFunc(st.ousted, func(o oust) bool {
 		if o.epoch >= epoch {
 			return false
-		}
-		if sc, ok := o.conn.peer.(*studentConn); ok && sc.bye {
-			return true // a page turn whose goodbye came late
 		}
 		if now.Sub(o.at) < oustFor && (o.stream != c.Stream || o.from.both(from{c.Address, c.Browser})) && o.stream != "" {
 			second = true

@@ -13,10 +13,7 @@ import (
 // frame takes one frame of a student. Each is checked anew: the socket must own the
 // session, and the session must not have ended.
 func (sc *studentConn) frame(f *up) {
-	if code := sc.closed(); code != 0 {
-		if f.T == TypeBye {
-			sc.sayBye(f)
-		}
+	if sc.closed() != 0 {
 		return // superseded, say: the outbox sends it again on the newer socket
 	}
 	if sc.stream == "" {
