@@ -13,15 +13,18 @@ import {getStrings} from 'core/str';
 import {disableAllChecks} from 'core_form/changechecker';
 import {init as startMonitor} from './monitor';
 import {makeMoodleClock} from './moodle_clock';
-import {address, holdAutosave, releaseAutosave, saveAnswers} from './moodle_page';
+import {address, holdAutosave, moodle, releaseAutosave, saveAnswers} from './moodle_page';
 import {makePause} from './moodle_pause';
 import {tabStorage} from './storage';
-import {dictionaries, stringId} from './strings';
+import {dictionaries} from './strings';
 
 /** The panel does not wait longer for its words, in ms. */
 const WORDS_PATIENCE = 2000;
 /** How often the waiting page asks Moodle, beside what the socket says, in ms. */
 const WAITING_ASKS = 15000;
+/** How often it asks when it has heard that the attempt goes on, for Moodle may hear of it later: 0.5 s, then 1 s, 2 s … apart. */
+const RESUMED_ASKS = 6;
+const RESUMED_ASK = 500;
 /** A new end of many students at once: each asks Moodle within this time, in ms. */
 const SPREAD = 1500;
 /** How often the page is looked at for its clock, which may start after this does, and how long it waits in between. */
@@ -51,7 +54,24 @@ const FINAL = ['errorended', 'errornosession', 'errornotcheckedin', 'errorlogina
  * @returns {Promise<any>}
  */
 const callMoodle = (name, args) => new Promise((resolve, reject) => {
-    callServer([{methodname: 'quizaccess_vigil_' + name, args}], true, true, true)[0].then(resolve).catch(reject);
+    const [answer] = callServer([{methodname: 'quizaccess_vigil_' + name, args}], true, true, true);
+    Promise.resolve(answer).then(resolve, reject);
+});
+
+/**
+ * The name of Moodle's string for a word of the panel.
+ *
+ * @param {string} key
+ * @returns {string}
+ */
+export const stringId = key => 'panel_' + key.replace(/\./g, '_');
+
+/**
+ * @param {number} ms
+ * @returns {Promise<void>}
+ */
+const wait = ms => new Promise(resolve => {
+    setTimeout(resolve, ms);
 });
 
 /**
@@ -60,15 +80,15 @@ const callMoodle = (name, args) => new Promise((resolve, reject) => {
  * @returns {Promise<{[key: string]: string}>}
  */
 const dictionary = () => {
-    const keys = Object.keys(dictionaries.en);
+    const keys = Object.keys(dictionaries.en || {});
     // Each placeholder stands for itself.
     const names = ['name', 'n', 'time', 'reason'];
     const param = Object.fromEntries(names.map(name => [name, '{' + name + '}']));
-    const asked = Promise.resolve(getStrings(keys.map(key => ({key: stringId(key), component: 'quizaccess_vigil', param}))))
-        .then(words => Object.fromEntries(keys.map((key, n) => [key, words[n]])));
-    return Promise.race([asked, new Promise(resolve => {
-        setTimeout(resolve, WORDS_PATIENCE, {});
-    })]).catch(() => ({}));
+    const asked = getStrings(keys.map(key => ({key: stringId(key), component: 'quizaccess_vigil', param})))
+        .then(words => Object.fromEntries(keys.map((key, n) => [key, words[n] || ''])));
+    /** @type {{[key: string]: string}} */
+    const none = {};
+    return Promise.race([asked, wait(WORDS_PATIENCE).then(() => none)]).catch(() => none);
 };
 
 /**
@@ -103,7 +123,7 @@ export const init = async(config) => {
     /** Goes on where the student was when the pause came. */
     const goOn = () => {
         const before = tab.get('page');
-        const own = typeof before === 'string' && before.startsWith(attemptUrl.split('attempt.php')[0]);
+        const own = typeof before === 'string' && before.startsWith(moodle().cfg.wwwroot + '/mod/quiz/');
         go(own ? before : attemptUrl);
     };
 
@@ -126,17 +146,13 @@ export const init = async(config) => {
     const onTime = async({localEnd}) => {
         told = localEnd;
         for (let n = 0; n < CLOCK_LOOKS && !clock.running(); n++) {
-            await new Promise(resolve => {
-                setTimeout(resolve, CLOCK_WAIT);
-            });
+            await wait(CLOCK_WAIT);
         }
         if (told !== localEnd || !localEnd || !clock.differs(localEnd)) {
             return;
         }
         // The tool may know an end that a teacher has changed since: Moodle's word counts.
-        await new Promise(resolve => {
-            setTimeout(resolve, Math.random() * SPREAD);
-        });
+        await wait(Math.random() * SPREAD);
         if (told !== localEnd) {
             return;
         }
@@ -155,20 +171,27 @@ export const init = async(config) => {
         onTime(/** @type {CustomEvent} */ (event).detail);
     });
     if (kind === 'paused') {
-        let asking = false;
+        let left = false;
         const look = async() => {
-            if (!asking) {
-                asking = true;
-                const now = await status().catch(() => 'paused');
-                asking = false;
-                if (now !== 'paused') {
-                    leave(now);
-                }
+            const now = await status().catch(() => 'paused');
+            if (now !== 'paused' && !left) {
+                left = true;
+                leave(now);
             }
         };
-        document.addEventListener('vigil:state', look);
-        document.addEventListener('vigil:resumed', look);
-        document.addEventListener('vigil:terminated', look);
+        let looking = false;
+        document.addEventListener('vigil:state', async(event) => {
+            const {state} = /** @type {CustomEvent} */ (event).detail;
+            if (looking || !state || state === 'paused') {
+                return;
+            }
+            looking = true;
+            for (let n = 0; n < RESUMED_ASKS && !left; n++) {
+                await look();
+                await wait(RESUMED_ASK * 2 ** n);
+            }
+            looking = false;
+        });
         setInterval(look, WAITING_ASKS);
     } else {
         tab.set('page', window.location.href.split('#')[0]);

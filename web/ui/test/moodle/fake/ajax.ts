@@ -1,0 +1,16 @@
+// Answers external functions as a test says.
+type Handler = (args: any) => unknown;
+
+export const handlers = new Map<string, Handler>();
+export const calls: { name: string; args: any; noSessionUpdate?: boolean }[] = [];
+
+export function call(requests: { methodname: string; args: object }[], _async?: boolean, _login?: boolean, noSessionUpdate?: boolean) {
+  return requests.map(({ methodname, args }) => {
+    calls.push({ name: methodname, args, noSessionUpdate });
+    const handler = handlers.get(methodname);
+    return Promise.resolve().then(() => {
+      if (!handler) throw new Error(`no handler for ${methodname}`);
+      return handler(args);
+    });
+  });
+}

@@ -1,0 +1,5 @@
+export const checks = { disabled: false };
+
+export function disableAllChecks(): void {
+  checks.disabled = true;
+}
