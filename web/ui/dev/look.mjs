@@ -35,6 +35,8 @@ const shots = {
   }],
   menu: ["/dashboard", async (page) => { await page.locator(".menu > button").click(); await page.waitForTimeout(200); }],
   indonesian: ["/dashboard?lang=id", openFirst],
+  rtl: ["/dashboard", async (page) => { await page.evaluate(() => { document.documentElement.dir = "rtl"; }); await openFirst(page); }],
+  zoom: ["/dashboard", async (page) => { await page.setViewportSize({ width: 320, height: 256 }); await page.evaluate(() => scrollTo(0, 420)); await page.waitForTimeout(300); }],
   empty: ["/dashboard?empty=1"],
   expired: ["/dashboard?fail=expired"],
   slow: ["/dashboard?fail=slow&framed=1"],

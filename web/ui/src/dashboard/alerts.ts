@@ -108,7 +108,8 @@ export class Alerts {
     this.latest.value = [alert, ...this.latest.value].slice(0, 30);
     this.#waiting.push(alert);
     // A chat line that is not urgent is shown and spoken, but not sounded.
-    if (this.#waiting.length === 1) this.#timer = window.setTimeout(() => this.#tell(), this.spoken.value ? 4000 : 600);
+    if (document.visibilityState === "hidden") this.#tell();
+    else if (this.#waiting.length === 1) this.#timer = window.setTimeout(() => this.#tell(), this.spoken.value ? 4000 : 600);
     if (kind !== "chat") this.#sound(kind);
   }
 

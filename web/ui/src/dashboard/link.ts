@@ -255,7 +255,7 @@ export class Link {
     this.send({ t: "time", at: Math.round(this.#asked) });
   }
 
-  /** Frames of one animation frame are handed over together; a hidden page has none, so a timer helps. */
+  /** Frames of one animation frame are handed over together. A hidden page has none, and its timers may wait for a minute. */
   #schedule(): void {
     if (this.#flush || this.#held.length === 0) return;
     const run = (): void => {
@@ -266,6 +266,7 @@ export class Link {
       this.#held = [];
       this.options.onFrames(frames);
     };
+    if (document.visibilityState === "hidden") return run();
     this.#flush = requestAnimationFrame(run);
     this.#flushTimer = window.setTimeout(run, 250);
   }

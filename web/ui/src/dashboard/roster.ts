@@ -32,7 +32,7 @@ export class Roster {
     this.#pages.reset();
   }
 
-  /** Takes frames in order. Changes that a snapshot brought are not news and are left out of the answer. */
+  /** Takes frames in order. What the first snapshot brings is no news; a later one tells what was missed. */
   apply(frames: readonly Down[]): Change[] {
     const news: Change[] = [];
     let changed = false;
@@ -51,6 +51,7 @@ export class Roster {
               if (before === after) continue;
               members = this.#put(after) || members;
               changed = true;
+              if (this.loaded.peek()) news.push({ before, after });
             }
             const named = this.#pages.page(f.number, f.page, f.last ?? false, rows.map((r) => r.id));
             if (!named) break;

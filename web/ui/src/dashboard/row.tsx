@@ -106,9 +106,11 @@ export function Conn({ s }: { s: Student }): JSX.Element {
   const tone = isEnded(s) ? "" : c === "online" || c === "navigating" ? " conn-good" : c === "lost" ? " conn-bad" : c === "degraded" ? " conn-warn" : "";
   const troubled = (c === "lost" || c === "degraded") && !isEnded(s);
   let sub = "";
+  let whole = "";
   if (troubled && since) {
-    sub = t("conn_since", { length: lengthText(store.now.value - since, t.lang) });
-    if (cause) sub += `, ${named("cause", cause)}`;
+    const length = store.now.value - since;
+    sub = `${shortLength(length, t.lang)}${cause ? ` · ${named("brief", cause)}` : ""}`;
+    whole = `${t("conn_since", { length: lengthText(length, t.lang) })}${cause ? `, ${named("cause", cause)}` : ""}`;
   } else if (c === "online" && page) {
     sub = t("conn_page", { n: page });
   } else if (c === "closed" && since && !isEnded(s)) {
@@ -117,7 +119,7 @@ export function Conn({ s }: { s: Student }): JSX.Element {
   return (
     <span class="two">
       <span class={`conn${tone}`}><span class="conn-dot" aria-hidden="true" />{named("conn", c)}</span>
-      {sub && <span class={`sub${troubled ? "" : " muted"}`} title={sub}>{sub}</span>}
+      {sub && <span class={`sub${troubled ? "" : " muted"}`} title={whole || sub}>{sub}</span>}
     </span>
   );
 }

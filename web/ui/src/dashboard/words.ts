@@ -118,6 +118,9 @@ const en = {
   cause_student: "the student's own link",
   cause_server: "an outage on our side",
   cause_navigation: "a page that did not load",
+  brief_student: "own link",
+  brief_server: "our outage",
+  brief_navigation: "page did not load",
   conn_since: "for {length}",
   conn_page: "page {n}",
   no_limit: "No limit",
@@ -484,6 +487,9 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   cause_student: "sambungan peserta sendiri",
   cause_server: "gangguan di pihak kami",
   cause_navigation: "halaman yang tidak termuat",
+  brief_student: "sambungan sendiri",
+  brief_server: "gangguan kami",
+  brief_navigation: "halaman macet",
   conn_since: "selama {length}",
   conn_page: "halaman {n}",
   no_limit: "Tanpa batas",
@@ -736,7 +742,7 @@ export const words: Dictionary<Word> = { en, id };
 export const t = translator(words, pageLang());
 
 /** A word that is made of a prefix and a value from the wire; the value itself where we do not know it. */
-export function named(prefix: "state" | "conn" | "cause" | "kind" | "why" | "reason" | "stage" | "lms" | "reviewed" | "do" | "todo", value: string): string {
+export function named(prefix: "state" | "conn" | "cause" | "brief" | "kind" | "why" | "reason" | "stage" | "lms" | "reviewed" | "do" | "todo", value: string): string {
   const key = `${prefix}_${value}`;
   return key in words.en ? t(key as Word) : value;
 }

@@ -110,6 +110,9 @@ describe("Roster", () => {
     expect(alertsOf(news[0] as never).map((x) => x.kind)).toEqual(["hand"]);
     roster.apply([{ t: "welcome", role: "proctor", exam: { id: "e", title: "" }, now: 1, ping: 1 }, { t: "snapshot", number: 9, page: 1, last: true, rows: [{ id: "b" }] }]);
     expect([...roster.students.keys()]).toEqual(["b"]);
+    // What happened during a break is news as well.
+    const missed = roster.apply([{ t: "snapshot", number: 10, page: 1, last: true, rows: [{ id: "b", tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 7 } }] }]);
+    expect(missed.flatMap(alertsOf).map((x) => x.kind)).toEqual(["hand"]);
   });
 
   it("treats an exam without students as loaded", () => {
