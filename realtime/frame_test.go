@@ -103,6 +103,7 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s, foreign := r.session(), r.session(func(s *vigil.Session) { s.ExamID = r.otherExam() })
+	ended := r.session(func(s *vigil.Session) { s.State, s.Ended = vigil.StateSubmitted, time.Now() })
 	long := strings.Repeat("x", 2001)
 	now := "1790000000000"
 	student := []struct{ name, msg, code, field, duty, ref string }{
@@ -179,6 +180,7 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 		{"message without text", `{"t":"command","id":"abcdefgh","kind":"message","targets":["` + s.ID + `"]}`, "invalid", "abcdefgh"},
 		{"chat to a session of another exam", `{"t":"chat","id":"abcdefgh","session":"` + foreign.ID + `","text":"x"}`, "not_found", "abcdefgh"},
 		{"chat to nobody", `{"t":"chat","id":"abcdefgh","text":"x"}`, "not_found", "abcdefgh"},
+		{"chat to an ended session", `{"t":"chat","id":"abcdefgh","session":"` + ended.ID + `","text":"x"}`, "illegal_state", "abcdefgh"},
 		{"seen of another exam", `{"t":"seen","session":"` + foreign.ID + `"}`, "not_found", ""},
 		{"lost time without targets", `{"t":"lost_time","id":"abcdefgh","grant":true}`, "invalid", "abcdefgh"},
 		{"unknown type", `{"t":"dance"}`, "invalid", ""},
@@ -193,20 +195,34 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 		}
 		_ = w.ws.CloseNow()
 	}
-	// A command to a session of another exam is refused for that session alone.
+	// A command to a session that is not of this exam, or has ended, is refused for that session alone.
 	w := r.wire(r.proctorClaims())
-	w.write(`{"t":"command","id":"abcdefgh","kind":"pause","targets":["` + foreign.ID + `","` + s.ID + `","none"]}`)
+	w.write(`{"t":"command","id":"abcdefgh","kind":"pause","targets":["` + foreign.ID + `","` + s.ID + `","none","` + ended.ID + `"]}`)
 	stages := map[string]vigil.Stage{}
-	for range 3 {
+	for range 4 {
 		var p realtime.Progress
 		w.next(realtime.TypeProgress, &p)
 		stages[p.Session] = p.Stage
 	}
-	if stages[foreign.ID] != vigil.StageRefused || stages["none"] != vigil.StageRefused || stages[s.ID] == vigil.StageRefused {
-		t.Errorf("stages: got %v, want the foreign and unknown refused only", stages)
+	if stages[foreign.ID] != vigil.StageRefused || stages["none"] != vigil.StageRefused || stages[ended.ID] != vigil.StageRefused || stages[s.ID] == vigil.StageRefused {
+		t.Errorf("stages: got %v, want all but the first refused", stages)
 	}
 	if got := r.read(foreign.ID).State; got != vigil.StateActive {
 		t.Errorf("foreign session: got %s, want active", got)
+	}
+}
+
+func TestAnErrorWithoutACodeIsTriedAgainAndSaysNothingOfItsCause(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.store.set("AddChat", errors.New("disk /var/secret is on fire"))
+	w := r.wire(studentClaims(r.session()))
+	w.write(hello)
+	w.write(`{"t":"chat","id":"abcdefgh","text":"x"}`)
+	var e realtime.Error
+	w.next(realtime.TypeError, &e)
+	if e.Code != vigil.CodeInternal || e.Duty != realtime.DutyRetry || e.Wait == 0 || e.Ref != "abcdefgh" || strings.Contains(e.Message, "disk") {
+		t.Fatalf("error: got %+v, want internal, retry, and nothing of the cause", e)
 	}
 }
 

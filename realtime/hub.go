@@ -18,8 +18,8 @@ import (
 // and the methods below, which the pages and the API call. All methods may be called at
 // the same time.
 //
-// Locks, in the order in which they may nest: Hub.mu, room.order, student.mu, conn.mu.
-// None is held while the store, the relay's Subscribe or a socket is waited for.
+// Locks, in the order in which they may nest: room.order, Hub.mu, student.mu, conn.mu; the
+// others (room.mu, proctor.state, lane.mu, writer.mu) are leaves. None is held while the store, the relay's Subscribe or a socket is waited for.
 type Hub struct {
 	cfg   Config
 	log   *slog.Logger
