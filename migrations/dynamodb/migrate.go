@@ -488,7 +488,7 @@ func failed(err error, format string, args ...any) error {
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) && strings.Contains(api.ErrorCode(), "AccessDenied") {
-		return vigil.Wrap(err, vigil.CodeForbidden, format+" The credentials lack a permission; deploy/dynamodb-policy.json lists them.", args...)
+		return vigil.Wrap(err, vigil.CodeForbidden, format+" The credentials lack a permission; deploy/dynamodb-migrate-policy.json lists them.", args...)
 	}
 	return vigil.Wrap(err, vigil.CodeUnavailable, format, args...)
 }

@@ -1,0 +1,303 @@
+package dynamodb_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"go.uber.org/goleak"
+
+	"vigil"
+	migrations "vigil/migrations/dynamodb"
+	"vigil/storage/dynamo"
+	"vigil/storage/dynamo/dynamolocal"
+)
+
+var (
+	server   *dynamolocal.Server
+	missing  error
+	prefixes atomic.Int64
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	server, err = dynamolocal.Start(context.Background())
+	if errors.Is(err, dynamolocal.ErrMissing) && !dynamolocal.Demanded() {
+		missing = err
+	} else if err != nil {
+		log.Fatal(err)
+	}
+	code := m.Run()
+	if server != nil {
+		if err := server.Stop(); err != nil {
+			log.Print("stopping DynamoDB Local: ", err)
+		}
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		log.Print(err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// options are those of tables that nobody else uses.
+func options(t *testing.T) (migrations.Options, *dynamodb.Client) {
+	t.Helper()
+	if server == nil {
+		t.Skip(missing)
+	}
+	c, end, err := dynamo.NewClient(t.Context(), dynamo.ClientConfig{Region: "eu-central-1", Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end)
+	return migrations.Options{Client: c, Prefix: fmt.Sprint("migrate-", prefixes.Add(1)), Local: true, Poll: 10 * time.Millisecond}, c
+}
+
+// counting counts the tables that are made, and may fail at one.
+type counting struct {
+	*dynamodb.Client
+	created atomic.Int64
+	fail    string // the end of a table's name
+}
+
+func (c *counting) CreateTable(ctx context.Context, in *dynamodb.CreateTableInput, opts ...func(*dynamodb.Options)) (*dynamodb.CreateTableOutput, error) {
+	if c.fail != "" && strings.HasSuffix(aws.ToString(in.TableName), c.fail) {
+		return nil, errors.New("cut off")
+	}
+	out, err := c.Client.CreateTable(ctx, in, opts...)
+	if err == nil {
+		c.created.Add(1)
+	}
+	return out, err
+}
+
+func TestMigrateMakesEverythingAndASecondTimeNothing(t *testing.T) {
+	o, client := options(t)
+	c := &counting{Client: client}
+	o.Client = c
+	var told []string
+	o.Progress = func(s string) { told = append(told, s) }
+	if err := migrations.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.created.Load(); got != 3 {
+		t.Errorf("got %d tables made, want 3", got)
+	}
+	d, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(migrations.Main(o.Prefix))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Table.BillingModeSummary == nil || d.Table.BillingModeSummary.BillingMode != types.BillingModePayPerRequest ||
+		len(d.Table.GlobalSecondaryIndexes) != 1 || len(d.Table.LocalSecondaryIndexes) != 1 {
+		t.Errorf("got billing %v, %d global and %d local indexes, want on demand and one of each",
+			d.Table.BillingModeSummary, len(d.Table.GlobalSecondaryIndexes), len(d.Table.LocalSecondaryIndexes))
+	}
+	for _, name := range []string{migrations.Main(o.Prefix), migrations.Records(o.Prefix)} {
+		ttl, err := client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &name})
+		if err != nil || aws.ToString(ttl.TimeToLiveDescription.AttributeName) != "ttl" {
+			t.Errorf("table %s: got expiry %+v, %v, want by ttl", name, ttl, err)
+		}
+	}
+	if all := strings.Join(told, "\n"); !strings.Contains(all, "knows no point-in-time recovery") || !strings.Contains(all, "applied 0001_start.json") {
+		t.Errorf("got progress %q, want the note on recovery and the step", all)
+	}
+	told = nil
+	if err := migrations.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if c.created.Load() != 3 || len(told) != 0 {
+		t.Errorf("got %d tables and %q from a second time, want nothing done", c.created.Load(), told)
+	}
+}
+
+// What DynamoDB Local lacks is an error where the endpoint is AWS's own.
+func TestAnUnknownOperationIsANoteOnlyElsewhere(t *testing.T) {
+	o, _ := options(t)
+	o.Local = false
+	if got := vigil.CodeOf(migrations.Migrate(t.Context(), o)); got != vigil.CodeUnavailable {
+		t.Errorf("got code %q, want unavailable", got)
+	}
+}
+
+func TestAMigrationThatWasCutOffGoesOn(t *testing.T) {
+	o, client := options(t)
+	c := &counting{Client: client, fail: "-records"}
+	o.Client = c
+	if err := migrations.Migrate(t.Context(), o); err == nil {
+		t.Fatal("got no error from a migration that was cut off")
+	}
+	_, err := dynamo.Open(t.Context(), dynamo.Config{Client: client, Prefix: o.Prefix})
+	if got := vigil.CodeOf(err); got != vigil.CodeIllegal {
+		t.Errorf("opening a half-made store: got code %q (%v), want illegal_state", got, err)
+	}
+	c.fail = ""
+	if err := migrations.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.created.Load(); got != 3 {
+		t.Errorf("got %d tables made in all, want 3", got)
+	}
+	s, err := dynamo.Open(t.Context(), dynamo.Config{Client: client, Prefix: o.Prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNodesThatStartTogetherMigrateOnce(t *testing.T) {
+	o, client := options(t)
+	c := &counting{Client: client}
+	o.Client = c
+	var applied, waited atomic.Int64
+	o.Progress = func(s string) {
+		if strings.HasPrefix(s, "applied") {
+			applied.Add(1)
+		}
+		if strings.HasPrefix(s, "waiting for another") {
+			waited.Add(1)
+		}
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if err := migrations.Migrate(t.Context(), o); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if applied.Load() != 1 || c.created.Load() != 3 {
+		t.Errorf("got %d steps applied and %d tables, want 1 and 3", applied.Load(), c.created.Load())
+	}
+	t.Logf("%d waited", waited.Load())
+}
+
+func TestTheLockOfADeadProcessIsTakenAfterItsLease(t *testing.T) {
+	o, client := options(t)
+	c := &counting{Client: client, fail: "-main"}
+	o.Client = c
+	_ = migrations.Migrate(t.Context(), o) // makes the schema's table
+	c.fail = ""
+	ends := time.Now().Add(300 * time.Millisecond)
+	_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{
+		TableName: aws.String(migrations.Schema(o.Prefix)),
+		Item: map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: "lock"}, "Owner": &types.AttributeValueMemberS{Value: "dead"},
+			"Ends": &types.AttributeValueMemberN{Value: fmt.Sprint(ends.UnixMilli())},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if time.Now().Before(ends) {
+		t.Error("got the lock before its lease ended")
+	}
+}
+
+func TestThePlanTellsAndChangesNothing(t *testing.T) {
+	o, client := options(t)
+	plan, err := migrations.Plan(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan) != 4 || !strings.HasPrefix(plan[1], "create table "+migrations.Main(o.Prefix)) || plan[3] != "apply 0001_start.json" {
+		t.Errorf("got plan %q, want three tables and the step", plan)
+	}
+	var none *types.ResourceNotFoundException
+	if _, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(migrations.Schema(o.Prefix))}); !errors.As(err, &none) {
+		t.Errorf("got %v, want no table", err)
+	}
+	status, err := migrations.Status(t.Context(), o)
+	if err != nil || len(status) != 1 || !status[0].Applied.IsZero() {
+		t.Errorf("got status %v, %v, want one step that is not applied", status, err)
+	}
+	if err := migrations.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if plan, err := migrations.Plan(t.Context(), o); err != nil || len(plan) != 0 {
+		t.Errorf("got plan %q, %v after the migration, want none", plan, err)
+	}
+	if status, err = migrations.Status(t.Context(), o); err != nil || status[0].Applied.IsZero() {
+		t.Errorf("got status %v, %v, want it applied", status, err)
+	}
+}
+
+func TestATableOfOtherKeysIsRefused(t *testing.T) {
+	o, client := options(t)
+	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName: aws.String(migrations.Main(o.Prefix)), BillingMode: types.BillingModePayPerRequest,
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: types.ScalarAttributeTypeS}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := vigil.CodeOf(migrations.Migrate(t.Context(), o)); got != vigil.CodeIllegal {
+		t.Errorf("got code %q, want illegal_state", got)
+	}
+}
+
+func TestANewerSchemaIsRefused(t *testing.T) {
+	o, client := options(t)
+	if err := migrations.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	it := migrations.VersionKey()
+	it["Version"] = &types.AttributeValueMemberN{Value: "99"}
+	if _, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(migrations.Schema(o.Prefix)), Item: it}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := dynamo.Open(t.Context(), dynamo.Config{Client: client, Prefix: o.Prefix})
+	for what, err := range map[string]error{"open": err, "migrate": migrations.Migrate(t.Context(), o)} {
+		if got := vigil.CodeOf(err); got != vigil.CodeIllegal {
+			t.Errorf("%s: got code %q (%v), want illegal_state", what, got, err)
+		}
+	}
+}
+
+func TestAPrefixThatIsNoNameIsRefused(t *testing.T) {
+	for _, prefix := range []string{"", "a b", "ä", strings.Repeat("a", 201), "a/b"} {
+		if got := vigil.CodeOf(migrations.ValidPrefix(prefix)); got != vigil.CodeInvalid {
+			t.Errorf("%q: got code %q, want invalid", prefix, got)
+		}
+	}
+}
+
+// TestTemplateIsWhatTheStepsMake compares deploy's template. VIGIL_WRITE=1 writes it.
+func TestTemplateIsWhatTheStepsMake(t *testing.T) {
+	path := filepath.Join("..", "..", "deploy", "dynamodb-tables.json")
+	want, err := migrations.Template()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("VIGIL_WRITE") != "" {
+		if err := os.WriteFile(path, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what the steps make: run this test with VIGIL_WRITE=1 and commit it", path)
+	}
+}
