@@ -28,6 +28,8 @@ function passes(row: HTMLTableRowElement, f: Filter): boolean {
   }
 }
 
+let recount: () => void = () => undefined;
+
 function filtering(): void {
   const box = document.getElementById("filters");
   if (!box || rows.length === 0) return;
@@ -37,10 +39,8 @@ function filtering(): void {
   const count = make("span", "small muted numbers");
   count.setAttribute("role", "status");
   const buttons = filters.map((f) => {
-    const n = rows.filter((r) => passes(r, f)).length;
-    const button = make("button", "button button-small", `${t(f)} ${n.toLocaleString(t.lang)}`);
+    const button = make("button", "button button-small");
     button.type = "button";
-    button.disabled = n === 0;
     button.addEventListener("click", () => choose(f));
     return button;
   });
@@ -53,8 +53,17 @@ function filtering(): void {
     buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(filters[i] === chosen)));
     count.textContent = t("shown", { n });
   };
+  recount = () => {
+    buttons.forEach((button, i) => {
+      const n = rows.filter((r) => passes(r, filters[i] as Filter)).length;
+      button.textContent = `${t(filters[i] as Filter)} ${n.toLocaleString(t.lang)}`;
+      // The one that is chosen stays in use, so that the focus does.
+      button.disabled = n === 0 && button.getAttribute("aria-pressed") !== "true";
+    });
+  };
   box.append(...buttons, count);
   choose("all");
+  recount();
 }
 
 /** Times as the reader's clock shows them; what the server wrote stays as the tooltip. Rows and entries come in one order. */
@@ -128,6 +137,7 @@ function reviewing(row: HTMLTableRowElement): void {
         cell.replaceChildren(t(`state_${review.state}` as Word), " ", make("span", "muted small", review.by ?? ""));
         if (review.note) cell.append(document.createElement("br"), make("span", "small", review.note));
         reviewing(row);
+        recount();
         row.querySelector<HTMLElement>("td.review button")?.focus();
         return;
       }
@@ -149,7 +159,11 @@ async function chart(): Promise<void> {
   box.hidden = false;
   const area = make("div", "plot");
   const legend = make("p", "small muted legend-line");
-  legend.append(make("span", "legend-mark legend-signals"), t("chart_signals"), make("span", "legend-mark legend-incidents"), t("chart_incidents"));
+  for (const [mark, word] of [["legend-signals", "chart_signals"], ["legend-incidents", "chart_incidents"]] as const) {
+    const pair = make("span", "legend-pair");
+    pair.append(make("span", `legend-mark ${mark}`), t(word));
+    legend.append(pair);
+  }
   box.append(area, legend);
   area.setAttribute("role", "img");
   area.setAttribute("aria-label", t("chart_signals"));
