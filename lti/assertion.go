@@ -57,6 +57,7 @@ var (
 
 // judgedAssertion is what the checks of an assertion look at and fill.
 type judgedAssertion struct {
+	use    string // the token_use that it must have
 	head   header
 	claims object
 	now    time.Time
@@ -73,51 +74,63 @@ var assertionChecks = []func(*judgedAssertion) error{
 // one, exactly one succeeds. The platform is found by the token's own iss and aud, which
 // only picks whose keys must have signed it.
 func (t *Tool) VerifyAssertion(ctx context.Context, compact string) (Assertion, error) {
-	if len(compact) > maxAssertion {
-		return Assertion{}, ErrAssertionForm.because("too long")
-	}
-	head, payload, err := splitToken(compact)
-	if err != nil {
-		return Assertion{}, ErrAssertionForm.because("%w", err)
-	}
-	claims, err := parseObject(payload)
-	if err != nil {
-		return Assertion{}, ErrAssertionForm.because("payload: %w", err)
-	}
-	p, err := t.assertionPlatform(ctx, claims)
+	j, err := t.judgeAssertion(ctx, compact, tokenUseSocket, assertionChecks)
 	if err != nil {
 		return Assertion{}, err
 	}
+	return j.out, nil
+}
+
+// judgeAssertion does the checks that all uses of an assertion share, and those given, and
+// uses up its id.
+func (t *Tool) judgeAssertion(
+	ctx context.Context, compact, use string, checks []func(*judgedAssertion) error,
+) (*judgedAssertion, error) {
+	if len(compact) > maxAssertion {
+		return nil, ErrAssertionForm.because("too long")
+	}
+	head, payload, err := splitToken(compact)
+	if err != nil {
+		return nil, ErrAssertionForm.because("%w", err)
+	}
+	claims, err := parseObject(payload)
+	if err != nil {
+		return nil, ErrAssertionForm.because("payload: %w", err)
+	}
+	p, err := t.assertionPlatform(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
 	if head.Alg != algRS256 {
-		return Assertion{}, ErrAssertionAlgorithm.because("alg")
+		return nil, ErrAssertionAlgorithm.because("alg")
 	}
 	if head.Kid == "" {
-		return Assertion{}, ErrAssertionKey.because("no kid")
+		return nil, ErrAssertionKey.because("no kid")
 	}
 	key, err := t.sets.key(ctx, p.KeySetURL, p.Private, head.Kid)
 	if err != nil {
 		if vigil.CodeOf(err) == vigil.CodeUnavailable {
-			return Assertion{}, err
+			return nil, err
 		}
-		return Assertion{}, ErrAssertionKey.because("%w", err)
+		return nil, ErrAssertionKey.because("%w", err)
 	}
 	if err := verifyToken(compact, algRS256, key.key); err != nil {
-		return Assertion{}, ErrAssertionSignature.because("not valid under the key")
+		return nil, ErrAssertionSignature.because("not valid under the key")
 	}
-	j := &judgedAssertion{head: head, claims: claims, now: t.cfg.Now(), out: Assertion{Platform: p}}
-	for _, check := range assertionChecks {
+	j := &judgedAssertion{use: use, head: head, claims: claims, now: t.cfg.Now(), out: Assertion{Platform: p}}
+	for _, check := range checks {
 		if err := check(j); err != nil {
-			return Assertion{}, err
+			return nil, err
 		}
 	}
 	d, err := t.cfg.Store.Deployment(ctx, p.ID, j.out.Deployment)
 	switch {
 	case errors.Is(err, vigil.ErrNotFound):
-		return Assertion{}, ErrAssertionDeployment.because("unknown")
+		return nil, ErrAssertionDeployment.because("unknown")
 	case err != nil:
-		return Assertion{}, err
+		return nil, err
 	case d.State != vigil.DeploymentActive:
-		return Assertion{}, ErrAssertionDeployment.because("%s", d.State)
+		return nil, ErrAssertionDeployment.because("%s", d.State)
 	}
 	// The id is remembered for as long as the assertion would pass the checks of time.
 	err = t.cfg.Store.CreateRecord(ctx, vigil.Record{
@@ -125,11 +138,11 @@ func (t *Tool) VerifyAssertion(ctx context.Context, compact string) (Assertion, 
 	}, j.now)
 	switch {
 	case errors.Is(err, vigil.ErrExists):
-		return Assertion{}, ErrAssertionReplay.because("jti seen")
+		return nil, ErrAssertionReplay.because("jti seen")
 	case err != nil:
-		return Assertion{}, err
+		return nil, err
 	}
-	return j.out, nil
+	return j, nil
 }
 
 // assertionPlatform finds the active platform that an assertion claims to be from.
@@ -171,7 +184,7 @@ func checkAssertionAudience(j *judgedAssertion) error {
 
 // checkAssertionUse keeps assertions and id_tokens apart: neither may serve as the other.
 func checkAssertionUse(j *judgedAssertion) error {
-	if use, _ := j.claims.str("token_use"); use != tokenUseSocket {
+	if use, _ := j.claims.str("token_use"); use != j.use {
 		return ErrAssertionTokenUse.because("token_use")
 	}
 	for _, name := range []string{"nonce", claimMessageType} {

@@ -126,6 +126,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r.Get(lti.KeysPath, s.tool.ServeKeys)
 	r.Post("/api/v1/socket/token", s.exchange)
 	r.Options("/api/v1/socket/token", s.preflight)
+	r.Post("/api/v1/attempts/ended", s.attemptEnded)
 
 	r.Group(func(r chi.Router) {
 		r.Use(s.visits.LoadAndSave)

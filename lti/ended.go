@@ -1,0 +1,65 @@
+package lti
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"vigil"
+)
+
+// tokenUseEnded is the token_use of a report that an attempt has ended.
+const tokenUseEnded = "ended"
+
+// The outcomes of an attempt, as a platform reports them.
+const (
+	OutcomeSubmitted = "submitted" // handed in, by whomever: the student, a clock, a proctor's command
+	OutcomeAbandoned = "abandoned" // its time ran out and nothing was handed in
+	OutcomeDeleted   = "deleted"   // it is gone; its number may be used again
+)
+
+var outcomes = []string{OutcomeSubmitted, OutcomeAbandoned, OutcomeDeleted}
+
+// Ended is a platform's word, from server to server, that an attempt has ended: an
+// assertion whose token_use is "ended" (docs/assertion.md).
+type Ended struct {
+	Assertion
+	Outcome string
+	At      time.Time
+}
+
+// Why a report of an end was refused, beside the reasons of assertions.
+var (
+	ErrEndedOutcome = &Fault{"ended_outcome", vigil.CodeInvalid, "The report does not say how the attempt ended."}
+	ErrEndedAt      = &Fault{"ended_at", vigil.CodeInvalid, "The report does not say when the attempt ended."}
+)
+
+var endedChecks = slices.Concat(assertionChecks, []func(*judgedAssertion) error{checkOutcome, checkEndedAt})
+
+// VerifyEnded checks a report of an end and uses up its id, as VerifyAssertion does.
+func (t *Tool) VerifyEnded(ctx context.Context, compact string) (Ended, error) {
+	j, err := t.judgeAssertion(ctx, compact, tokenUseEnded, endedChecks)
+	if err != nil {
+		return Ended{}, err
+	}
+	outcome, _ := j.claims.str("outcome")
+	at, _ := j.claims.integer("ended_at")
+	return Ended{Assertion: j.out, Outcome: outcome, At: time.Unix(at, 0)}, nil
+}
+
+func checkOutcome(j *judgedAssertion) error {
+	if outcome, _ := j.claims.str("outcome"); !slices.Contains(outcomes, outcome) {
+		return ErrEndedOutcome.because("outcome")
+	}
+	return nil
+}
+
+// checkEndedAt takes any moment that is not to come: a report may have waited for days
+// until we could be reached.
+func checkEndedAt(j *judgedAssertion) error {
+	at, ok := j.claims.integer("ended_at")
+	if !ok || at < 1 || at > j.now.Add(clockSkew).Unix() {
+		return ErrEndedAt.because("ended_at")
+	}
+	return nil
+}
