@@ -31,6 +31,8 @@ type demoCmd struct {
 	LMSPort     int           `name:"lms-port" help:"Port of the demo LMS, on 127.0.0.1." default:"8081"`
 	AdminListen string        `help:"Address for health and metrics, or off." default:"off" placeholder:"HOST:PORT"`
 	PingEvery   time.Duration `help:"Time between two pings to a student." default:"10s"`
+	DemoStore   string        `help:"Keep the tool's state there and not in the folder: KIND:PLACE as for serve." placeholder:"KIND:PLACE"`
+	KeySecret   string        `help:"The secret of --demo-store, as for serve." placeholder:"BASE64"`
 }
 
 // demoFiles are what the demo keeps in its folder; --fresh removes these and nothing else.
@@ -65,6 +67,9 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	keep := storeSettings{Store: "sqlite:" + filepath.Join(c.Dir, "vigil.db")}
+	if c.DemoStore != "" {
+		keep = storeSettings{Store: c.DemoStore, KeySecret: c.KeySecret}
+	}
 	store, err := keep.open(ctx, s.tell, log)
 	if err != nil {
 		return err

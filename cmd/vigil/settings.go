@@ -14,15 +14,19 @@ import (
 
 // storeSettings say where things are kept. Every command that touches the store has them.
 type storeSettings struct {
-	Store   string `help:"Where everything is kept: sqlite:PATH (default: ${default})." default:"sqlite:vigil.db" placeholder:"sqlite:PATH"`
+	Store   string `help:"Where everything is kept: sqlite:PATH or dynamodb:PREFIX (default: ${default})." default:"sqlite:vigil.db" placeholder:"KIND:PLACE"`
 	KeyFile string `help:"File with the key that encrypts our private keys; made at the first start. Default: the SQLite file's name with .key added." placeholder:"PATH"`
+
+	KeySecret        string `help:"The key itself instead of a file: 32 bytes in base64. Set it as VIGIL_KEY_SECRET, not on the command line. DynamoDB needs it." placeholder:"BASE64"`
+	DynamoDBRegion   string `name:"dynamodb-region" help:"AWS region of a dynamodb: store (default: as the AWS settings say). Also dynamodb:PREFIX?region=REGION." placeholder:"REGION"`
+	DynamoDBEndpoint string `name:"dynamodb-endpoint" help:"Another endpoint than AWS's own, such as DynamoDB Local. Also dynamodb:PREFIX?endpoint=URL." placeholder:"URL"`
 }
 
 // sqlitePath returns the path of a sqlite: store.
 func (s storeSettings) sqlitePath() (string, error) {
 	path, ok := strings.CutPrefix(s.Store, "sqlite:")
 	if !ok || path == "" || path == ":memory:" {
-		return "", vigil.Invalid("store", "The store must be sqlite:PATH; %q is not.", s.Store)
+		return "", vigil.Invalid("store", "The store must be sqlite:PATH or dynamodb:PREFIX; %q is not.", s.Store)
 	}
 	return path, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"vigil"
 	"vigil/lti"
@@ -15,6 +14,12 @@ import (
 // open brings the store's schema up to date and opens it. Steps that take time are told
 // to progress.
 func (s storeSettings) open(ctx context.Context, progress func(step string), log *slog.Logger) (storage.Store, error) {
+	if place, ok, err := s.dynamoPlace(); ok {
+		if err != nil {
+			return nil, err
+		}
+		return place.open(ctx, progress, log)
+	}
 	path, err := s.sqlitePath()
 	if err != nil {
 		return nil, err
@@ -27,6 +32,12 @@ func (s storeSettings) open(ctx context.Context, progress func(step string), log
 
 // sealer opens the operator's secret for a store.
 func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+	if s.KeySecret != "" {
+		return secretSealer(s.KeySecret)
+	}
+	if _, ok, _ := s.dynamoPlace(); ok {
+		return nil, vigil.Invalid("key-secret", "With DynamoDB the secret that encrypts our private keys comes from the environment: set VIGIL_KEY_SECRET to 32 bytes in base64, the same on every node.")
+	}
 	path, err := s.keyPath()
 	if err != nil {
 		return nil, err
@@ -59,31 +70,34 @@ func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.St
 type migrateCmd struct {
 	storeSettings `embed:""`
 	Status        bool `help:"Only show where the schema stands."`
+	DryRun        bool `help:"Only show what would be done."`
 }
 
 // Run applies the migrations, or lists them.
 func (c migrateCmd) Run(ctx context.Context, s *streams) error {
+	if place, ok, err := c.dynamoPlace(); ok {
+		if err != nil {
+			return err
+		}
+		return place.migrate(ctx, c, s)
+	}
 	path, err := c.sqlitePath()
 	if err != nil {
 		return err
 	}
-	if c.Status {
+	if c.Status || c.DryRun {
 		steps, err := sqlite.Status(ctx, path)
 		if err != nil {
 			return err
 		}
 		for _, step := range steps {
-			when := "not applied yet"
-			if !step.Applied.IsZero() {
-				when = "applied " + step.Applied.Format(time.RFC3339)
-			}
-			fmt.Fprintf(s.out, "%s: %s\n", step.Name, when)
+			tellStep(s, step.Name, step.Applied)
 		}
 		return nil
 	}
 	if err := sqlite.Migrate(ctx, path, func(step string) { fmt.Fprintln(s.out, step) }); err != nil {
 		return err
 	}
-	fmt.Fprintln(s.out, "The schema is up to date.")
+	fmt.Fprintln(s.out, upToDate)
 	return nil
 }

@@ -25,7 +25,7 @@ var pom []byte
 const demand = "CI"
 
 // Where another place than .cache/dynamodb-local has the files.
-const place = "VIGIL_DYNAMODB_LOCAL"
+const place = "DYNAMODB_LOCAL"
 
 // ErrMissing means that there is no Java, or no Maven to fetch the service with.
 var ErrMissing = errors.New("DynamoDB Local cannot run here")

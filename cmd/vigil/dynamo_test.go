@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"vigil/storage/dynamo/dynamolocal"
+)
+
+// dynamoLocal starts AWS's DynamoDB Local for a test.
+func dynamoLocal(t *testing.T) *dynamolocal.Server {
+	t.Helper()
+	server, err := dynamolocal.Start(t.Context())
+	if errors.Is(err, dynamolocal.ErrMissing) && !dynamolocal.Demanded() {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Errorf("stopping DynamoDB Local: %v", err)
+		}
+	})
+	return server
+}
+
+func TestCommandsWorkOnDynamoDB(t *testing.T) {
+	server := dynamoLocal(t)
+	store := "--store=dynamodb:vigil-test?region=eu-central-1&endpoint=" + server.URL
+	if got := must(t, "migrate", "--status", store); got != "0001_start.json: not applied yet\n" {
+		t.Errorf("got status %q before the migration", got)
+	}
+	if got := must(t, "migrate", "--dry-run", store); !strings.Contains(got, "would create table vigil-test-main") || !strings.Contains(got, "would apply 0001_start.json") {
+		t.Errorf("got plan %q, want the tables and the step", got)
+	}
+	if got := must(t, "migrate", store); !strings.Contains(got, "note: this endpoint knows no point-in-time recovery") || !strings.HasSuffix(got, upToDate+"\n") {
+		t.Errorf("got %q from the migration", got)
+	}
+	if got := must(t, "migrate", "--dry-run", "--store=dynamodb:vigil-test", "--dynamodb-region=eu-central-1", "--dynamodb-endpoint="+server.URL); got != upToDate+"\n" {
+		t.Errorf("got plan %q after the migration, want none", got)
+	}
+	if got := must(t, "migrate", "--status", store); !strings.HasPrefix(got, "0001_start.json: applied ") {
+		t.Errorf("got status %q after the migration", got)
+	}
+	id := strings.TrimSpace(must(t, "platform", "add", store, "--private", "--issuer", "http://127.0.0.1:1", "--client-id", "c",
+		"--auth-url", "http://127.0.0.1:1/auth", "--token-url", "http://127.0.0.1:1/token", "--key-set-url", "http://127.0.0.1:1/keys"))
+	if got := must(t, "platform", "list", store); !strings.Contains(got, id) {
+		t.Errorf("got platforms %q, want %s among them", got, id)
+	}
+	if code, _, errs := command(t.Context(), nil, "keys", "rotate", store, "lti"); code != 2 || !strings.Contains(errs, "VIGIL_KEY_SECRET") {
+		t.Errorf("without a secret: got code %d, %q, want 2 and its name", code, errs)
+	}
+	secret := "VIGIL_KEY_SECRET=" + base64.StdEncoding.EncodeToString(make([]byte, keyFileSize))
+	// Keys are made, and too young to be rotated.
+	if code, _, errs := command(t.Context(), []string{secret}, "keys", "rotate", store, "lti"); code != 1 || !strings.Contains(errs, "rotate again in") {
+		t.Errorf("with a secret: got code %d, %q, want 1 and the time to wait", code, errs)
+	}
+	if code, out, errs := command(t.Context(), []string{secret}, "keys", "list", store); code != 0 || strings.Count(out, "lti") < 2 {
+		t.Errorf("got code %d, keys %q, %q, want two of lti", code, out, errs)
+	}
+}
+
+func TestADynamoDBStoreThatMakesNoSenseIsRefused(t *testing.T) {
+	for _, store := range []string{
+		"dynamodb:", "dynamodb:a b", "dynamodb:vigil?region=a&region=b", "dynamodb:vigil?zone=a", "dynamodb:vigil?endpoint=here", "dynamodb:vigil?%zz",
+	} {
+		if code, _, errs := command(t.Context(), nil, "migrate", "--store="+store); code != 2 || !strings.Contains(errs, "store") {
+			t.Errorf("%s: got code %d, %q, want 2 and the field", store, code, errs)
+		}
+	}
+	for _, secret := range []string{"short", "%%%", base64.StdEncoding.EncodeToString(make([]byte, 31))} {
+		if _, err := secretSealer(secret); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("got %v, want it refused and not repeated", err)
+		}
+	}
+}
