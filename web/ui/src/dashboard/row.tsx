@@ -119,7 +119,7 @@ export function Conn({ s }: { s: Student }): JSX.Element {
   return (
     <span class="two">
       <span class={`conn${tone}`}><span class="conn-dot" aria-hidden="true" />{named("conn", c)}</span>
-      {sub && <span class={`sub${troubled ? "" : " muted"}`} title={whole || sub}>{sub}</span>}
+      {sub && <span class={`sub${troubled ? "" : " muted"}`} title={whole || sub}>{whole ? <><span aria-hidden="true">{sub}</span><span class="sr-only">{whole}</span></> : sub}</span>}
     </span>
   );
 }
