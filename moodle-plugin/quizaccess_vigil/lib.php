@@ -44,3 +44,12 @@ function quizaccess_vigil_after_require_login($courseorid = null, $autologingues
             break;
     }
 }
+
+/**
+ * The health checks, for the site's status report.
+ *
+ * @return \core\check\check[]
+ */
+function quizaccess_vigil_status_checks(): array {
+    return \quizaccess_vigil\check\link::all();
+}

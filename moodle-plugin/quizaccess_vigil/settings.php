@@ -24,7 +24,19 @@
 
 defined('MOODLE_INTERNAL') || die();
 
+$ADMIN->add('modsettingsquizcat', new admin_externalpage(
+    'quizaccess_vigil_setup',
+    new lang_string('setup', 'quizaccess_vigil'),
+    new moodle_url('/mod/quiz/accessrule/vigil/setup.php'),
+    'moodle/site:config'
+));
+
 if ($ADMIN->fulltree) {
+    $settings->add(new admin_setting_heading(
+        'quizaccess_vigil/setup',
+        '',
+        get_string('setup_link', 'quizaccess_vigil', (new moodle_url('/mod/quiz/accessrule/vigil/setup.php'))->out())
+    ));
     $settings->add(new admin_setting_configselect(
         'quizaccess_vigil/typeid',
         new lang_string('typeid', 'quizaccess_vigil'),
