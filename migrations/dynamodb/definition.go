@@ -77,11 +77,14 @@ func Steps() ([]Step, error) {
 	return out, nil
 }
 
-// Main, Records and Schema are the tables' names: all that is kept for long, what is
-// kept for a moment, and the schema's version with its lock.
-func Main(prefix string) string    { return tableName(prefix, "main") }
-func Records(prefix string) string { return tableName(prefix, "records") } //nolint:revive // said above
-func Schema(prefix string) string  { return tableName(prefix, "schema") }  //nolint:revive // said above
+// Main is the name of the table that keeps what lasts.
+func Main(prefix string) string { return tableName(prefix, "main") }
+
+// Records is the name of the table that keeps what lives for a moment.
+func Records(prefix string) string { return tableName(prefix, "records") }
+
+// Schema is the name of the table that keeps the schema's version and the lock.
+func Schema(prefix string) string { return tableName(prefix, "schema") }
 
 func tableName(prefix, name string) string { return prefix + "-" + name }
 

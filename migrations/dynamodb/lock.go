@@ -56,7 +56,7 @@ func (m *migrator) locked(ctx context.Context, work func(ctx context.Context) er
 	// Given back also when the caller has gone; if that fails the lease's end does it.
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
-	_, _ = m.Client.DeleteItem(ctx, &dynamodb.DeleteItemInput{ //nolint:errcheck // said above
+	_, _ = m.Client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: aws.String(Schema(m.Prefix)), Key: lockKey(), ConditionExpression: aws.String("#o = :o"),
 		ExpressionAttributeNames:  map[string]string{"#o": "Owner"},
 		ExpressionAttributeValues: map[string]types.AttributeValue{":o": &types.AttributeValueMemberS{Value: owner}},

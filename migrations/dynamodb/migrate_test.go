@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,16 +37,17 @@ func TestMain(m *testing.M) {
 	if errors.Is(err, dynamolocal.ErrMissing) && !dynamolocal.Demanded() {
 		missing = err
 	} else if err != nil {
-		log.Fatal(err)
+		slog.Error("DynamoDB Local", "error", err)
+		os.Exit(1)
 	}
 	code := m.Run()
 	if server != nil {
 		if err := server.Stop(); err != nil {
-			log.Print("stopping DynamoDB Local: ", err)
+			slog.Error("stopping DynamoDB Local", "error", err)
 		}
 	}
 	if err := goleak.Find(); code == 0 && err != nil {
-		log.Print(err)
+		slog.Error("goroutines are left", "error", err)
 		code = 1
 	}
 	os.Exit(code)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -32,17 +32,18 @@ func TestMain(m *testing.M) {
 	if errors.Is(err, dynamolocal.ErrMissing) && !dynamolocal.Demanded() {
 		missing = err
 	} else if err != nil {
-		log.Fatal(err)
+		slog.Error("DynamoDB Local", "error", err)
+		os.Exit(1)
 	}
 	code := m.Run()
 	if server != nil {
 		if err := server.Stop(); err != nil {
-			log.Print("stopping DynamoDB Local: ", err)
+			slog.Error("stopping DynamoDB Local", "error", err)
 		}
 	}
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
-			log.Print(err)
+			slog.Error("goroutines are left", "error", err)
 			code = 1
 		}
 	}

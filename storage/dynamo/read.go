@@ -141,7 +141,7 @@ func paged[T any](ctx context.Context, s *Store, l list, page storage.Page, reso
 	for len(out) <= limit {
 		// One more than is wanted tells whether there is a next page, and one more the
 		// place itself, which both bounds include.
-		answer, err := s.query(ctx, l, low, high, start, int32(max(l.step, limit-len(out)+2))) //nolint:gosec // at most MaxPage+2
+		answer, err := s.query(ctx, l, low, high, start, int32(max(l.step, limit-len(out)+2)))
 		if err != nil {
 			return nil, "", err
 		}

@@ -57,6 +57,13 @@ var exams = []behaviour{
 		l.DeploymentID = "another"
 		s.ok(s.CreateLink(s.Context(), l))
 	}},
+	{"a link may come before its exam, and not before its platform", func(s *suite) {
+		p := s.platform()
+		l := vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "r", ExamID: id(), Created: s.now}
+		s.ok(s.CreateLink(s.Context(), l))
+		l.PlatformID = "nobody"
+		s.code("of no platform", s.CreateLink(s.Context(), l), vigil.CodeNotFound)
+	}},
 	{"links move to another platform, which keeps its own", func(s *suite) {
 		from, to, e, own := s.platform(), s.platform(), s.exam(), s.exam()
 		for i := range 4 {

@@ -149,7 +149,7 @@ func Fetch(ctx context.Context, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	if err := os.WriteFile(filepath.Join(tmp, "pom.xml"), pom, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(tmp, "pom.xml"), pom, 0o600); err != nil { //nolint:gosec // a directory of our own
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
@@ -159,7 +159,7 @@ func Fetch(ctx context.Context, dir string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("fetching DynamoDB Local from Maven Central: %w: %s", err, bytes.TrimSpace(out))
 	}
-	if err := os.Rename(lib, dir); err != nil {
+	if err := os.Rename(lib, dir); err != nil { //nolint:gosec // where the developer wants it
 		if found, globErr := filepath.Glob(filepath.Join(dir, "DynamoDBLocal-*.jar")); globErr == nil && len(found) > 0 {
 			return nil // somebody else was faster
 		}
