@@ -65,6 +65,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		Controller:  controller{a.tool, store, log},
 		Origin:      a.tool.Origin(),
 		AllowOrigin: func(ctx context.Context, origin string) (bool, error) { return a.web.ActiveOrigin(ctx, origin) },
+		Allow:       activePlatform{store}.allow,
 		Address:     clientAddress,
 		Host:        host, Log: log, Liveness: s.liveness(), DrainSpread: s.DrainTime,
 	})
