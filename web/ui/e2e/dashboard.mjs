@@ -1,5 +1,6 @@
 // The dashboard and the check-in alone, in a real browser, against a pretend server with simulated students.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { start } from "../dev/fake-server.mjs";
 import { launch } from "./lib/browser.mjs";
@@ -238,6 +239,38 @@ test("nothing is wider than a phone, or than 1280 px at 400 %", async () => {
     assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
     await page.getByRole("button", { name: "Close the panel" }).click();
     await page.locator("[data-session]").first().waitFor();
+  }
+});
+
+test("nothing that an accessibility checker objects to, light and dark, wide and narrow", async () => {
+  const axe = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+  const screens = {
+    list: ["/dashboard"],
+    story: ["/dashboard", async () => {
+      await page.locator("[data-session] .name").nth(6).click();
+      await page.locator(".entry").first().waitFor();
+    }],
+    chat: ["/dashboard", async () => {
+      await page.locator("[data-session] .name").nth(1).click();
+      await page.getByRole("tab", { name: "Chat" }).click();
+      await page.locator(".line").first().waitFor();
+    }],
+    dialog: ["/dashboard", async () => {
+      await page.getByRole("columnheader").getByRole("checkbox").check();
+      await page.locator(".bulk").getByRole("button", { name: "End attempt" }).click();
+    }],
+    checkin: ["/checkin", () => page.locator("[data-check=socket][data-result=pass]").waitFor()],
+  };
+  for (const [viewport, colorScheme] of [[{ width: 1280, height: 900 }, "light"], [{ width: 360, height: 740 }, "dark"]]) {
+    await tab(viewport, { colorScheme, bypassCSP: true });
+    for (const [name, [path, act]] of Object.entries(screens)) {
+      await page.goto(server.url + path);
+      await page.locator("[data-session], #check li").first().waitFor();
+      await act?.();
+      await page.evaluate(axe);
+      const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+      assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 120)}`), [], `${name}, ${colorScheme}`);
+    }
   }
 });
 

@@ -165,16 +165,18 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
           })}
         </div>
 
-        <div class="tabs" role="tablist" onKeyDown={tabKey}>
-          {(["story", "chat"] as const).map((name) => (
-            <button
-              key={name} type="button" role="tab" id={`tab-${name}`} aria-selected={tab.value === name} aria-controls={`panel-${name}`}
-              tabIndex={tab.value === name ? 0 : -1} onClick={() => (tab.value = name)}
-            >
-              {name === "story" ? t("tab_story") : t("tab_chat")}
-              {name === "chat" && !!s.tally.unread && <span class="pill pill-accent numbers">{s.tally.unread}</span>}
-            </button>
-          ))}
+        <div class="tabs">
+          <div role="tablist" onKeyDown={tabKey}>
+            {(["story", "chat"] as const).map((name) => (
+              <button
+                key={name} type="button" role="tab" id={`tab-${name}`} aria-selected={tab.value === name} aria-controls={`panel-${name}`}
+                tabIndex={tab.value === name ? 0 : -1} onClick={() => (tab.value = name)}
+              >
+                {name === "story" ? t("tab_story") : t("tab_chat")}
+                {name === "chat" && !!s.tally.unread && <span class="pill pill-accent numbers">{s.tally.unread}</span>}
+              </button>
+            ))}
+          </div>
           <a class="tabs-link small" href={page}>{t("full_timeline")}</a>
         </div>
         <div role="tabpanel" id={`panel-${tab.value}`} aria-labelledby={`tab-${tab.value}`} class="tabpanel">
