@@ -168,6 +168,17 @@ test("a break of the link is shown as the proctor's own, and what was said in it
   assert.equal(await page.getByText("Your own connection is down.").count(), 0);
 });
 
+test("a student who goes and comes back at once is still followed", async () => {
+  await open();
+  const [exam] = server.exams.values();
+  const [socket] = exam.sockets;
+  const rows = [...exam.rows.values()];
+  socket.send(JSON.stringify([{ t: "snapshot", number: 9e15, page: 1, last: true, rows: rows.slice(1) }, { t: "session", row: rows[0] }]));
+  await page.waitForTimeout(1000); // the list is drawn anew
+  socket.send(JSON.stringify({ t: "session", row: { id: rows[0].id, conn: { c: "lost", since: Date.now(), heard: Date.now(), epoch: 9, cause: "student" } } }));
+  await row(rows[0].who.name).getByText("Offline").waitFor({ timeout: 5000 });
+});
+
 test("two thousand students: few rows, all reachable by keyboard, no long stop", async (t) => {
   await server.close();
   server = await start({ busy: true });

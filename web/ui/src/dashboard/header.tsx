@@ -40,7 +40,7 @@ function OwnLink(): JSX.Element {
   const mono = store.mono.value;
   switch (state.is) {
     case "open": {
-      const ago = Math.max(0, mono - store.link.heard.value);
+      const ago = Math.max(0, mono - store.link.heard.peek());
       return (
         <p class="link link-open">
           <span class="link-dot" aria-hidden="true" />

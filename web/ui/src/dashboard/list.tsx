@@ -21,6 +21,8 @@ const columns: { name: string; word: Word; sort?: SortKey }[] = [
 export function List(): JSX.Element {
   const store = useStore();
   const order = store.order.value;
+  // Who went and came back between two orders has another signal under the same id.
+  void store.roster.members.value;
   const body = useRef<HTMLDivElement>(null);
   const grid = useRef<HTMLDivElement>(null);
   const shown = useSignal<Span & { height: number }>({ ...span(order.length, 60, 0, innerHeight), height: 60 });
