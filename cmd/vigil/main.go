@@ -28,6 +28,8 @@ type cli struct {
 	Invite   inviteCmd   `cmd:"" help:"Make a one-time link by which an LMS registers itself (Dynamic Registration)."`
 	Platform platformCmd `cmd:"" help:"List and change the registered platforms (LMSs)."`
 	Keys     keysCmd     `cmd:"" help:"List and rotate Vigil's own signing keys."`
+	Export   exportCmd   `cmd:"" help:"Write everything of an exam or of a user, as JSON Lines or CSV."`
+	Erase    eraseCmd    `cmd:"" help:"Erase one user: sessions, signals, gaps, commands, chat."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
@@ -93,6 +95,12 @@ type streams struct {
 
 // tell writes a line about what is going on.
 func (s *streams) tell(line string) { fmt.Fprintln(s.err, line) }
+
+// sayf prints an answer.
+func (s *streams) sayf(format string, args ...any) error {
+	_, err := fmt.Fprintf(s.out, format, args...)
+	return err
+}
 
 // forPeople words an error for the operator, who may see causes.
 func forPeople(err error) string {

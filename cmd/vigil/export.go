@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"vigil"
+	"vigil/storage"
+)
+
+type exportCmd struct {
+	Exam exportExamCmd `cmd:"" help:"Everything of one exam."`
+	User exportUserCmd `cmd:"" help:"Everything of one user, as privacy law gives them a right to."`
+}
+
+// exportSettings say in what form.
+type exportSettings struct {
+	Format string `help:"jsonl (one JSON object a line, each with its kind) or csv (one kind only)." enum:"jsonl,csv" default:"jsonl"`
+	Kind   string `help:"What to export; csv needs one: exam, session, signal, incident, gap, command, chat, audit." enum:"all,exam,session,signal,incident,gap,command,chat,audit" default:"all"`
+}
+
+// Validate refuses a CSV of everything: its rows would have different columns.
+func (s exportSettings) Validate() error {
+	if s.Format == "csv" && s.Kind == "all" {
+		return vigil.Invalid("kind", "A CSV has one kind of rows: choose one with --kind.")
+	}
+	return nil
+}
+
+func (s exportSettings) sink(out io.Writer) sink {
+	if s.Format == "csv" {
+		return newCSVSink(out)
+	}
+	return newJSONSink(out)
+}
+
+type exportExamCmd struct {
+	storeSettings  `embed:""`
+	exportSettings `embed:""`
+	ID             string `arg:"" help:"The exam's id."`
+}
+
+// Run writes the exam, its sessions, all that belongs to them, and its audit entries.
+func (c exportExamCmd) Run(ctx context.Context, s *streams) error {
+	return c.with(ctx, s, func(store storage.Store) error {
+		x := exporter{store: store, sink: c.sink(s.out), kind: c.Kind}
+		return x.exam(ctx, c.ID)
+	})
+}
+
+type exportUserCmd struct {
+	storeSettings  `embed:""`
+	exportSettings `embed:""`
+	Issuer         string `arg:"" help:"The issuer (URL) of the user's platform."`
+	User           string `arg:"" help:"The user's id there (the sub of its launches)."`
+}
+
+// Run writes the user's sessions and all that belongs to them.
+func (c exportUserCmd) Run(ctx context.Context, s *streams) error {
+	return c.with(ctx, s, func(store storage.Store) error {
+		x := exporter{store: store, sink: c.sink(s.out), kind: c.Kind}
+		sessions, err := store.SessionsOfUser(ctx, c.Issuer, c.User)
+		if err != nil {
+			return err
+		}
+		for _, v := range sessions {
+			if err := x.session(ctx, v); err != nil {
+				return err
+			}
+		}
+		return x.sink.end()
+	})
+}
+
+type eraseCmd struct {
+	storeSettings `embed:""`
+	Issuer        string `arg:"" help:"The issuer (URL) of the user's platform."`
+	User          string `arg:"" help:"The user's id there (the sub of its launches)."`
+	Yes           bool   `help:"Do it. Without this only the number of sessions is shown."`
+}
+
+// Run erases one user.
+func (c eraseCmd) Run(ctx context.Context, s *streams) error {
+	return c.with(ctx, s, func(store storage.Store) error {
+		if !c.Yes {
+			sessions, err := store.SessionsOfUser(ctx, c.Issuer, c.User)
+			if err != nil {
+				return err
+			}
+			return s.sayf("%d sessions would be erased, with all that belongs to them. Nothing was done: give --yes to erase them.\n", len(sessions))
+		}
+		n, err := store.EraseUser(ctx, c.Issuer, c.User)
+		if err != nil {
+			return err
+		}
+		return s.sayf("%d sessions erased.\n", n)
+	})
+}
+
+// exporter reads a store page by page and gives what it finds to a sink.
+type exporter struct {
+	store storage.Store
+	sink  sink
+	kind  string // all, or one
+}
+
+// wants tells whether a kind is asked for.
+func (x exporter) wants(kind string) bool { return x.kind == "all" || x.kind == kind }
+
+func (x exporter) give(kind string, v any) error {
+	if !x.wants(kind) {
+		return nil
+	}
+	return x.sink.row(kind, v)
+}
+
+func (x exporter) exam(ctx context.Context, id string) error {
+	e, err := x.store.Exam(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := x.give("exam", e); err != nil {
+		return err
+	}
+	err = eachPage(func(p storage.Page) ([]vigil.Session, string, error) { return x.store.SessionsOfExam(ctx, id, p) },
+		func(v vigil.Session) error { return x.session(ctx, v) })
+	if err == nil && x.wants("audit") {
+		err = eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return x.store.AuditOfExam(ctx, id, p) },
+			func(a vigil.Audit) error { return x.give("audit", a) })
+	}
+	if err != nil {
+		return err
+	}
+	return x.sink.end()
+}
+
+// session gives a session and all that belongs to it.
+func (x exporter) session(ctx context.Context, v vigil.Session) error {
+	if err := x.give("session", v); err != nil {
+		return err
+	}
+	if x.wants("signal") {
+		err := eachPage(func(p storage.Page) ([]vigil.Signal, string, error) { return x.store.SignalsOfSession(ctx, v.ID, p) },
+			func(g vigil.Signal) error { return x.give("signal", g) })
+		if err != nil {
+			return err
+		}
+	}
+	if x.wants("incident") {
+		err := eachPage(func(p storage.Page) ([]vigil.Incident, string, error) {
+			return x.store.IncidentsOfSession(ctx, v.ID, p)
+		},
+			func(i vigil.Incident) error { return x.give("incident", i) })
+		if err != nil {
+			return err
+		}
+	}
+	if x.wants("gap") {
+		gaps, err := x.store.GapsOfSession(ctx, v.ID)
+		if err != nil {
+			return err
+		}
+		for _, g := range gaps {
+			if err := x.give("gap", g); err != nil {
+				return err
+			}
+		}
+	}
+	if x.wants("command") {
+		err := eachPage(func(p storage.Page) ([]vigil.Command, string, error) { return x.store.CommandsOfSession(ctx, v.ID, p) },
+			func(c vigil.Command) error { return x.give("command", c) })
+		if err != nil {
+			return err
+		}
+	}
+	if !x.wants("chat") {
+		return nil
+	}
+	return eachPage(func(p storage.Page) ([]vigil.ChatLine, string, error) { return x.store.ChatOfSession(ctx, v.ID, p) },
+		func(l vigil.ChatLine) error { return x.give("chat", l) })
+}
+
+// eachPage reads a list to its end.
+func eachPage[T any](read func(p storage.Page) ([]T, string, error), do func(T) error) error {
+	var p storage.Page
+	for {
+		list, next, err := read(p)
+		if err != nil {
+			return err
+		}
+		for _, v := range list {
+			if err := do(v); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		p.After = next
+	}
+}
+
+// stampOf writes a time as exports do; a zero one is empty.
+func stampOf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"vigil"
+	"vigil/storage"
+	"vigil/storage/sqlite"
+)
+
+// filledStore makes a store with an exam of two students, and closes it.
+func filledStore(t *testing.T) (place string, e vigil.Exam) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	if err := sqlite.Migrate(t.Context(), path, nil); err != nil {
+		t.Fatal(err)
+	}
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e = fillStore(t, store)
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return "sqlite:" + path, e
+}
+
+func freshID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func fillStore(t *testing.T, store storage.Store) vigil.Exam {
+	t.Helper()
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, now := t.Context(), time.Now().UTC().Truncate(time.Millisecond)
+	p := vigil.Platform{ID: freshID(), Issuer: "https://lms.example", ClientID: "client", Name: "LMS", State: vigil.PlatformActive, Created: now, Version: 3}
+	ok(store.CreatePlatform(ctx, p))
+	ok(store.SaveDeployment(ctx, vigil.Deployment{PlatformID: p.ID, ID: "1", State: vigil.DeploymentActive, Created: now}))
+	ok(store.CreateKey(ctx, vigil.Key{ID: "kid-1", Use: vigil.KeyLTI, State: vigil.KeyActive, Sealed: []byte{1, 2}, Public: []byte("{}"), Created: now, Since: now, Version: 1}))
+	e := vigil.Exam{ID: freshID(), Title: "Quiz", Issuer: p.Issuer, ContextID: "course", Policy: vigil.DefaultPolicy(), Created: now, Version: 4}
+	ok(store.CreateExam(ctx, e))
+	ok(store.CreateLink(ctx, vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "17", ExamID: e.ID, Created: now}))
+	ok(store.AppendAudit(ctx, vigil.Audit{ID: freshID(), ExamID: e.ID, Action: "report.view", At: now}))
+	for _, user := range []string{"ana", "=1+1"} {
+		v := vigil.Session{
+			ID: freshID(), ExamID: e.ID, UserID: user, Name: user, Attempt: 1, Generation: 1, PlatformID: p.ID, State: vigil.StateActive, Version: 5,
+			Created: now, Changed: now, Grants: []vigil.Grant{{CommandID: "c", Time: time.Minute, State: vigil.GrantConfirmed, At: now}},
+		}
+		ok(store.CreateSession(ctx, v))
+		var signals []vigil.Signal
+		for i := range 3 {
+			signals = append(signals, vigil.Signal{
+				SessionID: v.ID, ExamID: e.ID, Stream: "stream-0123456789", Seq: int64(i + 1), Kind: vigil.KindHidden, Severity: 0.6, Incident: i > 0,
+				At: now, Received: now.Add(time.Duration(i) * time.Millisecond), Duration: time.Second, Data: []byte(`{"length":3}`),
+			})
+		}
+		_, err := store.AppendSignals(ctx, signals)
+		ok(err)
+		in := vigil.IncidentOf(signals[1])
+		in.Review, in.Note, in.Reviewed = vigil.ReviewCleared, "nothing", now
+		ok(store.UpdateIncident(ctx, in))
+		ok(store.CreateGap(ctx, vigil.Gap{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Start: now, Cause: vigil.CauseServer, Version: 2}))
+		c := vigil.Command{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Kind: vigil.CommandPause, At: now, Stage: vigil.StageSeen, By: vigil.Actor{Role: vigil.RoleProctor}}
+		ok(store.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Command: &c}))
+		ok(store.AddChat(ctx, vigil.ChatLine{ID: freshID(), SessionID: v.ID, ExamID: e.ID, From: vigil.Actor{Role: vigil.RoleStudent}, Text: "hello, \"you\"", At: now}))
+	}
+	return e
+}
+
+func TestAnExamIsExportedAsJSONLines(t *testing.T) {
+	place, e := filledStore(t)
+	kinds := map[string]int{}
+	for _, line := range strings.Split(strings.TrimSpace(must(t, "export", "exam", "--store", place, e.ID)), "\n") {
+		var row map[string]any
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatalf("got line %q: %v", line, err)
+		}
+		kind, _ := row["kind"].(string)
+		kinds[kind]++
+		if kind == "signal" && (row["signal_kind"] != "hidden" || row["duration_ms"] != 1000.0 || row["data"].(map[string]any)["length"] != 3.0) {
+			t.Errorf("got signal %s, want its kind, duration and data", line)
+		}
+		if kind == "session" && (row["user_id"] == nil || !strings.Contains(line, `"grants":[{"command_id":"c","time_ms":60000,"state":"confirmed"`)) {
+			t.Errorf("got session %s, want its user and grants", line)
+		}
+	}
+	want := map[string]int{"exam": 1, "session": 2, "signal": 6, "incident": 4, "gap": 2, "command": 2, "chat": 2, "audit": 1}
+	for kind, n := range want {
+		if kinds[kind] != n {
+			t.Errorf("got %d lines of %s, want %d", kinds[kind], kind, n)
+		}
+	}
+	if code, _, errs := command(t.Context(), nil, "export", "exam", "--store", place, "nobody"); code != 1 || !strings.Contains(errs, "no such exam") {
+		t.Errorf("unknown exam: got code %d, %q", code, errs)
+	}
+}
+
+func TestACSVHasOneKindAndNoFormulas(t *testing.T) {
+	place, e := filledStore(t)
+	rows, err := csv.NewReader(strings.NewReader(must(t, "export", "exam", "--store", place, "--format=csv", "--kind=session", e.ID))).ReadAll()
+	if err != nil || len(rows) != 3 || rows[0][0] != "id" {
+		t.Fatalf("got rows %v, %v, want a heading and two sessions", rows, err)
+	}
+	for i, name := range rows[0] {
+		if name == "user_id" && (rows[1][i] != "ana" || rows[2][i] != "'=1+1") {
+			t.Errorf("got users %q and %q, want the formula disarmed", rows[1][i], rows[2][i])
+		}
+	}
+	if code, _, errs := command(t.Context(), nil, "export", "exam", "--store", place, "--format=csv", e.ID); code != 2 || !strings.Contains(errs, "kind") {
+		t.Errorf("without a kind: got code %d, %q, want 2", code, errs)
+	}
+}
+
+func TestAUserIsExportedAndErased(t *testing.T) {
+	place, e := filledStore(t)
+	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); strings.Count(got, `"kind":"signal"`) != 3 || strings.Contains(got, "=1+1") {
+		t.Errorf("got %q, want the one user's only", got)
+	}
+	if got := must(t, "erase", "--store", place, e.Issuer, "ana"); !strings.HasPrefix(got, "1 sessions would be erased") {
+		t.Errorf("got %q without --yes", got)
+	}
+	if got := must(t, "erase", "--store", place, "--yes", e.Issuer, "ana"); got != "1 sessions erased.\n" {
+		t.Errorf("got %q, want one erased", got)
+	}
+	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); got != "" {
+		t.Errorf("got %q after the erasure, want nothing", got)
+	}
+	if got := must(t, "export", "exam", "--store", place, "--kind=session", e.ID); strings.Count(got, "\n") != 1 {
+		t.Errorf("got %q, want the other's session", got)
+	}
+}
+
+func TestNamesInExports(t *testing.T) {
+	for name, want := range map[string]string{"SessionID": "session_id", "ID": "id", "LMS": "lms", "ControlURL": "control_url", "LastAt": "last_at", "AtURLNow": "at_url_now"} {
+		if got := snake(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
