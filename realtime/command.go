@@ -147,6 +147,9 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c
 	if !errors.Is(err, vigil.ErrNotFound) {
 		return Progress{}, err
 	}
+	// The platform's answer may come at once: what is told of it waits for what is told here.
+	unlock := h.lockCommands(session)
+	defer unlock()
 	deliveryID := uuid.Must(uuid.NewV7()).String()
 	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		c := c
