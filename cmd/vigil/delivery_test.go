@@ -289,6 +289,43 @@ func TestACommandThatWaitsForThePlatformOutlivesAKill(t *testing.T) {
 	d.want("extra minutes", d.seen().Extra, 1)
 }
 
+// TestOurOwnOutageIsGivenBackAtThePlatform kills the server under a student: what was
+// lost is given back without asking, by an extension like any other.
+func TestOurOwnOutageIsGivenBackAtThePlatform(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	t.Parallel()
+	s := newSite(t)
+	server := s.process()
+	st := s.student(student)
+	session := st.Welcome().Session
+	p := s.proctor()
+	before, _ := st.Clock()
+	server.kill()
+	died := time.Now()
+	until(t, "an outage that is worth giving back", func() bool { return time.Since(died) > 2*vigil.MinExtend })
+	s.process()
+	var lost int64
+	until(t, "the outage to be given back", func() bool {
+		l := p.Row(session).Lost
+		if l == nil || l.Gaps != 1 || l.Granted == 0 {
+			return false
+		}
+		lost = l.Granted
+		return true
+	})
+	until(t, "the platform to have it", func() bool { return s.lms.Platform().Attempts(student, lms.LinkID)[0].Extra > 0 })
+	until(t, "the student's clock to move by what was lost", func() bool { end, _ := st.Clock(); return end == before+lost })
+	minutes := int((time.Duration(lost)*time.Millisecond + time.Minute - 1) / time.Minute)
+	if got := s.lms.Platform().Attempts(student, lms.LinkID)[0].Extra; got != minutes {
+		t.Errorf("extra minutes for %d ms: got %d, want %d", lost, got, minutes)
+	}
+	if got := s.lms.Platform().Controls(); len(got) != 1 || got[0].Code != "lost_time" {
+		t.Errorf("got %+v, want one extension for lost time", got)
+	}
+}
+
 // TestAKillWhileAnExtensionIsSentDoesNotDoubleIt kills the server between the platform's
 // deed and its answer. The entry comes back when its lease ends.
 func TestAKillWhileAnExtensionIsSentDoesNotDoubleIt(t *testing.T) {

@@ -120,8 +120,8 @@ func TestTheDemoFillsRestartsAndForgets(t *testing.T) {
 		t.Errorf("got %d rows at the beginning, want none", len(rows))
 	}
 	d.press(b, "/", "/simulate", nil)
-	until(t, "ten students online", func() bool { return len(online(p)) == 10 })
-	ten := online(p)
+	var ten []string
+	until(t, "ten students online", func() bool { ten = online(p); return len(ten) == 10 })
 	names := map[string]bool{}
 	for _, row := range p.Rows() {
 		names[row.Who.Name] = true

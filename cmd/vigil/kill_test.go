@@ -315,7 +315,7 @@ func checkOutages(t *testing.T, store *sqlite.Store, session string, deaths []ti
 		return
 	}
 	for i, g := range gaps {
-		if died := deaths[i]; g.Cause != vigil.CauseServer || g.Start.After(died) || g.Start.Before(died.Add(-10*time.Second)) || !g.End.After(died) {
+		if died := deaths[i]; g.Cause != vigil.CauseServer || g.Start.After(died) || g.Start.Before(died.Add(-30*time.Second)) || !g.End.After(died) {
 			t.Errorf("session %s: got a gap from %v to %v, cause %s, want one around %v, cause server", session, g.Start, g.End, g.Cause, died)
 		}
 	}

@@ -112,7 +112,7 @@ func freeAddress(t *testing.T) string {
 func portOf(address string) string { return address[strings.LastIndex(address, ":")+1:] }
 
 // patience bounds every wait; the machine may be busy with other tests.
-const patience = 60 * time.Second
+const patience = 90 * time.Second
 
 // until polls for a condition.
 func until(t *testing.T, what string, ok func() bool) {
