@@ -39,8 +39,16 @@ class link extends check {
         /** @var string what it looks at */
         private readonly string $topic,
     ) {
-        $this->name = get_string('health_' . $topic . '_name', 'quizaccess_vigil');
         $this->set_component('quizaccess_vigil');
+    }
+
+    /**
+     * Its name.
+     *
+     * @return string
+     */
+    public function get_name(): string {
+        return get_string('health_' . $this->topic . '_name', 'quizaccess_vigil');
     }
 
     /**
