@@ -1,0 +1,148 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\local;
+
+use PHPUnit\Framework\Attributes\CoversClass;
+use PHPUnit\Framework\Attributes\DataProvider;
+
+/**
+ * Launches.
+ *
+ * @package    quizaccess_vigil
+ * @category   test
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ * @covers     \quizaccess_vigil\local\launcher
+ */
+#[CoversClass(\quizaccess_vigil\local\launcher::class)]
+final class launcher_test extends \advanced_testcase {
+    /**
+     * Which of core's names of launches are ours.
+     */
+    public function test_is_ours(): void {
+        foreach (['ltilaunch_LtiStartProctoring5', 'ltilaunch_LtiEndAssessment5', 'ltilaunch_basic-lti-launch-request5'] as $id) {
+            $this->assertTrue(launcher::is_ours($id), $id);
+        }
+        foreach (['', 'ltilaunch3_5', 'ltilaunch_ContentItemSelectionRequest5', 'x_ltilaunch_LtiStartProctoring5'] as $id) {
+            $this->assertFalse(launcher::is_ours($id), $id);
+        }
+    }
+
+    /**
+     * A quiz, its student and a launcher.
+     *
+     * @return array
+     */
+    private function ready(): array {
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        $typeid = $generator->create_tool();
+        [$quiz, $student] = $generator->create_quiz();
+        $this->setUser($student);
+        return [$quiz, $student, launcher::instance(), $typeid];
+    }
+
+    /**
+     * The claims of a signed message.
+     *
+     * @param launcher $launcher
+     * @param \stdClass $launch
+     * @return array
+     */
+    private function claims(launcher $launcher, \stdClass $launch): array {
+        return json_decode(json_encode(lti_bridge::payload($launcher->message($launch, 'n')['id_token'])), true);
+    }
+
+    /**
+     * The message that begins an attempt holds what the specification asks for, as the right types.
+     */
+    public function test_the_start_message(): void {
+        [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $launches = new launch_store(\core\di::get(\core\clock::class));
+        $launch = $launches->begin([
+            'kind' => 'start', 'typeid' => $typeid, 'quizid' => $quiz->id, 'cmid' => $quiz->cmid, 'userid' => $student->id,
+            'attempt' => 1,
+        ]);
+        $claims = $this->claims($launcher, $launch);
+        $ap = lti_bridge::CLAIM_AP;
+        $lti = lti_bridge::CLAIM_LTI;
+        $this->assertSame('LtiStartProctoring', $claims[$lti . 'message_type']);
+        $this->assertSame('1.3.0', $claims[$lti . 'version']);
+        $this->assertSame((string)$typeid, $claims[$lti . 'deployment_id']);
+        $this->assertSame((string)$student->id, $claims['sub']);
+        $this->assertSame('n', $claims['nonce']);
+        $this->assertSame('quiz-' . $quiz->cmid, $claims[$lti . 'resource_link']['id']);
+        $this->assertSame(1, $claims[$ap . 'attempt_number']);
+        $this->assertStringEndsWith('/mod/quiz/accessrule/vigil/start.php', $claims[$ap . 'start_assessment_url']);
+        $this->assertSame(lti_bridge::ACTIONS, $claims[$ap . 'acs']['actions']);
+        $this->assertStringEndsWith('/mod/lti/services.php/assessmentcontrol', $claims[$ap . 'acs']['assessment_control_url']);
+        $this->assertSame(1, json_decode($claims[$ap . 'proctoring_settings']['data'])->vigil);
+        $this->assertSame(['http://purl.imsglobal.org/vocab/lis/v2/membership#Learner'], $claims[$lti . 'roles']);
+        $this->assertNotNull($launches->sent($claims[$ap . 'session_data']));
+        $this->assertStringContainsString('/mod/quiz/view.php', $claims[$lti . 'launch_presentation']['return_url']);
+    }
+
+    /**
+     * A non-editing teacher is an instructor for the tool, by our own capability; a student gets nothing.
+     */
+    public function test_the_live_message(): void {
+        [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $teacher = $this->getDataGenerator()->create_and_enrol(get_course($quiz->course), 'teacher');
+        $launches = new launch_store(\core\di::get(\core\clock::class));
+        $launch = $launches->begin([
+            'kind' => 'live', 'typeid' => $typeid, 'quizid' => $quiz->id, 'cmid' => $quiz->cmid, 'userid' => $teacher->id,
+        ]);
+        $this->setUser($teacher);
+        $claims = $this->claims($launcher, $launch);
+        $this->assertSame('LtiResourceLinkRequest', $claims[lti_bridge::CLAIM_LTI . 'message_type']);
+        $this->assertSame(
+            ['http://purl.imsglobal.org/vocab/lis/v2/membership#Instructor'],
+            $claims[lti_bridge::CLAIM_LTI . 'roles']
+        );
+        $this->assertArrayNotHasKey(lti_bridge::CLAIM_AP . 'session_data', $claims);
+        $this->setUser($student);
+        $this->expectException(\required_capability_exception::class);
+        $launcher->message($launch, 'n');
+    }
+
+    /**
+     * A launch that no access rule has permitted is refused; so is one whose tool is missing or switched off.
+     */
+    public function test_what_is_refused(): void {
+        global $DB;
+        [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $quizobj = \mod_quiz\quiz_settings::create($quiz->id, $student->id);
+        $error = function () use ($launcher, $quizobj): string {
+            try {
+                $launcher->begin($quizobj, 'start');
+            } catch (\moodle_exception $e) {
+                return $e->errorcode;
+            }
+            return '';
+        };
+        $this->assertSame('errornopermit', $error());
+        $DB->set_field('lti_types', 'state', LTI_TOOL_STATE_PENDING, ['id' => $typeid]);
+        $launcher->permit((int)$quiz->id, null, 0);
+        $this->assertSame('errortoolinactive', $error());
+        $this->assertSame('errornopermit', $error());
+        set_config('typeid', 0, 'quizaccess_vigil');
+        $launcher->permit((int)$quiz->id, null, 0);
+        $this->assertSame('errornotool', $error());
+        $this->assertFalse($DB->record_exists(launch_store::TABLE, []));
+    }
+}

@@ -1,0 +1,68 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\local;
+
+use PHPUnit\Framework\Attributes\CoversClass;
+use PHPUnit\Framework\Attributes\DataProvider;
+
+/**
+ * What keeps answers out.
+ *
+ * @package    quizaccess_vigil
+ * @category   test
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ * @covers     \quizaccess_vigil\local\save_guard
+ */
+#[CoversClass(\quizaccess_vigil\local\save_guard::class)]
+final class save_guard_test extends \advanced_testcase {
+    /**
+     * When answers are refused.
+     *
+     * @param int $pausedat
+     * @param int $terminated
+     * @param string $state
+     * @param string $want
+     * @dataProvider cases
+     */
+    #[DataProvider('cases')]
+    public function test_refusal(int $pausedat, int $terminated, string $state, string $want): void {
+        $session = (object)['pausedat' => $pausedat, 'terminated' => $terminated];
+        $this->assertSame($want, save_guard::refusal($session, $state, 1000));
+    }
+
+    /**
+     * Cases.
+     *
+     * @return array
+     */
+    public static function cases(): array {
+        return [
+            'running' => [0, 0, 'inprogress', ''],
+            'overdue' => [0, 0, 'overdue', ''],
+            'just paused' => [1000, 0, 'inprogress', ''],
+            'the last second of grace' => [990, 0, 'inprogress', ''],
+            'paused' => [989, 0, 'inprogress', 'errorpaused'],
+            'ended by a proctor, with an old row' => [0, 900, 'inprogress', 'errorended'],
+            'ended while paused' => [500, 900, 'inprogress', 'errorended'],
+            'handed in' => [0, 0, 'finished', 'errorended'],
+            'submitted' => [0, 0, 'submitted', 'errorended'],
+            'abandoned' => [0, 0, 'abandoned', 'errorended'],
+            'deleted' => [0, 0, '', 'errorended'],
+        ];
+    }
+}

@@ -1,0 +1,164 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil;
+
+use mod_quiz\quiz_settings;
+use PHPUnit\Framework\Attributes\CoversClass;
+use quizaccess_vigil\local\session_store;
+
+defined('MOODLE_INTERNAL') || die();
+
+global $CFG;
+require_once($CFG->dirroot . '/mod/quiz/accessrule/vigil/rule.php');
+
+/**
+ * The access rule.
+ *
+ * @package    quizaccess_vigil
+ * @category   test
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ * @covers     \quizaccess_vigil
+ */
+#[CoversClass(\quizaccess_vigil::class)]
+final class rule_test extends \advanced_testcase {
+    /**
+     * A proctored quiz, its student, and the rule as the student meets it.
+     *
+     * @return array
+     */
+    private function ready(): array {
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        [$quiz, $student] = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_quiz();
+        $this->setUser($student);
+        return [$quiz, $student, \quizaccess_vigil::make(quiz_settings::create($quiz->id, $student->id), time(), false)];
+    }
+
+    /**
+     * A quiz that is not proctored has no rule.
+     */
+    public function test_other_quizzes_have_no_rule(): void {
+        global $DB;
+        [$quiz, $student] = $this->ready();
+        $DB->set_field('quizaccess_vigil', 'enabled', 0, ['quizid' => $quiz->id]);
+        $this->assertNull(\quizaccess_vigil::make(quiz_settings::create($quiz->id, $student->id), time(), false));
+    }
+
+    /**
+     * The check-in is asked for until this session has passed it, of this attempt.
+     */
+    public function test_the_check_in_is_asked_for(): void {
+        [$quiz, $student, $rule] = $this->ready();
+        $this->assertTrue($rule->is_preflight_check_required(null));
+        $session = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($quiz, $student);
+        $this->setUser($student);
+        $this->assertTrue($rule->is_preflight_check_required($session->attemptid));
+        $store = new session_store(\core\di::get(\core\clock::class));
+        $store->check_in($session);
+        $this->assertFalse($rule->is_preflight_check_required($session->attemptid));
+        // The next attempt is another one.
+        $this->assertTrue($rule->is_preflight_check_required(null));
+        // Another session of the same student has not passed it.
+        $this->setUser($student);
+        unset($GLOBALS['SESSION']->quizaccess_vigil_checked);
+        $this->assertTrue($rule->is_preflight_check_required($session->attemptid));
+    }
+
+    /**
+     * A teacher's preview is never launched, though core tells every rule that the form was passed.
+     */
+    public function test_a_preview_is_left_alone(): void {
+        [$quiz] = $this->ready();
+        $teacher = $this->getDataGenerator()->create_and_enrol(get_course($quiz->course), 'editingteacher');
+        $this->setUser($teacher);
+        $rule = \quizaccess_vigil::make(quiz_settings::create($quiz->id, $teacher->id), time(), false);
+        $this->assertFalse($rule->is_preflight_check_required(null));
+        $rule->notify_preflight_check_passed(null);
+        $this->assertFalse($rule->prevent_access());
+        $this->assertCount(2, $rule->description());
+    }
+
+    /**
+     * Attempts that were made before they are begun do not count.
+     */
+    public function test_the_attempts_number(): void {
+        global $DB;
+        [$quiz, $student] = $this->ready();
+        $session = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($quiz, $student);
+        $this->assertSame(2, session_store::attempt_number($quiz->id, $student->id, null));
+        $this->assertSame(1, session_store::attempt_number($quiz->id, $student->id, $session->attemptid));
+        $DB->set_field('quiz_attempts', 'state', 'notstarted', ['id' => $session->attemptid]);
+        $this->assertSame(1, session_store::attempt_number($quiz->id, $student->id, null));
+    }
+
+    /**
+     * A paused attempt cannot be gone on with; an ended one neither, whatever its row says.
+     */
+    public function test_paused_and_ended_attempts_are_closed(): void {
+        [$quiz, $student, $rule] = $this->ready();
+        $session = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($quiz, $student);
+        $this->setUser($student);
+        $store = new session_store(\core\di::get(\core\clock::class));
+        $this->assertFalse($rule->prevent_access());
+        $session->pausedat = time();
+        $store->save($session);
+        $this->assertStringContainsString(get_string('pausedaccess', 'quizaccess_vigil'), $rule->prevent_access());
+        $session->terminated = time();
+        $store->save($session);
+        $this->assertStringContainsString(get_string('terminatedaccess', 'quizaccess_vigil'), $rule->prevent_access());
+    }
+
+    /**
+     * The clock stands still while the attempt is paused.
+     */
+    public function test_the_clock_stands_still(): void {
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        $clock = $this->mock_clock_with_frozen(time());
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        [$quiz, $student] = $generator->create_quiz(['timelimit' => 3600]);
+        $session = $generator->create_session($quiz, $student);
+        $session->pausedat = $clock->time();
+        \quizaccess_vigil\local\time_grant::apply($session);
+        (new session_store($clock))->save($session);
+        $attempt = \mod_quiz\quiz_attempt::create($session->attemptid)->get_attempt();
+        $rule = \quizaccess_vigil::make(quiz_settings::create($quiz->id, $student->id), $clock->time(), false);
+        $left = $rule->time_left_display($attempt, $clock->time());
+        $this->assertEqualsWithDelta(3600, $left, 5);
+        $this->assertSame($left, $rule->time_left_display($attempt, $clock->time() + 500));
+    }
+
+    /**
+     * A save that does not have our fields changes nothing; one that does, does.
+     */
+    public function test_saving_the_settings(): void {
+        global $DB;
+        [$quiz] = $this->ready();
+        $DB->set_field('quizaccess_vigil', 'policy', '{"lost_time_cap":7}', ['quizid' => $quiz->id]);
+        \quizaccess_vigil::save_settings((object)['id' => $quiz->id]);
+        $this->assertSame('{"lost_time_cap":7}', $DB->get_field('quizaccess_vigil', 'policy', ['quizid' => $quiz->id]));
+        \quizaccess_vigil::save_settings((object)['id' => $quiz->id, 'vigil_enabled' => 1, 'vigil_watch_focus' => 0]);
+        $policy = json_decode($DB->get_field('quizaccess_vigil', 'policy', ['quizid' => $quiz->id]), true);
+        $this->assertSame(7, $policy['lost_time_cap']);
+        $this->assertNotContains('focus', $policy['watch']);
+        \quizaccess_vigil::save_settings((object)['id' => $quiz->id, 'vigil_enabled' => 0]);
+        $this->assertEquals(0, $DB->get_field('quizaccess_vigil', 'enabled', ['quizid' => $quiz->id]));
+        \quizaccess_vigil::delete_settings((object)['id' => $quiz->id]);
+        $this->assertFalse($DB->record_exists('quizaccess_vigil', ['quizid' => $quiz->id]));
+    }
+}
