@@ -30,6 +30,7 @@ type cli struct {
 	Keys     keysCmd     `cmd:"" help:"List and rotate Vigil's own signing keys."`
 	Export   exportCmd   `cmd:"" help:"Write everything of an exam or of a user, as JSON Lines or CSV."`
 	Erase    eraseCmd    `cmd:"" help:"Erase one user: sessions, signals, gaps, commands, chat."`
+	Copy     copyCmd     `cmd:"" help:"Copy a whole store into another, and verify it."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
