@@ -290,6 +290,9 @@ test("opened in a frame, the dashboard can move to a window of its own", async (
   const popup = context.waitForEvent("page");
   await page.getByRole("button", { name: "Open in its own window" }).click();
   await (await popup).waitForURL(/opened=1/);
+  await page.getByText("being watched in a newer window").waitFor();
+  await page.getByRole("button", { name: "Watch here" }).click();
+  await page.getByText("You are connected").waitFor();
 });
 
 test("check-in: the button waits for consent and for the check", async () => {

@@ -123,6 +123,7 @@ function OwnWindow(): JSX.Element {
       target.opener = null;
       target.location.replace(url);
       said.value = t("own_window_done");
+      store.link.leave(); // two windows would sound every alert twice
     } catch (err) {
       target.close();
       said.value = err instanceof Error ? err.message : String(err);

@@ -72,6 +72,15 @@ export class Link {
     void this.#connect();
   }
 
+  /** Gives way to another window of this person, until retry. */
+  leave(): void {
+    this.#tries++;
+    clearTimeout(this.#timer);
+    this.send({ t: "bye", reason: "closing" });
+    this.#drop();
+    this.#stop("superseded");
+  }
+
   /** Sends if there is a link; false if not. */
   send(frame: Up): boolean {
     if (!this.#welcomed || this.#socket?.readyState !== WebSocket.OPEN) return false;
