@@ -54,7 +54,7 @@ final class backup_test extends \advanced_testcase {
             $courseid,
             backup::FORMAT_MOODLE,
             backup::INTERACTIVE_NO,
-            $users ? backup::MODE_SAMESITE : backup::MODE_IMPORT,
+            backup::MODE_GENERAL,
             $USER->id
         );
         $id = $backup->get_backupid();
@@ -70,7 +70,7 @@ final class backup_test extends \advanced_testcase {
             $id,
             $new,
             backup::INTERACTIVE_NO,
-            $users ? backup::MODE_SAMESITE : backup::MODE_IMPORT,
+            backup::MODE_GENERAL,
             $USER->id,
             backup::TARGET_NEW_COURSE
         );
