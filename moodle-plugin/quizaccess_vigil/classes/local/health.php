@@ -117,7 +117,9 @@ final class health {
     private function tool(?stdClass $tool): result {
         global $DB;
         if ($tool) {
-            return self::result($tool->active ? result::OK : result::ERROR, $tool->active ? 'tool_ok' : 'tool_inactive', s($tool->name));
+            return $tool->active
+                ? self::result(result::OK, 'tool_ok', s($tool->name))
+                : self::result(result::ERROR, 'tool_inactive', s($tool->name));
         }
         $quizzes = $DB->count_records('quizaccess_vigil', ['enabled' => 1]);
         return $quizzes ? self::result(result::ERROR, 'tool_none', $quizzes) : self::result(result::INFO, 'tool_unused');

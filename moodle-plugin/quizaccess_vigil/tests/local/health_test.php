@@ -166,7 +166,7 @@ final class health_test extends \advanced_testcase {
             'own keys of another' => ['ownkeys', ['GET /mod/lti/certs.php' => new answer(200, $keys)], [], result::ERROR, 'caches'],
             'own keys unreadable' => ['ownkeys', ['GET /mod/lti/certs.php' => new answer(404)], [], result::ERROR, 'wwwroot'],
             'own keys not asked for' => ['ownkeys', [], ['/certs.php'], result::UNKNOWN, 'no fault'],
-            'control without its path' => ['control', ['GET /assessmentcontrol' => new answer(400)], [], result::ERROR, 'PATH_INFO'],
+            'control, no path' => ['control', ['GET /assessmentcontrol' => new answer(400)], [], result::ERROR, 'PATH_INFO'],
             'control down' => ['control', [], [], result::ERROR, 'no route'],
             'control not asked' => ['control', [], ['/assessmentcontrol'], result::UNKNOWN, 'no fault'],
             'control without its header' => ['control',

@@ -65,7 +65,8 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
             ]);
             $DB->insert_record('quizaccess_vigil_launch', (object)[
                 'kind' => 'start', 'state' => 'begun', 'typeid' => $typeid, 'quizid' => $this->quiz->id,
-                'cmid' => $this->quiz->cmid, 'userid' => $student->id, 'attempt' => 1, 'sessiondata' => hash('sha256', $student->id),
+                'cmid' => $this->quiz->cmid, 'userid' => $student->id, 'attempt' => 1,
+                'sessiondata' => hash('sha256', $student->id),
                 'timecreated' => 1795426800, 'timeexpires' => 1795427800,
             ]);
         }
