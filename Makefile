@@ -66,6 +66,7 @@ ifneq ($(UI),)
 	@$(STEP) 'Browser code: web/assets is what its sources build' .ci/assets
 	@$(STEP) 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
 	@$(STEP) 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
+	@$(STEP) 'Moodle plugins: zips' node --test .tools/zip/
 	@$(STEP) 'The whole story in a browser' $(MAKE) e2e
 endif
 

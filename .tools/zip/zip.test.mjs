@@ -33,7 +33,7 @@ for (const component of ['quizaccess_vigil', 'ltiservice_vigil']) {
     assert.match(made.file, new RegExp(`^${component}-\\d+\\.\\d+\\.\\d+\\.zip$`));
     assert.deepEqual(names.filter(name => !name.startsWith('vigil/')), []);
     assert.deepEqual(names.filter(name => name.split('/').some(part => part.startsWith('.'))), []);
-    for (const wanted of ['version.php', 'LICENSE']) {
+    for (const wanted of ['version.php', 'LICENSE', 'README.md', `lang/en/${component}.php`]) {
       assert.ok(names.includes(`vigil/${wanted}`), wanted);
     }
   });
