@@ -17,7 +17,7 @@ type storeSettings struct {
 	Store   string `help:"Where everything is kept: sqlite:PATH or dynamodb:PREFIX (default: ${default})." default:"sqlite:vigil.db" placeholder:"KIND:PLACE"`
 	KeyFile string `help:"File with the key that encrypts our private keys; made at the first start. Default: the SQLite file's name with .key added." placeholder:"PATH"`
 
-	KeySecret        string `help:"The key itself instead of a file: 32 bytes in base64. Set it as VIGIL_KEY_SECRET, not on the command line. DynamoDB needs it." placeholder:"BASE64"`
+	KeySecret        string `help:"The key itself instead of a file: 32 bytes in base64, set as VIGIL_KEY_SECRET and not on the command line; or kms:KEY?region=REGION, a key of AWS KMS. DynamoDB needs one of them." placeholder:"BASE64"`
 	DynamoDBRegion   string `name:"dynamodb-region" help:"AWS region of a dynamodb: store (default: as the AWS settings say). Also dynamodb:PREFIX?region=REGION." placeholder:"REGION"`
 	DynamoDBEndpoint string `name:"dynamodb-endpoint" help:"Another endpoint than AWS's own, such as DynamoDB Local. Also dynamodb:PREFIX?endpoint=URL." placeholder:"URL"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"vigil"
 	"vigil/lti"
@@ -32,11 +33,14 @@ func (s storeSettings) open(ctx context.Context, progress func(step string), log
 
 // sealer opens the operator's secret for a store.
 func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+	if key, ok := strings.CutPrefix(s.KeySecret, "kms:"); ok {
+		return newKMSSealer(ctx, key, s.DynamoDBRegion)
+	}
 	if s.KeySecret != "" {
 		return secretSealer(s.KeySecret)
 	}
 	if _, ok, _ := s.dynamoPlace(); ok {
-		return nil, vigil.Invalid("key-secret", "With DynamoDB the secret that encrypts our private keys comes from the environment: set VIGIL_KEY_SECRET to 32 bytes in base64, the same on every node.")
+		return nil, vigil.Invalid("key-secret", "With DynamoDB the secret that encrypts our private keys comes from the environment: set VIGIL_KEY_SECRET to 32 bytes in base64, or to kms:KEY, the same on every node.")
 	}
 	path, err := s.keyPath()
 	if err != nil {

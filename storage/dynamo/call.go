@@ -125,15 +125,22 @@ func (s *Store) change(ctx context.Context, what, table string, k key, e *expr) 
 	return outcome{done: true, new: out.Attributes}, nil
 }
 
-// remove deletes an item and returns what it was; nil if it was not there.
+// remove deletes an item and returns what it was; nil if it was not there. Of several at
+// once one gets it: the condition is what the service judges them by, one after the other.
 func (s *Store) remove(ctx context.Context, what, table string, k key) (item, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.leave()
-	out, err := s.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+	in := &dynamodb.DeleteItemInput{
 		TableName: &table, Key: k.item(), ReturnValues: types.ReturnValueAllOld, ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
-	})
+	}
+	in.ConditionExpression, in.ExpressionAttributeNames, in.ExpressionAttributeValues = unpack(newExpr().present())
+	out, err := s.api.DeleteItem(ctx, in)
+	var gone *types.ConditionalCheckFailedException
+	if errors.As(err, &gone) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, convert(err)
 	}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"vigil"
+)
+
+// kmsStandIn answers Encrypt and Decrypt as AWS KMS does, as far as Vigil sees. It is no
+// more than that: nothing here has met AWS KMS itself.
+type kmsStandIn struct {
+	url      string
+	decrypts atomic.Int64
+}
+
+const standInKey = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
+
+func newKMSStandIn(t *testing.T) *kmsStandIn {
+	t.Helper()
+	t.Setenv("AWS_ACCESS_KEY_ID", "vigiltest")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "vigiltest")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	k := &kmsStandIn{}
+	type box struct {
+		Plaintext         []byte            `json:",omitempty"`
+		CiphertextBlob    []byte            `json:",omitempty"`
+		KeyId             string            //nolint:revive // the API's own name
+		EncryptionContext map[string]string `json:",omitempty"`
+	}
+	refuse := func(w http.ResponseWriter, kind string) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"__type":"`+kind+`","message":"no"}`)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in box
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if in.KeyId != standInKey {
+			refuse(w, "NotFoundException")
+			return
+		}
+		out := box{KeyId: standInKey}
+		switch r.Header.Get("X-Amz-Target") {
+		case "TrentService.Encrypt":
+			sealed, err := json.Marshal(in)
+			if err != nil {
+				t.Error(err)
+			}
+			for i := range sealed {
+				sealed[i] ^= 0x5a
+			}
+			out.CiphertextBlob = sealed
+		case "TrentService.Decrypt":
+			k.decrypts.Add(1)
+			plain := bytes.Clone(in.CiphertextBlob)
+			for i := range plain {
+				plain[i] ^= 0x5a
+			}
+			var was box
+			if json.Unmarshal(plain, &was) != nil || !maps.Equal(was.EncryptionContext, in.EncryptionContext) {
+				refuse(w, "InvalidCiphertextException")
+				return
+			}
+			out.Plaintext = was.Plaintext
+		}
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	k.url = server.URL
+	return k
+}
+
+func TestKMSSealsAndOpensOnce(t *testing.T) {
+	k := newKMSStandIn(t)
+	settings := storeSettings{Store: "dynamodb:vigil", KeySecret: "kms:" + standInKey + "?endpoint=" + k.url}
+	s, err := settings.sealer(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := bytes.Repeat([]byte("private "), 220)
+	sealed, err := s.Seal(plain)
+	if err != nil || bytes.Contains(sealed, []byte("private")) {
+		t.Fatalf("got %q, %v, want it sealed", sealed, err)
+	}
+	for range 3 {
+		if got, err := s.Open(sealed); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("got %q, %v, want what was sealed", got, err)
+		}
+	}
+	if got := k.decrypts.Load(); got != 1 {
+		t.Errorf("got %d requests to open, want 1", got)
+	}
+	if _, err := s.Open([]byte("something else")); vigil.CodeOf(err) != vigil.CodeUnavailable {
+		t.Errorf("got %v for what was not sealed, want unavailable", err)
+	}
+}
+
+func TestAKMSKeyThatIsNotThereIsToldSo(t *testing.T) {
+	k := newKMSStandIn(t)
+	s, err := newKMSSealer(t.Context(), "alias/nobody?region=eu-central-1&endpoint="+k.url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Seal([]byte("x")); vigil.CodeOf(err) != vigil.CodeUnavailable {
+		t.Errorf("got %v, want unavailable", err)
+	}
+	for _, place := range []string{"", "?region=a", "k?zone=a", "k?endpoint=here", "k?region=a&region=b"} {
+		if _, err := newKMSSealer(t.Context(), place, ""); vigil.CodeOf(err) != vigil.CodeInvalid {
+			t.Errorf("%q: got %v, want invalid", place, err)
+		}
+	}
+}
