@@ -84,6 +84,10 @@ final class health {
         if (!$tool) {
             return new result(result::NA, get_string('health_notool', 'quizaccess_vigil'));
         }
+        $asked = $topic === 'socket' ? $tool->origin . '/socket' : $tool->keyseturl;
+        if (in_array($topic, ['toolkeys', 'clock', 'socket'], true) && $this->http->is_blocked($asked)) {
+            return self::result(result::UNKNOWN, 'forbidden');
+        }
         return match ($topic) {
             'curl' => $this->curl($tool),
             'toolkeys' => $this->toolkeys($tool),

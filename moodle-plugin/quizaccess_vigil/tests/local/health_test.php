@@ -155,6 +155,9 @@ final class health_test extends \advanced_testcase {
         return [
             'may be asked' => ['curl', [], [], result::OK, '443'],
             'may not be asked' => ['curl', [], ['/lti/keys'], result::ERROR, 'cURL blocked hosts'],
+            'keys not asked for' => ['toolkeys', [], ['/lti/keys'], result::UNKNOWN, 'permission'],
+            'time not asked for' => ['clock', [], ['/lti/keys'], result::UNKNOWN, 'permission'],
+            'socket not asked for' => ['socket', [], ['/socket'], result::UNKNOWN, 'permission'],
             'keys' => ['toolkeys', ['GET /lti/keys' => new answer(200, $keys)], [], result::OK, '2 keys'],
             'no keys' => ['toolkeys', ['GET /lti/keys' => new answer(200, '{"keys":[]}')], [], result::ERROR, 'not a key set'],
             'an error page' => ['toolkeys', ['GET /lti/keys' => new answer(502, '<html>')], [], result::ERROR, '502'],
