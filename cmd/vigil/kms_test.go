@@ -31,7 +31,7 @@ func newKMSStandIn(t *testing.T) *kmsStandIn {
 	type box struct {
 		Plaintext         []byte            `json:",omitempty"`
 		CiphertextBlob    []byte            `json:",omitempty"`
-		KeyId             string            //nolint:revive // the API's own name
+		KeyID             string            `json:"KeyId"`
 		EncryptionContext map[string]string `json:",omitempty"`
 	}
 	refuse := func(w http.ResponseWriter, kind string) {
@@ -44,11 +44,11 @@ func newKMSStandIn(t *testing.T) *kmsStandIn {
 			t.Error(err)
 		}
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		if in.KeyId != standInKey {
+		if in.KeyID != standInKey {
 			refuse(w, "NotFoundException")
 			return
 		}
-		out := box{KeyId: standInKey}
+		out := box{KeyID: standInKey}
 		switch r.Header.Get("X-Amz-Target") {
 		case "TrentService.Encrypt":
 			sealed, err := json.Marshal(in)
