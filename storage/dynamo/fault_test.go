@@ -121,12 +121,14 @@ func TestFaultsLoseNothing(t *testing.T) {
 		ok(t, err)
 		list, _, err := s.SignalsOfSession(t.Context(), v.ID, storage.Page{})
 		ok(t, err)
-		want := vigil.Tally{
-			Signals: signals, Incidents: signals / 3, Open: signals / 3, Severity: 0.6, Unread: lines,
-			LastKind: vigil.KindHidden, LastAt: got.Tally.LastAt,
+		if len(list) != signals || got.Version != steps+1 {
+			t.Errorf("got %d signals and version %d, want %d and %d", len(list), got.Version, signals, steps+1)
 		}
-		if len(list) != signals || got.Tally != want || got.Version != steps+1 {
-			t.Errorf("got %d signals, tally %+v, version %d, want %d, %+v, %d", len(list), got.Tally, got.Version, signals, want, steps+1)
+		// An addition whose answer was lost may be made twice (docs/storage.md): a count is never
+		// too low, and what is stored is exact.
+		if n := got.Tally; n.Signals < signals || n.Incidents < signals/3 || n.Open < signals/3 || n.Unread < lines ||
+			n.Severity != 0.6 || n.LastKind != vigil.KindHidden {
+			t.Errorf("got the tally %+v, want at least %d signals, %d incidents and %d lines", n, signals, signals/3, lines)
 		}
 		commands, _, err := s.CommandsOfSession(t.Context(), v.ID, storage.Page{})
 		ok(t, err)
