@@ -191,6 +191,7 @@ func TestANodeThatIsFullRefuses(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) { c.Limits.Sockets = 1 })
 	r.raw(studentClaims(r.session()))
+	r.until("the first socket to count", func() bool { return r.hub.Stats().Sockets == 1 })
 	if status, _, _ := r.ask(protocols(r.mint(studentClaims(r.session())))); status != 503 {
 		t.Fatalf("second socket: got %d, want 503", status)
 	}

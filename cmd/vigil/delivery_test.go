@@ -52,6 +52,12 @@ func (d *desk) extend(seconds int64) string {
 func (d *desk) answer(id string, want vigil.LMSState) realtime.LMSProgress {
 	d.Helper()
 	var got realtime.Progress
+	defer func() {
+		if d.Failed() {
+			d.Logf("progress %+v, of the LMS %+v; errors %+v; %d snapshots; requests %+v; the server's log:\n%s",
+				got, got.LMS, d.proctor.Errors(), d.proctor.Snapshots(), d.lms.Platform().Controls(), d.running.log)
+		}
+	}()
 	until(d.T, "the answer "+string(want), func() bool {
 		got = d.proctor.Progress(id, d.session)
 		return got.LMS != nil && got.LMS.State == want

@@ -164,6 +164,7 @@ type site struct {
 	lmsAddress    string
 	client        string // our client id at the LMS
 	platform      string // the LMS's id in the store
+	running       *node  // the last one that was started
 
 	mu     sync.Mutex
 	server *http.Server // of the LMS; nil while it is down
@@ -279,6 +280,7 @@ func (s *site) process(more ...string) *node {
 	n := &node{T: s.T, log: &output{}, done: make(chan struct{}), cmd: exec.Command(path, s.args(more...)...)}
 	n.cmd.Stderr, n.cmd.Env = n.log, []string{}
 	s.ok(n.cmd.Start())
+	s.running = n
 	go func() {
 		defer close(n.done)
 		_ = n.cmd.Wait() // the exit code says it
@@ -294,6 +296,7 @@ func (s *site) serve(more ...string) *node {
 	s.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	n := &node{T: s.T, log: &output{}, done: make(chan struct{}), stop: stop}
+	s.running = n
 	go func() {
 		defer close(n.done)
 		n.code = run(ctx, s.args(more...), nil, io.Discard, n.log)

@@ -86,7 +86,7 @@ func (p *Proctor) take(t realtime.Type, frame json.RawMessage) {
 	case realtime.TypeProgress:
 		var d realtime.Progress
 		if err = json.Unmarshal(frame, &d); err == nil {
-			p.progress[progressKey{d.ID, d.Session}] = d
+			p.advance(d)
 		}
 	case realtime.TypeChat:
 		var d realtime.ChatDown
@@ -118,13 +118,28 @@ func (p *Proctor) page(s realtime.Snapshot) {
 		p.named[r.ID] = true
 		p.merge(r)
 		for _, pr := range r.LMS {
-			p.progress[progressKey{pr.ID, pr.Session}] = pr
+			p.advance(pr)
 		}
 	}
 	if s.Last {
 		maps.DeleteFunc(p.rows, func(id string, _ realtime.Row) bool { return !p.named[id] })
 		p.whole++
 	}
+}
+
+// advance takes a command's progress, which only moves forward: the answer to the sender, a
+// snapshot and what all dashboards are told may overtake each other.
+func (p *Proctor) advance(d realtime.Progress) {
+	k := progressKey{d.ID, d.Session}
+	old, told := p.progress[k]
+	if told && old.Stage.After(d.Stage) {
+		d.Stage, d.Problem = old.Stage, old.Problem
+	}
+	if old.LMS != nil && (d.LMS == nil || d.LMS.State == vigil.LMSWaiting && old.LMS.State != vigil.LMSWaiting) {
+		d.LMS = old.LMS
+	}
+	d.At = max(d.At, old.At)
+	p.progress[k] = d
 }
 
 // merge puts changed groups into a row; one that is older than the row's own is ignored.
