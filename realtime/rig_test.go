@@ -194,7 +194,7 @@ type rig struct {
 func newRig(t testing.TB, edits ...func(c *realtime.Config)) *rig {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)
 	if err := sqlite.Migrate(ctx, path, func(string) {}); err != nil {
 		t.Fatal(err)
@@ -344,9 +344,12 @@ func (r *rig) until(what string, ok func() bool) {
 	until(r.TB, what, ok)
 }
 
+// patience bounds every wait; the machine may be busy with other tests.
+const patience = time.Minute
+
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	end := time.Now().Add(15 * time.Second)
+	end := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for: %s", what)
