@@ -88,6 +88,7 @@ type Store struct {
 	mu    sync.Mutex
 	exams map[string]examInfo // bounded by maxExams
 	known map[string]life     // bounded by maxLives
+	owed  map[string][]*raise // raises of tallies that failed, bounded by maxLives and maxOwed
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -106,7 +107,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{
 		api: c.Client, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), now: c.Now, log: c.Logger,
 		parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(),
-		exams: map[string]examInfo{}, known: map[string]life{},
+		exams: map[string]examInfo{}, known: map[string]life{}, owed: map[string][]*raise{},
 	}
 	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: aws.String(migrations.Schema(c.Prefix)), Key: migrations.VersionKey(), ConsistentRead: aws.Bool(true),

@@ -2,6 +2,8 @@ package dynamo
 
 import (
 	"context"
+	"crypto/rand"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,7 +28,8 @@ type place struct {
 
 // AppendSignals implements storage.Signals. Each signal is one conditional put; they go
 // side by side. Then each session's tally is raised once. If the process dies between
-// the two the signals are there and the tally is too low by them.
+// the two the signals are there and the tally is too low by them; where only the service
+// fails between the two, the next call for the session makes up for it.
 func (s *Store) AppendSignals(ctx context.Context, signals []vigil.Signal) ([]storage.Appended, error) {
 	for _, g := range signals {
 		if g.Received.IsZero() {
@@ -170,6 +173,7 @@ func (s *Store) appendOne(ctx context.Context, k key, g vigil.Signal, p place) (
 
 // raise is what new signals add to a session's tally.
 type raise struct {
+	mark               string // by which it is known to be done
 	signals, incidents int64
 	severity           float64
 	lastKind           vigil.Kind
@@ -187,7 +191,7 @@ func (s *Store) tallies(ctx context.Context, signals []vigil.Signal, stored []bo
 		}
 		r := raises[g.SessionID]
 		if r == nil {
-			r = &raise{}
+			r = &raise{mark: rand.Text()[:12]}
 			raises[g.SessionID] = r
 		}
 		r.signals++
@@ -204,10 +208,66 @@ func (s *Store) tallies(ctx context.Context, signals []vigil.Signal, stored []bo
 	defer cancel()
 	var all errgroup.Group
 	all.SetLimit(s.parallel)
-	for id, r := range raises {
-		all.Go(func() error { return s.raiseTally(ctx, id, r, places[id].live) })
+	for id, p := range places {
+		due := s.takeOwed(id)
+		if r := raises[id]; r != nil {
+			due = append(due, r)
+		}
+		if len(due) == 0 {
+			continue
+		}
+		all.Go(func() error {
+			for i, r := range due {
+				if err := s.raiseTally(ctx, id, r, p.live); err != nil {
+					if vigil.CodeOf(err) != vigil.CodeNotFound {
+						s.owe(id, due[i:])
+					}
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return all.Wait()
+}
+
+// maxOwed bounds how many raises of one session are remembered that failed.
+const maxOwed = 64
+
+// owe remembers raises that failed, or of which nobody knows: the signals are stored, so
+// a repeat does not count them. The next call for the session makes up for them.
+func (s *Store) owe(id string, due []*raise) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(due) > maxOwed || len(s.owed) >= maxLives && s.owed[id] == nil {
+		s.log.Error("a tally stays too low: too many could not be raised", "session", id)
+		return
+	}
+	s.owed[id] = append(due, s.owed[id]...)
+}
+
+func (s *Store) takeOwed(id string) []*raise {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	due := s.owed[id]
+	delete(s.owed, id)
+	return due
+}
+
+// tallyMarks is how many of the last raises a session's live item names, so that one
+// whose answer was lost knows its own work though others came after it.
+const tallyMarks = 8
+
+func tallyMark(round int64) string { return "T" + strconv.FormatInt(round%tallyMarks, 10) }
+
+// raised tells whether a raise is among the last that were made.
+func (r *raise) raised(live item) bool {
+	for round := range int64(tallyMarks) {
+		if live.text(tallyMark(round)) == r.mark {
+			return true
+		}
+	}
+	return false
 }
 
 // raiseTally adds to the counts. The highest severity and the last incident depend on
@@ -215,12 +275,16 @@ func (s *Store) tallies(ctx context.Context, signals []vigil.Signal, stored []bo
 // brings the new round with it.
 func (s *Store) raiseTally(ctx context.Context, id string, r *raise, live item) error {
 	for attempt := 0; ; attempt++ {
+		if r.raised(live) {
+			return nil
+		}
 		var t vigil.Tally
 		if err := decodeInto(live, &t); err != nil {
 			return err
 		}
 		round := live.number("Round")
-		e := newExpr().add("Signals", r.signals).set("Round", num(round+1)).present().is("Round", num(round))
+		e := newExpr().add("Signals", r.signals).set("Round", num(round+1)).set(tallyMark(round+1), str(r.mark)).
+			present().is("Round", num(round))
 		if r.severity > t.Severity {
 			e.set("Severity", field(r.severity))
 		}
