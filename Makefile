@@ -100,6 +100,10 @@ lint: ## Run the linters alone
 	go vet ./...
 	$(TOOL) golangci-lint run ./...
 
+.PHONY: lint-deploy
+lint-deploy: ## Lint the AWS template and policies in deploy (needs Python)
+	@.ci/cfn-lint
+
 .PHONY: format-check
 format-check:
 	@bad=$$($(GO_FILES) -print0 | xargs -0r $(TOOL) gofumpt -l); \

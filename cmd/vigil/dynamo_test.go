@@ -42,8 +42,10 @@ func TestCommandsWorkOnDynamoDB(t *testing.T) {
 	if got := must(t, "migrate", "--dry-run", "--store=dynamodb:vigil-test", "--dynamodb-region=eu-central-1", "--dynamodb-endpoint="+server.URL); got != upToDate+"\n" {
 		t.Errorf("got plan %q after the migration, want none", got)
 	}
-	if got := must(t, "migrate", "--status", store); !strings.HasPrefix(got, "0001_start.json: applied ") {
-		t.Errorf("got status %q after the migration", got)
+	for _, how := range []string{"--status", "status"} {
+		if got := must(t, "migrate", how, store); !strings.HasPrefix(got, "0001_start.json: applied ") {
+			t.Errorf("got status %q from %s after the migration", got, how)
+		}
 	}
 	id := strings.TrimSpace(must(t, "platform", "add", store, "--private", "--issuer", "http://127.0.0.1:1", "--client-id", "c",
 		"--auth-url", "http://127.0.0.1:1/auth", "--token-url", "http://127.0.0.1:1/token", "--key-set-url", "http://127.0.0.1:1/keys"))
@@ -60,6 +62,16 @@ func TestCommandsWorkOnDynamoDB(t *testing.T) {
 	}
 	if code, out, errs := command(t.Context(), []string{secret}, "keys", "list", store); code != 0 || strings.Count(out, "lti") < 2 {
 		t.Errorf("got code %d, keys %q, %q, want two of lti", code, out, errs)
+	}
+	// Another prefix has tables of its own, whose keys AWS KMS seals.
+	kms := newKMSStandIn(t)
+	secret = "VIGIL_KEY_SECRET=kms:" + standInKey + "?endpoint=" + kms.url
+	store = strings.Replace(store, "vigil-test", "vigil-kms", 1)
+	if code, _, errs := command(t.Context(), []string{secret}, "keys", "rotate", store, "lti"); code != 1 || !strings.Contains(errs, "rotate again in") {
+		t.Errorf("with a key of KMS: got code %d, %q, want 1 and the time to wait", code, errs)
+	}
+	if got := kms.sealed.Load(); got < 2 {
+		t.Errorf("got %d keys sealed by KMS, want at least two", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,6 +32,26 @@ func filledStore(t *testing.T) (place string, e vigil.Exam) {
 		t.Fatal(err)
 	}
 	return "sqlite:" + path, e
+}
+
+// onEach runs a test on either backend, each with what fillStore stores.
+func onEach(t *testing.T, test func(t *testing.T, place string, e vigil.Exam)) {
+	t.Run("SQLite", func(t *testing.T) {
+		place, e := filledStore(t)
+		test(t, place, e)
+	})
+	t.Run("DynamoDB", func(t *testing.T) {
+		place := "dynamodb:filled?region=eu-central-1&endpoint=" + dynamoLocal(t).URL
+		store, err := storeSettings{Store: place}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := fillStore(t, store)
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		test(t, place, e)
+	})
 }
 
 func freshID() string { return uuid.Must(uuid.NewV7()).String() }
@@ -79,7 +100,10 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 }
 
 func TestAnExamIsExportedAsJSONLines(t *testing.T) {
-	place, e := filledStore(t)
+	onEach(t, exportsJSONLines)
+}
+
+func exportsJSONLines(t *testing.T, place string, e vigil.Exam) {
 	kinds := map[string]int{}
 	for _, line := range strings.Split(strings.TrimSpace(must(t, "export", "exam", "--store", place, e.ID)), "\n") {
 		var row map[string]any
@@ -100,6 +124,10 @@ func TestAnExamIsExportedAsJSONLines(t *testing.T) {
 		if kinds[kind] != n {
 			t.Errorf("got %d lines of %s, want %d", kinds[kind], kind, n)
 		}
+		rows, err := csv.NewReader(strings.NewReader(must(t, "export", "exam", "--store", place, "--format=csv", "--kind="+kind, e.ID))).ReadAll()
+		if err != nil || len(rows) != n+1 {
+			t.Errorf("got %d rows of CSV of %s, %v, want a heading and %d", len(rows), kind, err, n)
+		}
 	}
 	if code, _, errs := command(t.Context(), nil, "export", "exam", "--store", place, "nobody"); code != 1 || !strings.Contains(errs, "no such exam") {
 		t.Errorf("unknown exam: got code %d, %q", code, errs)
@@ -107,7 +135,10 @@ func TestAnExamIsExportedAsJSONLines(t *testing.T) {
 }
 
 func TestACSVHasOneKindAndNoFormulas(t *testing.T) {
-	place, e := filledStore(t)
+	onEach(t, exportsCSV)
+}
+
+func exportsCSV(t *testing.T, place string, e vigil.Exam) {
 	rows, err := csv.NewReader(strings.NewReader(must(t, "export", "exam", "--store", place, "--format=csv", "--kind=session", e.ID))).ReadAll()
 	if err != nil || len(rows) != 3 || rows[0][0] != "id" {
 		t.Fatalf("got rows %v, %v, want a heading and two sessions", rows, err)
@@ -123,7 +154,10 @@ func TestACSVHasOneKindAndNoFormulas(t *testing.T) {
 }
 
 func TestAUserIsExportedAndErased(t *testing.T) {
-	place, e := filledStore(t)
+	onEach(t, exportsAndErases)
+}
+
+func exportsAndErases(t *testing.T, place string, e vigil.Exam) {
 	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); strings.Count(got, `"kind":"signal"`) != 3 || strings.Contains(got, "=1+1") {
 		t.Errorf("got %q, want the one user's only", got)
 	}

@@ -73,12 +73,17 @@ func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.St
 
 type migrateCmd struct {
 	storeSettings `embed:""`
-	Status        bool `help:"Only show where the schema stands."`
-	DryRun        bool `help:"Only show what would be done."`
+	What          string `arg:"" optional:"" help:"status: only show where the schema stands, as --status."`
+	Status        bool   `help:"Only show where the schema stands."`
+	DryRun        bool   `help:"Only show what would be done."`
 }
 
 // Run applies the migrations, or lists them.
 func (c migrateCmd) Run(ctx context.Context, s *streams) error {
+	if c.What != "" && c.What != "status" {
+		return vigil.Invalid("migrate", "`vigil migrate` applies the migrations, `vigil migrate status` shows them; %q is neither.", c.What)
+	}
+	c.Status = c.Status || c.What != ""
 	if place, ok, err := c.dynamoPlace(); ok {
 		if err != nil {
 			return err
@@ -94,8 +99,17 @@ func (c migrateCmd) Run(ctx context.Context, s *streams) error {
 		if err != nil {
 			return err
 		}
+		waiting := 0
 		for _, step := range steps {
-			tellStep(s, step.Name, step.Applied)
+			if c.Status {
+				tellStep(s, step.Name, step.Applied)
+			} else if step.Applied.IsZero() {
+				tellPlan(s, "apply "+step.Name)
+				waiting++
+			}
+		}
+		if !c.Status && waiting == 0 {
+			fmt.Fprintln(s.out, upToDate)
 		}
 		return nil
 	}
