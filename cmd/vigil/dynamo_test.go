@@ -1,45 +1,58 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"vigil/storage/dynamo/dynamolocal"
 )
 
-// dynamoLocal starts AWS's DynamoDB Local for a test.
-func dynamoLocal(t *testing.T) *dynamolocal.Server {
+// dynamoLocal is AWS's DynamoDB Local, started for the first test that wants it; TestMain
+// ends it.
+var dynamoLocal = sync.OnceValues(func() (*dynamolocal.Server, error) { return dynamolocal.Start(context.Background()) })
+
+// dynamoTables are a prefix that nobody else uses, and where the service is.
+func dynamoTables(t *testing.T) (prefix, region, endpoint string) {
 	t.Helper()
-	server, err := dynamolocal.Start(t.Context())
+	server, err := dynamoLocal()
 	if errors.Is(err, dynamolocal.ErrMissing) && !dynamolocal.Demanded() {
 		t.Skip(err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Errorf("stopping DynamoDB Local: %v", err)
-		}
-	})
-	return server
+	dynamoStarted.Store(server)
+	return "test-" + freshID(), "eu-central-1", server.URL
+}
+
+// dynamoStarted is the service once a test has had it.
+var dynamoStarted atomic.Pointer[dynamolocal.Server]
+
+// dynamoStoreOf is a --store of tables that nobody else uses.
+func dynamoStoreOf(t *testing.T) string {
+	t.Helper()
+	prefix, region, endpoint := dynamoTables(t)
+	return "dynamodb:" + prefix + "?region=" + region + "&endpoint=" + endpoint
 }
 
 func TestCommandsWorkOnDynamoDB(t *testing.T) {
-	server := dynamoLocal(t)
-	store := "--store=dynamodb:vigil-test?region=eu-central-1&endpoint=" + server.URL
+	prefix, region, endpoint := dynamoTables(t)
+	store := "--store=dynamodb:" + prefix + "?region=" + region + "&endpoint=" + endpoint
 	if got := must(t, "migrate", "--status", store); got != "0001_start.json: not applied yet\n" {
 		t.Errorf("got status %q before the migration", got)
 	}
-	if got := must(t, "migrate", "--dry-run", store); !strings.Contains(got, "would create table vigil-test-main") || !strings.Contains(got, "would apply 0001_start.json") {
+	if got := must(t, "migrate", "--dry-run", store); !strings.Contains(got, "would create table "+prefix+"-main") || !strings.Contains(got, "would apply 0001_start.json") {
 		t.Errorf("got plan %q, want the tables and the step", got)
 	}
 	if got := must(t, "migrate", store); !strings.Contains(got, "note: this endpoint knows no point-in-time recovery") || !strings.HasSuffix(got, upToDate+"\n") {
 		t.Errorf("got %q from the migration", got)
 	}
-	if got := must(t, "migrate", "--dry-run", "--store=dynamodb:vigil-test", "--dynamodb-region=eu-central-1", "--dynamodb-endpoint="+server.URL); got != upToDate+"\n" {
+	if got := must(t, "migrate", "--dry-run", "--store=dynamodb:"+prefix, "--dynamodb-region="+region, "--dynamodb-endpoint="+endpoint); got != upToDate+"\n" {
 		t.Errorf("got plan %q after the migration, want none", got)
 	}
 	for _, how := range []string{"--status", "status"} {
@@ -66,7 +79,7 @@ func TestCommandsWorkOnDynamoDB(t *testing.T) {
 	// Another prefix has tables of its own, whose keys AWS KMS seals.
 	kms := newKMSStandIn(t)
 	secret = "VIGIL_KEY_SECRET=kms:" + standInKey + "?endpoint=" + kms.url
-	store = strings.Replace(store, "vigil-test", "vigil-kms", 1)
+	store = "--store=" + dynamoStoreOf(t)
 	if code, _, errs := command(t.Context(), []string{secret}, "keys", "rotate", store, "lti"); code != 1 || !strings.Contains(errs, "rotate again in") {
 		t.Errorf("with a key of KMS: got code %d, %q, want 1 and the time to wait", code, errs)
 	}

@@ -41,7 +41,7 @@ func onEach(t *testing.T, test func(t *testing.T, place string, e vigil.Exam)) {
 		test(t, place, e)
 	})
 	t.Run("DynamoDB", func(t *testing.T) {
-		place := "dynamodb:filled?region=eu-central-1&endpoint=" + dynamoLocal(t).URL
+		place := dynamoStoreOf(t)
 		store, err := storeSettings{Store: place}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
@@ -69,6 +69,9 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 	ok(store.CreatePlatform(ctx, p))
 	ok(store.SaveDeployment(ctx, vigil.Deployment{PlatformID: p.ID, ID: "1", State: vigil.DeploymentActive, Created: now}))
 	ok(store.CreateKey(ctx, vigil.Key{ID: "kid-1", Use: vigil.KeyLTI, State: vigil.KeyActive, Sealed: []byte{1, 2}, Public: []byte("{}"), Created: now, Since: now, Version: 1}))
+	for hash, expires := range map[string]time.Time{"valid": now.Add(time.Hour), "expired": now.Add(-time.Hour)} {
+		ok(store.CreateInvitation(ctx, vigil.Invitation{Hash: hash, Created: now, Expires: expires}))
+	}
 	e := vigil.Exam{ID: freshID(), Title: "Quiz", Issuer: p.Issuer, ContextID: "course", Policy: vigil.DefaultPolicy(), Created: now, Version: 4}
 	ok(store.CreateExam(ctx, e))
 	ok(store.CreateLink(ctx, vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "17", ExamID: e.ID, Created: now}))
@@ -93,7 +96,11 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 		ok(store.UpdateIncident(ctx, in))
 		ok(store.CreateGap(ctx, vigil.Gap{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Start: now, Cause: vigil.CauseServer, Version: 2}))
 		c := vigil.Command{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Kind: vigil.CommandPause, At: now, Stage: vigil.StageSeen, By: vigil.Actor{Role: vigil.RoleProctor}}
-		ok(store.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Command: &c}))
+		d := vigil.Delivery{
+			ID: freshID(), SessionID: v.ID, ExamID: e.ID, CommandID: c.ID, Action: vigil.ActionPause, IncidentTime: now, Severity: 0.5,
+			State: vigil.DeliveryWaiting, NextTry: now.Add(time.Hour),
+		}
+		ok(store.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Command: &c, Delivery: &d}))
 		ok(store.AddChat(ctx, vigil.ChatLine{ID: freshID(), SessionID: v.ID, ExamID: e.ID, From: vigil.Actor{Role: vigil.RoleStudent}, Text: "hello, \"you\"", At: now}))
 	}
 	return e

@@ -38,12 +38,27 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	buildDir = dir
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(tests{m}, goleak.Cleanup(func(code int) {
 		if err := os.RemoveAll(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		os.Exit(code)
 	}))
+}
+
+// tests ends what they share before goroutines are counted.
+type tests struct{ *testing.M }
+
+// Run implements goleak.TestingM.
+func (t tests) Run() int {
+	code := t.M.Run()
+	if server := dynamoStarted.Load(); server != nil {
+		if err := server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping DynamoDB Local:", err)
+			code = max(code, 1)
+		}
+	}
+	return code
 }
 
 // binary is the program as operators run it, built once.

@@ -91,7 +91,10 @@ type Store struct {
 	owed  map[string][]*raise // raises of tallies that failed, bounded by maxLives and maxOwed
 }
 
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store          = (*Store)(nil)
+	_ storage.DeliveryLister = (*Store)(nil)
+)
 
 // Open opens a store whose tables are up to date. It makes nothing by itself: tables
 // that are not there, or whose version is not this program's, are CodeIllegal; apply the
