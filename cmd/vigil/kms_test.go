@@ -139,6 +139,11 @@ func TestAKMSKeyThatIsNotThereIsToldSo(t *testing.T) {
 	if _, err := s.Seal([]byte("x")); vigil.CodeOf(err) != vigil.CodeUnavailable {
 		t.Errorf("got %v, want unavailable", err)
 	}
+	// The region is the tables' where the key names none.
+	settings := storeSettings{Store: "dynamodb:vigil?region=eu-central-1", KeySecret: "kms:alias/vigil?endpoint=" + k.url}
+	if _, err := settings.sealer(t.Context(), nil); err != nil {
+		t.Errorf("got %v for a key in the tables' region, want none", err)
+	}
 	for _, place := range []string{"", "?region=a", "k?zone=a", "k?endpoint=here", "k?region=a&region=b"} {
 		if _, err := newKMSSealer(t.Context(), place, ""); vigil.CodeOf(err) != vigil.CodeInvalid {
 			t.Errorf("%q: got %v, want invalid", place, err)

@@ -33,13 +33,17 @@ func (s storeSettings) open(ctx context.Context, progress func(step string), log
 
 // sealer opens the operator's secret for a store.
 func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+	place, dynamo, err := s.dynamoPlace()
+	if err != nil {
+		return nil, err
+	}
 	if key, ok := strings.CutPrefix(s.KeySecret, "kms:"); ok {
-		return newKMSSealer(ctx, key, s.DynamoDBRegion)
+		return newKMSSealer(ctx, key, place.client.Region)
 	}
 	if s.KeySecret != "" {
 		return secretSealer(s.KeySecret)
 	}
-	if _, ok, _ := s.dynamoPlace(); ok {
+	if dynamo {
 		return nil, vigil.Invalid("key-secret", "With DynamoDB the secret that encrypts our private keys comes from the environment: set VIGIL_KEY_SECRET to 32 bytes in base64, or to kms:KEY, the same on every node.")
 	}
 	path, err := s.keyPath()
