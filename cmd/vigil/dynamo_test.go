@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"vigil/lti/ltitest"
 	"vigil/storage/dynamo/dynamolocal"
 )
 
@@ -86,6 +92,92 @@ func TestCommandsWorkOnDynamoDB(t *testing.T) {
 	if got := kms.sealed.Load(); got < 2 {
 		t.Errorf("got %d keys sealed by KMS, want at least two", got)
 	}
+}
+
+// TestFiftyLaunchesAtThreeNodesFindOneSession launches one student's first attempt fifty
+// times at once. Each step of a launch meets another of three servers, which start
+// together on tables that are not there yet.
+func TestFiftyLaunchesAtThreeNodesFindOneSession(t *testing.T) {
+	s := newSite(t)
+	s.place = dynamoStoreOf(t)
+	secret := "VIGIL_KEY_SECRET=" + base64.StdEncoding.EncodeToString(make([]byte, keyFileSize))
+	var nodes []*url.URL
+	var admins []string
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	defer func() { stop(); running.Wait() }()
+	for range 3 {
+		listen, admin := freeAddress(t), freeAddress(t)
+		nodes, admins = append(nodes, &url.URL{Scheme: "http", Host: listen}), append(admins, admin)
+		running.Go(func() {
+			log := &output{}
+			args := []string{"serve", "--store", s.store(), "--public-url", s.tool, "--listen", listen, "--admin-listen", admin, "--drain-time", "0s"}
+			if code := run(ctx, args, []string{secret}, io.Discard, log); code != 0 {
+				t.Errorf("a node ended with %d:\n%s", code, log)
+			}
+		})
+	}
+	for _, admin := range admins {
+		until(t, "a node to be ready", func() bool { status, _ := get(t, "http://"+admin+"/readyz"); return status == http.StatusOK })
+	}
+	s.register()
+	front := http.Server{Addr: s.listen, ReadHeaderTimeout: headerTime, Handler: balance(t, nodes)}
+	running.Go(func() {
+		if err := front.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			t.Error("the load balancer stopped:", err)
+		}
+	})
+	defer front.Close()
+	until(t, "the load balancer", func() bool { status, _ := get(t, "http://"+s.listen+"/lti/keys"); return status == http.StatusOK })
+
+	launch, err := s.lms.Proctored(student)
+	s.ok(err)
+	p := s.lms.Platform()
+	pages := make([]string, 50)
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range pages {
+		all.Go(func() {
+			<-start
+			client := crowdClient()
+			defer client.CloseIdleConnections()
+			b := ltitest.NewBrowser(client.Transport)
+			b.SignIn(p, student)
+			page, err := b.Open(t.Context(), p.Begin(launch))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, ok := page.Form("checkin-form"); !ok {
+				t.Errorf("got %s (status %d), want the check-in", page.URL.Path, page.Status)
+			}
+			pages[i] = page.URL.Path
+		})
+	}
+	close(start)
+	all.Wait()
+	exported := must(t, "export", "user", "--store", s.store(), "--kind=session", p.Issuer(), student)
+	if n := strings.Count(exported, "\n"); n != 1 {
+		t.Fatalf("got %d sessions, want one:\n%s", n, exported)
+	}
+	var session struct{ ID string }
+	s.ok(json.Unmarshal([]byte(exported), &session))
+	for _, path := range pages {
+		if !strings.Contains(path, session.ID) {
+			t.Errorf("got a launch at %s, want it at session %s", path, session.ID)
+		}
+	}
+}
+
+// balance sends each request to the next node.
+func balance(t *testing.T, nodes []*url.URL) http.Handler {
+	var next atomic.Int64
+	transport := &http.Transport{DisableKeepAlives: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(nodes[next.Add(1)%int64(len(nodes))])
+		r.Out.Host = r.In.Host
+	}}
 }
 
 func TestADynamoDBStoreThatMakesNoSenseIsRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -173,6 +174,7 @@ func get(t *testing.T, address string) (int, string) {
 type site struct {
 	*testing.T
 	dir, db       string
+	place         string // of the store, where that is not the file
 	listen, admin string
 	tool          string // public URL
 	lms           *lms.LMS
@@ -235,7 +237,7 @@ func (s *site) ok(err error) {
 	}
 }
 
-func (s *site) store() string { return "sqlite:" + s.db }
+func (s *site) store() string { return cmp.Or(s.place, "sqlite:"+s.db) }
 
 // up lets the LMS listen, down makes it refuse connections.
 func (s *site) up() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -38,7 +39,7 @@ func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sea
 		return nil, err
 	}
 	if key, ok := strings.CutPrefix(s.KeySecret, "kms:"); ok {
-		return newKMSSealer(ctx, key, place.client.Region)
+		return newKMSSealer(ctx, key, cmp.Or(place.client.Region, s.DynamoDBRegion))
 	}
 	if s.KeySecret != "" {
 		return secretSealer(s.KeySecret)

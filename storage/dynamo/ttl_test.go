@@ -57,12 +57,27 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 		table, pk, sk string // prefixes of the keys
 		least         time.Duration
 	}{
-		{"main", "p#", "", never}, {"main", "pc#", "", never}, {"main", "platforms", "", never}, {"main", "keys", "", never},
-		{"main", "x#", "", never}, {"main", "i#", "", time.Hour}, {"main", "nodes", "", day}, {"main", "ping#", "", time.Minute},
-		{"main", "s#", "a", 30 * day}, {"main", "s#", "b", 30 * day}, {"main", "u#", "", 30 * day}, {"main", "xs#", "", 30 * day},
-		{"main", "s#", "g#stream-0123456789#0000000000000001", 10 * day}, {"main", "s#", "g#stream-0123456789#0000000000000002", 30 * day},
-		{"main", "s#", "p#", 30 * day}, {"main", "s#", "c#", 30 * day}, {"main", "s#", "d#", 30 * day}, {"main", "s#", "m#", 20 * day},
-		{"main", "xa#", "", 40 * day}, {"records", "r#state", "", time.Minute}, {"records", "r#stays", "", never},
+		{"main", "p#", "", never},
+		{"main", "pc#", "", never},
+		{"main", "platforms", "", never},
+		{"main", "keys", "", never},
+		{"main", "x#", "", never},
+		{"main", "i#", "", time.Hour},
+		{"main", "nodes", "", day},
+		{"main", "ping#", "", time.Minute},
+		{"main", "s#", "a", 30 * day},
+		{"main", "s#", "b", 30 * day},
+		{"main", "u#", "", 30 * day},
+		{"main", "xs#", "", 30 * day},
+		{"main", "s#", "g#stream-0123456789#0000000000000001", 10 * day},
+		{"main", "s#", "g#stream-0123456789#0000000000000002", 30 * day},
+		{"main", "s#", "p#", 30 * day},
+		{"main", "s#", "c#", 30 * day},
+		{"main", "s#", "d#", 30 * day},
+		{"main", "s#", "m#", 20 * day},
+		{"main", "xa#", "", 40 * day},
+		{"records", "r#state", "", time.Minute},
+		{"records", "r#stays", "", never},
 	}
 	raw, end := fullClient(t, server.URL)
 	defer end()
