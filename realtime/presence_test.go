@@ -106,7 +106,7 @@ func crash(r *rig) {
 
 func TestARestartInOrderShowsNoLost(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
 	s, away := r.session(), r.session()
 	hold := make(chan struct{})
 	defer close(hold)
@@ -391,7 +391,7 @@ func TestASessionThatEndsWhileItsStudentIsAwayEndsItsGap(t *testing.T) {
 
 func TestBeforeTheStartNothingCanBeLost(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
 	s := r.session(func(s *vigil.Session) { s.State, s.Started = vigil.StateReady, time.Time{} })
 	hold := make(chan struct{})
 	st := r.student(s, held(r, hold))
@@ -430,10 +430,12 @@ func TestTwoNodesOnOneStore(t *testing.T) {
 	bus := realtime.NewLocal(0)
 	r := newRig(t, func(c *realtime.Config) {
 		c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, "one", time.Minute
+		c.Liveness = calm
 	})
 	second := &rig{TB: t, ctx: r.ctx, db: r.db, store: r.store, tokens: r.tokens, exam: r.exam, path: r.path}
 	second.start(func(c *realtime.Config) {
 		c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, "two", time.Minute
+		c.Liveness = calm
 	})
 	t.Cleanup(second.stop)
 
@@ -477,7 +479,7 @@ func TestTwoNodesOnOneStore(t *testing.T) {
 	}
 	r.until("second session", func() bool { return r.kinds(s.ID)[vigil.KindSecondSession] == 1 })
 	r.until("owned by the other", func() bool { return r.read(s.ID).Presence.Node == "two" })
-	time.Sleep(2 * quick.DropGrace)
+	time.Sleep(calm.DropGrace)
 	if p := r.read(s.ID).Presence; p.Connection != vigil.ConnOnline || len(r.gaps(s.ID)) != 0 {
 		t.Fatalf("presence: got %+v with gaps %v, want online and none", p, r.gaps(s.ID))
 	}

@@ -35,6 +35,9 @@ var quick = vigil.Liveness{
 	NavigateGrace: 400 * time.Millisecond, DropGrace: 250 * time.Millisecond,
 }
 
+// calm are figures for tests in which nobody may be lost, however slow the machine is.
+var calm = vigil.Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second, NavigateGrace: 5 * time.Second, DropGrace: 5 * time.Second}
+
 // tokens signs and verifies socket tokens that are just random names.
 type tokens struct {
 	mu    sync.Mutex
