@@ -238,6 +238,37 @@ func TestATallyThatFailedIsMadeUpFor(t *testing.T) {
 	}
 }
 
+// TestAPutWithoutAnAnswerIsCounted has puts done and nobody told so, in all tries.
+func TestAPutWithoutAnAnswerIsCounted(t *testing.T) {
+	if server == nil {
+		t.Skip(missing)
+	}
+	p := newProxy(t)
+	c, end := fullClient(t, p.url)
+	t.Cleanup(end)
+	s := open(t, dynamo.Config{Client: dynamodb.New(c.Options(), func(o *dynamodb.Options) { o.RetryMaxAttempts = 2 })})
+	v := seed(t, s, 1)[0]
+	batch := []vigil.Signal{signal(v, 1), signal(v, 2)}
+	p.spoilOnly("PutItem", "cut after it was done")
+	for range 2 {
+		_, err := s.AppendSignals(t.Context(), batch)
+		code(t, "append", err, vigil.CodeUnavailable)
+	}
+	p.spoil(0)
+	for _, want := range []storage.Appended{storage.Stored, storage.Repeated} {
+		got, err := s.AppendSignals(t.Context(), batch)
+		ok(t, err)
+		if !slices.Equal(got, []storage.Appended{want, want}) {
+			t.Errorf("got %v, want %v of both", got, want)
+		}
+	}
+	w, err := s.Session(t.Context(), v.ID)
+	ok(t, err)
+	if w.Tally.Signals != 2 {
+		t.Errorf("got %d signals in the tally, want 2", w.Tally.Signals)
+	}
+}
+
 // TestAFullQueueHoldsBackAcknowledgements has the service not answer, so that what waits
 // fills the queue.
 func TestAFullQueueHoldsBackAcknowledgements(t *testing.T) {
