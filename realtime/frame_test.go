@@ -401,6 +401,7 @@ func TestTokensAreRenewedOverTheSocketAndUnrenewedOnesEndIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
+		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
 		c.TokenGrace = 300 * time.Millisecond
 	})
 	r.tokens.life = time.Second
@@ -422,6 +423,7 @@ func TestARenewalAsksAnewWhetherThePersonIsAllowed(t *testing.T) {
 	barred := make(chan struct{})
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
+		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
 		c.Allow = func(context.Context, realtime.Claims) error {
 			select {
 			case <-barred:
@@ -441,6 +443,7 @@ func TestRenewalsEndWithUntil(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
+		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
 		c.TokenGrace = 100 * time.Millisecond
 	})
 	c := r.proctorClaims()

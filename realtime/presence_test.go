@@ -106,7 +106,8 @@ func crash(r *rig) {
 
 func TestARestartInOrderShowsNoLost(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
+	patient := func(c *realtime.Config) { c.Liveness = calm }
+	r := newRig(t, patient)
 	s, away := r.session(), r.session()
 	hold := make(chan struct{})
 	defer close(hold)
@@ -120,7 +121,7 @@ func TestARestartInOrderShowsNoLost(t *testing.T) {
 	}
 	r.ok(r.hub.Drain(r.ctx))
 	r.stop()
-	r.start()
+	r.start(patient)
 	p := r.proctor()
 	r.until("back", func() bool { return st.Connects() >= 2 })
 	r.ok(st.Settled(r.ctx))
@@ -211,7 +212,7 @@ func TestASecondDeviceIsAnIncidentAndAPageTurnIsNot(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
 			s := r.session()
 			token := r.mint(studentClaims(s))
 			w := r.wireOn(r.rawWith(token, "User-Agent", "first"))
@@ -493,7 +494,7 @@ func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {
 	bus := realtime.NewLocal(0)
 	shared := func(node string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
-			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, 300*time.Millisecond
+			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, 2*time.Second
 		}
 	}
 	r := newRig(t, shared("one"))

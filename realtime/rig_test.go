@@ -31,7 +31,7 @@ const platformOrigin = "https://lms.example"
 
 // quick are figures of liveness for tests in real time.
 var quick = vigil.Liveness{
-	PingEvery: 200 * time.Millisecond, PongWait: 100 * time.Millisecond,
+	PingEvery: time.Second, PongWait: 800 * time.Millisecond,
 	NavigateGrace: 400 * time.Millisecond, DropGrace: 250 * time.Millisecond,
 }
 
