@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/rpc"
 	"os"
 	"os/exec"
@@ -23,7 +22,7 @@ type fleet struct {
 	tell    func(format string, args ...any)
 }
 
-// pipe is a worker's standard input and output.
+// stdio is a worker's standard input and output.
 type stdio struct {
 	io.ReadCloser
 	io.WriteCloser
@@ -44,27 +43,16 @@ func serveWorker(in io.ReadCloser, out io.WriteCloser) error {
 	return nil
 }
 
-// newFleet starts worker processes; with inside, they live in this process (for tests).
-func newFleet(ctx context.Context, n int, cpus string, inside bool, tell func(string, ...any)) (*fleet, error) {
+// newFleet starts worker processes.
+func newFleet(ctx context.Context, n int, cpus string, tell func(string, ...any)) (*fleet, error) {
 	f := &fleet{tell: tell}
 	for i := range n {
-		if inside {
-			ours, theirs := net.Pipe()
-			go func() { _ = serveWorker(theirs, nopCloser{theirs}) }() // ends with its connection
-			f.clients = append(f.clients, rpc.NewClient(ours))
-			continue
-		}
 		if err := f.launch(ctx, i, cpus); err != nil {
 			return nil, errors.Join(err, f.close())
 		}
 	}
 	return f, nil
 }
-
-type nopCloser struct{ io.Writer }
-
-// Close does nothing: the reading side closes both.
-func (nopCloser) Close() error { return nil }
 
 func (f *fleet) launch(ctx context.Context, i int, cpus string) error {
 	self, err := os.Executable()

@@ -48,8 +48,6 @@ type common struct {
 	Dir        string        `help:"Folder for the servers' state and logs. Default: one that is removed at the end." placeholder:"PATH" type:"existingdir"`
 	Keep       bool          `help:"Leave that folder."`
 	Out        string        `help:"Folder for the results as JSON (default: ${default})." default:"bench-results" placeholder:"PATH"`
-
-	inside bool // the workers live in this process, for tests
 }
 
 // vigilBinary finds the program to measure.

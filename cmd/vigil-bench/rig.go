@@ -52,6 +52,8 @@ type rig struct {
 	made  bool // dir is ours to remove
 	tell  func(string, ...any)
 	empty int64 // PSS of the servers before anybody was connected
+
+	patience time.Duration // how long nothing may come before the rest counts as lost
 }
 
 // workerSockets is how many sockets a worker holds; there may be a limit of 20,000 files.
@@ -90,7 +92,7 @@ func newRig(ctx context.Context, c common, sz size, name string, tell func(strin
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{c: c, size: sz, name: name, dir: c.Dir, tell: tell}
+	r := &rig{c: c, size: sz, name: name, dir: c.Dir, tell: tell, patience: settleTime}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -112,7 +114,7 @@ func newRig(ctx context.Context, c common, sz size, name string, tell func(strin
 	} else if r.sys, err = newBaseline(ctx, c, r.dir, servers, tell); err != nil {
 		return nil, err
 	}
-	if r.fleet, err = newFleet(ctx, workers, load, c.inside, tell); err != nil {
+	if r.fleet, err = newFleet(ctx, workers, load, tell); err != nil {
 		return nil, err
 	}
 	return r, r.found(ctx)

@@ -43,7 +43,7 @@ func (r *rig) run(ctx context.Context, rate float64, warmup, length time.Duratio
 	shares := r.shares()
 	go func() {
 		replies, err := ask[RunReply](ctx, r.fleet, "Run", func(i int) any {
-			return RunArgs{Start: start.UnixNano(), Rate: rate * shares[i], Warmup: warmup, For: length, Settle: settleTime}
+			return RunArgs{Start: start.UnixNano(), Rate: rate * shares[i], Warmup: warmup, For: length, Settle: r.patience}
 		})
 		answered <- answer{replies, err}
 	}()
