@@ -421,39 +421,7 @@ func (p *proctor) serve(sock *socket, ready chan struct{}) {
 			close(ready)
 		}
 	}
-	err := sock.read(func(msg []byte) {
-		now := p.w.now()
-		p.seen.Lock()
-		p.bytes += int64(len(msg))
-		p.seen.Unlock()
-		if !eachFrame(msg, func(f []byte) {
-			switch string(frameType(f)) {
-			case "signal":
-				p.signal(f, now)
-			case "session":
-				p.delta(f, now)
-			case "snapshot":
-				if p.snapshot(f, now) {
-					open()
-				}
-			case "welcome":
-				if p.seat == nil {
-					open()
-				} else if err := sock.send(opText, []byte(`{"t":"subscribe","signals":"all"}`)); err != nil {
-					sock.cut(false)
-				}
-			case "token":
-				p.renewed(f)
-			case "notice":
-				p.w.note("a proctor got %s", f)
-			case "error":
-				p.w.errorFrames.Add(1)
-				p.w.note("a proctor got %s", f)
-			}
-		}) {
-			p.w.note("a proctor got what is no frame: %.80s", msg)
-		}
-	})
+	err := sock.read(func(msg []byte) { p.message(sock, msg, open) })
 	sock.cut(false)
 	if p.socket() == sock {
 		p.set(nil)
@@ -478,6 +446,41 @@ func (p *proctor) serve(sock *socket, ready chan struct{}) {
 			}
 		}
 	})
+}
+
+// message takes what came on a socket; ready is called at each whole snapshot.
+func (p *proctor) message(sock *socket, msg []byte, ready func()) {
+	now := p.w.now()
+	p.seen.Lock()
+	p.bytes += int64(len(msg))
+	p.seen.Unlock()
+	if !eachFrame(msg, func(f []byte) {
+		switch string(frameType(f)) {
+		case "signal":
+			p.signal(f, now)
+		case "session":
+			p.delta(f, now)
+		case "snapshot":
+			if p.snapshot(f, now) {
+				ready()
+			}
+		case "welcome":
+			if p.seat == nil {
+				ready()
+			} else if err := sock.send(opText, []byte(`{"t":"subscribe","signals":"all"}`)); err != nil {
+				sock.cut(false)
+			}
+		case "token":
+			p.renewed(f)
+		case "notice":
+			p.w.note("a proctor got %s", f)
+		case "error":
+			p.w.errorFrames.Add(1)
+			p.w.note("a proctor got %s", f)
+		}
+	}) {
+		p.w.note("a proctor got what is no frame: %.80s", msg)
+	}
 }
 
 // signal counts a delivery.

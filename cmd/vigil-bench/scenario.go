@@ -355,6 +355,15 @@ func (s *stretch) over(limit float64) string {
 // cut tells how soon proctors hear that someone is gone.
 func (r *rig) cut(ctx context.Context, way Way, count int, over, limit time.Duration) (*outcome, error) {
 	o := r.outcome(ctx, "cut "+string(way), "cut", strconv.Itoa(count))
+	if way == WaySilent { // the relay's two ends are in the load's processes, too
+		limit, err := openFiles()
+		if err != nil {
+			return o, err
+		}
+		if err := checkFiles(limit, "A process of the load, with the paths that can be dropped,", each(3*r.size.sockets(), len(r.fleet.clients)), "give fewer students"); err != nil {
+			return o, err
+		}
+	}
 	return o, r.within(ctx, ConnectArgs{ByLine: way == WaySilent}, o, func() error {
 		r.tell("%s: cutting off %d students (%s)", r.name, count, way)
 		shares := r.shares()

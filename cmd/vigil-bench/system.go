@@ -127,7 +127,7 @@ func newVigil(ctx context.Context, c common, dir, cpus string, tell func(string,
 	case "dynamodb":
 		tell("starting DynamoDB Local")
 		if v.local, err = dynamolocal.Start(ctx); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("DynamoDB Local did not start (run this within Vigil's tree, or set DYNAMODB_LOCAL to the folder of its files): %w", err)
 		}
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // it never fails

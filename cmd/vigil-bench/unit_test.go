@@ -293,3 +293,39 @@ func TestACommandLineThatMakesNoSenseIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// delivered is a proctor who has seen one signal, and the message that brings it again.
+func delivered() (*proctor, []byte) {
+	w := newWorker()
+	e := &exam{w: w, name: "quiz-1", bySession: map[string]int{}}
+	s := &student{session: "0198a3f2-6f0e-7c41-9a55-3d1f0c7f5b11", stream: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+	e.know(s)
+	e.students = []*student{s}
+	s.box.give(w.now(), true)
+	p := &proctor{views: make([]view, 1)}
+	p.person = person{w: w, exam: e}
+	msg := []byte(`[{"t":"signal","session":"` + s.session + `","stream":"` + s.stream +
+		`","seq":1,"kind":"copy","severity":0.1,"at":1790000000000,"recv":1790000000001,"data":{"length":12}}]`)
+	p.message(nil, msg, nil)
+	return p, msg
+}
+
+func TestADeliveryAllocatesNothing(t *testing.T) {
+	p, msg := delivered()
+	before := p.w.deliveries.Load()
+	if n := testing.AllocsPerRun(100, func() { p.message(nil, msg, nil) }); n > 0 {
+		t.Errorf("got %v allocations a delivery, want none: the load would cost what is measured", n)
+	}
+	if p.w.deliveries.Load() == before || p.bad.bad() > 0 {
+		t.Errorf("got %d deliveries and %+v, want them counted", p.w.deliveries.Load()-before, p.bad)
+	}
+}
+
+// BenchmarkDelivery is what a delivery costs the load, but for the system call.
+func BenchmarkDelivery(b *testing.B) {
+	p, msg := delivered()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.message(nil, msg, nil)
+	}
+}
