@@ -22,27 +22,27 @@ var baselineFiles embed.FS
 // errNoNode means that the baseline cannot run here; Vigil can be measured alone.
 var errNoNode = errors.New("the published design needs Node 20 or later and npm, which are not here")
 
-// nodeVersion is what runs the baseline.
-func nodeVersion(ctx context.Context) (string, error) {
+// checkNode is errNoNode where the baseline cannot run.
+func checkNode(ctx context.Context) error {
 	if _, err := exec.LookPath("npm"); err != nil {
-		return "", fmt.Errorf("%w: no npm", errNoNode)
+		return fmt.Errorf("%w: no npm", errNoNode)
 	}
 	out, err := exec.CommandContext(ctx, "node", "--version").Output()
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errNoNode, err)
+		return fmt.Errorf("%w: %w", errNoNode, err)
 	}
 	version := strings.TrimSpace(string(out))
 	major, err := strconv.Atoi(strings.TrimPrefix(strings.SplitN(version, ".", 2)[0], "v"))
 	if err != nil || major < 20 {
-		return "", fmt.Errorf("%w: this is Node %s", errNoNode, version)
+		return fmt.Errorf("%w: this is Node %s", errNoNode, version)
 	}
-	return version, nil
+	return nil
 }
 
 // installBaseline puts the baseline with its packages, as locked, into the user's cache
 // and returns where. It is done once for each version of it.
 func installBaseline(ctx context.Context, tell func(string, ...any)) (string, error) {
-	if _, err := nodeVersion(ctx); err != nil {
+	if err := checkNode(ctx); err != nil {
 		return "", err
 	}
 	cache, err := os.UserCacheDir()

@@ -135,7 +135,7 @@ func (c compareCmd) Run(ctx context.Context, s *streams) (err error) {
 		return errors.New("--rounds must be at least 1")
 	}
 	systems := []string{systemVigil, systemBaseline}
-	if _, err := nodeVersion(ctx); err != nil {
+	if err := checkNode(ctx); err != nil {
 		s.tell("%v: Vigil is measured alone", err)
 		systems = systems[:1]
 	}

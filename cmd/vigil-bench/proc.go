@@ -58,7 +58,10 @@ func start(ctx context.Context, dir, name, cpus string, env []string, argv ...st
 func (p *process) alive() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s ended (%w):\n%s", p.name, errors.Join(p.err, errors.New("it should run")), tail(p.log))
+		if p.err != nil {
+			return fmt.Errorf("%s ended: %w\n%s", p.name, p.err, tail(p.log))
+		}
+		return fmt.Errorf("%s ended, and should run\n%s", p.name, tail(p.log))
 	default:
 		return nil
 	}
