@@ -119,16 +119,36 @@ func (o *outbox) mark(seq int64) (mark, bool) {
 	return o.marks[seq-1], true
 }
 
+// repeat is a signal that is about to be sent again, unless it was acknowledged meanwhile.
+func (o *outbox) repeat(seq int64) (m mark, waits bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if seq < 1 || seq > int64(len(o.marks)) || o.marks[seq-1].acked {
+		return mark{}, false
+	}
+	o.marks[seq-1].again = true
+	return o.marks[seq-1], true
+}
+
 func (o *outbox) given() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.marks)
 }
 
-func (o *outbox) waiting() int {
+// waiting counts what is not acknowledged, from a number on.
+func (o *outbox) waiting(from int) (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.marks) - o.acked
+	if o.acked == len(o.marks) {
+		return 0
+	}
+	for i := from; i < len(o.marks); i++ {
+		if !o.marks[i].acked {
+			n++
+		}
+	}
+	return n
 }
 
 // unacked are the numbers that a reconnect sends again; they are marked so.

@@ -195,6 +195,10 @@ func (f *fakeSystem) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		frame := fmt.Sprintf(`{"t":"signal","session":%q,"stream":%q,"seq":%d,"kind":"copy"}`, q.Get("session"), stream, up.Seq)
 		f.deliver(up.Seq, frame, func(frame string) {
+			if strings.HasPrefix(frame, `{"t":"error"`) {
+				_ = ws.Write(r.Context(), websocket.MessageText, []byte(frame)) // it may have gone
+				return
+			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			for _, p := range f.proctors[exam] {
@@ -243,23 +247,12 @@ func TestTheCheckFindsWhatIsLostDoubledDisorderedOrMadeUp(t *testing.T) {
 		}, verdict{Foreign: 2}, "2 deliveries were of nobody's signals"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := t.Context()
-			f := &fakeSystem{deliver: c.deliver, proctors: map[string][]*websocket.Conn{}}
-			f.server = httptest.NewServer(f)
-			defer f.server.Close()
-			r := &rig{c: common{Nodes: 1, AtOnce: 2}, size: size{1, 1, 2}, name: "fake", sys: f, tell: t.Logf, patience: 90 * time.Second}
+			r := fakeRig(t, c.deliver)
 			if c.want.Missing > 0 {
 				r.patience = 3 * time.Second // it is waited for in vain
 			}
-			var err error
-			r.fleet, err = newFleet(ctx, 1, "", t.Logf)
+			s, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
 			ok(t, err)
-			defer func() { ok(t, r.close()) }()
-			ok(t, r.found(ctx))
-			ok(t, r.up(ctx, ConnectArgs{}))
-			s, err := r.run(ctx, 20, 0, 250*time.Millisecond)
-			ok(t, err)
-			ok(t, r.down(ctx))
 			got := s.verdict
 			got.Examples = nil
 			want := c.want
@@ -273,5 +266,56 @@ func TestTheCheckFindsWhatIsLostDoubledDisorderedOrMadeUp(t *testing.T) {
 				t.Errorf("got the failures %q, want %q", o.Failures, c.failure)
 			}
 		})
+	}
+}
+
+// fakeRig is one student and two proctors, connected to a system that delivers like this.
+func fakeRig(t *testing.T, deliver func(seq int64, frame string, send func(string))) *rig {
+	t.Helper()
+	ctx := t.Context()
+	f := &fakeSystem{deliver: deliver, proctors: map[string][]*websocket.Conn{}}
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
+	r := &rig{c: common{Nodes: 1, AtOnce: 2}, size: size{1, 1, 2}, name: "fake", sys: f, tell: t.Logf, patience: 90 * time.Second}
+	var err error
+	r.fleet, err = newFleet(ctx, 1, "", t.Logf)
+	ok(t, err)
+	t.Cleanup(func() { ok(t, r.close()) })
+	ok(t, r.found(ctx))
+	ok(t, r.up(ctx, ConnectArgs{}))
+	return r
+}
+
+func TestWhatIsRefusedForAWhileIsSentAgain(t *testing.T) {
+	refused := false
+	r := fakeRig(t, func(seq int64, frame string, send func(string)) {
+		if seq == 2 && !refused {
+			refused = true
+			send(`{"t":"error","code":"too_many","message":"later","duty":"retry","ref":"2","wait":20}`)
+			return
+		}
+		send(frame)
+	})
+	s, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
+	ok(t, err)
+	if s.verdict.bad() > 0 || s.bad != 1 || s.sent != 5 {
+		t.Errorf("got %+v, %d errors, %d sent; want all five delivered, one after an error", s.verdict, s.bad, s.sent)
+	}
+}
+
+func TestWhatAStretchLostDoesNotCountAgainstTheNext(t *testing.T) {
+	r := fakeRig(t, func(seq int64, frame string, send func(string)) {
+		if seq != 5 { // the last of the first stretch
+			send(frame)
+		}
+	})
+	r.patience = 3 * time.Second
+	first, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
+	ok(t, err)
+	r.patience = 90 * time.Second
+	next, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
+	ok(t, err)
+	if first.verdict.Missing != 2 || next.verdict.bad() != 0 || next.verdict.Expected != 10 {
+		t.Errorf("got %+v, then %+v; want two missing, then none", first.verdict, next.verdict)
 	}
 }

@@ -208,8 +208,7 @@ func (s *student) serve(sock *socket, welcome chan struct{}) {
 			case "token":
 				s.renewed(f)
 			case "error":
-				s.w.errorFrames.Add(1)
-				s.w.note("a student got %s", f)
+				s.refused(f)
 			}
 		}) {
 			s.w.note("a student got what is no frame: %.80s", msg)
@@ -226,12 +225,41 @@ func (s *student) serve(sock *socket, welcome chan struct{}) {
 	if s.stop.Load() || s.w.leaving.Load() || !s.w.comeBack.Load() {
 		return
 	}
-	s.w.work.Go(func() { s.again(err) })
+	round := s.w.round.Load()
+	s.w.work.Go(func() { s.again(round, err) })
+}
+
+// refused follows the duty of an error: what is to be sent again is, after the wait that
+// it names.
+func (s *student) refused(f []byte) {
+	s.w.errorFrames.Add(1)
+	s.w.note("a student got %s", f)
+	var e realtime.Error
+	if json.Unmarshal(f, &e) != nil || e.Duty != realtime.DutyRetry {
+		return // a signal that is dropped for good stays unacknowledged, and is told as that
+	}
+	seq, err := strconv.ParseInt(e.Ref, 10, 64)
+	if err != nil {
+		return
+	}
+	round := s.w.round.Load()
+	s.w.work.Go(func() {
+		if !sleep(s.w.ctx, time.Duration(e.Wait)*time.Millisecond) || s.w.round.Load() != round {
+			return
+		}
+		m, waits := s.box.repeat(seq)
+		if sock := s.socket(); waits && sock != nil {
+			s.w.resent.Add(1)
+			if err := sock.send(opText, s.w.signal(nil, seq, m.sent)); err != nil {
+				sock.cut(false)
+			}
+		}
+	})
 }
 
 // again reconnects with the pauses of the protocol: full jitter below half a second that
 // doubles up to fifteen.
-func (s *student) again(cause error) {
+func (s *student) again(round int64, cause error) {
 	const first, most = 500 * time.Millisecond, 15 * time.Second
 	var c *closed
 	wait := time.Duration(0)
@@ -250,7 +278,7 @@ func (s *student) again(cause error) {
 		if wait == 0 {
 			wait = rand.N(min(first<<min(try, 10), most) + 1)
 		}
-		if !sleep(s.w.ctx, wait) || s.w.leaving.Load() {
+		if !sleep(s.w.ctx, wait) || s.w.round.Load() != round {
 			return
 		}
 		s.tries.Add(1)
@@ -433,9 +461,10 @@ func (p *proctor) serve(sock *socket, ready chan struct{}) {
 	if p.w.leaving.Load() || !p.w.comeBack.Load() {
 		return
 	}
+	round := p.w.round.Load()
 	p.w.work.Go(func() {
-		for try := 0; !p.w.leaving.Load(); try++ {
-			if !sleep(p.w.ctx, rand.N(min(500*time.Millisecond<<min(try, 10), 15*time.Second)+1)) {
+		for try := 0; ; try++ {
+			if !sleep(p.w.ctx, rand.N(min(500*time.Millisecond<<min(try, 10), 15*time.Second)+1)) || p.w.round.Load() != round {
 				return
 			}
 			p.mu.Lock()

@@ -161,7 +161,7 @@ func (w *Worker) Storm(a StormArgs, r *StormReply) error {
 			}
 			r.Armed++
 			r.Tries += s.tries.Load()
-			r.Unacked += s.box.waiting()
+			r.Unacked += s.box.waiting(0)
 			if at := time.Duration(s.backAt.Load()); at > 0 {
 				r.Returned++
 				back.add(at - died)

@@ -48,6 +48,7 @@ type Worker struct {
 
 	exchanges, errorFrames, resent, acked, others, deliveries, measured, launched, opened atomic.Int64
 	leaving, comeBack, cutting                                                            atomic.Bool
+	round                                                                                 atomic.Int64 // who comes back belongs to one
 
 	mu      sync.Mutex
 	clients map[place]*http.Client
@@ -423,16 +424,8 @@ type None struct{}
 // Leave ends every socket.
 func (w *Worker) Leave(None, *None) error {
 	w.leaving.Store(true)
-	for _, s := range w.students {
-		if sock := s.socket(); sock != nil {
-			sock.cut(false)
-		}
-	}
-	for _, p := range w.proctors {
-		if sock := p.socket(); sock != nil {
-			sock.cut(false)
-		}
-	}
+	w.round.Add(1)
+	w.cutAll()
 	for _, l := range w.lines {
 		l.close()
 	}
@@ -444,8 +437,22 @@ func (w *Worker) Leave(None, *None) error {
 			return errors.New("sockets would not end")
 		}
 		time.Sleep(10 * time.Millisecond)
+		w.cutAll() // someone was about to come back
 	}
 	return nil
+}
+
+func (w *Worker) cutAll() {
+	for _, s := range w.students {
+		if sock := s.socket(); sock != nil {
+			sock.cut(false)
+		}
+	}
+	for _, p := range w.proctors {
+		if sock := p.socket(); sock != nil {
+			sock.cut(false)
+		}
+	}
 }
 
 // open counts the sockets that there are.
@@ -523,7 +530,7 @@ func (w *Worker) Run(a RunArgs, r *RunReply) error {
 			r.Sent++
 		}
 	}
-	r.Settling = w.settle(a.Settle)
+	r.Settling = w.settle(a.Settle, base)
 	for _, e := range w.exams {
 		for _, p := range e.proctors {
 			p.seen.Lock()
@@ -537,7 +544,7 @@ func (w *Worker) Run(a RunArgs, r *RunReply) error {
 	}
 	if w.vigil {
 		for _, s := range w.students {
-			r.Unacked += int64(s.box.waiting())
+			r.Unacked += int64(s.box.waiting(base[s]))
 		}
 	}
 	r.Shown, r.Stored, r.Late, r.Seen = w.shown.export(), w.stored.export(), w.late.export(), w.measured.Load()
@@ -552,11 +559,11 @@ func (w *Worker) Run(a RunArgs, r *RunReply) error {
 }
 
 // settle waits until everything has come, or nothing more does.
-func (w *Worker) settle(patience time.Duration) time.Duration {
+func (w *Worker) settle(patience time.Duration, base map[*student]int) time.Duration {
 	from := time.Now()
 	last, moved := int64(-1), time.Now()
 	for {
-		if w.complete() {
+		if w.complete(base) {
 			return time.Since(from)
 		}
 		if n := w.deliveries.Load() + w.acked.Load(); n != last {
@@ -571,25 +578,26 @@ func (w *Worker) settle(patience time.Duration) time.Duration {
 	}
 }
 
-// complete tells that each signal was seen by every proctor of its exam and, with Vigil,
-// acknowledged.
-func (w *Worker) complete() bool {
+// complete tells that each signal from a student's base on was seen by every proctor of
+// the exam and, with Vigil, acknowledged.
+func (w *Worker) complete(base map[*student]int) bool {
 	for _, e := range w.exams {
 		for i, s := range e.students {
-			if w.vigil && s.box.waiting() > 0 {
+			from := base[s]
+			if w.vigil && s.box.waiting(from) > 0 {
 				return false
 			}
 			given := s.box.given()
 			for _, p := range e.proctors {
 				p.seen.Lock()
 				seen := 0
-				for _, c := range p.views[i].counts {
-					if c > 0 {
+				for n := from; n < min(given, len(p.views[i].counts)); n++ {
+					if p.views[i].counts[n] > 0 {
 						seen++
 					}
 				}
 				p.seen.Unlock()
-				if seen < given {
+				if seen < given-from {
 					return false
 				}
 			}
@@ -608,7 +616,7 @@ type Record struct {
 func (w *Worker) Records(_ None, r *[]Record) error { //nolint:unparam // net/rpc wants an error
 	for _, s := range w.students {
 		if n := s.box.given(); n > 0 {
-			*r = append(*r, Record{Session: s.session, Stream: s.stream, Given: n, Acked: n - s.box.waiting()})
+			*r = append(*r, Record{Session: s.session, Stream: s.stream, Given: n, Acked: n - s.box.waiting(0)})
 		}
 	}
 	return nil
