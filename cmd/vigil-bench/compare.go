@@ -145,6 +145,22 @@ func (c compareCmd) Run(ctx context.Context, s *streams) (err error) {
 			err = errors.Join(err, r.close())
 		}
 	}()
+	for _, st := range steps { // all of them first: what cannot be done is found before hours of work
+		for _, name := range systems {
+			k := rigKey{name, st.size, st.c.Nodes}
+			if rigs[k] != nil {
+				continue
+			}
+			r, err := newRig(ctx, st.c, st.size, name, s.tell)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", st.name, name, err)
+			}
+			rigs[k] = r
+			if err := r.seat(ctx); err != nil {
+				return fmt.Errorf("%s, %s: %w", st.name, name, err)
+			}
+		}
+	}
 	var all comparison
 	failed := 0
 	for round := range c.Rounds {
@@ -155,18 +171,7 @@ func (c compareCmd) Run(ctx context.Context, s *streams) (err error) {
 			}
 			for _, name := range order {
 				s.tell("round %d of %d: %s, %s", round+1, c.Rounds, st.name, name)
-				k := rigKey{name, st.size, st.c.Nodes}
-				r := rigs[k]
-				if r == nil {
-					if r, err = newRig(ctx, st.c, st.size, name, s.tell); err != nil {
-						return err
-					}
-					rigs[k] = r
-					if err := r.seat(ctx); err != nil {
-						return err
-					}
-				}
-				o, err := st.do(ctx, r)
+				o, err := st.do(ctx, rigs[rigKey{name, st.size, st.c.Nodes}])
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", st.name, name, err)
 				}
