@@ -53,6 +53,9 @@ type common struct {
 // vigilBinary finds the program to measure.
 func (c common) vigilBinary() (string, error) {
 	if c.Vigil != "" {
+		if _, err := os.Stat(c.Vigil); err != nil {
+			return "", fmt.Errorf("--vigil: %w", err)
+		}
 		return filepath.Abs(c.Vigil)
 	}
 	if self, err := os.Executable(); err == nil {
