@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Options for the demo: make demo DEMO_FLAGS='--fresh'
 DEMO_FLAGS ?=
+# Options for the comparison: make bench BENCH_FLAGS='--rounds 1'
+BENCH_FLAGS ?=
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 10s
 
@@ -39,6 +41,14 @@ help: ## List the targets
 build: ## Build bin/vigil (needs only Go)
 	@# The version is stamped here, so Go need not ask git (which refuses in a directory that another user owns).
 	go build -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/vigil ./cmd/vigil
+
+.PHONY: bench-build
+bench-build: build ## Build bin/vigil-bench, which measures bin/vigil (docs/performance.md)
+	go build -buildvcs=false -o bin/vigil-bench ./cmd/vigil-bench
+
+.PHONY: bench
+bench: bench-build ## Measure Vigil beside the published design (an hour or two; docs/performance.md)
+	bin/vigil-bench compare $(BENCH_FLAGS)
 
 .PHONY: demo
 demo: ## Build and run the demo: the tool and a small LMS (needs only Go)

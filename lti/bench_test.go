@@ -85,3 +85,28 @@ func BenchmarkVerifySocket(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLogin is the redirect that begins a launch.
+func BenchmarkLogin(b *testing.B) {
+	g := newRig(b)
+	q := g.loginParams().Encode()
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		g.tool.ServeLogin(w, httptest.NewRequest(http.MethodGet, publicURL+"/lti/login?"+q, nil))
+		if w.Code/100 != 3 {
+			b.Fatalf("got %d, want a redirect", w.Code)
+		}
+	}
+}
+
+// BenchmarkStartAssessment signs the message that sends a student back to the quiz.
+func BenchmarkStartAssessment(b *testing.B) {
+	g := newServices(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := g.tool.StartAssessment(context.Background(), g.startRequest()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

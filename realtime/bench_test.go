@@ -59,3 +59,40 @@ func BenchmarkSignal(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkConnect opens and ends a student's socket; the store is real.
+func BenchmarkConnect(b *testing.B) {
+	r := newRig(b, func(c *realtime.Config) { c.Liveness = vigil.DefaultLiveness() })
+	cfg := r.config(studentClaims(r.session()))
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := client.Dial(r.ctx, cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Close()
+	}
+}
+
+// BenchmarkSnapshot2000 opens the dashboard of an exam of 2,000 until its rows are there;
+// the client's reading of them counts, too.
+func BenchmarkSnapshot2000(b *testing.B) {
+	r := newRig(b, func(c *realtime.Config) { c.Liveness = vigil.DefaultLiveness() })
+	for range 2000 {
+		r.session()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := client.Watch(r.ctx, r.config(r.proctorClaims()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := p.Wait(r.ctx, func(p *client.Proctor) bool { return p.Snapshots() > 0 }); err != nil {
+			b.Fatal(err)
+		}
+		if n := len(p.Rows()); n != 2000 {
+			b.Fatalf("got %d rows, want 2000", n)
+		}
+		p.Close()
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/cmd/internal/seat"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
 )
@@ -31,6 +32,15 @@ const maxCrowd = 300
 // crowdClient makes the requests of simulated students. Their connections are their own.
 func crowdClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}, Timeout: 30 * time.Second}
+}
+
+// takeSeat launches a user's attempt at the demo's quiz and passes the check-in.
+func takeSeat(ctx context.Context, tool string, demo *lms.LMS, userID string, hc *http.Client) (*seat.Student, error) {
+	launch, err := demo.Proctored(userID)
+	if err != nil {
+		return nil, err
+	}
+	return seat.Take(ctx, tool, demo.Platform(), launch, hc)
 }
 
 // add enrols n students and launches them one after the other; each then goes on by
@@ -77,7 +87,7 @@ func (c *crowd) sit(ctx context.Context, userID string) error {
 	if err != nil {
 		return err
 	}
-	student, err := s.connect(ctx, client.Config{HTTPClient: hc, Log: c.log, Page: 1})
+	student, err := s.Dial(ctx, client.Config{Log: c.log, Page: 1})
 	if err != nil {
 		return err
 	}

@@ -26,9 +26,9 @@ type desk struct {
 func newDesk(s *site) *desk {
 	s.Helper()
 	seat := s.seat(student)
-	token, err := seat.token(s.Context()) // the first assertion begins the attempt
+	token, err := seat.Token(s.Context()) // the first assertion begins the attempt
 	s.ok(err)
-	return &desk{site: s, proctor: s.proctor(), attempt: seat.attempt, session: token.Session}
+	return &desk{site: s, proctor: s.proctor(), attempt: seat.Attempt, session: token.Session}
 }
 
 // give sends a command and returns its id.
@@ -113,7 +113,7 @@ func TestEachCommandReachesThePlatform(t *testing.T) {
 	s.serve()
 	seat := s.seat(student)
 	st := s.connect(seat)
-	d := &desk{site: s, proctor: s.proctor(), attempt: seat.attempt, session: st.Welcome().Session}
+	d := &desk{site: s, proctor: s.proctor(), attempt: seat.Attempt, session: st.Welcome().Session}
 	before, _ := st.Clock()
 	ends := d.seen().Ends
 

@@ -126,7 +126,7 @@ func TestKillingTheServerLosesNoAcknowledgedSignalAndDuplicatesNone(t *testing.T
 			if err != nil {
 				return err
 			}
-			p.Student, err = seat.connect(t.Context(), client.Config{
+			p.Student, err = seat.Dial(t.Context(), client.Config{
 				Page: 1, BackoffFirst: 100 * time.Millisecond, BackoffMost: 2 * time.Second,
 				OnFrame: func(t realtime.Type, raw json.RawMessage) { p.frame(t, raw, &e) },
 			})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vigil"
+	"vigil/cmd/internal/seat"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
@@ -365,7 +365,7 @@ func (s *site) open(path string) *sqlite.Store {
 }
 
 // seat launches a student and passes the check-in.
-func (s *site) seat(userID string) *seat {
+func (s *site) seat(userID string) *seat.Student {
 	s.Helper()
 	hc := crowdClient()
 	s.Cleanup(hc.CloseIdleConnections)
@@ -380,7 +380,7 @@ func (s *site) student(userID string, edits ...func(c *client.Config)) *client.S
 	return s.connect(s.seat(userID), edits...)
 }
 
-func (s *site) connect(seat *seat, edits ...func(c *client.Config)) *client.Student {
+func (s *site) connect(seat *seat.Student, edits ...func(c *client.Config)) *client.Student {
 	s.Helper()
 	cfg := client.Config{Page: 1, BackoffFirst: 50 * time.Millisecond, BackoffMost: 500 * time.Millisecond}
 	for _, edit := range edits {
@@ -388,7 +388,7 @@ func (s *site) connect(seat *seat, edits ...func(c *client.Config)) *client.Stud
 	}
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
-	c, err := seat.connect(ctx, cfg)
+	c, err := seat.Dial(ctx, cfg)
 	s.ok(err)
 	s.Cleanup(c.Close)
 	return c
@@ -410,37 +410,13 @@ func (s *site) proctor(edits ...func(c *client.Config)) *client.Proctor {
 // watch connects a proctor whose browser shows the dashboard.
 func watch(t *testing.T, tool string, b *ltitest.Browser, page *ltitest.Page, edits ...func(c *client.Config)) *client.Proctor {
 	t.Helper()
-	_, exam, ok := strings.Cut(page.URL.Path, "/dashboard/")
-	if !ok || page.Status != http.StatusOK {
-		t.Fatalf("got %d at %s, want the dashboard", page.Status, page.URL)
+	desk, err := seat.At(tool, b, page)
+	if err != nil {
+		t.Fatal(err)
 	}
 	hc := crowdClient()
 	cfg := client.Config{
-		Origin: vigil.Origin(tool), HTTPClient: hc, BackoffFirst: 50 * time.Millisecond, BackoffMost: 500 * time.Millisecond,
-		TokenSource: func(ctx context.Context) (client.Token, error) {
-			body := strings.NewReader(`{"exam":"` + exam + `"}`)
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, tool+"/api/v1/socket/page-token", body)
-			if err != nil {
-				return client.Token{}, err
-			}
-			req.Header.Set("Content-Type", "application/json")
-			req.Header.Set("Origin", vigil.Origin(tool))
-			req.Header.Set("Sec-Fetch-Site", "same-origin")
-			res, err := b.Client.Do(req)
-			if err != nil {
-				return client.Token{}, err
-			}
-			defer res.Body.Close()
-			var answer struct {
-				Token   string `json:"token"`
-				Expires int64  `json:"expires"`
-				URL     string `json:"url"`
-			}
-			if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != http.StatusOK {
-				return client.Token{}, fmt.Errorf("page token: status %d: %w", res.StatusCode, err)
-			}
-			return client.Token{Token: answer.Token, URL: answer.URL, Expires: time.UnixMilli(answer.Expires)}, nil
-		},
+		TokenSource: desk.Token, Origin: vigil.Origin(tool), HTTPClient: hc, BackoffFirst: 50 * time.Millisecond, BackoffMost: 500 * time.Millisecond,
 	}
 	for _, edit := range edits {
 		edit(&cfg)

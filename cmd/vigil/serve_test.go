@@ -176,10 +176,10 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	server := s.serve("--log-level=debug")
 	s.register()
 	seat := s.seat(student)
-	token, err := seat.token(t.Context())
+	token, err := seat.Token(t.Context())
 	s.ok(err)
 	st := s.connect(seat, func(c *client.Config) { c.Header = http.Header{"User-Agent": {"sensitive-agent"}} })
-	d := &desk{site: s, proctor: s.proctor(), attempt: seat.attempt, session: st.Welcome().Session}
+	d := &desk{site: s, proctor: s.proctor(), attempt: seat.Attempt, session: st.Welcome().Session}
 	st.Chat("sensitive-chat of a student")
 	d.proctor.Chat(d.session, "sensitive-chat of a proctor")
 	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "sensitive-reason"}), vigil.LMSAccepted)
@@ -221,12 +221,12 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 			t.Errorf("%s: got %d, want a refusal", path, res.StatusCode)
 		}
 	}
-	res, err := plain.Post(s.tool+"/api/v1/socket/token", "application/json", strings.NewReader(`{"assertion":"`+p.Assertion(seat.attempt)+`x"}`))
+	res, err := plain.Post(s.tool+"/api/v1/socket/token", "application/json", strings.NewReader(`{"assertion":"`+p.Assertion(seat.Attempt)+`x"}`))
 	s.ok(err)
 	res.Body.Close()
 	bad := s.seat(another)
-	bad.client = &http.Client{Transport: badToken{}, Timeout: time.Minute}
-	if _, err := bad.token(t.Context()); err == nil {
+	bad.Client = &http.Client{Transport: badToken{}, Timeout: time.Minute}
+	if _, err := bad.Token(t.Context()); err == nil {
 		t.Error("got a token, want a refusal")
 	}
 	st.Close()

@@ -51,9 +51,11 @@ func (p *Platform) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 // requests that must not be answered to the tool at all. A launch is spent by it.
 func (p *Platform) Authorize(q url.Values, userID string) (url.Values, error) {
 	p.mu.Lock()
-	p.sweepLocked(p.cfg.Now())
+	now := p.cfg.Now()
+	p.sweepLocked(now)
 	tool, known := p.tools[q.Get("client_id")]
 	row, begun := p.launches[q.Get("lti_message_hint")]
+	begun = begun && row.expires.After(now)
 	link, _ := p.linkLocked(row.LinkID)
 	m := p.mischief
 	p.mu.Unlock()

@@ -50,6 +50,7 @@ type Platform struct {
 	starts    []Start
 	deepLinks []DeepLink
 	number    int // the last id given out
+	swept     time.Time
 }
 
 // New makes a platform. Close stops what it may be holding open.
@@ -236,8 +237,17 @@ func (p *Platform) changed() {
 	}
 }
 
-// sweepLocked forgets what has expired.
+// sweepEvery bounds how often all that may have expired is looked through: thousands of
+// students would make each launch slow.
+const sweepEvery = time.Second
+
+// sweepLocked forgets what has expired, now and then: whoever looks something up judges
+// its expiry, too.
 func (p *Platform) sweepLocked(now time.Time) {
+	if since := now.Sub(p.swept); since >= 0 && since < sweepEvery {
+		return
+	}
+	p.swept = now
 	for k, l := range p.launches {
 		if !l.expires.After(now) {
 			delete(p.launches, k)
@@ -271,8 +281,9 @@ func (p *Platform) sweepLocked(now time.Time) {
 func (p *Platform) firstTime(id string, expires time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sweepLocked(p.cfg.Now())
-	if _, repeat := p.seen[id]; repeat {
+	now := p.cfg.Now()
+	p.sweepLocked(now)
+	if until, known := p.seen[id]; known && until.After(now) {
 		return false
 	}
 	p.seen[id] = expires

@@ -63,8 +63,10 @@ func (p *Platform) serveConfiguration(w http.ResponseWriter, r *http.Request) {
 func (p *Platform) serveRegistration(w http.ResponseWriter, r *http.Request) {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	p.mu.Lock()
-	p.sweepLocked(p.cfg.Now())
-	_, ok := p.regTokens[token]
+	now := p.cfg.Now()
+	p.sweepLocked(now)
+	until, ok := p.regTokens[token]
+	ok = ok && until.After(now)
 	p.mu.Unlock()
 	if !ok {
 		http.Error(w, "Missing or used registration token", http.StatusUnauthorized)

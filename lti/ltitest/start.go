@@ -47,6 +47,7 @@ func (p *Platform) VerifyStart(ctx context.Context, token string) (Start, error)
 	p.mu.Lock()
 	p.sweepLocked(now)
 	s, ok := p.sessions[stringOf(j.claims, ClaimAP+"session_data")]
+	ok = ok && s.Expires.After(now)
 	tool, known := p.tools[s.ClientID]
 	p.mu.Unlock()
 	if !ok || !known {
@@ -138,8 +139,10 @@ func (p *Platform) serveContinue(w http.ResponseWriter, r *http.Request) {
 	}
 	id := r.URL.Query().Get("c")
 	p.mu.Lock()
-	p.sweepLocked(p.cfg.Now())
+	now := p.cfg.Now()
+	p.sweepLocked(now)
 	c, ok := p.codes[id]
+	ok = ok && c.expires.After(now)
 	if ok && c.start.UserID == u.ID {
 		delete(p.codes, id)
 	}

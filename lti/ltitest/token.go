@@ -101,8 +101,10 @@ func (p *Platform) RevokeTokens() {
 func (p *Platform) bearer(w http.ResponseWriter, r *http.Request, scope string) (Tool, bool) {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	p.mu.Lock()
-	p.sweepLocked(p.cfg.Now())
+	now := p.cfg.Now()
+	p.sweepLocked(now)
 	a, ok := p.tokens[token]
+	ok = ok && a.expires.After(now)
 	tool, known := p.tools[a.clientID]
 	p.mu.Unlock()
 	if ok && known && slices.Contains(a.scopes, scope) && granted(tool, scope) {

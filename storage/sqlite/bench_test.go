@@ -67,3 +67,61 @@ func BenchmarkSessionsOfExam2000(b *testing.B) {
 		}
 	}
 }
+
+// crowd runs f for b's iterations from many goroutines, as many sockets do.
+func crowd(b *testing.B, s *sqlite.Store, f func(i int64) error) {
+	b.Helper()
+	before := s.Stats()
+	var next atomic.Int64
+	b.ReportAllocs()
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
+				if err := f(i); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	after := s.Stats()
+	b.ReportMetric(float64(after.Writes-before.Writes)/float64(max(1, after.Commits-before.Commits)), "calls/commit")
+}
+
+// BenchmarkNextEpoch is what each connect writes.
+func BenchmarkNextEpoch(b *testing.B) {
+	s := open(b, sqlite.Config{})
+	sessions := seed(b, s, 64)
+	crowd(b, s, func(i int64) error {
+		_, err := s.NextEpoch(b.Context(), sessions[i%64].ID)
+		return err
+	})
+}
+
+// BenchmarkSetPresence is what each change of a connection writes.
+func BenchmarkSetPresence(b *testing.B) {
+	s := open(b, sqlite.Config{})
+	sessions := seed(b, s, 64)
+	crowd(b, s, func(i int64) error {
+		p := sessions[i%64].Presence
+		p.Epoch = i/64 + 1
+		if err := s.SetPresence(b.Context(), sessions[i%64].ID, p); vigil.CodeOf(err) != vigil.CodeConflict { // another was faster
+			return err
+		}
+		return nil
+	})
+}
+
+// BenchmarkSession is what each upgrade and each renewal of a token reads.
+func BenchmarkSession(b *testing.B) {
+	s := open(b, sqlite.Config{})
+	sessions := seed(b, s, 64)
+	crowd(b, s, func(i int64) error {
+		_, err := s.Session(b.Context(), sessions[i%64].ID)
+		return err
+	})
+}
