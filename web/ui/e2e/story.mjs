@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { test } from "node:test";
-import { freePort, patience, stage, startBrowser, startDemo, startProxy, startStore, step, watchErrors } from "./harness.mjs";
+import { command, freePort, patience, pill, stage, startBrowser, startDemo, startProxy, startStore, step, until, watchErrors } from "./harness.mjs";
 
 const studentA = "Amara Okafor";
 const studentB = "Budi Santoso";
@@ -296,20 +296,6 @@ async function signIn(browser, demo, group, n) {
   return page;
 }
 
-/** Waits for the words of the student's status pill. */
-async function pill(page, words) {
-  await page.getByRole("region", { name: "Exam proctoring" }).getByText(words).first().waitFor({ timeout: patience });
-}
-
-/** Gives a command from the detail panel, which asks for details in a dialog first. */
-async function command(dashboard, detail, name, fill, confirm) {
-  await detail.getByRole("group", { name: "Commands" }).getByRole("button", { name, exact: true }).click();
-  const ask = dashboard.getByRole("dialog");
-  await ask.waitFor({ timeout: patience });
-  await fill(ask);
-  await ask.getByRole("button", { name: confirm, exact: true }).click();
-}
-
 /** Seconds on the quiz's own clock. */
 async function clock(page) {
   const text = (await page.locator("#clock").textContent({ timeout: patience })) ?? "";
@@ -350,17 +336,4 @@ async function timelineOf(dashboard, name) {
       const answer = await fetch(`/api/v1/exams/${exam}/sessions/${session}/timeline`);
       return (await answer.json()).entries;
     }, [exam, session]);
-}
-
-/** Tries an assertion again and again until it holds. */
-async function until(check) {
-  const end = performance.now() + patience;
-  for (;;) {
-    try {
-      return await check();
-    } catch (e) {
-      if (performance.now() > end) throw e;
-      await new Promise((r) => setTimeout(r, 100));
-    }
-  }
 }
