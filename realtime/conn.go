@@ -498,6 +498,7 @@ func (c *conn) finish() {
 	c.mu.Unlock()
 	if code == 0 {
 		c.kill()
+		_ = c.ws.CloseNow() // a ping that waits for its pong ends by it; it may be closed already
 	}
 	c.busy.Wait() // with a code, the writer closes
 	c.mu.Lock()

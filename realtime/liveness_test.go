@@ -256,6 +256,31 @@ func TestADropIsLostAfterItsGraceAndAPageTurnAfterItsOwn(t *testing.T) {
 	})
 }
 
+// TestADropWhileAPingIsUnansweredIsToldAtOnce: a ping that waits for its pong must not
+// keep the news of the drop back.
+func TestADropWhileAPingIsUnansweredIsToldAtOnce(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		s := b.session(time.Hour)
+		pinged := make(chan struct{}, 1)
+		ws, _, _ := b.socket(studentClaims(s), func() bool {
+			select {
+			case pinged <- struct{}{}:
+			default:
+			}
+			return false
+		})
+		<-pinged
+		time.Sleep(time.Second)
+		_ = ws.CloseNow()
+		if d := b.after(s.ID, vigil.ConnDegraded, time.Minute); d > 50*time.Millisecond {
+			t.Fatalf("degraded after %v, want at once", d)
+		}
+		if d := b.after(s.ID, vigil.ConnLost, time.Minute); d < 4900*time.Millisecond || d > 5100*time.Millisecond {
+			t.Fatalf("lost after %v, want 5s", d)
+		}
+	})
+}
+
 // TestALongResendIsNoHole resends an outbox for longer than it takes until what is missing
 // counts as a hole; then one that really misses a number.
 func TestALongResendIsNoHole(t *testing.T) {
