@@ -198,6 +198,9 @@ func (h *Hub) endGap(ctx context.Context, session string, policy vigil.Policy, c
 				return err
 			}
 			open.End = change.End.Truncate(time.Millisecond)
+			if open.End.Before(open.Start) { // the clocks of two nodes
+				open.End = open.Start
+			}
 			if change.Cause == vigil.CauseServer {
 				open.Cause = vigil.CauseServer
 			}

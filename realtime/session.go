@@ -81,13 +81,7 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 	if moved {
 		life := rowLife(s, e.Policy, now)
 		h.toProctors(s.ExamID, delta{key: "life/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Life: &life}})})
-		if s.State != old.State || s.Reason != old.Reason {
-			fs = append(fs, encode(stateDown(s)))
-		}
-		was, is := timeDown(old, e.Policy, now), timeDown(s, e.Policy, now)
-		if was != is && !s.State.Ended() {
-			fs = append(fs, encode(is))
-		}
+		fs = append(fs, changes(old, s, e.Policy, now)...)
 		if st := h.student(s.ID); st != nil {
 			st.mu.Lock()
 			if s.Version > st.session.Version {
@@ -355,7 +349,10 @@ func (h *Hub) Live(s vigil.Session) vigil.Session {
 
 // overlayLocked puts what is known live into a session that was read from the store.
 func (st *student) overlayLocked(s *vigil.Session) {
-	if st.presence.Epoch >= s.Presence.Epoch && st.presence.Connection != vigil.ConnSuperseded {
+	if st.presence.Connection == vigil.ConnSuperseded {
+		return // another node knows better, and stores it
+	}
+	if st.presence.Epoch >= s.Presence.Epoch {
 		s.Presence = st.presence
 	}
 	s.Tally = st.tally
@@ -377,12 +374,15 @@ func (h *Hub) reloadTally(ctx context.Context, sessionID string) error {
 			return err
 		}
 		if st == nil {
-			t := rowTally(s.Tally)
-			h.toProctors(s.ExamID, delta{key: "tally/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
-			h.publish(s.ExamID, event{Kind: eventTally, Session: s.ID, Tally: &s.Tally})
+			h.tellTally(s)
 			return nil
 		}
 		st.mu.Lock()
+		if st.presence.Connection == vigil.ConnSuperseded {
+			st.mu.Unlock()
+			h.tellTally(s)
+			return nil
+		}
 		steady := st.tallyGen == gen && st.storing == 0 && storing == 0
 		if steady {
 			st.tally = s.Tally
@@ -396,18 +396,21 @@ func (h *Hub) reloadTally(ctx context.Context, sessionID string) error {
 			return nil
 		}
 	}
+	if st := h.student(sessionID); st != nil { // once it is quieter
+		st.mu.Lock()
+		st.stale = true
+		st.mu.Unlock()
+	}
 	return nil
 }
 
-// setTally takes counts that another node read from the store.
+// setTally takes counts that another node read from the store. They may be older than
+// our own, so that our own are read anew soon; what only others change counts at once.
 func (st *student) setTally(t vigil.Tally) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.storing == 0 {
-		st.tally = t
-	} else {
-		st.tally.Unread, st.tally.Hand = t.Unread, t.Hand
-	}
+	st.stale = true
+	st.tally.Unread, st.tally.Hand = t.Unread, t.Hand
 	st.tallyGen++
 	st.room.changed(st)
 }
