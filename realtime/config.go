@@ -55,6 +55,7 @@ type Config struct {
 	PulseEvery   time.Duration // 5 s
 	RowsEvery    time.Duration // counts of changed rows are gathered so long; 250 ms
 	DrainSpread  time.Duration // over which clients come back after Drain; 3 s
+	SaveWait     time.Duration // until students and proctors are told that saving takes longer; 3 s
 	NodeEvery    time.Duration // the node's row is renewed; 2 s
 	NodeLease    time.Duration // after which a silent node is gone; 6 s
 	RelayEvery   time.Duration // the relay's state is looked at; 1 s
@@ -121,6 +122,7 @@ func (c Config) withDefaults() Config {
 		{&c.PulseEvery, 5 * time.Second},
 		{&c.RowsEvery, 250 * time.Millisecond},
 		{&c.DrainSpread, 3 * time.Second},
+		{&c.SaveWait, 3 * time.Second},
 		{&c.NodeEvery, 2 * time.Second},
 		{&c.NodeLease, 6 * time.Second},
 		{&c.RelayEvery, time.Second},

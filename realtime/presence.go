@@ -22,15 +22,18 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	}
 	st.reachable.Store(p.Reachable())
 	st.tellPresenceLocked()
-	st.savePresenceLocked()
 	if gap.Close {
 		st.closeGap(gap)
 	}
 	if gap.Open {
 		st.h.stats.lost.Add(1)
 	}
-	if gap.Open && st.session.State.Started() { // before the start there is no time to lose
-		st.openGap(gap)
+	lost := gap.Open && st.session.State.Started() // before the start there is no time to lose
+	if lost {
+		st.openGap(gap) // stored before the presence: another node that reads lost finds the gap to end
+	}
+	st.savePresenceLocked()
+	if lost {
 		own := st.ownSignal(vigil.KindLost, now, encode(map[string]string{"cause": string(gap.Cause)}))
 		if gap.Cause == vigil.CauseServer {
 			own.Severity, own.Incident = 0, false // never held against the student

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -84,7 +85,7 @@ func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error
 		return err
 	}
 	h.log.Info("took over from a node that is gone", "gone", n.ID, "host", n.Host, "heard", heard, "sessions", count.Load(),
-		"took", time.Since(begin).Round(time.Millisecond))
+		"took", time.Since(begin).Round(time.Millisecond).String())
 	return nil
 }
 
@@ -139,7 +140,20 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time) 
 	p := st.presence
 	st.mu.Unlock()
 	st.room.order.RUnlock()
-	return true, h.ignoreNewer(h.store.SetPresence(ctx, s.ID, p)) // now, so that Connected moves on
+	// Now, so that Connected moves on, and after the gap that was opened.
+	stored := make(chan error, 1)
+	if !st.jobs.add(h, 0, func(ctx context.Context) { stored <- h.store.SetPresence(ctx, s.ID, p) }) {
+		return true, errDraining
+	}
+	select {
+	case err = <-stored:
+	case <-ctx.Done():
+		return true, ctx.Err()
+	}
+	if errors.Is(err, vigil.ErrConflict) {
+		st.beaten(p)
+	}
+	return true, h.ignoreNewer(err)
 }
 
 // ignoreNewer lets a conflict pass: the session has a newer connection, which is fine.

@@ -162,10 +162,12 @@ func (st *student) deliver(fs []json.RawMessage, sent *sentCommand, ended bool) 
 // delivered notes that a command was written to the student's socket.
 func (h *Hub) delivered(st *student, id string) {
 	st.jobs.add(h, 0, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, h.cfg.WriteWait) // it is a courtesy to the proctor, and others wait behind it
+		defer cancel()
 		err := h.retry(ctx, "delivered", func(ctx context.Context) error {
 			return h.advance(ctx, st.id, id, vigil.StageDelivered)
 		})
-		if err != nil && ctx.Err() == nil {
+		if err != nil && h.ctx.Err() == nil {
 			h.log.Warn("a command's progress is not stored", "session", st.id, "error", err)
 		}
 	})
@@ -180,6 +182,9 @@ func (h *Hub) advance(ctx context.Context, session, id string, to vigil.Stage) e
 		return err
 	}
 	if !forStudent(c) {
+		if c.LMS.State == vigil.LMSWaiting { // told by another node that is about to store the answer
+			return vigil.Errorf(vigil.CodeUnavailable, "This command is not in effect yet; try again.")
+		}
 		return vigil.Errorf(vigil.CodeNotFound, "There is no such command.")
 	}
 	if !to.After(c.Stage) {

@@ -271,6 +271,9 @@ func (st *student) outdo(epoch int64, c *claim) {
 		st.oustLocked(old, now)
 	}
 	st.owner = nil
+	if st.presence.Connection == vigil.ConnLost { // the other node may not have known it
+		st.closeGap(vigil.GapChange{Close: true, End: now, Cause: st.presence.Cause})
+	}
 	st.presence = vigil.Presence{Connection: vigil.ConnSuperseded, Since: now, Heard: st.presence.Heard, Epoch: epoch}
 	st.reachable.Store(false)
 	st.stopTimerLocked()

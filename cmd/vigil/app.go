@@ -116,14 +116,15 @@ func (a *app) close() {
 	}
 }
 
-// clockOffset makes a server's clock wrong. Only tests set it, when they link the binary.
-var clockOffset = ""
+// clockVariable names an environment variable by which a server's clock is made wrong.
+// Only tests set it, when they link the binary.
+var clockVariable = ""
 
 func clock() (func() time.Time, error) {
-	if clockOffset == "" {
+	if clockVariable == "" || os.Getenv(clockVariable) == "" {
 		return time.Now, nil
 	}
-	d, err := time.ParseDuration(clockOffset)
+	d, err := time.ParseDuration(os.Getenv(clockVariable))
 	return func() time.Time { return time.Now().Add(d) }, err
 }
 

@@ -19,6 +19,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/storage"
 	"vigil/storage/sqlite"
 )
 
@@ -271,7 +272,7 @@ func all(pupils []*pupil, ok func(p *pupil) bool) bool {
 }
 
 // stored counts the pupil's signals in a store by number, and compares their content.
-func (p *pupil) stored(t *testing.T, store *sqlite.Store) map[int64]int {
+func (p *pupil) stored(t *testing.T, store storage.Store) map[int64]int {
 	t.Helper()
 	session := p.Welcome().Session
 	held := map[int64]int{}

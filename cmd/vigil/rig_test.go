@@ -25,6 +25,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
+	"vigil/storage"
 	"vigil/storage/sqlite"
 )
 
@@ -46,10 +47,13 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// testClock is the variable by which the tests' binary takes a wrong clock.
+const testClock = "TEST_CLOCK_OFFSET"
+
 // binary is the program as operators run it, built once.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "vigil")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.clockVariable="+testClock, "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -165,6 +169,7 @@ type site struct {
 	client        string // our client id at the LMS
 	platform      string // the LMS's id in the store
 	running       *node  // the last one that was started
+	keeps         string // the store, where it is not the SQLite file
 
 	mu     sync.Mutex
 	server *http.Server // of the LMS; nil while it is down
@@ -181,7 +186,13 @@ const (
 // newSite makes the LMS and registers the two with each other by the command line.
 func newSite(t *testing.T, edits ...func(c *lms.Config)) *site {
 	t.Helper()
-	s := &site{T: t, dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t), lmsAddress: freeAddress(t)}
+	return newSiteOn(t, "", edits...)
+}
+
+// newSiteOn is newSite with another store than an SQLite file.
+func newSiteOn(t *testing.T, keeps string, edits ...func(c *lms.Config)) *site {
+	t.Helper()
+	s := &site{T: t, keeps: keeps, dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t), lmsAddress: freeAddress(t)}
 	s.db = filepath.Join(s.dir, "vigil.db")
 	s.tool = "http://localhost:" + portOf(s.listen)
 	cfg := lms.Config{Platform: ltitest.Config{Issuer: "http://" + s.lmsAddress}, Tool: s.tool}
@@ -220,7 +231,12 @@ func (s *site) ok(err error) {
 	}
 }
 
-func (s *site) store() string { return "sqlite:" + s.db }
+func (s *site) store() string {
+	if s.keeps != "" {
+		return s.keeps
+	}
+	return "sqlite:" + s.db
+}
 
 // up lets the LMS listen, down makes it refuse connections.
 func (s *site) up() {
@@ -440,7 +456,7 @@ func watch(t *testing.T, tool string, b *ltitest.Browser, page *ltitest.Page, ed
 }
 
 // signalsOf reads all signals of a session.
-func signalsOf(t *testing.T, store *sqlite.Store, session string) []vigil.Signal {
+func signalsOf(t *testing.T, store storage.Store, session string) []vigil.Signal {
 	t.Helper()
 	var out []vigil.Signal
 	for page := (vigil.Page{}); ; {
