@@ -22,6 +22,9 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 STEP := .ci/step
 # The linter and the formatter are pinned in a module of their own, .tools/go.mod.
 TOOL := go tool -modfile=.tools/go.mod
+# What a browser test is told, as the beginning of its recipe.
+BROWSER = CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
+	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'
 # Recursive on purpose: looked up when used, not whenever make starts.
 GO_FILES = find . -name '*.go' -not -path './.*/*' -not -path '*/node_modules/*'
 UI := $(wildcard web/ui/package.json)
@@ -68,6 +71,7 @@ ifneq ($(UI),)
 	@$(STEP) 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
 	@$(STEP) 'Moodle plugins: zips' node --test .tools/zip/
 	@$(STEP) 'The whole story in a browser' $(MAKE) e2e
+	@$(STEP) 'The whole story once more, on DynamoDB' $(MAKE) e2e-dynamodb
 endif
 
 .PHONY: unit
@@ -76,20 +80,29 @@ unit: ## Run the quick Go tests
 
 .PHONY: e2e
 e2e: build ui-packages ## Drive the demo in a real browser
-	@CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
-	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'; npm --prefix web/ui run --silent e2e
+	@$(BROWSER); \
+	npm --prefix web/ui run --silent e2e
+
+.PHONY: e2e-dynamodb
+e2e-dynamodb: build ui-packages ## Tell the story with the tool's state on DynamoDB Local (needs Java)
+	@$(BROWSER); \
+	STORE=dynamodb node --test web/ui/e2e/story.mjs
 
 .PHONY: e2e-moodle
 e2e-moodle: build ui-packages ## Drive your own Moodle in a browser; docs/moodle.md says how
-	@CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
+	@$(BROWSER); \
 	if [ -z "$${MOODLE_URL:-}" ]; then echo 'Say which Moodle: MOODLE_URL, MOODLE_COURSE and the logins (docs/moodle.md).' >&2; exit 1; fi; \
-	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'; node --test web/ui/e2e/moodle.mjs
+	node --test web/ui/e2e/moodle.mjs
 
 .PHONY: lint
 lint: ## Run the linters alone
 	@$(MAKE) format-check
 	go vet ./...
 	$(TOOL) golangci-lint run ./...
+
+.PHONY: lint-deploy
+lint-deploy: ## Lint the AWS template and policies in deploy (needs Python)
+	@.ci/cfn-lint
 
 .PHONY: format-check
 format-check:

@@ -2,8 +2,10 @@ package realtime_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -449,7 +451,14 @@ func TestProctorsTalkWithAStudent(t *testing.T) {
 	r := newRig(t)
 	s := r.session()
 	p, q := r.proctor(), r.proctor()
-	st := r.student(s)
+	var lowered atomic.Int32
+	st := r.student(s, func(c *client.Config) {
+		c.OnFrame = func(ty realtime.Type, _ json.RawMessage) {
+			if ty == realtime.TypeHand {
+				lowered.Add(1)
+			}
+		}
+	})
 	id, _ := p.Chat(s.ID, "All well?")
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool {
 		l := c.Lines()
@@ -463,6 +472,19 @@ func TestProctorsTalkWithAStudent(t *testing.T) {
 	r.until("hand stored", func() bool { return !r.read(s.ID).Tally.Hand.IsZero() })
 	st.Hand(false)
 	r.until("hand down", func() bool { return q.Row(s.ID).Tally.Hand == 0 })
+	r.until("hand down, stored", func() bool { return r.read(s.ID).Tally.Hand.IsZero() })
+	// A proctor lowers it: the student hears of that, and of nothing when it was down.
+	p.Seen(s.ID)
+	p.Chat(s.ID, "Seen.")
+	r.until("the line, and so what was sent before it", func() bool { return len(st.Lines()) == 2 })
+	st.Hand(true)
+	r.until("hand stored again", func() bool { return !r.read(s.ID).Tally.Hand.IsZero() })
+	if n := lowered.Load(); n != 0 {
+		t.Errorf("told of a hand that was down or lowered by the student: %d times", n)
+	}
+	q.Seen(s.ID)
+	r.until("the student to be told", func() bool { return lowered.Load() == 1 })
+	r.until("hand down by the proctor", func() bool { return p.Row(s.ID).Tally.Hand == 0 })
 	// Sent again, a line changes nothing.
 	w := r.wire(studentClaims(r.session()))
 	w.write(hello)
@@ -474,7 +496,7 @@ func TestProctorsTalkWithAStudent(t *testing.T) {
 			t.Fatalf("ack: got %+v, want same-line", a)
 		}
 	}
-	if n := len(p.Lines()); n > 2 {
-		t.Fatalf("lines: got %d, want 2", n)
+	if n := len(p.Lines()); n > 3 {
+		t.Fatalf("lines: got %d, want 3", n)
 	}
 }

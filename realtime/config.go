@@ -50,7 +50,7 @@ type Config struct {
 	TokenGrace   time.Duration // how long after its end an unrenewed token still holds; 60 s
 	RateGrace    time.Duration // over the rates for so long: closed; 10 s
 	HelloWait    time.Duration // for a student's first frame; 15 s
-	HoleWait     time.Duration // from hello until missing numbers count as a hole; 15 s
+	HoleWait     time.Duration // after hello, without a number of the resend: what is missing then counts as a hole; 15 s
 	WriteWait    time.Duration // a write that takes longer: the socket is closed; 10 s
 	PulseEvery   time.Duration // 5 s
 	RowsEvery    time.Duration // counts of changed rows are gathered so long; 250 ms

@@ -65,7 +65,7 @@ func (w *wire) write(msg string) {
 // next returns the next frame of a type.
 func (w *wire) next(t realtime.Type, into any) {
 	w.r.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case f := <-w.in:
@@ -91,7 +91,7 @@ func (w *wire) ends(code websocket.StatusCode) string {
 			w.r.Fatalf("close: got %v, want code %d", err, code)
 		}
 		return ce.Reason
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		w.r.Fatalf("no close, want code %d", code)
 	}
 	return ""
@@ -303,7 +303,7 @@ func TestEveryCloseCode(t *testing.T) {
 	t.Run("4005 rate", func(t *testing.T) {
 		w := r.wire(studentClaims(r.session()))
 		w.write(hello)
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(patience)
 		for time.Now().Before(end) && w.ws.Write(r.ctx, websocket.MessageText, []byte(`[{"t":"time","at":1},{"t":"time","at":1}]`)) == nil {
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -401,6 +401,7 @@ func TestTokensAreRenewedOverTheSocketAndUnrenewedOnesEndIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
+		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
 		c.TokenGrace = 300 * time.Millisecond
 	})
 	r.tokens.life = time.Second
@@ -422,6 +423,7 @@ func TestARenewalAsksAnewWhetherThePersonIsAllowed(t *testing.T) {
 	barred := make(chan struct{})
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
+		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
 		c.Allow = func(context.Context, realtime.Claims) error {
 			select {
 			case <-barred:
@@ -441,6 +443,7 @@ func TestRenewalsEndWithUntil(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
+		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
 		c.TokenGrace = 100 * time.Millisecond
 	})
 	c := r.proctorClaims()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -61,6 +62,7 @@ type bubble struct {
 	hub    *realtime.Hub
 	exam   vigil.Exam
 	client *http.Client
+	hello  string // what sockets begin with
 }
 
 func inBubble(t *testing.T, test func(b *bubble)) {
@@ -70,7 +72,7 @@ func inBubble(t *testing.T, test func(b *bubble)) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := &bubble{T: t, ctx: t.Context(), tokens: newTokens()}
+		b := &bubble{T: t, ctx: t.Context(), tokens: newTokens(), hello: hello}
 		log := slog.New(slog.DiscardHandler)
 		db, err := sqlite.Open(b.ctx, sqlite.Config{Path: path, Logger: log})
 		b.ok(err)
@@ -147,7 +149,7 @@ func (b *bubble) socket(c realtime.Claims, pong func() bool) (ws *websocket.Conn
 			mu.Unlock()
 		}
 	}()
-	b.ok(ws.Write(b.ctx, websocket.MessageText, []byte(hello)))
+	b.ok(ws.Write(b.ctx, websocket.MessageText, []byte(b.hello)))
 	synctest.Wait()
 	return ws, func() []json.RawMessage { mu.Lock(); defer mu.Unlock(); return got },
 		func() error { mu.Lock(); defer mu.Unlock(); return end }
@@ -252,6 +254,43 @@ func TestADropIsLostAfterItsGraceAndAPageTurnAfterItsOwn(t *testing.T) {
 			t.Fatalf("lost after %v, want 8s", d)
 		}
 	})
+}
+
+// TestALongResendIsNoHole resends an outbox for longer than it takes until what is missing
+// counts as a hole; then one that really misses a number.
+func TestALongResendIsNoHole(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		skip  int
+		holes int
+	}{{"everything comes", 0, 0}, {"number 5 never comes", 5, 1}} {
+		t.Run(row.name, func(t *testing.T) {
+			inBubble(t, func(b *bubble) {
+				s := b.session(time.Hour)
+				b.hello = `{"t":"hello","stream":"abcdefghijklmnop","next":11}`
+				ws, _, _ := b.socket(studentClaims(s), func() bool { return true })
+				for seq := 1; seq <= 10; seq++ {
+					if seq != row.skip {
+						b.ok(ws.Write(b.ctx, websocket.MessageText, fmt.Appendf(nil, `{"t":"signal","seq":%d,"kind":"copy","at":%d}`, seq, time.Now().UnixMilli())))
+					}
+					time.Sleep(10 * time.Second)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				holes := 0
+				list, _, err := b.db.SignalsOfSession(b.ctx, s.ID, vigil.Page{})
+				b.ok(err)
+				for _, g := range list {
+					if g.Kind == vigil.KindHole {
+						holes++
+					}
+				}
+				if holes != row.holes {
+					t.Errorf("holes: got %d, want %d", holes, row.holes)
+				}
+			})
+		})
+	}
 }
 
 func TestAProctorsRenewalsEndAfterTwelveHours(t *testing.T) {

@@ -22,9 +22,6 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	}
 	st.reachable.Store(p.Reachable())
 	st.tellPresenceLocked()
-	if gap.Close {
-		st.closeGap(gap)
-	}
 	if gap.Open {
 		st.h.stats.lost.Add(1)
 	}
@@ -33,6 +30,9 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 		st.openGap(gap) // stored before the presence: another node that reads lost finds the gap to end
 	}
 	st.savePresenceLocked()
+	if gap.Close {
+		st.closeGap(gap)
+	}
 	if lost {
 		own := st.ownSignal(vigil.KindLost, now, encode(map[string]string{"cause": string(gap.Cause)}))
 		if gap.Cause == vigil.CauseServer {

@@ -106,7 +106,8 @@ func crash(r *rig) {
 
 func TestARestartInOrderShowsNoLost(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	patient := func(c *realtime.Config) { c.Liveness = calm }
+	r := newRig(t, patient)
 	s, away := r.session(), r.session()
 	hold := make(chan struct{})
 	defer close(hold)
@@ -120,7 +121,7 @@ func TestARestartInOrderShowsNoLost(t *testing.T) {
 	}
 	r.ok(r.hub.Drain(r.ctx))
 	r.stop()
-	r.start()
+	r.start(patient)
 	p := r.proctor()
 	r.until("back", func() bool { return st.Connects() >= 2 })
 	r.ok(st.Settled(r.ctx))
@@ -211,7 +212,7 @@ func TestASecondDeviceIsAnIncidentAndAPageTurnIsNot(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
 			s := r.session()
 			token := r.mint(studentClaims(s))
 			w := r.wireOn(r.rawWith(token, "User-Agent", "first"))
@@ -391,7 +392,7 @@ func TestASessionThatEndsWhileItsStudentIsAwayEndsItsGap(t *testing.T) {
 
 func TestBeforeTheStartNothingCanBeLost(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
 	s := r.session(func(s *vigil.Session) { s.State, s.Started = vigil.StateReady, time.Time{} })
 	hold := make(chan struct{})
 	st := r.student(s, held(r, hold))
@@ -430,10 +431,12 @@ func TestTwoNodesOnOneStore(t *testing.T) {
 	bus := realtime.NewLocal(0)
 	r := newRig(t, func(c *realtime.Config) {
 		c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, "one", time.Minute
+		c.Liveness = calm
 	})
 	second := &rig{TB: t, ctx: r.ctx, db: r.db, store: r.store, tokens: r.tokens, exam: r.exam, path: r.path}
 	second.start(func(c *realtime.Config) {
 		c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, "two", time.Minute
+		c.Liveness = calm
 	})
 	t.Cleanup(second.stop)
 
@@ -477,7 +480,7 @@ func TestTwoNodesOnOneStore(t *testing.T) {
 	}
 	r.until("second session", func() bool { return r.kinds(s.ID)[vigil.KindSecondSession] == 1 })
 	r.until("owned by the other", func() bool { return r.read(s.ID).Presence.Node == "two" })
-	time.Sleep(2 * quick.DropGrace)
+	time.Sleep(calm.DropGrace)
 	if p := r.read(s.ID).Presence; p.Connection != vigil.ConnOnline || len(r.gaps(s.ID)) != 0 {
 		t.Fatalf("presence: got %+v with gaps %v, want online and none", p, r.gaps(s.ID))
 	}
@@ -491,7 +494,7 @@ func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {
 	bus := realtime.NewLocal(0)
 	shared := func(node string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
-			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, 300*time.Millisecond
+			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, 2*time.Second
 		}
 	}
 	r := newRig(t, shared("one"))

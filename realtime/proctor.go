@@ -309,6 +309,9 @@ func (p *proctor) seen(f *up) {
 		if err := p.h.store.SetHand(ctx, s.ID, time.Time{}); err != nil {
 			return err
 		}
+		if !s.Tally.Hand.IsZero() {
+			p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{encode(HandDown{T: TypeHand})}, nil, false)
+		}
 		return p.h.reloadTally(ctx, s.ID)
 	})
 }

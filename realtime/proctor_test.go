@@ -169,7 +169,7 @@ func slowClient(mu *sync.RWMutex) *http.Client {
 func (r *rig) flood(enough func() bool) {
 	r.Helper()
 	s := vigil.Session{ExamID: r.exam.ID, State: vigil.StateCreated, Name: strings.Repeat("n", 16<<10)}
-	end := time.Now().Add(15 * time.Second)
+	end := time.Now().Add(patience)
 	for i := 0; !enough(); i++ {
 		if time.Now().After(end) {
 			r.Fatal("flooded in vain")
@@ -186,7 +186,7 @@ func TestASlowProctorFallsBehindAndGetsAFreshSnapshot(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) {
 		c.Limits.Queue, c.Limits.QueueBytes = 64, 256<<10
-		c.Liveness = vigil.DefaultLiveness()
+		c.Liveness, c.WriteWait = vigil.DefaultLiveness(), patience // it is slow, not closed
 	})
 	var sessions []vigil.Session
 	for range 40 {

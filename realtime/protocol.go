@@ -57,6 +57,7 @@ const (
 	TypeToken    Type = "token"    // Token: a fresh socket token
 	TypeError    Type = "error"    // Error
 	TypeNotice   Type = "notice"   // Notice
+	TypeHand     Type = "hand"     // HandDown: a proctor lowered the student's hand
 	TypeSnapshot Type = "snapshot" // Snapshot: a page of rows
 	TypeSession  Type = "session"  // SessionDelta
 	TypeGap      Type = "gap"      // GapDown
@@ -277,6 +278,11 @@ type Notice struct {
 	Kind NoticeKind `json:"kind"`
 	Over bool       `json:"over,omitempty"`
 	Wait int64      `json:"wait,omitempty"`
+}
+
+// HandDown tells a student that a proctor has dealt with the raised hand and lowered it.
+type HandDown struct {
+	T Type `json:"t"`
 }
 
 // ProctorWelcome is the first frame to a proctor.

@@ -106,7 +106,9 @@ type studentConn struct {
 	stream string
 	next   int64 // of the hello: lower numbers come again, or late
 	bye    bool
-	hello  *time.Timer
+	hello  *time.Timer // for a socket that says none
+
+	resent atomic.Int64 // ms, when the last number below next came; 0: nothing is looked for
 }
 
 // student returns the session's entry on this node, or nil.
@@ -395,6 +397,7 @@ func (sc *studentConn) idle() {}
 
 // due ends a session whose time is over while its student is still connected.
 func (sc *studentConn) due(now time.Time) {
+	sc.lookForHole(now)
 	st := sc.st
 	st.mu.Lock()
 	s := st.session

@@ -128,7 +128,7 @@ func TestAFullQueueRefusesAndTheClientSendsAgain(t *testing.T) {
 
 func TestTwentyPageTurnsAreNeverLostAndNoIncident(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
 	s := r.session()
 	p := r.proctor()
 	st := r.student(s)
@@ -139,7 +139,7 @@ func TestTwentyPageTurnsAreNeverLostAndNoIncident(t *testing.T) {
 	}
 	r.ok(st.Settled(r.ctx))
 	r.until("page", func() bool { row := p.Row(s.ID); return row.Conn != nil && row.Conn.Page == 21 })
-	time.Sleep(quick.NavigateGrace + quick.DropGrace) // what must not happen has had its time
+	time.Sleep(calm.NavigateGrace + calm.DropGrace) // what must not happen has had its time
 	if got := r.gaps(s.ID); len(got) != 0 {
 		t.Fatalf("gaps: got %v, want none", got)
 	}

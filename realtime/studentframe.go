@@ -93,30 +93,36 @@ func (sc *studentConn) sayHello(f *up) {
 		if sc.hello != nil {
 			sc.hello.Stop()
 		}
-		sc.lookForHole(f.Stream, f.Next)
+		if f.Next > 1 {
+			sc.resent.Store(now.UnixMilli())
+		}
 	}
 }
 
-// lookForHole looks, when a resend has had its time, whether numbers below next are
-// missing.
-func (sc *studentConn) lookForHole(id string, next int64) {
-	if next <= 1 {
+// lookForHole looks whether numbers below the hello's next are missing, when none of them
+// has come for a while: a long outbox takes as long as its rate and its network allow, so
+// the resend is over when it is quiet, not when a time has passed since the hello. Called
+// about once per ping.
+func (sc *studentConn) lookForHole(now time.Time) {
+	last := sc.resent.Load()
+	if last == 0 || now.UnixMilli()-last < sc.h.cfg.HoleWait.Milliseconds() {
 		return
 	}
-	sc.hello = time.AfterFunc(sc.h.cfg.HoleWait, func() {
-		sc.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { sc.st.findHole(ctx, id, next) })
-	})
+	sc.st.mu.Lock()
+	id, busy := sc.stream, sc.st.storing > 0
+	sc.st.mu.Unlock()
+	if busy || !sc.resent.CompareAndSwap(last, 0) {
+		return // still coming in
+	}
+	next := sc.next // written before resent
+	if !sc.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { sc.st.findHole(ctx, id, next) }) {
+		sc.resent.CompareAndSwap(0, last)
+	}
 }
 
 // findHole notes numbers that were given and never came, once for each stream. Those
 // that were refused for good are missing rightly.
 func (st *student) findHole(ctx context.Context, id string, next int64) {
-	st.mu.Lock()
-	busy := st.storing > 0
-	st.mu.Unlock()
-	if busy {
-		return // still coming in; the next connection looks again
-	}
 	count, highest, err := st.h.store.StreamState(ctx, st.id, id)
 	if err != nil {
 		st.h.log.Warn("a stream cannot be counted", "session", st.id, "error", err)
@@ -156,6 +162,9 @@ func (sc *studentConn) drop(f *up, err error) {
 func (sc *studentConn) signal(f *up) {
 	st := sc.st
 	now := sc.h.now()
+	if f.Seq < sc.next && sc.resent.Load() != 0 {
+		sc.resent.Store(now.UnixMilli())
+	}
 	s := vigil.Signal{
 		SessionID: st.id, ExamID: st.room.exam, Stream: sc.stream, Seq: f.Seq, Kind: vigil.Kind(f.Kind),
 		At: moment(f.At), Received: now, Data: f.Data,

@@ -13,6 +13,7 @@
 //     backend serves several nodes, from several nodes.
 //   - Times and durations keep milliseconds, times in UTC; a zero time stays zero.
 //   - What a caller wrote, it reads: a read that begins after a write returned sees it.
+//     Package dynamo excepts its lists that cross sessions, and says which.
 //   - What has expired (retention, Record.Expires) is not returned, whether or not it has
 //     been removed yet.
 //   - Retention is the exam's policy, judged when something is read. A session's age

@@ -146,14 +146,25 @@ func TestMigrateTellsWhatItDidAndWhereItStands(t *testing.T) {
 	if got := must(t, "migrate", "--status", db); !strings.Contains(got, "0001_start.sql: not applied yet") {
 		t.Errorf("before: got %q, want the step as not applied", got)
 	}
+	if got := must(t, "migrate", "--dry-run", db); got != "would apply 0001_start.sql\n" {
+		t.Errorf("got plan %q, want the step", got)
+	}
 	if _, err := os.Stat(path); err == nil {
-		t.Error("--status made the file")
+		t.Error("--status or --dry-run made the file")
 	}
 	if got := must(t, "migrate", db); !strings.Contains(got, "applied 0001_start.sql") || !strings.Contains(got, "up to date") {
 		t.Errorf("got %q, want the step as applied now", got)
 	}
-	if got := must(t, "migrate", "--status", db); !regexp.MustCompile(`0001_start\.sql: applied 20\d\d-`).MatchString(got) {
-		t.Errorf("after: got %q, want the step as applied", got)
+	for _, how := range []string{"--status", "status"} {
+		if got := must(t, "migrate", how, db); !regexp.MustCompile(`0001_start\.sql: applied 20\d\d-`).MatchString(got) {
+			t.Errorf("after: got %q from %s, want the step as applied", got, how)
+		}
+	}
+	if got := must(t, "migrate", "--dry-run", db); got != upToDate+"\n" {
+		t.Errorf("got plan %q, want none", got)
+	}
+	if code, _, errs := command(t.Context(), nil, "migrate", "stauts", db); code != 2 || !strings.Contains(errs, "migrate status") {
+		t.Errorf("a word that is none: got exit code %d, %q, want 2 and the right one", code, errs)
 	}
 	if got := must(t, "migrate", db); strings.Contains(got, "applied 0001") || !strings.Contains(got, "up to date") {
 		t.Errorf("again: got %q, want nothing applied", got)

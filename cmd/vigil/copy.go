@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,12 +142,26 @@ func (c *copier) platforms(ctx context.Context) error {
 			if err := c.target.SaveDeployment(ctx, d); err != nil {
 				return err
 			}
+			got, err := c.target.Deployment(ctx, p.ID, d.ID)
+			if err != nil {
+				return err
+			}
+			if digest("deployment", got) != digest("deployment", d) {
+				return differs("deployment", d.ID)
+			}
 		}
 		links := 0
 		err = eachPage(func(page storage.Page) ([]vigil.Link, string, error) { return c.dump.LinksOfPlatform(ctx, p.ID, page) },
 			func(l vigil.Link) error {
 				links++
-				return there(c.target.CreateLink(ctx, l))
+				if err := there(c.target.CreateLink(ctx, l)); err != nil {
+					return err
+				}
+				got, err := c.target.Link(ctx, l.PlatformID, l.DeploymentID, l.ResourceLinkID)
+				if err == nil && digest("link", got) != digest("link", l) {
+					err = differs("link", l.ResourceLinkID)
+				}
+				return err
 			})
 		if err != nil {
 			return err
@@ -175,6 +188,19 @@ func (c *copier) keys(ctx context.Context) error {
 				return err
 			}
 		}
+		got, err := c.target.Keys(ctx, use)
+		if err != nil {
+			return err
+		}
+		copies := map[string]string{}
+		for _, k := range got {
+			copies[k.ID] = digest("key", k)
+		}
+		for _, k := range keys {
+			if copies[k.ID] != digest("key", k) {
+				return differs("key", k.ID)
+			}
+		}
 		c.count("key", len(keys))
 	}
 	return nil
@@ -183,12 +209,28 @@ func (c *copier) keys(ctx context.Context) error {
 func (c *copier) invitations(ctx context.Context) error {
 	return eachPage(func(page storage.Page) ([]vigil.Invitation, string, error) { return c.dump.Invitations(ctx, page) },
 		func(i vigil.Invitation) error {
+			if time.Since(i.Expires) > 0 { // nobody can use it any more
+				return nil
+			}
 			c.count("invitation", 1)
-			return there(c.target.CreateInvitation(ctx, i))
+			if err := there(c.target.CreateInvitation(ctx, i)); err != nil {
+				return err
+			}
+			got, err := c.target.Invitation(ctx, i.Hash)
+			if err == nil && digest("invitation", got) != digest("invitation", i) {
+				err = differs("invitation", i.Hash)
+			}
+			return err
 		})
 }
 
 func (c *copier) exams(ctx context.Context) error {
+	total, done := 0, 0
+	err := eachPage(func(page storage.Page) ([]string, string, error) { return c.dump.ExamIDs(ctx, page) },
+		func(string) error { total++; return nil })
+	if err != nil {
+		return err
+	}
 	return eachPage(func(page storage.Page) ([]string, string, error) { return c.dump.ExamIDs(ctx, page) }, func(id string) error {
 		e, err := c.source.Exam(ctx, id)
 		if err != nil {
@@ -224,7 +266,8 @@ func (c *copier) exams(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.say("exam " + id + " copied")
+		done++
+		c.say(fmt.Sprintf("exam %d of %d copied: %s", done, total, id))
 		return nil
 	})
 }
@@ -255,8 +298,13 @@ func (c *copier) session(ctx context.Context, v vigil.Session) error {
 		if err != nil {
 			return err
 		}
+		for kind, n := range counts {
+			if gotCounts[kind] != n {
+				return vigil.Errorf(vigil.CodeConflict, "The session %s has %d of %s in the source and %d in the target. Copy into an empty store.",
+					v.ID, n, kind, gotCounts[kind])
+			}
+		}
 		if got != want {
-			slog.DebugContext(ctx, "copy differs", "session", v.ID, "source", counts, "target", gotCounts)
 			return differs("session", v.ID)
 		}
 		r := vigil.Record{Kind: copiedKind, Key: v.ID, Value: []byte(want), Expires: now.Add(7 * 24 * time.Hour)}
@@ -386,7 +434,19 @@ func (c *copier) audits(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		copies := map[string]string{}
+		err = eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return c.target.AuditOfExam(ctx, exam, p) },
+			func(a vigil.Audit) error { copies[a.ID] = digest("audit", a); return nil })
+		if err != nil {
+			return err
+		}
+		return eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return c.source.AuditOfExam(ctx, exam, p) },
+			func(a vigil.Audit) error {
+				if copies[a.ID] != digest("audit", a) {
+					return differs("audit entry", a.ID)
+				}
+				return nil
+			})
 	}
 	if err := copyOf(""); err != nil {
 		return err
@@ -419,6 +479,17 @@ func checksum(ctx context.Context, store storage.Store, v vigil.Session) (sum st
 	v.Tally = vigil.Tally{Hand: v.Tally.Hand}
 	if err := (exporter{store: store, sink: h, kind: "all"}).session(ctx, v); err != nil {
 		return "", nil, err
+	}
+	if lister, ok := store.(storage.DeliveryLister); ok {
+		deliveries, err := lister.DeliveriesOfSession(ctx, v.ID)
+		if err != nil {
+			return "", nil, err
+		}
+		for _, d := range deliveries {
+			if err := h.row("delivery", d); err != nil {
+				return "", nil, err
+			}
+		}
 	}
 	return hex.EncodeToString(h.sum[:]), h.counts, nil
 }

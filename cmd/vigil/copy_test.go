@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,7 +15,7 @@ import (
 )
 
 // copied is what a copy of filledStore's tells.
-const copied = "Copied and verified: 1 audit, 2 chat, 2 command, 1 deployment, 1 exam, 2 gap, 4 incident, 1 key, 1 link, 1 platform, 2 session, 6 signal."
+const copied = "Copied and verified: 1 audit, 2 chat, 2 command, 2 delivery, 1 deployment, 1 exam, 2 gap, 4 incident, 1 invitation, 1 key, 1 link, 1 platform, 2 session, 6 signal."
 
 func TestAStoreIsCopiedAndVerified(t *testing.T) {
 	from, e := filledStore(t)
@@ -29,9 +32,8 @@ func TestAStoreIsCopiedAndVerified(t *testing.T) {
 }
 
 func TestAStoreIsCopiedToDynamoDB(t *testing.T) {
-	server := dynamoLocal(t)
 	from, e := filledStore(t)
-	to := "dynamodb:copy?region=eu-central-1&endpoint=" + server.URL
+	to := dynamoStoreOf(t)
 	for range 2 {
 		if got := must(t, "copy", "--from", from, "--to", to); !sameWords(got, copied) {
 			t.Errorf("got %q, want %q", got, copied)
@@ -40,6 +42,61 @@ func TestAStoreIsCopiedToDynamoDB(t *testing.T) {
 	want, got := must(t, "export", "exam", "--store", from, e.ID), must(t, "export", "exam", "--store", to, e.ID)
 	if withoutVersions(got) != withoutVersions(want) {
 		t.Errorf("got copy\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestACopyThatIsKilledGoesOn kills a copy into DynamoDB half-way, as a process.
+func TestACopyThatIsKilledGoesOn(t *testing.T) {
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, e := filledStore(t)
+	source := openSQLite(t, strings.TrimPrefix(from, "sqlite:"))
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	const more = 150
+	var signals []vigil.Signal
+	for i := range more {
+		v := vigil.Session{
+			ID: freshID(), ExamID: e.ID, UserID: fmt.Sprint("user-", i), Attempt: 1, Generation: 1, State: vigil.StateActive, Version: 1,
+			Created: now, Changed: now,
+		}
+		if err := source.CreateSession(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 2 {
+			signals = append(signals, vigil.Signal{
+				SessionID: v.ID, Stream: "stream-0123456789", Seq: int64(n + 1), Kind: vigil.KindBlur, Severity: 0.1, At: now, Received: now,
+			})
+		}
+	}
+	if _, err := source.AppendSignals(t.Context(), signals); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"copy", "--from", from, "--to", dynamoStoreOf(t)}
+	var log output
+	cmd := exec.Command(program, args...)
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); !strings.Contains(log.String(), "100 sessions") && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if !strings.Contains(log.String(), "100 sessions") || strings.Contains(log.String(), "exam 1 of 1") {
+		t.Fatalf("got progress %q, want the copy killed half-way", log.String())
+	}
+	got := must(t, args...)
+	if want := "2 chat, 2 command, 2 delivery, 2 gap, 4 incident, 152 session, 306 signal"; !sameWords(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	exported := must(t, "export", "exam", "--store", args[4], "--kind=signal", e.ID)
+	if n := strings.Count(exported, "\n"); n != 306 {
+		t.Errorf("got %d signals in the copy, want 306", n)
 	}
 }
 
@@ -69,6 +126,19 @@ func TestACopyGoesOnAndNoticesWhatDiffers(t *testing.T) {
 	}
 	if code, _, errs := command(t.Context(), nil, "copy", "--from", from, "--to", "sqlite:"+path); code != 1 || !strings.Contains(errs, "differs") {
 		t.Errorf("got code %d, %q for a session that has changed, want 1 and that it differs", code, errs)
+	}
+	audit := vigil.Audit{ID: freshID(), ExamID: e.ID, Action: "report.view", At: time.Now()}
+	fresh := filepath.Join(t.TempDir(), "copy.db")
+	must(t, "copy", "--from", from, "--to", "sqlite:"+fresh)
+	if err := openSQLite(t, fresh).AppendAudit(t.Context(), audit); err != nil {
+		t.Fatal(err)
+	}
+	audit.Action = "report.print" // one of the same id that says something else
+	if err := source.AppendAudit(t.Context(), audit); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := command(t.Context(), nil, "copy", "--from", from, "--to", "sqlite:"+fresh); code != 1 || !strings.Contains(errs, "audit entry") {
+		t.Errorf("got code %d, %q for an audit entry that differs, want 1 and its kind", code, errs)
 	}
 	if err := source.RenewNode(t.Context(), vigil.Node{ID: "n", Host: "h", Heard: time.Now()}); err != nil {
 		t.Fatal(err)

@@ -120,7 +120,7 @@ func (p dynamoPlace) migrate(ctx context.Context, c migrateCmd, s *streams) erro
 				return err
 			}
 			for _, step := range plan {
-				fmt.Fprintln(s.out, "would", step)
+				tellPlan(s, step)
 			}
 			if len(plan) == 0 {
 				fmt.Fprintln(s.out, upToDate)
@@ -145,6 +145,9 @@ func tellStep(s *streams, name string, applied time.Time) {
 	}
 	fmt.Fprintf(s.out, "%s: %s\n", name, when)
 }
+
+// tellPlan prints what a dry run leaves out.
+func tellPlan(s *streams, step string) { fmt.Fprintln(s.out, "would", step) }
 
 // secretSealer makes a sealer of the secret in the settings.
 func secretSealer(text string) (lti.Sealer, error) {

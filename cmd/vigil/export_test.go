@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,6 +34,26 @@ func filledStore(t *testing.T) (place string, e vigil.Exam) {
 	return "sqlite:" + path, e
 }
 
+// onEach runs a test on either backend, each with what fillStore stores.
+func onEach(t *testing.T, test func(t *testing.T, place string, e vigil.Exam)) {
+	t.Run("SQLite", func(t *testing.T) {
+		place, e := filledStore(t)
+		test(t, place, e)
+	})
+	t.Run("DynamoDB", func(t *testing.T) {
+		place := dynamoStoreOf(t)
+		store, err := storeSettings{Store: place}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := fillStore(t, store)
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		test(t, place, e)
+	})
+}
+
 func freshID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func fillStore(t *testing.T, store storage.Store) vigil.Exam {
@@ -48,6 +69,9 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 	ok(store.CreatePlatform(ctx, p))
 	ok(store.SaveDeployment(ctx, vigil.Deployment{PlatformID: p.ID, ID: "1", State: vigil.DeploymentActive, Created: now}))
 	ok(store.CreateKey(ctx, vigil.Key{ID: "kid-1", Use: vigil.KeyLTI, State: vigil.KeyActive, Sealed: []byte{1, 2}, Public: []byte("{}"), Created: now, Since: now, Version: 1}))
+	for hash, expires := range map[string]time.Time{"valid": now.Add(time.Hour), "expired": now.Add(-time.Hour)} {
+		ok(store.CreateInvitation(ctx, vigil.Invitation{Hash: hash, Created: now, Expires: expires}))
+	}
 	e := vigil.Exam{ID: freshID(), Title: "Quiz", Issuer: p.Issuer, ContextID: "course", Policy: vigil.DefaultPolicy(), Created: now, Version: 4}
 	ok(store.CreateExam(ctx, e))
 	ok(store.CreateLink(ctx, vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "17", ExamID: e.ID, Created: now}))
@@ -72,14 +96,21 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 		ok(store.UpdateIncident(ctx, in))
 		ok(store.CreateGap(ctx, vigil.Gap{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Start: now, Cause: vigil.CauseServer, Version: 2}))
 		c := vigil.Command{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Kind: vigil.CommandPause, At: now, Stage: vigil.StageSeen, By: vigil.Actor{Role: vigil.RoleProctor}}
-		ok(store.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Command: &c}))
+		d := vigil.Delivery{
+			ID: freshID(), SessionID: v.ID, ExamID: e.ID, CommandID: c.ID, Action: vigil.ActionPause, IncidentTime: now, Severity: 0.5,
+			State: vigil.DeliveryWaiting, NextTry: now.Add(time.Hour),
+		}
+		ok(store.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Command: &c, Delivery: &d}))
 		ok(store.AddChat(ctx, vigil.ChatLine{ID: freshID(), SessionID: v.ID, ExamID: e.ID, From: vigil.Actor{Role: vigil.RoleStudent}, Text: "hello, \"you\"", At: now}))
 	}
 	return e
 }
 
 func TestAnExamIsExportedAsJSONLines(t *testing.T) {
-	place, e := filledStore(t)
+	onEach(t, exportsJSONLines)
+}
+
+func exportsJSONLines(t *testing.T, place string, e vigil.Exam) {
 	kinds := map[string]int{}
 	for _, line := range strings.Split(strings.TrimSpace(must(t, "export", "exam", "--store", place, e.ID)), "\n") {
 		var row map[string]any
@@ -100,6 +131,10 @@ func TestAnExamIsExportedAsJSONLines(t *testing.T) {
 		if kinds[kind] != n {
 			t.Errorf("got %d lines of %s, want %d", kinds[kind], kind, n)
 		}
+		rows, err := csv.NewReader(strings.NewReader(must(t, "export", "exam", "--store", place, "--format=csv", "--kind="+kind, e.ID))).ReadAll()
+		if err != nil || len(rows) != n+1 {
+			t.Errorf("got %d rows of CSV of %s, %v, want a heading and %d", len(rows), kind, err, n)
+		}
 	}
 	if code, _, errs := command(t.Context(), nil, "export", "exam", "--store", place, "nobody"); code != 1 || !strings.Contains(errs, "no such exam") {
 		t.Errorf("unknown exam: got code %d, %q", code, errs)
@@ -107,7 +142,10 @@ func TestAnExamIsExportedAsJSONLines(t *testing.T) {
 }
 
 func TestACSVHasOneKindAndNoFormulas(t *testing.T) {
-	place, e := filledStore(t)
+	onEach(t, exportsCSV)
+}
+
+func exportsCSV(t *testing.T, place string, e vigil.Exam) {
 	rows, err := csv.NewReader(strings.NewReader(must(t, "export", "exam", "--store", place, "--format=csv", "--kind=session", e.ID))).ReadAll()
 	if err != nil || len(rows) != 3 || rows[0][0] != "id" {
 		t.Fatalf("got rows %v, %v, want a heading and two sessions", rows, err)
@@ -123,7 +161,10 @@ func TestACSVHasOneKindAndNoFormulas(t *testing.T) {
 }
 
 func TestAUserIsExportedAndErased(t *testing.T) {
-	place, e := filledStore(t)
+	onEach(t, exportsAndErases)
+}
+
+func exportsAndErases(t *testing.T, place string, e vigil.Exam) {
 	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); strings.Count(got, `"kind":"signal"`) != 3 || strings.Contains(got, "=1+1") {
 		t.Errorf("got %q, want the one user's only", got)
 	}

@@ -33,6 +33,7 @@ import (
 type fleet struct {
 	*site
 	redis   *redistest.Server
+	place   string // of the store, but for its address
 	members []*member
 	kept    storage.Store
 	env     []string
@@ -158,17 +159,17 @@ var clocks = []string{"0s", "-5s", "4s"}
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	server := dynamoLocal(t)
-	dynamo := strings.TrimPrefix(server.URL, "http://")
+	prefix, region, endpoint := dynamoTables(t)
+	dynamo := strings.TrimPrefix(endpoint, "http://")
 	f := &fleet{redis: redistest.Start(t), stop: make(chan struct{}), begun: time.Now()}
 	f.env = []string{"VIGIL_KEY_SECRET=" + base64.StdEncoding.EncodeToString(make([]byte, keyFileSize))}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
 		f.env = append(f.env, name+"="+os.Getenv(name))
 	}
-	const place = "dynamodb:vigil-many?region=eu-central-1&endpoint=http://"
-	f.site = newSiteOn(t, place+dynamo)
+	f.place = "dynamodb:" + prefix + "?region=" + region + "&endpoint=http://"
+	f.site = newSiteOn(t, f.place+dynamo)
 	var err error
-	f.kept, err = storeSettings{Store: place + dynamo}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
+	f.kept, err = storeSettings{Store: f.place + dynamo}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
 	f.ok(err)
 	t.Cleanup(func() { f.ok(f.kept.Close()) })
 	for i, offset := range clocks {
@@ -189,7 +190,7 @@ func (m *member) start() {
 	f.Helper()
 	path, err := binary()
 	f.ok(err)
-	place := "dynamodb:vigil-many?region=eu-central-1&endpoint=http://" + m.toStore.Address()
+	place := f.place + m.toStore.Address()
 	n := &node{T: f.T, log: &output{}, done: make(chan struct{}), cmd: exec.Command(path,
 		"serve", "--store", place, "--public-url", f.tool, "--listen", m.listen, "--admin-listen", m.admin, "--redis", m.toRedis.URL(),
 		"--drain-time", "2s")}

@@ -7,16 +7,21 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"vigil"
 )
 
-// kmsStandIn answers Encrypt and Decrypt as AWS KMS does, as far as Vigil sees. It is no
-// more than that: nothing here has met AWS KMS itself.
+// kmsStandIn answers Encrypt and Decrypt as AWS KMS does, as far as Vigil sees, and only
+// what deploy's policy allows. It is no more than that: nothing here has met AWS KMS itself.
 type kmsStandIn struct {
 	url      string
+	sealed   atomic.Int64
 	decrypts atomic.Int64
 }
 
@@ -28,6 +33,19 @@ func newKMSStandIn(t *testing.T) *kmsStandIn {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "vigiltest")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	k := &kmsStandIn{}
+	var policy struct { // what deploy's policy allows
+		Statement []struct {
+			Action    []string
+			Condition struct{ StringEquals map[string]string }
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join("..", "..", "deploy", "kms-policy.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &policy); err != nil || len(policy.Statement) != 1 || len(policy.Statement[0].Action) != 2 {
+		t.Fatalf("got policy %s, %v, want one statement with two actions", raw, err)
+	}
 	type box struct {
 		Plaintext         []byte            `json:",omitempty"`
 		CiphertextBlob    []byte            `json:",omitempty"`
@@ -48,9 +66,15 @@ func newKMSStandIn(t *testing.T) *kmsStandIn {
 			refuse(w, "NotFoundException")
 			return
 		}
+		if !slices.Contains(policy.Statement[0].Action, strings.Replace(r.Header.Get("X-Amz-Target"), "TrentService.", "kms:", 1)) ||
+			in.EncryptionContext["application"] != policy.Statement[0].Condition.StringEquals["kms:EncryptionContext:application"] {
+			refuse(w, "AccessDeniedException")
+			return
+		}
 		out := box{KeyID: standInKey}
 		switch r.Header.Get("X-Amz-Target") {
 		case "TrentService.Encrypt":
+			k.sealed.Add(1)
 			sealed, err := json.Marshal(in)
 			if err != nil {
 				t.Error(err)
@@ -114,6 +138,11 @@ func TestAKMSKeyThatIsNotThereIsToldSo(t *testing.T) {
 	}
 	if _, err := s.Seal([]byte("x")); vigil.CodeOf(err) != vigil.CodeUnavailable {
 		t.Errorf("got %v, want unavailable", err)
+	}
+	// The region is the tables' where the key names none.
+	settings := storeSettings{Store: "dynamodb:vigil?region=eu-central-1", KeySecret: "kms:alias/vigil?endpoint=" + k.url}
+	if _, err := settings.sealer(t.Context(), nil); err != nil {
+		t.Errorf("got %v for a key in the tables' region, want none", err)
 	}
 	for _, place := range []string{"", "?region=a", "k?zone=a", "k?endpoint=here", "k?region=a&region=b"} {
 		if _, err := newKMSSealer(t.Context(), place, ""); vigil.CodeOf(err) != vigil.CodeInvalid {

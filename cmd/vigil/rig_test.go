@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	buildDir = dir
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(tests{m}, goleak.Cleanup(func(code int) {
 		if err := os.RemoveAll(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
@@ -49,6 +50,21 @@ func TestMain(m *testing.M) {
 
 // testClock is the variable by which the tests' binary takes a wrong clock.
 const testClock = "TEST_CLOCK_OFFSET"
+
+// tests ends what they share before goroutines are counted.
+type tests struct{ *testing.M }
+
+// Run implements goleak.TestingM.
+func (t tests) Run() int {
+	code := t.M.Run()
+	if server := dynamoStarted.Load(); server != nil {
+		if err := server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping DynamoDB Local:", err)
+			code = max(code, 1)
+		}
+	}
+	return code
+}
 
 // binary is the program as operators run it, built once.
 var binary = sync.OnceValues(func() (string, error) {
@@ -162,6 +178,7 @@ func get(t *testing.T, address string) (int, string) {
 type site struct {
 	*testing.T
 	dir, db       string
+	place         string // of the store, where that is not the file
 	listen, admin string
 	tool          string // public URL
 	lms           *lms.LMS
@@ -169,7 +186,6 @@ type site struct {
 	client        string // our client id at the LMS
 	platform      string // the LMS's id in the store
 	running       *node  // the last one that was started
-	keeps         string // the store, where it is not the SQLite file
 
 	mu     sync.Mutex
 	server *http.Server // of the LMS; nil while it is down
@@ -190,9 +206,9 @@ func newSite(t *testing.T, edits ...func(c *lms.Config)) *site {
 }
 
 // newSiteOn is newSite with another store than an SQLite file.
-func newSiteOn(t *testing.T, keeps string, edits ...func(c *lms.Config)) *site {
+func newSiteOn(t *testing.T, place string, edits ...func(c *lms.Config)) *site {
 	t.Helper()
-	s := &site{T: t, keeps: keeps, dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t), lmsAddress: freeAddress(t)}
+	s := &site{T: t, place: place, dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t), lmsAddress: freeAddress(t)}
 	s.db = filepath.Join(s.dir, "vigil.db")
 	s.tool = "http://localhost:" + portOf(s.listen)
 	cfg := lms.Config{Platform: ltitest.Config{Issuer: "http://" + s.lmsAddress}, Tool: s.tool}
@@ -231,12 +247,7 @@ func (s *site) ok(err error) {
 	}
 }
 
-func (s *site) store() string {
-	if s.keeps != "" {
-		return s.keeps
-	}
-	return "sqlite:" + s.db
-}
+func (s *site) store() string { return cmp.Or(s.place, "sqlite:"+s.db) }
 
 // up lets the LMS listen, down makes it refuse connections.
 func (s *site) up() {

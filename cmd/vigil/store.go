@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -33,13 +34,17 @@ func (s storeSettings) open(ctx context.Context, progress func(step string), log
 
 // sealer opens the operator's secret for a store.
 func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+	place, dynamo, err := s.dynamoPlace()
+	if err != nil {
+		return nil, err
+	}
 	if key, ok := strings.CutPrefix(s.KeySecret, "kms:"); ok {
-		return newKMSSealer(ctx, key, s.DynamoDBRegion)
+		return newKMSSealer(ctx, key, cmp.Or(place.client.Region, s.DynamoDBRegion))
 	}
 	if s.KeySecret != "" {
 		return secretSealer(s.KeySecret)
 	}
-	if _, ok, _ := s.dynamoPlace(); ok {
+	if dynamo {
 		return nil, vigil.Invalid("key-secret", "With DynamoDB the secret that encrypts our private keys comes from the environment: set VIGIL_KEY_SECRET to 32 bytes in base64, or to kms:KEY, the same on every node.")
 	}
 	path, err := s.keyPath()
@@ -73,12 +78,17 @@ func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.St
 
 type migrateCmd struct {
 	storeSettings `embed:""`
-	Status        bool `help:"Only show where the schema stands."`
-	DryRun        bool `help:"Only show what would be done."`
+	What          string `arg:"" optional:"" help:"status: only show where the schema stands, as --status."`
+	Status        bool   `help:"Only show where the schema stands."`
+	DryRun        bool   `help:"Only show what would be done."`
 }
 
 // Run applies the migrations, or lists them.
 func (c migrateCmd) Run(ctx context.Context, s *streams) error {
+	if c.What != "" && c.What != "status" {
+		return vigil.Invalid("migrate", "`vigil migrate` applies the migrations, `vigil migrate status` shows them; %q is neither.", c.What)
+	}
+	c.Status = c.Status || c.What != ""
 	if place, ok, err := c.dynamoPlace(); ok {
 		if err != nil {
 			return err
@@ -94,8 +104,17 @@ func (c migrateCmd) Run(ctx context.Context, s *streams) error {
 		if err != nil {
 			return err
 		}
+		waiting := 0
 		for _, step := range steps {
-			tellStep(s, step.Name, step.Applied)
+			if c.Status {
+				tellStep(s, step.Name, step.Applied)
+			} else if step.Applied.IsZero() {
+				tellPlan(s, "apply "+step.Name)
+				waiting++
+			}
+		}
+		if !c.Status && waiting == 0 {
+			fmt.Fprintln(s.out, upToDate)
 		}
 		return nil
 	}

@@ -351,6 +351,31 @@ func (m *migrator) lacks(err error) bool {
 	return m.Local && errors.As(err, &api) && api.ErrorCode() == "UnknownOperationException"
 }
 
+// What AWS answers for a while after a table was made: its backups are still being made
+// possible, its tags cannot be seen yet.
+const (
+	backupsNotYet = "ContinuousBackupsUnavailableException"
+	tableNotYet   = "ResourceNotFoundException"
+	mostLooks     = 120 // then it is something else
+)
+
+// soon does something again and again while the answer is that it is too early.
+func (m *migrator) soon(ctx context.Context, what, notYet string, do func() error) error {
+	for n := 0; ; n++ {
+		err := do()
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != notYet || n == mostLooks {
+			return err
+		}
+		if n%5 == 0 && !m.plan {
+			m.Progress("waiting for " + what)
+		}
+		if err := sleep(ctx, m.Poll); err != nil {
+			return err
+		}
+	}
+}
+
 // recovery sets point-in-time recovery.
 func (m *migrator) recovery(ctx context.Context, name string, t Table, d *types.TableDescription) error {
 	if !t.Recovery || d == nil {
@@ -366,9 +391,12 @@ func (m *migrator) recovery(ctx context.Context, name string, t Table, d *types.
 		if m.plan {
 			return nil
 		}
-		_, err = m.Client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
-			TableName:                        &name,
-			PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+		err = m.soon(ctx, "point-in-time recovery of table "+name, backupsNotYet, func() error {
+			_, err := m.Client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+				TableName:                        &name,
+				PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+			})
+			return err
 		})
 	}
 	if m.lacks(err) {
@@ -382,7 +410,11 @@ func (m *migrator) tags(ctx context.Context, name string, _ Table, d *types.Tabl
 	if d == nil {
 		return nil
 	}
-	out, err := m.Client.ListTagsOfResource(ctx, &dynamodb.ListTagsOfResourceInput{ResourceArn: d.TableArn})
+	var out *dynamodb.ListTagsOfResourceOutput
+	err := m.soon(ctx, "the tags of table "+name, tableNotYet, func() (err error) {
+		out, err = m.Client.ListTagsOfResource(ctx, &dynamodb.ListTagsOfResourceInput{ResourceArn: d.TableArn})
+		return err
+	})
 	if m.lacks(err) {
 		m.Progress("note: this endpoint knows no tags, so table " + name + " has none")
 		return nil

@@ -34,7 +34,7 @@ type script struct {
 
 func newScript(t *testing.T, serve func(s *script, n int, ws *websocket.Conn)) *script {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	s := &script{T: t, ctx: ctx}
 	var busy sync.WaitGroup
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -116,9 +116,12 @@ func (s *script) heard(part string) int {
 	return n
 }
 
+// patience bounds every wait; the machine may be busy with other tests.
+const patience = time.Minute
+
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for: %s", what)

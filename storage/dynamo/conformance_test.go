@@ -2,12 +2,16 @@ package dynamo_test
 
 import (
 	"context"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"vigil/storage"
 	"vigil/storage/dynamo"
+	"vigil/storage/dynamo/dynamolocal"
 	"vigil/storage/storagetest"
 )
 
@@ -24,5 +28,20 @@ func TestStoreFulfilsTheContract(t *testing.T) {
 	if server == nil {
 		t.Skip(missing)
 	}
-	storagetest.Run(t, func(t *testing.T) storage.Store { return open(t, dynamo.Config{}) })
+	var calls dynamolocal.Calls
+	t.Run("Contract", func(t *testing.T) {
+		storagetest.Run(t, func(t *testing.T) storage.Store {
+			c, end := fullClient(t, server.URL)
+			t.Cleanup(end)
+			return open(t, dynamo.Config{Client: dynamodb.New(c.Options(), calls.Watch)})
+		})
+	})
+	// Of what the whole contract asks of the service nothing is refused, and nothing else allowed.
+	t.Run("PolicyAllowsThatAndNothingElse", func(t *testing.T) {
+		allowed, err := dynamolocal.Allowed(filepath.Join("..", "..", "deploy", "dynamodb-policy.json"))
+		ok(t, err)
+		if needed := calls.Needed(); !slices.Equal(allowed, needed) {
+			t.Errorf("the policy allows\n%s\nneeded is\n%s", strings.Join(allowed, "\n"), strings.Join(needed, "\n"))
+		}
+	})
 }

@@ -88,20 +88,35 @@ func (s *Store) LeaseDeliveries(ctx context.Context, owner string, now time.Time
 // leaseOldest leases the oldest waiting entry of a session; nil if it is not due or
 // somebody else has it.
 func (s *Store) leaseOldest(ctx context.Context, partition, owner string, now time.Time) (*vigil.Delivery, error) {
+	waiting, err := s.waiting(ctx, partition)
+	if err != nil || len(waiting) == 0 {
+		return nil, err
+	}
+	return s.lease(ctx, waiting[0], owner, now)
+}
+
+// waiting lists the entries of a session that wait, by id, which is by age.
+func (s *Store) waiting(ctx context.Context, partition string) ([]vigil.Delivery, error) {
 	items, err := s.all(ctx, list{what: "delivery", pk: partition, prefix: "d#"})
 	if err != nil {
 		return nil, err
 	}
-	for _, it := range items { // by id, which is by age
+	var out []vigil.Delivery
+	for _, it := range items {
 		d, err := decode[vigil.Delivery](it)
 		if err != nil {
 			return nil, err
 		}
 		if d.State == vigil.DeliveryWaiting {
-			return s.lease(ctx, d, owner, now)
+			out = append(out, d)
 		}
 	}
-	return nil, nil
+	return out, nil
+}
+
+// DeliveriesOfSession implements storage.DeliveryLister.
+func (s *Store) DeliveriesOfSession(ctx context.Context, sessionID string) ([]vigil.Delivery, error) {
+	return s.waiting(ctx, sessionPartition(sessionID))
 }
 
 func (s *Store) lease(ctx context.Context, d vigil.Delivery, owner string, now time.Time) (*vigil.Delivery, error) {

@@ -85,12 +85,18 @@ type Store struct {
 	stamps   stamps
 	pings    string // the name of this process's readiness item
 
-	mu    sync.Mutex
-	exams map[string]examInfo // bounded by maxExams
-	known map[string]life     // bounded by maxLives
+	mu     sync.Mutex
+	exams  map[string]examInfo // bounded by maxExams
+	known  map[string]life     // bounded by maxLives
+	turns  map[string]*turn    // sessions whose tally is being raised
+	doubts map[key][]string    // notes of puts without an answer, bounded by maxLives and maxDoubts
+	owed   map[string][]*raise // raises of tallies that failed, bounded by maxLives and maxOwed
 }
 
-var _ storage.Store = (*Store)(nil)
+var (
+	_ storage.Store          = (*Store)(nil)
+	_ storage.DeliveryLister = (*Store)(nil)
+)
 
 // Open opens a store whose tables are up to date. It makes nothing by itself: tables
 // that are not there, or whose version is not this program's, are CodeIllegal; apply the
@@ -106,7 +112,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{
 		api: c.Client, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), now: c.Now, log: c.Logger,
 		parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(),
-		exams: map[string]examInfo{}, known: map[string]life{},
+		exams: map[string]examInfo{}, known: map[string]life{}, doubts: map[key][]string{}, owed: map[string][]*raise{}, turns: map[string]*turn{},
 	}
 	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: aws.String(migrations.Schema(c.Prefix)), Key: migrations.VersionKey(), ConsistentRead: aws.Bool(true),

@@ -113,4 +113,14 @@ func code(t testing.TB, what string, err error, want vigil.Code) {
 	}
 }
 
+// until polls for a condition; the machine may be busy with other tests.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}
+
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

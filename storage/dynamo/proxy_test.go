@@ -18,6 +18,10 @@ type proxy struct {
 	random  *rand.Rand
 	share   float64        // of the requests that are spoiled
 	only    string         // the one way to spoil, where that is not any
+	op      string         // the one operation to spoil, where that is not any
+	gate    chan struct{}  // where it is not nil: requests wait until it is closed
+	inside  int            // requests that are not answered yet
+	peak    int            // most of them at once
 	spoiled map[string]int // how many, by how
 	targets map[string]int // operations that were asked for
 }
@@ -28,6 +32,7 @@ func newProxy(t testing.TB) *proxy {
 	p := &proxy{random: rand.New(rand.NewPCG(1, 2)), spoiled: map[string]int{}, targets: map[string]int{}}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer p.enter()()
 		how := p.next(r.Header.Get("X-Amz-Target"))
 		switch how {
 		case "throttled":
@@ -96,7 +101,7 @@ func (p *proxy) next(target string) string {
 	defer p.mu.Unlock()
 	_, op, _ := strings.Cut(target, ".")
 	p.targets[op]++
-	if p.random.Float64() >= p.share {
+	if p.random.Float64() >= p.share || p.op != "" && p.op != op {
 		return ""
 	}
 	how := faults[p.random.IntN(len(faults))]
@@ -107,8 +112,61 @@ func (p *proxy) next(target string) string {
 	return how
 }
 
+// spoil spoils a share of all requests in any way.
 func (p *proxy) spoil(share float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.share = share
+	p.share, p.op, p.only = share, "", ""
+}
+
+// spoilOnly spoils all requests of one operation (or of any) in one way.
+func (p *proxy) spoilOnly(op, how string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.share, p.op, p.only = 1, op, how
+}
+
+// enter counts a request until the returned function is called, and lets it wait where
+// requests are held.
+func (p *proxy) enter() (leave func()) {
+	p.mu.Lock()
+	p.inside++
+	p.peak = max(p.peak, p.inside)
+	gate := p.gate
+	p.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.inside--
+	}
+}
+
+// hold lets requests wait until release is called.
+func (p *proxy) hold() (release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	gate := make(chan struct{})
+	p.gate, p.peak = gate, 0
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.gate = nil
+		close(gate)
+	})
+}
+
+// held is how many requests are not answered yet, most how many that were at once.
+func (p *proxy) held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inside
+}
+
+func (p *proxy) most() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.peak
 }

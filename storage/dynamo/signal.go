@@ -2,6 +2,9 @@ package dynamo
 
 import (
 	"context"
+	"crypto/rand"
+	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,7 +15,7 @@ import (
 
 // tallyTime is how long the tallies of what has been stored may take after the caller
 // has gone.
-const tallyTime = 10 * time.Second
+const tallyTime = 30 * time.Second
 
 func signalKey(sessionID, stream string, seq int64) key {
 	return key{sessionPartition(sessionID), name("g", stream, seqName(seq))}
@@ -26,7 +29,8 @@ type place struct {
 
 // AppendSignals implements storage.Signals. Each signal is one conditional put; they go
 // side by side. Then each session's tally is raised once. If the process dies between
-// the two the signals are there and the tally is too low by them.
+// the two the signals are there and the tally is too low by them; where only the service
+// fails, the repeat at the same node makes up for it.
 func (s *Store) AppendSignals(ctx context.Context, signals []vigil.Signal) ([]storage.Appended, error) {
 	for _, g := range signals {
 		if g.Received.IsZero() {
@@ -160,16 +164,47 @@ func (s *Store) appendOne(ctx context.Context, k key, g vigil.Signal, p place) (
 	o, err := s.put(ctx, "signal", s.main, k, it,
 		both(ordered("g#"+sortable(g.Received)+"#"+stamp+"#"+k.sk), incident, expiring(end)), newExpr().absent())
 	if err != nil {
+		s.doubt(k, it.text(attrNote))
 		return storage.Differs, err
 	}
+	doubts := s.takeDoubts(k)
 	if o.done {
 		return storage.Stored, nil
 	}
-	return sameSignal(o.old, g)
+	answer, err := sameSignal(o.old, g)
+	if answer == storage.Repeated && slices.Contains(doubts, o.old.text(attrNote)) {
+		answer = storage.Stored // by a call of which nobody knew what became of it
+	}
+	return answer, err
+}
+
+// maxDoubts bounds how many puts of one signal are remembered of which no answer came.
+const maxDoubts = 16
+
+// doubt remembers a put of which no answer came in all tries: where it was done after
+// all, the repeat finds its note and the signal is counted.
+func (s *Store) doubt(k key, note string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.doubts) >= maxLives { // most were repeated at another node
+		clear(s.doubts)
+	}
+	if len(s.doubts[k]) < maxDoubts {
+		s.doubts[k] = append(s.doubts[k], note)
+	}
+}
+
+func (s *Store) takeDoubts(k key) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	notes := s.doubts[k]
+	delete(s.doubts, k)
+	return notes
 }
 
 // raise is what new signals add to a session's tally.
 type raise struct {
+	mark               string // by which it is known to be done
 	signals, incidents int64
 	severity           float64
 	lastKind           vigil.Kind
@@ -187,7 +222,7 @@ func (s *Store) tallies(ctx context.Context, signals []vigil.Signal, stored []bo
 		}
 		r := raises[g.SessionID]
 		if r == nil {
-			r = &raise{}
+			r = &raise{mark: rand.Text()[:12]}
 			raises[g.SessionID] = r
 		}
 		r.signals++
@@ -204,23 +239,135 @@ func (s *Store) tallies(ctx context.Context, signals []vigil.Signal, stored []bo
 	defer cancel()
 	var all errgroup.Group
 	all.SetLimit(s.parallel)
-	for id, r := range raises {
-		all.Go(func() error { return s.raiseTally(ctx, id, r, places[id].live) })
+	for id, p := range places {
+		due := s.takeOwed(id)
+		if r := raises[id]; r != nil {
+			due = append(due, r)
+		}
+		if len(due) == 0 {
+			continue
+		}
+		all.Go(func() error {
+			t, err := s.takeTurn(ctx, id)
+			if err != nil {
+				s.owe(id, due)
+				return err
+			}
+			defer s.endTurn(id, t)
+			if t.live.number("Round") < p.live.number("Round") {
+				t.live = p.live
+			}
+			for i, r := range due {
+				if err := s.raiseTally(ctx, id, r, &t.live); err != nil {
+					if vigil.CodeOf(err) != vigil.CodeNotFound {
+						s.owe(id, due[i:])
+					}
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return all.Wait()
 }
 
+// turn lets the raises of one session go one after the other in this process, each from
+// what the one before it left, so that only other nodes' can make them lose a race. It is
+// there while somebody wants it.
+type turn struct {
+	free chan struct{} // holds one token
+	live item          // the session's live item as it was last seen; whose turn it is has it
+	want int           // guarded by Store.mu
+}
+
+// takeTurn waits for a session's turn, which endTurn ends.
+func (s *Store) takeTurn(ctx context.Context, id string) (*turn, error) {
+	s.mu.Lock()
+	t := s.turns[id]
+	if t == nil {
+		t = &turn{free: make(chan struct{}, 1)}
+		t.free <- struct{}{}
+		s.turns[id] = t
+	}
+	t.want++
+	s.mu.Unlock()
+	select {
+	case <-t.free:
+		return t, nil
+	case <-ctx.Done():
+		s.unwant(id, t)
+		return nil, convert(ctx.Err())
+	}
+}
+
+func (s *Store) endTurn(id string, t *turn) {
+	t.free <- struct{}{}
+	s.unwant(id, t)
+}
+
+func (s *Store) unwant(id string, t *turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.want--; t.want == 0 {
+		delete(s.turns, id)
+	}
+}
+
+// maxOwed bounds how many raises of one session are remembered that failed.
+const maxOwed = 64
+
+// owe remembers raises that failed, or of which nobody knows: the signals are stored, so
+// a repeat does not count them. The next call for the session makes up for them.
+func (s *Store) owe(id string, due []*raise) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(due) > maxOwed || len(s.owed) >= maxLives && s.owed[id] == nil {
+		s.log.Error("a tally stays too low: too many could not be raised", "session", id)
+		return
+	}
+	s.owed[id] = append(due, s.owed[id]...)
+}
+
+func (s *Store) takeOwed(id string) []*raise {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	due := s.owed[id]
+	delete(s.owed, id)
+	return due
+}
+
+// tallyMarks is how many of the last raises a session's live item names, so that one
+// whose answer was lost knows its own work though others came after it.
+const tallyMarks = 8
+
+func tallyMark(round int64) string { return "T" + strconv.FormatInt(round%tallyMarks, 10) }
+
+// raised tells whether a raise is among the last that were made.
+func (r *raise) raised(live item) bool {
+	for round := range int64(tallyMarks) {
+		if live.text(tallyMark(round)) == r.mark {
+			return true
+		}
+	}
+	return false
+}
+
 // raiseTally adds to the counts. The highest severity and the last incident depend on
 // what is stored, so the write is conditional on the round that was read; a lost race
-// brings the new round with it.
-func (s *Store) raiseTally(ctx context.Context, id string, r *raise, live item) error {
+// brings the new round with it. live is what was last seen of the live item, and then what
+// this left.
+func (s *Store) raiseTally(ctx context.Context, id string, r *raise, live *item) error {
 	for attempt := 0; ; attempt++ {
+		if r.raised(*live) {
+			return nil
+		}
 		var t vigil.Tally
-		if err := decodeInto(live, &t); err != nil {
+		if err := decodeInto(*live, &t); err != nil {
 			return err
 		}
-		round := live.number("Round")
-		e := newExpr().add("Signals", r.signals).set("Round", num(round+1)).present().is("Round", num(round))
+		round := (*live).number("Round")
+		e := newExpr().add("Signals", r.signals).set("Round", num(round+1)).set(tallyMark(round+1), str(r.mark)).
+			present().is("Round", num(round))
 		if r.severity > t.Severity {
 			e.set("Severity", field(r.severity))
 		}
@@ -235,6 +382,7 @@ func (s *Store) raiseTally(ctx context.Context, id string, r *raise, live item) 
 		case err != nil:
 			return err
 		case o.done:
+			*live = o.new
 			return nil
 		case o.old == nil:
 			if err := s.removeAll(ctx, "signal", r.keys); err != nil {
@@ -242,7 +390,7 @@ func (s *Store) raiseTally(ctx context.Context, id string, r *raise, live item) 
 			}
 			return notFound("session")
 		}
-		live = o.old
+		*live = o.old
 		if attempt > 0 {
 			if err := pause(ctx, min(attempt, 3)); err != nil {
 				return convert(err)

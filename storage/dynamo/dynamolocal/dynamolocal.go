@@ -21,6 +21,11 @@ import (
 //go:embed pom.xml
 var pom []byte
 
+// script runs the service; the browser tests use it, too.
+//
+//go:embed run.sh
+var script string
+
 // Set CI, and a test that cannot have its service fails instead of being skipped.
 const demand = "CI"
 
@@ -73,9 +78,6 @@ func run(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The shell ends the service when its input ends: also when the tests are killed.
-	const script = `cd "$1" && java -Xmx1g -XX:+UseSerialGC -Djava.library.path=. -cp '*' \
-com.amazonaws.services.dynamodbv2.local.main.ServerRunner -inMemory -port "$2" & pid=$!; cat >/dev/null; kill "$pid"; wait "$pid"; exit 0`
 	s := &Server{URL: "http://127.0.0.1:" + strconv.Itoa(port), done: make(chan error, 1), log: &bytes.Buffer{}}
 	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", script, "sh", dir, strconv.Itoa(port)) //nolint:gosec // our own script
 	s.cmd.Env = append(os.Environ(), "DDB_LOCAL_TELEMETRY=0")

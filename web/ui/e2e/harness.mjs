@@ -1,6 +1,7 @@
 // What the story needs around it: the demo on free ports, two real browsers, and a TCP proxy between the student's
 // browser and the tool that can cut every connection.
 import { execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -9,9 +10,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
+import { startDynamoDB } from "./lib/dynamodb.mjs";
 
 /** How long the story waits for anything: generously. How long it took is printed; the bench judges. */
-export const patience = 30_000;
+export const patience = 90_000;
 
 export async function freePort() {
   const server = net.createServer().listen(0, "127.0.0.1");
@@ -72,11 +74,31 @@ export async function startServe({ dir, port, adminPort }) {
   };
 }
 
+/**
+ * Where a demo keeps the tool's state, as STORE says: sqlite (a file in its folder) or dynamodb (AWS's DynamoDB Local,
+ * whose tables outlive the demo's restarts). env is for startDemo.
+ */
+export async function startStore() {
+  const kind = process.env.STORE || "sqlite";
+  if (kind === "sqlite") return { kind, env: {}, stop: async () => {} };
+  if (kind !== "dynamodb") throw new Error(`STORE must be sqlite or dynamodb, not ${kind}.`);
+  const service = await startDynamoDB({ freePort, patience });
+  return {
+    kind,
+    env: {
+      ...service.env,
+      VIGIL_DEMO_STORE: `dynamodb:story?region=eu-central-1&endpoint=${service.url}`,
+      VIGIL_KEY_SECRET: randomBytes(32).toString("base64"),
+    },
+    stop: service.stop,
+  };
+}
+
 /** Runs `vigil demo` until stop. Its log is kept for when something fails. */
-export async function startDemo({ dir, port, lmsPort, args = [] }) {
+export async function startDemo({ dir, port, lmsPort, store = { env: {} }, args = [] }) {
   const { bin, env } = vigil();
   const child = spawn(bin, ["demo", "--dir", dir, "--port", String(port), "--lms-port", String(lmsPort), ...args], {
-    env,
+    env: { ...env, ...store.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";

@@ -202,6 +202,17 @@ test("the conversation survives a cut and a page turn", async () => {
   await page.getByRole("button", { name: "Lower hand" }).waitFor();
   assert.equal(vigil.signals("hand_raised").length, 1);
   await page.getByText("Is my hand seen?").waitFor();
+  // A proctor lowers it.
+  vigil.last.send({ t: "hand" });
+  await page.getByRole("button", { name: "Raise hand" }).waitFor();
+  // One that was raised again since, and that the server has not acknowledged, stays up.
+  vigil.acknowledge = false;
+  await page.getByRole("button", { name: "Raise hand" }).click();
+  await until("sent", () => vigil.signals("hand_raised").length === 2);
+  vigil.last.send({ t: "hand" });
+  vigil.last.send({ t: "chat", id: "after-the-hand", from: "proctor", text: "One moment.", at: Date.now() });
+  await page.getByText("One moment.").waitFor();
+  await page.getByRole("button", { name: "Lower hand" }).waitFor();
 });
 
 test("a refusal by the token endpoint is told and final; the page works on", async () => {

@@ -411,6 +411,11 @@ export const init = config => {
         });
     };
 
+    /** A proctor lowered the hand. One that was raised again meanwhile, and that the server does not know of, stays up. */
+    const lowered = () => {
+        findHand().then(() => untoldHand === undefined && setHand(false, true)).catch(() => undefined);
+    };
+
     /** @param {import('./protocol').Frame} frame */
     const onFrame = frame => {
         switch (frame.t) {
@@ -441,6 +446,9 @@ export const init = config => {
                 break;
             case 'command':
                 commands.take(frame);
+                break;
+            case 'hand':
+                lowered();
                 break;
             case 'notice':
                 if (frame.kind === 'saving_later') {

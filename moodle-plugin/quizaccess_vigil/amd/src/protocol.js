@@ -183,6 +183,11 @@ export const hasEnded = state => ENDED.includes(state);
  */
 
 /**
+ * @typedef {object} HandFrame
+ * @property {'hand'} t
+ */
+
+/**
  * @typedef {object} ErrorFrame
  * @property {'error'} t
  * @property {string} code
@@ -196,7 +201,7 @@ export const hasEnded = state => ENDED.includes(state);
 /**
  * What a student's socket hears.
  *
- * @typedef {WelcomeFrame|AckFrame|CommandFrame|StateFrame|TimeFrame|ChatFrame|TokenFrame|NoticeFrame|ErrorFrame} Frame
+ * @typedef {WelcomeFrame|AckFrame|CommandFrame|StateFrame|TimeFrame|ChatFrame|TokenFrame|NoticeFrame|HandFrame|ErrorFrame} Frame
  */
 
 /**

@@ -37,7 +37,7 @@ const en = {
   chart_signals: "Signals a minute",
   chart_incidents: "Incidents a minute",
   chart_offline: "Offline students",
-  chart_summary: "In the last minutes: {signals} signals, {incidents} incidents; {offline} offline now.",
+  chart_summary: "Signals in the last minutes: {signals}, incidents: {incidents}; offline now: {offline}.",
   chart_none: "No signals yet.",
 
   // Filters and list
