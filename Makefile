@@ -154,6 +154,13 @@ amd-packages: .tools/amd/node_modules/.package-lock.json
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@.ci/fuzz
 
+.PHONY: chaos
+chaos: ## Put many servers through long faults, and hold the times against the aims
+	@$(STEP) 'What the tests need' .ci/install
+	@$(STEP) 'Relay: faults of Redis, ten times' env CI=1 go test -count=10 -timeout 30m ./realtime/redisrelay/...
+	@$(STEP) 'Many servers: long faults' env CI=1 VIGIL_TEST_STUDENTS=500 VIGIL_TEST_FROZEN=20 VIGIL_TEST_AIMS=1 \
+		go test -count=3 -timeout 60m -v -run TestManyServers ./cmd/vigil
+
 .PHONY: clean
 clean: ## Remove what was built (not web/assets, not the demo's data)
 	rm -rf bin .tools/amd/node_modules web/ui/node_modules web/ui/test-results web/ui/playwright-report

@@ -14,7 +14,7 @@ const SocketAudience = "vigil.realtime"
 // Times of socket tokens.
 const (
 	SocketTokenLife = 5 * time.Minute
-	socketSkew      = 5 * time.Second // between our own nodes' clocks
+	socketSkew      = 15 * time.Second // between our own nodes' clocks, each of which may be 5 s off
 	typSocket       = "vigil-socket+jwt"
 )
 

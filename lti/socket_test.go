@@ -154,7 +154,7 @@ func TestSocketTokensThatAreRefused(t *testing.T) {
 		}
 		wantFault(t, err, row.want)
 	}
-	g.clock.add(-6 * time.Second)
+	g.clock.add(-16 * time.Second)
 	_, err = g.tool.VerifySocket(ctx, honest)
 	wantFault(t, err, lti.ErrSocketExpired)
 }

@@ -36,7 +36,9 @@ type Config struct {
 
 	Node   string // this process's id; a new one when empty
 	Host   string // of the machine
-	Shared bool   // other nodes live on the same store; a node is gone when its row is NodeLease old
+	Shared bool   // other nodes live on the same store; a node is gone when its row stood still for NodeLease
+	// OneHost: the store serves one host. Recover refuses while a node of another host lives.
+	OneHost bool
 
 	Now      func() time.Time // time.Now
 	Log      *slog.Logger     // discarded when nil
@@ -44,20 +46,23 @@ type Config struct {
 	Rates    map[Type]Rate    // those of docs/protocol.md; given ones replace single types
 	Limits   Limits
 
-	RenewBefore time.Duration // how long before its end a token is renewed; 60 s
-	TokenGrace  time.Duration // how long after its end an unrenewed token still holds; 60 s
-	RateGrace   time.Duration // over the rates for so long: closed; 10 s
-	HelloWait   time.Duration // for a student's first frame; 15 s
-	HoleWait    time.Duration // after hello, without a number of the resend: what is missing then counts as a hole; 15 s
-	WriteWait   time.Duration // a write that takes longer: the socket is closed; 10 s
-	PulseEvery  time.Duration // 5 s
-	RowsEvery   time.Duration // counts of changed rows are gathered so long; 250 ms
-	DrainSpread time.Duration // over which clients come back after Drain; 3 s
-	NodeEvery   time.Duration // the node's row is renewed; 2 s
-	NodeLease   time.Duration // after which a silent node is gone; 6 s
-	QueueEvery  time.Duration // the queue to the platforms is looked at; 1 s
-	RetryFirst  time.Duration // first pause when the store does not answer; doubles to RetryMost; 100 ms
-	RetryMost   time.Duration // 5 s
+	RenewBefore  time.Duration // how long before its end a token is renewed; 60 s
+	TokenGrace   time.Duration // how long after its end an unrenewed token still holds; 60 s
+	RateGrace    time.Duration // over the rates for so long: closed; 10 s
+	HelloWait    time.Duration // for a student's first frame; 15 s
+	HoleWait     time.Duration // after hello, without a number of the resend: what is missing then counts as a hole; 15 s
+	WriteWait    time.Duration // a write that takes longer: the socket is closed; 10 s
+	PulseEvery   time.Duration // 5 s
+	RowsEvery    time.Duration // counts of changed rows are gathered so long; 250 ms
+	DrainSpread  time.Duration // over which clients come back after Drain; 3 s
+	SaveWait     time.Duration // until students and proctors are told that saving takes longer; 3 s
+	NodeEvery    time.Duration // the node's row is renewed; 2 s
+	NodeLease    time.Duration // after which a silent node is gone; 6 s
+	RelayEvery   time.Duration // the relay's state is looked at; 1 s
+	RefreshEvery time.Duration // while the relay is away, dashboards and commands are read from the store; 5 s
+	QueueEvery   time.Duration // the queue to the platforms is looked at; 1 s
+	RetryFirst   time.Duration // first pause when the store does not answer; doubles to RetryMost; 100 ms
+	RetryMost    time.Duration // 5 s
 }
 
 // Rate is a token bucket: Burst at once, PerSecond in the long run.
@@ -78,6 +83,7 @@ type Limits struct {
 	QueueBytes        int // 1 MiB, as Queue
 	Jobs              int // frames of one socket that wait for the store; 64. More: refused with too_many
 	Deliveries        int // requests to platforms at once; 8
+	TakeOver          int // sessions of a node that is gone judged at once; 16
 	Commands          int // sessions of one bulk command worked on at once; 8
 	Rows              int // of a snapshot's page; 200
 }
@@ -116,8 +122,11 @@ func (c Config) withDefaults() Config {
 		{&c.PulseEvery, 5 * time.Second},
 		{&c.RowsEvery, 250 * time.Millisecond},
 		{&c.DrainSpread, 3 * time.Second},
+		{&c.SaveWait, 3 * time.Second},
 		{&c.NodeEvery, 2 * time.Second},
 		{&c.NodeLease, 6 * time.Second},
+		{&c.RelayEvery, time.Second},
+		{&c.RefreshEvery, 5 * time.Second},
 		{&c.QueueEvery, time.Second},
 		{&c.RetryFirst, 100 * time.Millisecond},
 		{&c.RetryMost, 5 * time.Second},
@@ -139,6 +148,7 @@ func (c Config) withDefaults() Config {
 		{&c.Limits.QueueBytes, 1 << 20},
 		{&c.Limits.Jobs, 64},
 		{&c.Limits.Deliveries, 8},
+		{&c.Limits.TakeOver, 16},
 		{&c.Limits.Commands, 8},
 		{&c.Limits.Rows, 200},
 	} {

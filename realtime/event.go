@@ -16,6 +16,7 @@ const (
 	eventSession  eventKind = "session"  // a session's lifecycle moved
 	eventTally    eventKind = "tally"    // counts of a session, as the store has them
 	eventExam     eventKind = "exam"     // the exam's settings changed
+	eventOnline   eventKind = "online"   // how many students of the exam are on a node
 )
 
 // event is the payload that the relay carries between nodes of one version of Vigil.
@@ -31,6 +32,8 @@ type event struct {
 	Claim   *claim            `json:"m,omitempty"`
 	Version int64             `json:"v,omitempty"`
 	Tally   *vigil.Tally      `json:"t,omitempty"`
+	Node    string            `json:"o,omitempty"`
+	Count   int               `json:"i,omitempty"`
 }
 
 // sentCommand names a command within frames for a student.
@@ -83,6 +86,8 @@ func (r *room) Receive(payload []byte) {
 		if st := r.h.student(e.Session); st != nil && e.Tally != nil {
 			st.setTally(*e.Tally)
 		}
+	case eventOnline:
+		r.heardOnline(e.Node, e.Count)
 	case eventExam:
 		r.h.spawn(func() { r.h.reloadExam(r) })
 	default:
@@ -90,27 +95,10 @@ func (r *room) Receive(payload []byte) {
 	}
 }
 
-// Hole implements Receiver: entries were lost, so the dashboards start afresh and the
-// students' sessions are read again.
+// Hole implements Receiver: entries were lost, so what they told is read from the store.
 func (r *room) Hole() {
 	r.h.stats.relayHoles.Add(1)
-	for _, p := range *r.proctors.Load() {
-		p.afresh()
-	}
-	r.h.spawn(func() {
-		r.h.reloadExam(r)
-		r.h.mu.RLock()
-		var here []*student
-		for _, st := range r.h.students {
-			if st.room == r {
-				here = append(here, st)
-			}
-		}
-		r.h.mu.RUnlock()
-		for _, st := range here {
-			st.refresh(0)
-		}
-	})
+	r.catchUp(true)
 }
 
 func (h *Hub) reloadExam(r *room) {

@@ -1,6 +1,33 @@
 package realtime
 
-import "maps"
+import (
+	"context"
+	"maps"
+	"time"
+
+	"vigil"
+)
 
 // DefaultRates are those that hold where Config.Rates says nothing.
 func DefaultRates() map[Type]Rate { return maps.Clone(defaultRates) }
+
+// Claim is claim.
+func (h *Hub) Claim(ctx context.Context, n vigil.Node) (bool, error) { return h.claim(ctx, n) }
+
+// LookAround is lookAround.
+func (h *Hub) LookAround(ctx context.Context) error { return h.lookAround(ctx) }
+
+// Look is one look at rows as they are, at a moment; it returns the ids of who is gone.
+func Look(s *Sights, nodes []vigil.Node, now time.Time) []string {
+	var out []string
+	for _, d := range s.look(nodes, "self", now, 2*time.Second, 6*time.Second) {
+		out = append(out, d.node.ID)
+	}
+	return out
+}
+
+// Sights is sights.
+type Sights = sights
+
+// Blind is blind.
+func Blind(s *Sights) { s.blind() }

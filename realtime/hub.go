@@ -34,6 +34,8 @@ type Hub struct {
 
 	stopped   bool // guarded by stop
 	draining  atomic.Bool
+	quietNow  atomic.Bool  // Drain has finished
+	sights    sights       // of other nodes
 	serverSeq atomic.Int64 // of signals that this node makes
 	snapshots atomic.Int64
 	queueWake chan struct{}
@@ -73,6 +75,9 @@ func New(cfg Config) (*Hub, error) {
 	h.writer = newWriter(h)
 	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop} {
 		h.spawn(work)
+	}
+	if relay, ok := cfg.Relay.(Watched); ok {
+		h.spawn(func() { h.watchLoop(relay) })
 	}
 	return h, nil
 }

@@ -10,15 +10,9 @@ type Local struct {
 	bound int
 }
 
-// localQueue is how many messages may wait for one receiver.
-const localQueue = 1024
-
 // NewLocal makes the bus that nodes join by Node. A bound of 0 lets 1024 messages wait
 // for each receiver.
 func NewLocal(bound int) *Local {
-	if bound <= 0 {
-		bound = localQueue
-	}
 	return &Local{exams: map[string][]*localSubscription{}, bound: bound}
 }
 
@@ -33,19 +27,11 @@ type localNode struct {
 	closed bool
 }
 
-// localSubscription is a receiver with its bounded queue. The goroutine exists only while
-// something waits.
+// localSubscription is a receiver with its mailbox.
 type localSubscription struct {
+	*Mailbox
 	node *localNode
 	exam string
-	to   Receiver
-
-	mu      sync.Mutex
-	queue   [][]byte
-	hole    bool // something was dropped after the queue's end
-	running bool
-	closed  bool
-	idle    sync.Cond
 }
 
 // Publish implements Relay.
@@ -54,19 +40,18 @@ func (n *localNode) Publish(exam string, payload []byte) {
 	defer n.bus.mu.Unlock() // so that one publisher's order is every receiver's
 	for _, s := range n.bus.exams[exam] {
 		if s.node != n {
-			s.put(payload, n.bus.bound)
+			s.Put(payload)
 		}
 	}
 }
 
 // Subscribe implements Relay.
 func (n *localNode) Subscribe(exam string, r Receiver) (func(), error) {
-	s := &localSubscription{node: n, exam: exam, to: r}
-	s.idle.L = &s.mu
+	s := &localSubscription{node: n, exam: exam, Mailbox: NewMailbox(r, n.bus.bound)}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return nil, errRelayClosed
+		return nil, ErrRelayClosed
 	}
 	if n.subs == nil {
 		n.subs = map[*localSubscription]struct{}{}
@@ -95,46 +80,7 @@ func (n *localNode) Close() error {
 	return nil
 }
 
-func (s *localSubscription) put(payload []byte, bound int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return
-	case s.hole || len(s.queue) >= bound:
-		s.hole = true // until the receiver has caught up: one hole, then the rest
-	default:
-		s.queue = append(s.queue, payload)
-	}
-	if !s.running {
-		s.running = true
-		go s.run()
-	}
-}
-
-func (s *localSubscription) run() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.closed {
-		queue, hole := s.queue, s.hole
-		s.queue, s.hole = nil, false
-		if len(queue) == 0 && !hole {
-			break
-		}
-		s.mu.Unlock()
-		for _, p := range queue {
-			s.to.Receive(p)
-		}
-		if hole {
-			s.to.Hole()
-		}
-		s.mu.Lock()
-	}
-	s.running = false
-	s.idle.Broadcast()
-}
-
-// end stops the calls and waits for the one under way.
+// end leaves the bus, stops the calls and waits for the one under way.
 func (s *localSubscription) end() {
 	bus := s.node.bus
 	bus.mu.Lock()
@@ -150,11 +96,5 @@ func (s *localSubscription) end() {
 		bus.exams[s.exam] = rest
 	}
 	bus.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.queue = nil
-	for s.running {
-		s.idle.Wait()
-	}
+	s.Close()
 }

@@ -22,15 +22,18 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	}
 	st.reachable.Store(p.Reachable())
 	st.tellPresenceLocked()
+	if gap.Open {
+		st.h.stats.lost.Add(1)
+	}
+	lost := gap.Open && st.session.State.Started() // before the start there is no time to lose
+	if lost {
+		st.openGap(gap) // stored before the presence: another node that reads lost finds the gap to end
+	}
 	st.savePresenceLocked()
 	if gap.Close {
 		st.closeGap(gap)
 	}
-	if gap.Open {
-		st.h.stats.lost.Add(1)
-	}
-	if gap.Open && st.session.State.Started() { // before the start there is no time to lose
-		st.openGap(gap)
+	if lost {
 		own := st.ownSignal(vigil.KindLost, now, encode(map[string]string{"cause": string(gap.Cause)}))
 		if gap.Cause == vigil.CauseServer {
 			own.Severity, own.Incident = 0, false // never held against the student
@@ -198,6 +201,9 @@ func (h *Hub) endGap(ctx context.Context, session string, policy vigil.Policy, c
 				return err
 			}
 			open.End = change.End.Truncate(time.Millisecond)
+			if open.End.Before(open.Start) { // the clocks of two nodes
+				open.End = open.Start
+			}
 			if change.Cause == vigil.CauseServer {
 				open.Cause = vigil.CauseServer
 			}

@@ -54,6 +54,9 @@ func (p *proctor) start(context.Context) error {
 	if _, saving := p.h.writer.state(); !saving {
 		p.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
 	}
+	if p.room.away.Load() {
+		p.send(encode(Notice{T: TypeNotice, Kind: NoticeRelay}))
+	}
 	return nil
 }
 

@@ -2,8 +2,12 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"vigil"
 )
@@ -11,75 +15,121 @@ import (
 // Recover judges what nodes that are gone left behind, before the first socket is served:
 // their students are lost, by our fault, since the node was last heard. A node that
 // stopped in order left its students as dropped by us: they get a while to come back
-// and are lost only then. A Shared hub does it again whenever a node's lease ends.
+// and are lost only then. A Shared hub judges nobody at its start, because it cannot know
+// yet who lives; it does so whenever it has seen a node's row stand still for NodeLease.
 func (h *Hub) Recover(ctx context.Context) error {
+	if h.cfg.OneHost {
+		if err := h.otherHost(ctx); err != nil {
+			return err
+		}
+	}
 	if err := h.renewNode(ctx); err != nil {
 		return err
 	}
-	return h.recoverGone(ctx)
-}
-
-func (h *Hub) recoverGone(ctx context.Context) error {
+	if h.cfg.Shared {
+		return nil
+	}
 	nodes, err := h.store.Nodes(ctx)
 	if err != nil {
 		return err
 	}
-	now := h.now()
 	for _, n := range nodes {
-		if n.ID == h.boot || h.cfg.Shared && now.Sub(n.Heard) < h.cfg.NodeLease {
+		if n.ID == h.boot {
 			continue
 		}
-		count := 0
-		for page := (vigil.Page{}); ; {
-			sessions, _, err := h.store.Connected(ctx, n.ID, page)
-			if err != nil {
-				return err
-			}
-			for _, s := range sessions {
-				if err := h.recoverOne(ctx, s, n.Heard); err != nil {
-					return err
-				}
-			}
-			count += len(sessions)
-			if len(sessions) == 0 { // those that were judged are not listed any more
-				break
-			}
-		}
-		if err := h.store.DeleteNode(ctx, n.ID); err != nil {
+		if err := h.takeOver(ctx, n, n.Heard); err != nil {
 			return err
 		}
-		h.log.Info("took over from a node that is gone", "gone", n.ID, "heard", n.Heard, "sessions", count)
 	}
 	return nil
 }
 
-// recoverOne judges one session of a node that is gone.
-func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time) error {
-	exam, err := h.exam(ctx, s.ExamID)
-	if err != nil {
+// takeOver judges the sessions of a node that is gone and forgets the node. heard is when
+// it was last known to live.
+func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error {
+	begin := time.Now()
+	var count atomic.Int64
+	for range maxPasses { // what is judged is not listed any more
+		var g errgroup.Group
+		g.SetLimit(h.cfg.Limits.TakeOver)
+		found := false
+		for page := (vigil.Page{}); ; {
+			sessions, next, err := h.store.Connected(ctx, n.ID, page)
+			if err != nil {
+				_ = g.Wait() // the sooner error counts
+				return err
+			}
+			for _, s := range sessions {
+				found = true
+				g.Go(func() error {
+					judged, err := h.recoverOne(ctx, s, heard)
+					if judged {
+						count.Add(1)
+					}
+					return err
+				})
+			}
+			if next == "" {
+				break
+			}
+			page.After = next
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		if !found {
+			break
+		}
+	}
+	if err := h.store.DeleteNode(ctx, n.ID); err != nil {
 		return err
 	}
+	h.log.Info("took over from a node that is gone", "gone", n.ID, "host", n.Host, "heard", heard, "sessions", count.Load(),
+		"took", time.Since(begin).Round(time.Millisecond).String())
+	return nil
+}
+
+// maxPasses bounds how often the sessions of a node that is gone are listed.
+const maxPasses = 8
+
+// recoverOne judges one session of a node that is gone; false: it has a newer connection.
+func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time) (judged bool, err error) {
+	exam, err := h.exam(ctx, s.ExamID)
+	if err != nil {
+		return false, err
+	}
 	now := h.now()
+	if !now.After(s.Presence.Since) { // the other's clock was ahead, and what is shown goes by the newer
+		now = s.Presence.Since.Add(time.Millisecond)
+	}
 	if here := h.student(s.ID); here != nil {
 		here.mu.Lock()
 		newer := here.presence.Epoch > s.Presence.Epoch
 		here.mu.Unlock()
 		if newer {
-			return nil // came back here before
+			return false, nil // came back here before
 		}
 	}
 	if s.Settled(exam.Policy, now).State.Ended() {
 		s.Presence.Connection, s.Presence.Since = vigil.ConnClosed, now
 		s.Presence.Node = h.boot
-		return h.ignoreNewer(h.store.SetPresence(ctx, s.ID, s.Presence))
+		return true, h.ignoreNewer(h.store.SetPresence(ctx, s.ID, s.Presence))
 	}
 	st, err := h.studentOf(s, exam)
 	if err != nil {
-		return err
+		return false, err
 	}
 	drained := s.Presence.Connection == vigil.ConnDegraded && s.Presence.Cause == vigil.CauseServer
 	st.room.order.RLock()
 	st.mu.Lock()
+	if st.presence.Epoch > s.Presence.Epoch || st.owner != nil { // came back here meanwhile
+		st.mu.Unlock()
+		st.room.order.RUnlock()
+		return false, nil
+	}
+	if st.presence.Connection == vigil.ConnSuperseded || st.presence.Node != h.boot {
+		st.presence = s.Presence // an older view of this node's own
+	}
 	st.presence.Node = h.boot
 	if drained {
 		st.stopTimerLocked()
@@ -90,7 +140,20 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time) 
 	p := st.presence
 	st.mu.Unlock()
 	st.room.order.RUnlock()
-	return h.ignoreNewer(h.store.SetPresence(ctx, s.ID, p)) // now, so that Connected moves on
+	// Now, so that Connected moves on, and after the gap that was opened.
+	stored := make(chan error, 1)
+	if !st.jobs.add(h, 0, func(ctx context.Context) { stored <- h.store.SetPresence(ctx, s.ID, p) }) {
+		return true, errDraining
+	}
+	select {
+	case err = <-stored:
+	case <-ctx.Done():
+		return true, ctx.Err()
+	}
+	if errors.Is(err, vigil.ErrConflict) {
+		st.beaten(p)
+	}
+	return true, h.ignoreNewer(err)
 }
 
 // ignoreNewer lets a conflict pass: the session has a newer connection, which is fine.
@@ -119,35 +182,6 @@ func (st *student) lostWith(heard time.Time) {
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.NodeGone(now, heard) })
 }
 
-// nodeLoop keeps the node's row fresh and, on a shared store, looks for nodes that are
-// gone.
-func (h *Hub) nodeLoop() {
-	tick := time.NewTicker(h.cfg.NodeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-h.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if err := h.renewNode(h.ctx); err != nil {
-			if h.ctx.Err() == nil {
-				h.log.Warn("this node's row is not renewed", "error", err)
-			}
-			continue
-		}
-		if h.cfg.Shared && !h.draining.Load() {
-			if err := h.recoverGone(h.ctx); err != nil && h.ctx.Err() == nil {
-				h.log.Warn("nodes that are gone could not be looked for", "error", err)
-			}
-		}
-	}
-}
-
-func (h *Hub) renewNode(ctx context.Context) error {
-	return h.store.RenewNode(ctx, vigil.Node{ID: h.boot, Host: h.cfg.Host, Heard: h.now()})
-}
-
 // Drain ends the node's work in order: it is not ready from now on, clients are told to
 // come back spread over DrainSpread, their sockets are closed, and what was accepted is
 // stored. Nobody is lost by it: the students are left as dropped by us, for the process
@@ -161,16 +195,22 @@ func (h *Hub) Drain(ctx context.Context) error {
 	}
 	h.mu.RUnlock()
 	for _, c := range all {
-		c.drain(time.Duration(rand.Int64N(int64(h.cfg.DrainSpread)) + 1)) //nolint:gosec // not a secret
+		c.drain(h.spread())
 	}
 	for {
 		if h.quiet() {
+			h.quietNow.Store(true)
 			return h.renewNode(ctx) // what comes next counts from here
 		}
 		if !sleep(ctx, drainPoll) {
 			return vigil.Wrap(ctx.Err(), vigil.CodeUnavailable, "The node did not finish in time.")
 		}
 	}
+}
+
+// spread is when a client that is sent away comes back.
+func (h *Hub) spread() time.Duration {
+	return time.Duration(rand.Int64N(int64(h.cfg.DrainSpread)) + 1) //nolint:gosec // not a secret
 }
 
 const drainPoll = 10 * time.Millisecond

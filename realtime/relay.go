@@ -35,4 +35,21 @@ type Receiver interface {
 	Hole()
 }
 
-var errRelayClosed = vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment.")
+// Watched is what a relay that can be away tells of itself, beside carrying.
+type Watched interface {
+	// State tells how things are for an exam that is subscribed to.
+	State(exam string) RelayState
+}
+
+// RelayState is how a relay is now.
+type RelayState struct {
+	// Up: what this node publishes gets away, and what others published arrives.
+	Up bool
+	// Silent names the nodes that told of this exam, or of one that goes the same way, and
+	// were not heard for a while without having said goodbye: they are gone, or cannot reach
+	// the relay themselves.
+	Silent []string
+}
+
+// ErrRelayClosed refuses a subscription after Close.
+var ErrRelayClosed = vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment.")

@@ -28,8 +28,16 @@ type room struct {
 	// writing while a snapshot's page is: so no older row follows a newer one.
 	order sync.RWMutex
 
-	mu    sync.Mutex
-	dirty map[*student]struct{} // whose counts changed
+	away     atomic.Bool // the relay does not bring everything
+	catching catching
+
+	// Owned by watchLoop.
+	badLooks  int
+	refreshed time.Time
+
+	mu     sync.Mutex
+	dirty  map[*student]struct{} // whose counts changed
+	others map[string]elsewhere  // by node
 }
 
 // enter gets or makes the exam's room and holds it; leave lets it go.
@@ -178,6 +186,16 @@ func (r *room) tellRows() {
 	for st := range dirty {
 		r.order.RLock()
 		st.mu.Lock()
+		if st.presence.Connection == vigil.ConnSuperseded {
+			if st.storing == 0 {
+				st.tellStored()
+			} else {
+				r.changed(st)
+			}
+			st.mu.Unlock()
+			r.order.RUnlock()
+			continue
+		}
 		t := rowTally(st.tally)
 		r.toProctors(delta{key: "tally/" + st.id, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})})
 		st.mu.Unlock()
@@ -205,7 +223,7 @@ func (h *Hub) rowsLoop() {
 	defer rows.Stop()
 	pulse := time.NewTicker(h.cfg.PulseEvery)
 	defer pulse.Stop()
-	for {
+	for turn := 0; ; {
 		select {
 		case <-h.ctx.Done():
 			return
@@ -213,11 +231,16 @@ func (h *Hub) rowsLoop() {
 			for _, r := range h.allRooms() {
 				r.tellRows()
 			}
+			if turn++; turn%4 == 0 {
+				h.freshen()
+			}
 		case <-pulse.C:
 			online := h.onlineByExam()
 			for _, r := range h.allRooms() {
+				r.tellOnline(online[r.exam])
 				if len(*r.proctors.Load()) > 0 {
-					r.tell(delta{key: "pulse", frame: encode(Pulse{T: TypePulse, Now: ms(h.now()), Online: online[r.exam]})})
+					n := online[r.exam] + r.onlineElsewhere()
+					r.tell(delta{key: "pulse", frame: encode(Pulse{T: TypePulse, Now: ms(h.now()), Online: n})})
 				}
 			}
 			h.sweep()

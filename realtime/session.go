@@ -81,13 +81,7 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 	if moved {
 		life := rowLife(s, e.Policy, now)
 		h.toProctors(s.ExamID, delta{key: "life/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Life: &life}})})
-		if s.State != old.State || s.Reason != old.Reason {
-			fs = append(fs, encode(stateDown(s)))
-		}
-		was, is := timeDown(old, e.Policy, now), timeDown(s, e.Policy, now)
-		if was != is && !s.State.Ended() {
-			fs = append(fs, encode(is))
-		}
+		fs = append(fs, changes(old, s, e.Policy, now)...)
 		if st := h.student(s.ID); st != nil {
 			st.mu.Lock()
 			if s.Version > st.session.Version {
@@ -168,10 +162,12 @@ func (st *student) deliver(fs []json.RawMessage, sent *sentCommand, ended bool) 
 // delivered notes that a command was written to the student's socket.
 func (h *Hub) delivered(st *student, id string) {
 	st.jobs.add(h, 0, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, h.cfg.WriteWait) // it is a courtesy to the proctor, and others wait behind it
+		defer cancel()
 		err := h.retry(ctx, "delivered", func(ctx context.Context) error {
 			return h.advance(ctx, st.id, id, vigil.StageDelivered)
 		})
-		if err != nil && ctx.Err() == nil {
+		if err != nil && h.ctx.Err() == nil {
 			h.log.Warn("a command's progress is not stored", "session", st.id, "error", err)
 		}
 	})
@@ -186,6 +182,9 @@ func (h *Hub) advance(ctx context.Context, session, id string, to vigil.Stage) e
 		return err
 	}
 	if !forStudent(c) {
+		if c.LMS.State == vigil.LMSWaiting { // told by another node that is about to store the answer
+			return vigil.Errorf(vigil.CodeUnavailable, "This command is not in effect yet; try again.")
+		}
 		return vigil.Errorf(vigil.CodeNotFound, "There is no such command.")
 	}
 	if !to.After(c.Stage) {
@@ -371,7 +370,10 @@ func (h *Hub) Live(s vigil.Session) vigil.Session {
 
 // overlayLocked puts what is known live into a session that was read from the store.
 func (st *student) overlayLocked(s *vigil.Session) {
-	if st.presence.Epoch >= s.Presence.Epoch && st.presence.Connection != vigil.ConnSuperseded {
+	if st.presence.Connection == vigil.ConnSuperseded {
+		return // another node knows better, and stores it
+	}
+	if st.presence.Epoch >= s.Presence.Epoch {
 		s.Presence = st.presence
 	}
 	s.Tally = st.tally
@@ -393,12 +395,15 @@ func (h *Hub) reloadTally(ctx context.Context, sessionID string) error {
 			return err
 		}
 		if st == nil {
-			t := rowTally(s.Tally)
-			h.toProctors(s.ExamID, delta{key: "tally/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
-			h.publish(s.ExamID, event{Kind: eventTally, Session: s.ID, Tally: &s.Tally})
+			h.tellTally(s)
 			return nil
 		}
 		st.mu.Lock()
+		if st.presence.Connection == vigil.ConnSuperseded {
+			st.mu.Unlock()
+			h.tellTally(s)
+			return nil
+		}
 		steady := st.tallyGen == gen && st.storing == 0 && storing == 0
 		if steady {
 			st.tally = s.Tally
@@ -412,18 +417,21 @@ func (h *Hub) reloadTally(ctx context.Context, sessionID string) error {
 			return nil
 		}
 	}
+	if st := h.student(sessionID); st != nil { // once it is quieter
+		st.mu.Lock()
+		st.stale = true
+		st.mu.Unlock()
+	}
 	return nil
 }
 
-// setTally takes counts that another node read from the store.
+// setTally takes counts that another node read from the store. They may be older than
+// our own, so that our own are read anew soon; what only others change counts at once.
 func (st *student) setTally(t vigil.Tally) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.storing == 0 {
-		st.tally = t
-	} else {
-		st.tally.Unread, st.tally.Hand = t.Unread, t.Hand
-	}
+	st.stale = true
+	st.tally.Unread, st.tally.Hand = t.Unread, t.Hand
 	st.tallyGen++
 	st.room.changed(st)
 }

@@ -35,6 +35,8 @@ type Stats struct {
 	Deliveries      int64 // tries of requests to platforms
 	RelayHoles      int64
 	RelayBad        int64
+	RelayAway       int64                          // times that an exam's dashboards were told that other nodes come late
+	Forsaken        int64                          // times that this node was taken for gone while it lived
 	Closed          map[websocket.StatusCode]int64 // by us, by code
 }
 
@@ -43,7 +45,7 @@ type counters struct {
 	refused, framesIn, framesOut, framesDropped, framesCoalesced, behind, writeFailed atomic.Int64
 	malformed, rateRefused, jobsRefused                                               atomic.Int64
 	stored, repeated, differ, signalsRefused, batches, storeRetries                   atomic.Int64
-	lost, renewed, deliveries, relayHoles, relayBad                                   atomic.Int64
+	lost, renewed, deliveries, relayHoles, relayBad, relayAway, forsaken              atomic.Int64
 
 	mu    sync.Mutex
 	codes map[websocket.StatusCode]int64
@@ -68,7 +70,7 @@ func (h *Hub) Stats() Stats {
 		JobsRefused: s.jobsRefused.Load(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
 		SignalsDiffer: s.differ.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
 		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: s.renewed.Load(),
-		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(),
+		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Forsaken: s.forsaken.Load(),
 		Closed: map[websocket.StatusCode]int64{},
 	}
 	s.mu.Lock()

@@ -17,6 +17,7 @@ type Store interface {
 	CommandStore
 	ChatStore
 	NodeStore
+	RecordStore
 
 	AppendAudit(ctx context.Context, a vigil.Audit) error
 }
@@ -74,4 +75,10 @@ type NodeStore interface {
 	RenewNode(ctx context.Context, n vigil.Node) error
 	Nodes(ctx context.Context) ([]vigil.Node, error)
 	DeleteNode(ctx context.Context, id string) error
+}
+
+// RecordStore keeps who takes over from whom.
+type RecordStore interface {
+	CreateRecord(ctx context.Context, r vigil.Record, now time.Time) error
+	GetRecord(ctx context.Context, kind, key string, now time.Time) (vigil.Record, error)
 }

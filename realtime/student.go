@@ -31,8 +31,9 @@ type student struct {
 	presence vigil.Presence
 	saving   bool // a job that stores the presence waits
 	tally    vigil.Tally
-	storing  int // signals on their way to the store
-	tallyGen int // counts changes of tally
+	storing  int  // signals on their way to the store
+	tallyGen int  // counts changes of tally
+	stale    bool // tally is to be read from the store: another node may have counted
 	page     int
 	hides    []hide // newest last, few
 	lastFrom from
@@ -40,6 +41,7 @@ type student struct {
 	ousted   []oust   // sockets that gave way a moment ago
 	streams  []stream // newest last, few
 	timer    *time.Timer
+	moved    moved // where it came from, when that is another node
 }
 
 // from is where a socket comes from.
@@ -199,6 +201,10 @@ func (sc *studentConn) attach(now time.Time) bool {
 	st.conns = append(st.conns, sc.conn)
 	st.owner = sc.conn
 	st.arriveLocked(sc, was, now)
+	st.stale = st.stale || was.Node != "" && was.Node != st.h.boot
+	if was.Node != "" && was.Node != st.h.boot && was.Connection == vigil.ConnOnline {
+		st.moved = moved{was.Node, now}
+	}
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		return p.Connect(now, sc.epoch, st.h.cfg.Node)
 	})
@@ -267,6 +273,9 @@ func (st *student) outdo(epoch int64, c *claim) {
 		st.oustLocked(old, now)
 	}
 	st.owner = nil
+	if st.presence.Connection == vigil.ConnLost { // the other node may not have known it
+		st.closeGap(vigil.GapChange{Close: true, End: now, Cause: st.presence.Cause})
+	}
 	st.presence = vigil.Presence{Connection: vigil.ConnSuperseded, Since: now, Heard: st.presence.Heard, Epoch: epoch}
 	st.reachable.Store(false)
 	st.stopTimerLocked()

@@ -112,7 +112,7 @@ func (w *writer) store(ctx context.Context, batch []entry) {
 	}
 	pause := w.h.cfg.RetryFirst
 	for {
-		results, err := w.h.store.AppendSignals(ctx, w.signals)
+		results, err := w.append(ctx)
 		if err == nil && len(results) != len(batch) {
 			err = vigil.Errorf(vigil.CodeInternal, "The store answered for %d of %d signals.", len(results), len(batch))
 		}
@@ -136,6 +136,23 @@ func (w *writer) store(ctx context.Context, batch []entry) {
 		pause = min(2*pause, w.h.cfg.RetryMost)
 	}
 }
+
+// append is one call of the store. One that takes long is told as a store that does not
+// answer, without waiting for what the backend says in the end.
+func (w *writer) append(ctx context.Context) ([]vigil.Appended, error) {
+	told := make(chan struct{})
+	slow := time.AfterFunc(w.h.cfg.SaveWait, func() {
+		defer close(told)
+		w.fail(errSlow)
+	})
+	results, err := w.h.store.AppendSignals(ctx, w.signals)
+	if !slow.Stop() {
+		<-told // so that it is not said after the recovery
+	}
+	return results, err
+}
+
+var errSlow = vigil.Errorf(vigil.CodeUnavailable, "The store takes long to answer.")
 
 // poisoned is a batch that the store will never take as it is: its signals are tried one
 // by one, so that one bad signal holds up nobody else.

@@ -22,6 +22,9 @@ func (a *app) admin() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		hubCollector{a.hub.Stats})
+	if a.relay != nil {
+		registry.MustRegister(relayCollector{a.relay.Stats})
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
@@ -45,32 +48,40 @@ func (a *app) admin() http.Handler {
 // hubCollector shows the hub's counts. They are read when they are asked for.
 type hubCollector struct{ stats func() realtime.Stats }
 
-type metric struct {
+// metric is one figure of the counts S.
+type metric[S any] struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	value func(realtime.Stats) float64
+	value func(S) float64
 }
 
-func gauge(name, help string, value func(realtime.Stats) int) metric {
-	return metric{prometheus.NewDesc("vigil_"+name, help, nil, nil), prometheus.GaugeValue, func(s realtime.Stats) float64 { return float64(value(s)) }}
+func gauge[S any](name, help string, value func(S) int) metric[S] {
+	return metric[S]{prometheus.NewDesc("vigil_"+name, help, nil, nil), prometheus.GaugeValue, func(s S) float64 { return float64(value(s)) }}
 }
 
-func counter(name, help string, value func(realtime.Stats) int64) metric {
-	return metric{prometheus.NewDesc("vigil_"+name+"_total", help, nil, nil), prometheus.CounterValue, func(s realtime.Stats) float64 { return float64(value(s)) }}
+func counter[S any](name, help string, value func(S) int64) metric[S] {
+	return metric[S]{prometheus.NewDesc("vigil_"+name+"_total", help, nil, nil), prometheus.CounterValue, func(s S) float64 { return float64(value(s)) }}
 }
 
-var hubMetrics = []metric{
+func describe[S any](ch chan<- *prometheus.Desc, metrics []metric[S]) {
+	for _, m := range metrics {
+		ch <- m.desc
+	}
+}
+
+func collect[S any](ch chan<- prometheus.Metric, metrics []metric[S], s S) {
+	for _, m := range metrics {
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
+	}
+}
+
+var hubMetrics = []metric[realtime.Stats]{
 	gauge("sockets", "Open sockets.", func(s realtime.Stats) int { return s.Sockets }),
 	gauge("students", "Students that can be reached.", func(s realtime.Stats) int { return s.Students }),
 	gauge("proctors", "Proctors' sockets.", func(s realtime.Stats) int { return s.Proctors }),
 	gauge("rooms", "Exams with sockets on this node.", func(s realtime.Stats) int { return s.Rooms }),
 	gauge("signals_waiting", "Signals that wait for the store.", func(s realtime.Stats) int { return s.Waiting }),
-	gauge("store_saving", "1 while the store takes signals.", func(s realtime.Stats) int {
-		if s.Saving {
-			return 1
-		}
-		return 0
-	}),
+	gauge("store_saving", "1 while the store takes signals.", func(s realtime.Stats) int { return truth(s.Saving) }),
 	counter("upgrades_refused", "Sockets refused before the upgrade.", func(s realtime.Stats) int64 { return s.Refused }),
 	counter("frames_in", "Frames received.", func(s realtime.Stats) int64 { return s.FramesIn }),
 	counter("frames_out", "Frames sent.", func(s realtime.Stats) int64 { return s.FramesOut }),
@@ -89,6 +100,8 @@ var hubMetrics = []metric{
 	counter("store_retries", "Writes tried again because the store did not answer.", func(s realtime.Stats) int64 { return s.StoreRetries }),
 	counter("connections_lost", "Connections that counted as lost.", func(s realtime.Stats) int64 { return s.Lost }),
 	counter("tokens_renewed", "Socket tokens renewed.", func(s realtime.Stats) int64 { return s.Renewed }),
+	counter("relay_away", "Times that an exam's dashboards were told that other servers' changes come late.", func(s realtime.Stats) int64 { return s.RelayAway }),
+	counter("forsaken", "Times that other servers took this one for gone while it lived.", func(s realtime.Stats) int64 { return s.Forsaken }),
 	counter("deliveries", "Requests to platforms.", func(s realtime.Stats) int64 { return s.Deliveries }),
 }
 
@@ -96,18 +109,14 @@ var closedDesc = prometheus.NewDesc("vigil_sockets_closed_total", "Sockets close
 
 // Describe implements prometheus.Collector.
 func (hubCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, m := range hubMetrics {
-		ch <- m.desc
-	}
+	describe(ch, hubMetrics)
 	ch <- closedDesc
 }
 
 // Collect implements prometheus.Collector.
 func (c hubCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.stats()
-	for _, m := range hubMetrics {
-		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
-	}
+	collect(ch, hubMetrics, s)
 	for code, n := range s.Closed {
 		ch <- prometheus.MustNewConstMetric(closedDesc, prometheus.CounterValue, float64(n), strconv.Itoa(int(code)))
 	}

@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5/middleware"
+	"github.com/google/uuid"
 
 	"vigil"
 	"vigil/lti"
 	"vigil/realtime"
+	"vigil/realtime/redisrelay"
 	"vigil/storage"
 	"vigil/web"
 )
@@ -28,9 +30,12 @@ type app struct {
 	settings serverSettings
 	store    storage.Store
 	tool     *lti.Tool
+	relay    *redisrelay.Relay // nil: there is one server
 	hub      *realtime.Hub
 	web      *web.Server
+	node     string // this process's id
 	log      *slog.Logger
+	now      func() time.Time
 }
 
 // appOptions are what the demo does otherwise than serve.
@@ -39,14 +44,23 @@ type appOptions struct {
 }
 
 // newApp wires the parts. Nothing listens yet.
-func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer lti.Sealer, log *slog.Logger, opt appOptions) (*app, error) {
+func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer lti.Sealer, log *slog.Logger, opt appOptions) (_ *app, err error) {
 	proxies, err := s.proxies()
 	if err != nil {
 		return nil, err
 	}
-	a := &app{settings: s, store: store, log: log}
+	now, err := clock()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{settings: s, store: store, log: log, now: now}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
 	a.tool, err = lti.New(lti.Config{
-		PublicURL: s.PublicURL, Store: store, Sealer: sealer, Log: log,
+		PublicURL: s.PublicURL, Store: store, Sealer: sealer, Log: log, Now: now,
 		OnError: func(w http.ResponseWriter, r *http.Request, e *lti.LaunchError) { a.web.LaunchRefused(w, r, e) },
 	})
 	if err != nil {
@@ -59,6 +73,10 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err != nil {
 		return nil, err
 	}
+	a.node = uuid.NewString()
+	if a.relay, err = s.relay(a.node, log); err != nil {
+		return nil, err
+	}
 	tokens := socketTokens{a.tool}
 	a.hub, err = realtime.New(realtime.Config{
 		Store: store, Verifier: tokens, Signer: tokens,
@@ -67,24 +85,47 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		AllowOrigin: func(ctx context.Context, origin string) (bool, error) { return a.web.ActiveOrigin(ctx, origin) },
 		Allow:       activePlatform{store}.allow,
 		Address:     clientAddress,
-		Host:        host, Log: log, Liveness: s.liveness(), DrainSpread: s.DrainTime,
+		Relay:       forHub(a.relay), Node: a.node, Shared: a.relay != nil, OneHost: a.relay == nil,
+		Host: host, Now: now, Log: log, Liveness: s.liveness(), DrainSpread: s.DrainTime,
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.web, err = web.New(web.Config{
-		Tool: a.tool, Hub: a.hub, Store: store, TrustedProxies: proxies, Log: log,
+		Tool: a.tool, Hub: a.hub, Store: store, TrustedProxies: proxies, Log: log, Now: now,
 		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn,
 	})
 	if err != nil {
-		a.hub.Close()
 		return nil, err
 	}
-	if err := a.hub.Recover(ctx); err != nil {
+	return a, a.hub.Recover(ctx)
+}
+
+// close ends the parts that were made; the store stays the caller's.
+func (a *app) close() {
+	if a.hub != nil {
 		a.hub.Close()
-		return nil, err
 	}
-	return a, nil
+	if a.relay != nil {
+		if err := a.relay.Close(); err != nil {
+			a.log.Warn("the connections to Redis did not end in order", "error", err)
+		}
+	}
+	if a.tool != nil {
+		a.tool.Close()
+	}
+}
+
+// clockVariable names an environment variable by which a server's clock is made wrong.
+// Only tests set it, when they link the binary.
+var clockVariable = ""
+
+func clock() (func() time.Time, error) {
+	if clockVariable == "" || os.Getenv(clockVariable) == "" {
+		return time.Now, nil
+	}
+	d, err := time.ParseDuration(os.Getenv(clockVariable))
+	return func() time.Time { return time.Now().Add(d) }, err
 }
 
 // clientAddress is the client's network address as the web part's middleware found it.
@@ -115,8 +156,7 @@ const (
 // away, what is being written is finished. ready is called once when the listeners are
 // open. It owns the listeners and closes the hub; the store stays the caller's.
 func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err error) {
-	defer a.tool.Close()
-	defer a.hub.Close()
+	defer a.close()
 	public, err := listen(ctx, "listen", a.settings.Listen)
 	if err != nil {
 		return err
@@ -154,7 +194,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 	}
 	wg.Go(func() { a.every(work, keysEvery, "keys", a.tool.Keys().Tend) })
 	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.sweep) })
-	a.log.InfoContext(ctx, "serving", "version", version, "public_url", a.settings.PublicURL, "address", public.Addr().String())
+	a.log.InfoContext(ctx, "serving", "node", a.node, "version", version, "public_url", a.settings.PublicURL, "address", public.Addr().String())
 	if ready != nil {
 		ready(public.Addr(), adminAddr)
 	}
@@ -229,7 +269,7 @@ func (a *app) every(ctx context.Context, interval time.Duration, what string, do
 // sweep removes what has expired, a little at a time so that nobody waits for it.
 func (a *app) sweep(ctx context.Context) error {
 	for {
-		n, err := a.store.Sweep(ctx, time.Now(), sweepAtOnce)
+		n, err := a.store.Sweep(ctx, a.now(), sweepAtOnce)
 		if err != nil || n == 0 {
 			return err
 		}

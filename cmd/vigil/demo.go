@@ -98,7 +98,7 @@ func (c demoCmd) serve(ctx context.Context, s *streams, a *app, store storage.St
 	})
 	if err != nil {
 		disperse()
-		a.hub.Close()
+		a.close()
 		return err
 	}
 	crowd.lms = demo
@@ -106,12 +106,12 @@ func (c demoCmd) serve(ctx context.Context, s *streams, a *app, store storage.St
 	defer crowd.wait()
 	defer disperse()
 	if err := introduce(ctx, demo.Platform(), a.tool, store); err != nil {
-		a.hub.Close()
+		a.close()
 		return err
 	}
 	listener, err := listen(ctx, "lms-port", fmt.Sprintf("127.0.0.1:%d", c.LMSPort))
 	if err != nil {
-		a.hub.Close()
+		a.close()
 		return err
 	}
 	server := &http.Server{Handler: demo, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader}

@@ -19,6 +19,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/storage"
 	"vigil/storage/sqlite"
 )
 
@@ -29,6 +30,8 @@ type pupil struct {
 	mu    sync.Mutex
 	given map[int64]vigil.Signal
 	acked map[int64]bool
+
+	counted int // by how much the tally differs; on DynamoDB a kill may leave it too low
 }
 
 // executioner kills a server in the moment in which a number of acknowledgements has
@@ -271,7 +274,7 @@ func all(pupils []*pupil, ok func(p *pupil) bool) bool {
 }
 
 // stored counts the pupil's signals in a store by number, and compares their content.
-func (p *pupil) stored(t *testing.T, store *sqlite.Store) map[int64]int {
+func (p *pupil) stored(t *testing.T, store storage.Store) map[int64]int {
 	t.Helper()
 	session := p.Welcome().Session
 	held := map[int64]int{}
@@ -297,7 +300,8 @@ func (p *pupil) stored(t *testing.T, store *sqlite.Store) map[int64]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Tally.Signals != len(list) {
+	p.counted = v.Tally.Signals - len(list)
+	if _, exact := store.(*sqlite.Store); v.Tally.Signals > len(list) || exact && p.counted != 0 {
 		t.Errorf("session %s: got a tally of %d signals, want %d", session, v.Tally.Signals, len(list))
 	}
 	return held

@@ -31,6 +31,7 @@ type cli struct {
 	Export   exportCmd   `cmd:"" help:"Write everything of an exam or of a user, as JSON Lines or CSV."`
 	Erase    eraseCmd    `cmd:"" help:"Erase one user: sessions, signals, gaps, commands, chat."`
 	Copy     copyCmd     `cmd:"" help:"Copy a whole store into another, and verify it."`
+	Doctor   doctorCmd   `cmd:"" help:"Check what a server needs, and say what to do: store, keys, Redis, public URL, clock, WebSocket."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

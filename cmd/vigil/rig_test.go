@@ -26,6 +26,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
+	"vigil/storage"
 	"vigil/storage/sqlite"
 )
 
@@ -47,6 +48,9 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// testClock is the variable by which the tests' binary takes a wrong clock.
+const testClock = "TEST_CLOCK_OFFSET"
+
 // tests ends what they share before goroutines are counted.
 type tests struct{ *testing.M }
 
@@ -65,7 +69,7 @@ func (t tests) Run() int {
 // binary is the program as operators run it, built once.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "vigil")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.clockVariable="+testClock, "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -198,7 +202,13 @@ const (
 // newSite makes the LMS and registers the two with each other by the command line.
 func newSite(t *testing.T, edits ...func(c *lms.Config)) *site {
 	t.Helper()
-	s := &site{T: t, dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t), lmsAddress: freeAddress(t)}
+	return newSiteOn(t, "", edits...)
+}
+
+// newSiteOn is newSite with another store than an SQLite file.
+func newSiteOn(t *testing.T, place string, edits ...func(c *lms.Config)) *site {
+	t.Helper()
+	s := &site{T: t, place: place, dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t), lmsAddress: freeAddress(t)}
 	s.db = filepath.Join(s.dir, "vigil.db")
 	s.tool = "http://localhost:" + portOf(s.listen)
 	cfg := lms.Config{Platform: ltitest.Config{Issuer: "http://" + s.lmsAddress}, Tool: s.tool}
@@ -433,7 +443,7 @@ func watch(t *testing.T, tool string, b *ltitest.Browser, page *ltitest.Page, ed
 }
 
 // signalsOf reads all signals of a session.
-func signalsOf(t *testing.T, store *sqlite.Store, session string) []vigil.Signal {
+func signalsOf(t *testing.T, store storage.Store, session string) []vigil.Signal {
 	t.Helper()
 	var out []vigil.Signal
 	for page := (vigil.Page{}); ; {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+
+	"vigil"
 )
 
 type serveCmd struct {
@@ -15,6 +17,9 @@ type serveCmd struct {
 func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err := c.serverSettings.Validate(); err != nil {
 		return err
+	}
+	if _, shared, _ := c.dynamoPlace(); c.Redis != "" && !shared {
+		return vigil.Invalid("redis", "Redis is for many servers, and they need a store that they share: --store=dynamodb:PREFIX. An SQLite file serves one server.")
 	}
 	log := c.logger(s.err)
 	store, err := c.open(ctx, func(step string) { log.InfoContext(ctx, "schema", "step", step) }, log)

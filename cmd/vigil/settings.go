@@ -71,6 +71,10 @@ type serverSettings struct {
 	NavigateGrace  time.Duration `help:"How long a page turn may take." default:"8s"`
 	DropGrace      time.Duration `help:"Time from a dropped connection to lost." default:"5s"`
 	DrainTime      time.Duration `help:"Time over which clients are sent away at a stop." default:"5s"`
+
+	Redis           string `help:"Redis that many servers reach each other by, which share a dynamodb: store: redis://, rediss:// or unix://; with ?cluster=true a cluster, with ?master_name=NAME a sentinel. Set VIGIL_REDIS where it holds a password." placeholder:"URL"`
+	RedisPrefix     string `help:"What the keys in Redis begin with (default: ${default}). Installations that share a Redis need different ones." default:"vigil" placeholder:"NAME"`
+	RedisPartitions int    `help:"Streams in Redis, the same number on all servers (default: ${default})." default:"8" placeholder:"N"`
 }
 
 func (s serverSettings) liveness() vigil.Liveness {
@@ -103,6 +107,9 @@ func (s serverSettings) Validate() error {
 	}
 	if s.DrainTime < 0 || s.DrainTime > 5*time.Minute {
 		return vigil.Invalid("drain-time", "The time must lie between 0s and 5m.")
+	}
+	if s.Redis != "" && s.RedisPartitions < 1 {
+		return vigil.Invalid("redis-partitions", "There must be 1 partition or more.")
 	}
 	if err := s.liveness().Validate(); err != nil {
 		return fieldWithDashes(err)

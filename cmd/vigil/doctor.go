@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"vigil"
+	"vigil/lti"
+	"vigil/realtime"
+	"vigil/realtime/redisrelay"
+	"vigil/storage"
+	"vigil/storage/dynamo"
+	"vigil/storage/sqlite"
+)
+
+// doctorCmd looks at what a server needs, from where it is run, with the server's own
+// settings. It changes nothing but a stream of its own in Redis.
+type doctorCmd struct {
+	storeSettings  `embed:""`
+	serverSettings `embed:""`
+	logSettings    `embed:""`
+}
+
+// Bounds of the checks.
+const (
+	doctorTime = 15 * time.Second // for one check
+	clockApart = 5 * time.Second  // that clocks may differ
+	doctorAsks = 6                // requests through the load balancer, to meet more than one server
+	doctorRead = 1 << 20
+)
+
+// finding is what one check found; advice says what to do where it failed.
+type finding struct {
+	what   string
+	err    error
+	advice string
+}
+
+// Run prints what it found and fails if anything must be done.
+func (c doctorCmd) Run(ctx context.Context, s *streams) error {
+	if err := c.serverSettings.Validate(); err != nil {
+		return err
+	}
+	failed := 0
+	for _, check := range []struct {
+		name string
+		do   func(context.Context) finding
+	}{
+		{"store", c.checkStore},
+		{"keys", c.checkKeys},
+		{"redis", c.checkRedis},
+		{"public url", c.checkPublic},
+		{"clock", c.checkClock},
+		{"websocket", c.checkSocket},
+	} {
+		checkCtx, cancel := context.WithTimeout(ctx, doctorTime)
+		f := check.do(checkCtx)
+		cancel()
+		if f.err == nil {
+			if err := s.sayf("ok    %-11s %s\n", check.name, f.what); err != nil {
+				return err
+			}
+			continue
+		}
+		failed++
+		if err := s.sayf("FAIL  %-11s %s\n      %-11s What to do: %s\n", check.name, forPeople(f.err), "", f.advice); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return vigil.Errorf(vigil.CodeUnavailable, "%d of the checks failed.", failed)
+	}
+	return nil
+}
+
+// asItIs opens the store without bringing its schema up to date.
+func (s storeSettings) asItIs(ctx context.Context) (storage.Store, error) {
+	log := slog.New(slog.DiscardHandler)
+	if place, ok, err := s.dynamoPlace(); ok {
+		if err != nil {
+			return nil, err
+		}
+		client, end, err := dynamo.NewClient(ctx, place.client)
+		if err != nil {
+			return nil, err
+		}
+		store, err := dynamo.Open(ctx, dynamo.Config{Client: client, Prefix: place.prefix, Logger: log})
+		if err != nil {
+			end()
+			return nil, err
+		}
+		return dynamoStore{store, end}, nil
+	}
+	path, err := s.sqlitePath()
+	if err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+}
+
+func (c doctorCmd) checkStore(ctx context.Context) finding {
+	store, err := c.asItIs(ctx)
+	if err != nil {
+		return finding{err: err, advice: "see that the store can be reached from here and that `vigil migrate` has run, with the credentials that the server has."}
+	}
+	defer store.Close()
+	if err := store.Ping(ctx); err != nil {
+		return finding{err: err, advice: "see that the store can be written to: room on the disk, and permissions."}
+	}
+	return finding{what: "it answers and can be written to"}
+}
+
+func (c doctorCmd) checkKeys(ctx context.Context) finding {
+	f, _ := c.keys(ctx)
+	return f
+}
+
+// keys reads our own keys; kids are those of the LTI keys.
+func (c doctorCmd) keys(ctx context.Context) (f finding, kids []string) {
+	store, err := c.asItIs(ctx)
+	if err != nil {
+		return finding{err: err, advice: "the store comes first."}, nil
+	}
+	defer store.Close()
+	for _, use := range []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket} {
+		list, err := store.Keys(ctx, use)
+		if err != nil {
+			return finding{err: err, advice: "the store comes first."}, nil
+		}
+		if len(list) == 0 {
+			return finding{err: errors.New("there are no " + string(use) + " keys yet"), advice: "start `vigil serve` once with these settings; it makes them."}, nil
+		}
+	}
+	sealer, err := c.sealer(ctx, store)
+	if err != nil {
+		return finding{err: err, advice: "give the same --key-file, or VIGIL_KEY_SECRET, that the server has."}, nil
+	}
+	set, err := lti.NewKeys(store, sealer, lti.KeyOptions{}).Set(ctx, vigil.KeyLTI)
+	if err == nil {
+		kids, err = kidsOf(set)
+	}
+	if err != nil {
+		return finding{err: err, advice: "the secret is not the one that these keys were sealed with: give the one that the server has."}, nil
+	}
+	return finding{what: "they open with the secret given"}, kids
+}
+
+// kidsOf lists the ids in a key set.
+func kidsOf(set []byte) ([]string, error) {
+	var s struct {
+		Keys []struct {
+			Kid string `json:"kid"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal(set, &s); err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, k := range s.Keys {
+		out = append(out, k.Kid)
+	}
+	return out, nil
+}
+
+func (c doctorCmd) checkRedis(ctx context.Context) finding {
+	if c.Redis == "" {
+		return finding{what: "none is set: this is the only server"}
+	}
+	if _, shared, _ := c.dynamoPlace(); !shared {
+		return finding{err: errors.New("Redis is set, and the store is for one server"), advice: "leave --redis out, or take a dynamodb: store."} //nolint:staticcheck // a sentence for the operator
+	}
+	at, err := redisrelay.Check(ctx, c.Redis)
+	if err != nil {
+		return finding{err: err, advice: "see that address, password and TLS are right, that the server is the master, and that the user may do what docs/running.md lists."}
+	}
+	if d := time.Since(at).Abs(); d > clockApart {
+		return finding{err: fmt.Errorf("its clock and this machine's differ by %s", d.Round(time.Second)), advice: "let both machines take the time from the network (chrony, systemd-timesyncd)."}
+	}
+	return finding{what: "streams can be written, read and trimmed"}
+}
+
+// heard is what the public URL answered.
+type heard struct {
+	status int
+	date   string
+	body   []byte
+}
+
+// ask makes one request through the public URL on a connection of its own.
+func (c doctorCmd) ask(ctx context.Context, path string, header http.Header) (heard, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.PublicURL, "/")+path, http.NoBody)
+	if err != nil {
+		return heard{}, err
+	}
+	req.Header = header
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		return heard{}, err
+	}
+	defer res.Body.Close()
+	h := heard{status: res.StatusCode, date: res.Header.Get("Date")}
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		h.body, err = io.ReadAll(io.LimitReader(res.Body, doctorRead))
+	}
+	return h, err
+}
+
+func (c doctorCmd) checkPublic(ctx context.Context) finding {
+	_, ours := c.keys(ctx)
+	for range doctorAsks {
+		res, err := c.ask(ctx, "/lti/keys", http.Header{})
+		if err != nil {
+			return finding{err: err, advice: "see that the name resolves here, that the certificate is right and that the server runs."}
+		}
+		theirs, err := kidsOf(res.body)
+		if res.status != http.StatusOK || err != nil || len(theirs) == 0 {
+			return finding{
+				err:    fmt.Errorf("%s answers %d, and not with Vigil's keys", c.PublicURL, res.status),
+				advice: "let the load balancer send everything under this URL to the servers, with the Host header as it came.",
+			}
+		}
+		if len(ours) > 0 && !sharesOne(ours, theirs) {
+			return finding{err: errors.New("the server there has other keys than this store"), advice: "let all servers have the same --store, and this command, too."}
+		}
+	}
+	return finding{what: "it leads to servers on this store"}
+}
+
+func sharesOne(a, b []string) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c doctorCmd) checkClock(ctx context.Context) finding {
+	res, err := c.ask(ctx, "/lti/keys", http.Header{})
+	if err != nil {
+		return finding{err: err, advice: "the public URL comes first."}
+	}
+	at, err := http.ParseTime(res.date)
+	if err != nil {
+		return finding{err: errors.New("the answer has no Date header"), advice: "let the load balancer pass it."}
+	}
+	if d := time.Since(at).Abs(); d > clockApart {
+		return finding{err: fmt.Errorf("this machine's clock and the one behind the public URL differ by %s", d.Round(time.Second)), advice: "let both machines take the time from the network (chrony, systemd-timesyncd)."}
+	}
+	return finding{what: "within 5 s of what answers at the public URL"}
+}
+
+// checkSocket asks for a socket with a token that is made up. That Vigil refuses the
+// token shows that the request for an upgrade came through.
+func (c doctorCmd) checkSocket(ctx context.Context) finding {
+	for range doctorAsks {
+		res, err := c.ask(ctx, "/socket", http.Header{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-WebSocket-Version": {"13"}, "Sec-WebSocket-Key": {"dmlnaWwgZG9jdG9yIGtleQ=="},
+			"Origin": {vigil.Origin(c.PublicURL)}, "Sec-WebSocket-Protocol": {realtime.Subprotocol + ", " + realtime.TokenSubprotocol + "doctor.doctor.doctor"},
+		})
+		if err != nil {
+			return finding{err: err, advice: "the public URL comes first."}
+		}
+		var p realtime.Problem
+		switch {
+		case res.status == http.StatusUpgradeRequired:
+			return finding{
+				err:    errors.New("the request for a WebSocket arrives without its Upgrade header"),
+				advice: "let the load balancer pass Upgrade and Connection (docs/running.md has the lines for nginx).",
+			}
+		case res.status == http.StatusUnauthorized && json.Unmarshal(res.body, &p) == nil && p.Duty != "":
+		case res.status == http.StatusForbidden && json.Unmarshal(res.body, &p) == nil && p.Duty != "":
+			return finding{err: errors.New("Vigil refuses the page's own origin: " + p.Detail), advice: "let every server have this --public-url, and the load balancer pass the Origin header."}
+		default:
+			return finding{
+				err:    fmt.Errorf("the request for a WebSocket is answered with %d, and not by Vigil", res.status),
+				advice: "let the load balancer send /socket to the servers, and pass Sec-WebSocket-Protocol and Origin.",
+			}
+		}
+	}
+	return finding{what: "requests for one reach the servers with all their headers"}
+}

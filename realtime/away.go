@@ -1,0 +1,293 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"time"
+
+	"vigil"
+)
+
+// What a node does when it cannot hear the others, or they cannot hear it: it says so to
+// its dashboards, and reads from the store what it is not told.
+
+// watchLoop looks at the relay's state. A fault of less than two looks is nobody's concern.
+func (h *Hub) watchLoop(relay Watched) {
+	tick := time.NewTicker(h.cfg.RelayEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, r := range h.allRooms() {
+			r.watch(relay.State(r.exam), h.cfg.Now())
+		}
+	}
+}
+
+// watch takes in how the relay is for the room's exam. Only watchLoop calls it.
+func (r *room) watch(s RelayState, now time.Time) {
+	bad := !s.Up
+	for _, node := range s.Silent {
+		bad = bad || r.h.sights.live(node, r.h.cfg.NodeLease) // it lives, and is cut off
+	}
+	switch {
+	case bad && !r.away.Load():
+		if r.badLooks++; r.badLooks < 2 {
+			return
+		}
+		r.away.Store(true)
+		r.h.stats.relayAway.Add(1)
+		r.tellAway(false)
+		r.refreshed = now
+		r.catchUp(false)
+	case bad && now.Sub(r.refreshed) >= r.h.cfg.RefreshEvery:
+		r.refreshed = now
+		r.catchUp(false)
+	case !bad:
+		r.badLooks = 0
+		if r.away.Swap(false) {
+			r.tellAway(true)
+			r.catchUp(true)
+		}
+	}
+}
+
+func (r *room) tellAway(over bool) {
+	frame := encode(Notice{T: TypeNotice, Kind: NoticeRelay, Over: over})
+	for _, p := range *r.proctors.Load() {
+		p.send(frame)
+	}
+}
+
+// catching makes one catching up of a room at a time.
+type catching struct {
+	state atomic.Int32 // of what is asked for: 0 nothing, 1 partly, 2 wholly
+	busy  atomic.Bool
+}
+
+// catchUp reads from the store what may have happened elsewhere: the dashboards start
+// afresh; students here hear of changes and commands; wholly, also of chat.
+func (r *room) catchUp(wholly bool) {
+	for _, p := range *r.proctors.Load() {
+		p.afresh()
+	}
+	want := int32(1)
+	if wholly {
+		want = 2
+	}
+	for {
+		old := r.catching.state.Load()
+		if old >= want || r.catching.state.CompareAndSwap(old, want) {
+			break
+		}
+	}
+	if !r.catching.busy.CompareAndSwap(false, true) {
+		return // whoever is at it sees the state
+	}
+	if !r.h.spawn(r.catchUpNow) {
+		r.catching.busy.Store(false)
+	}
+}
+
+func (r *room) catchUpNow() {
+	for {
+		for want := r.catching.state.Swap(0); want > 0; want = r.catching.state.Swap(0) {
+			if err := r.readAnew(r.h.ctx, want == 2); err != nil && r.h.ctx.Err() == nil {
+				r.h.log.Warn("what happened elsewhere cannot be read; tried again later", "exam", r.exam, "error", err)
+			}
+		}
+		r.catching.busy.Store(false)
+		if r.catching.state.Load() == 0 || !r.catching.busy.CompareAndSwap(false, true) {
+			return
+		}
+	}
+}
+
+// commandsSince is how far back commands are looked for that the relay did not bring;
+// it is much more than any clocks differ.
+const commandsSince = 10 * time.Minute
+
+func (r *room) readAnew(ctx context.Context, wholly bool) error {
+	r.h.reloadExam(r)
+	here := map[string]*student{}
+	for _, st := range r.h.allStudents() {
+		if st.room == r {
+			here[st.id] = st
+		}
+	}
+	if len(here) == 0 {
+		return nil
+	}
+	for page := (vigil.Page{}); ; {
+		sessions, next, err := r.h.store.SessionsOfExam(ctx, r.exam, page)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			if st := here[s.ID]; st != nil {
+				st.catchUp(s)
+			}
+		}
+		if next == "" {
+			break
+		}
+		page.After = next
+	}
+	for page := (vigil.Page{}); ; {
+		commands, next, err := r.h.store.CommandsOfExam(ctx, r.exam, r.h.now().Add(-commandsSince), page)
+		if err != nil {
+			return err
+		}
+		for _, c := range commands {
+			if st := here[c.SessionID]; st != nil && forStudent(c) && c.Stage == vigil.StageQueued {
+				st.deliver(frames(encode(commandDown(c))), &sentCommand{c.ID}, false)
+			}
+		}
+		if next == "" {
+			break
+		}
+		page.After = next
+	}
+	if !wholly {
+		return nil
+	}
+	for _, st := range here {
+		if !st.reachable.Load() {
+			continue
+		}
+		lines, err := r.h.lastChat(ctx, st.id)
+		if err != nil {
+			return err
+		}
+		for _, l := range lines {
+			st.deliver(frames(encode(l)), nil, false) // a page shows each line once
+		}
+	}
+	return nil
+}
+
+// catchUp takes in a session as the store has it: another node may have a newer
+// connection, or have changed it without our hearing of it.
+func (st *student) catchUp(s vigil.Session) {
+	st.mu.Lock()
+	epoch := st.presence.Epoch
+	st.stale = true
+	st.mu.Unlock()
+	if s.Presence.Epoch > epoch {
+		st.outdo(s.Presence.Epoch, nil)
+		return
+	}
+	st.mu.Lock()
+	old := st.session
+	newer := s.Version > old.Version
+	if newer {
+		st.session = s
+	}
+	st.mu.Unlock()
+	if !newer {
+		return
+	}
+	fs := changes(old, s, st.room.policy(), st.h.now())
+	ended := s.State.Ended() && !old.State.Ended()
+	if len(fs) > 0 || ended {
+		st.deliver(fs, nil, ended)
+	}
+}
+
+// changes are the frames that tell a student what became of its session.
+func changes(old, s vigil.Session, p vigil.Policy, now time.Time) []json.RawMessage {
+	var fs []json.RawMessage
+	if s.State != old.State || s.Reason != old.Reason {
+		fs = append(fs, encode(stateDown(s)))
+	}
+	if was, is := timeDown(old, p, now), timeDown(s, p, now); was != is && !s.State.Ended() {
+		fs = append(fs, encode(is))
+	}
+	return fs
+}
+
+// freshen reads the counts of students anew that another node may have changed.
+func (h *Hub) freshen() {
+	for _, st := range h.allStudents() {
+		st.mu.Lock()
+		do := st.stale && st.storing == 0 && st.presence.Connection != vigil.ConnSuperseded
+		if do {
+			st.stale = false
+		}
+		st.mu.Unlock()
+		if !do {
+			continue
+		}
+		added := st.jobs.add(h, 0, func(ctx context.Context) {
+			if err := h.reloadTally(ctx, st.id); err != nil {
+				st.mu.Lock()
+				st.stale = true
+				st.mu.Unlock()
+			}
+		})
+		if !added {
+			return
+		}
+	}
+}
+
+// tellStored tells the counts of a session that lives elsewhere by now: what was stored
+// here late is not in the new owner's counts.
+func (st *student) tellStored() {
+	st.jobs.add(st.h, 0, func(ctx context.Context) {
+		s, err := st.h.store.Session(ctx, st.id)
+		if err != nil {
+			st.h.log.Warn("a session's counts are not told", "session", st.id, "error", err)
+			return
+		}
+		st.h.tellTally(s)
+	})
+}
+
+// tellTally tells a session's counts as the store has them, to dashboards and to the node
+// that has its student.
+func (h *Hub) tellTally(s vigil.Session) {
+	t := rowTally(s.Tally)
+	h.toProctors(s.ExamID, delta{key: "tally/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
+	h.publish(s.ExamID, event{Kind: eventTally, Session: s.ID, Tally: &s.Tally})
+}
+
+// elsewhere is how many students of an exam another node had, a moment ago.
+type elsewhere struct {
+	n  int
+	at time.Time
+}
+
+// tellOnline tells the other nodes how many students of the room are here.
+func (r *room) tellOnline(n int) {
+	r.h.publish(r.exam, event{Kind: eventOnline, Node: r.h.boot, Count: n})
+}
+
+// heardOnline takes another node's word.
+func (r *room) heardOnline(node string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.others == nil {
+		r.others = map[string]elsewhere{}
+	}
+	r.others[node] = elsewhere{n, r.h.cfg.Now()}
+}
+
+// onlineElsewhere adds up what the other nodes told lately.
+func (r *room) onlineElsewhere() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for node, o := range r.others {
+		if r.h.cfg.Now().Sub(o.at) > 3*r.h.cfg.PulseEvery {
+			delete(r.others, node)
+			continue
+		}
+		n += o.n
+	}
+	return n
+}

@@ -1,0 +1,355 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"vigil"
+)
+
+// A node lives as long as its row in the store moves. Nobody compares clocks: each node
+// looks at the rows of the others and counts for how long it has seen one stand still. A
+// node that could not look itself, because the store was away or the machine stood still,
+// does not count that time.
+
+// sights is what this node has seen of the others.
+type sights struct {
+	mu   sync.Mutex
+	seen map[string]*sight
+	last time.Time // the last look; zero: it failed, or there was none
+}
+
+type sight struct {
+	heard  time.Time     // as the row says, by that node's clock
+	still  time.Duration // for how long it was seen to stand still
+	lived  time.Time     // when it lived for sure, by our clock
+	judged bool          // it is gone, and what it left here was seen to
+}
+
+// nodeLoop keeps the node's row fresh and, on a shared store, looks for nodes that are
+// gone.
+func (h *Hub) nodeLoop() {
+	every := h.cfg.NodeEvery
+	if h.cfg.Shared {
+		every /= 2 // a row that moves is seen soon after
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	renewed := h.cfg.Now()
+	var written []time.Time // since and with the last success: what others may have seen of us
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if h.draining.Load() && h.quietNow.Load() {
+			continue // Drain renews the row itself when it is done
+		}
+		if now := h.cfg.Now(); now.Sub(renewed) >= h.cfg.NodeEvery*9/10 {
+			ctx, cancel := context.WithTimeout(h.ctx, h.cfg.NodeLease)
+			at := h.now()
+			written = last(append(written, at), maxWritten)
+			err := h.renew(ctx, at)
+			cancel()
+			if err != nil {
+				if h.ctx.Err() == nil {
+					h.log.Warn("this node's row is not renewed", "error", err)
+				}
+				h.sights.blind()
+				continue
+			}
+			if late := h.cfg.Now().Sub(renewed); h.cfg.Shared && late > h.cfg.NodeLease/2 {
+				if err := h.checkForsaken(h.ctx, written[:len(written)-1]); err != nil {
+					h.log.Warn("it cannot be told whether this node was taken for gone", "error", err)
+					continue // asked again at the next turn
+				}
+			}
+			renewed, written = h.cfg.Now(), []time.Time{at}
+		}
+		if h.cfg.Shared && !h.draining.Load() {
+			if err := h.lookAround(h.ctx); err != nil && h.ctx.Err() == nil {
+				h.sights.blind()
+				h.log.Warn("nodes that are gone could not be looked for", "error", err)
+			}
+		}
+	}
+}
+
+// maxWritten bounds what is remembered of rows written in vain.
+const maxWritten = 64
+
+func (h *Hub) renewNode(ctx context.Context) error { return h.renew(ctx, h.now()) }
+
+func (h *Hub) renew(ctx context.Context, at time.Time) error {
+	return h.store.RenewNode(ctx, vigil.Node{ID: h.boot, Host: h.cfg.Host, Heard: at})
+}
+
+// blind forgets when the last look was: what passed since does not count.
+func (s *sights) blind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = time.Time{}
+}
+
+// live tells whether a node's row was seen to move lately.
+func (s *sights) live(node string, lease time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.seen[node]
+	return v != nil && v.still < lease
+}
+
+// departed is a node that has not moved for its lease, or whose row was taken away.
+type departed struct {
+	node  vigil.Node
+	lived time.Time
+	row   bool // its row is still there
+	first bool // it was not known to be gone before
+}
+
+// look takes in the rows as they are now and returns who is gone.
+func (s *sights) look(nodes []vigil.Node, self string, now time.Time, most, lease time.Duration) []departed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var credit time.Duration
+	before := s.last
+	if !before.IsZero() {
+		credit = max(0, min(now.Sub(before), most))
+	}
+	s.last = now
+	if s.seen == nil {
+		s.seen = map[string]*sight{}
+	}
+	var out []departed
+	here := map[string]bool{}
+	for _, n := range nodes {
+		if n.ID == self {
+			continue
+		}
+		here[n.ID] = true
+		v := s.seen[n.ID]
+		switch {
+		case v == nil:
+			v = &sight{heard: n.Heard, lived: now}
+			if n.Heard.Before(now) {
+				v.lived = n.Heard
+			}
+			s.seen[n.ID] = v
+		case !n.Heard.Equal(v.heard):
+			*v = sight{heard: n.Heard, lived: now}
+			if !before.IsZero() {
+				v.lived = before // it moved at some moment since
+			}
+		default:
+			v.still += credit
+		}
+		if v.still >= lease {
+			out = append(out, departed{node: n, lived: v.lived, row: true, first: !v.judged})
+			v.judged = true
+		}
+	}
+	for id, v := range s.seen {
+		if !here[id] { // somebody else took over, or it ended and nothing was left of it
+			delete(s.seen, id)
+			if !v.judged {
+				out = append(out, departed{node: vigil.Node{ID: id}, lived: v.lived, first: true})
+			}
+		}
+	}
+	return out
+}
+
+// lookAround looks at the other nodes, and takes over from those that are gone.
+func (h *Hub) lookAround(ctx context.Context) error {
+	now := h.cfg.Now()
+	nodes, err := h.store.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range h.sights.look(nodes, h.boot, now, h.cfg.NodeEvery, h.cfg.NodeLease) {
+		lived := g.lived.UTC().Truncate(time.Millisecond)
+		if g.first {
+			h.owe(g.node.ID, lived)
+		}
+		if !g.row {
+			continue
+		}
+		claimed, err := h.claim(ctx, g.node)
+		if err != nil {
+			return err
+		}
+		if !claimed {
+			continue
+		}
+		if err := h.takeOver(ctx, g.node, lived); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	takeOverRecord = "takeover"
+	takeOverKept   = 24 * time.Hour
+)
+
+// takeOverKey names one end of a node. A node that stood still and goes on has another one
+// the next time.
+func takeOverKey(node string, heard time.Time) string {
+	return node + "/" + heard.UTC().Format("20060102150405.000")
+}
+
+// claim makes this node the one that takes over from another: of all survivors exactly
+// one succeeds, by a conditional write. When that one dies at it, one of the rest follows.
+func (h *Hub) claim(ctx context.Context, n vigil.Node) (bool, error) {
+	key := takeOverKey(n.ID, n.Heard)
+	for {
+		now := h.now()
+		err := h.store.CreateRecord(ctx, vigil.Record{Kind: takeOverRecord, Key: key, Value: []byte(h.boot), Expires: now.Add(takeOverKept)}, now)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, vigil.ErrExists) {
+			return false, err
+		}
+		r, err := h.store.GetRecord(ctx, takeOverRecord, key, now)
+		if err != nil {
+			return false, err
+		}
+		holder := string(r.Value)
+		if holder == h.boot {
+			break // it failed half way
+		}
+		if h.sights.live(holder, h.cfg.NodeLease) {
+			return false, nil
+		}
+		key += "/" + holder
+	}
+	// It may have gone on in the last moment: then it finds the record, or we its new row.
+	nodes, err := h.store.Nodes(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range nodes {
+		if m.ID == n.ID {
+			return m.Heard.Equal(n.Heard), nil
+		}
+	}
+	return true, nil // its row is gone, but maybe not its sessions
+}
+
+// checkForsaken looks, after this node's row stood still for long, whether it was taken
+// for gone. Then its students count as lost by now, and its sockets connect anew.
+func (h *Hub) checkForsaken(ctx context.Context, written []time.Time) error {
+	for _, at := range written {
+		_, err := h.store.GetRecord(ctx, takeOverRecord, takeOverKey(h.boot, at), h.now())
+		switch {
+		case errors.Is(err, vigil.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			h.forsaken()
+			return nil
+		}
+	}
+	return nil
+}
+
+// forsaken sends away everyone here, because another node has taken over.
+func (h *Hub) forsaken() {
+	h.log.Error("this node stood still for so long that others took over; its clients connect anew")
+	h.stats.forsaken.Add(1)
+	for _, st := range h.allStudents() {
+		st.mu.Lock()
+		st.owner = nil
+		st.presence.Connection = vigil.ConnSuperseded
+		st.reachable.Store(false)
+		st.stopTimerLocked()
+		for _, c := range st.conns {
+			c.drain(h.spread())
+		}
+		st.mu.Unlock()
+	}
+}
+
+func (h *Hub) allStudents() []*student {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]*student, 0, len(h.students))
+	for _, st := range h.students {
+		out = append(out, st)
+	}
+	return out
+}
+
+// moved is a session that came here from another node, which may turn out to be gone.
+type moved struct {
+	from string
+	at   time.Time
+}
+
+// owe sees to the students who came here from a node that is gone before that was known:
+// they were never lost, but if they were away for longer than a drop may take, that is a
+// gap, and our fault.
+func (h *Hub) owe(node string, lived time.Time) {
+	for _, st := range h.allStudents() {
+		st.mu.Lock()
+		m := st.moved
+		started := st.session.State.Started() && st.presence.Connection != vigil.ConnLost // then it is counted there
+		if m.from == node {
+			st.moved = moved{}
+		}
+		st.mu.Unlock()
+		if m.from != node || !started || m.at.Sub(lived) <= h.cfg.Liveness.DropGrace+h.cfg.NodeEvery {
+			continue
+		}
+		st.openGap(vigil.GapChange{Start: lived, Cause: vigil.CauseServer})
+		st.closeGap(vigil.GapChange{End: m.at, Cause: vigil.CauseServer})
+	}
+}
+
+// otherHost refuses to start on a store of one host while a node of another host lives.
+func (h *Hub) otherHost(ctx context.Context) error {
+	var s sights
+	for {
+		nodes, err := h.store.Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		waiting := false
+		now := h.cfg.Now()
+		s.mu.Lock()
+		was := map[string]time.Time{}
+		for id, v := range s.seen {
+			was[id] = v.heard
+		}
+		s.mu.Unlock()
+		for _, n := range nodes {
+			if n.Host == h.cfg.Host || now.Sub(n.Heard) > oneHostStale {
+				continue
+			}
+			if heard, ok := was[n.ID]; ok && !heard.Equal(n.Heard) {
+				return vigil.Invalid("store", "Another server, on %s, works with this database, which serves one: stop it first, or run both with --redis on a dynamodb: store.", n.Host)
+			}
+		}
+		s.look(nodes, h.boot, now, h.cfg.NodeEvery, h.cfg.NodeLease)
+		for _, n := range nodes {
+			if n.Host != h.cfg.Host && now.Sub(n.Heard) <= oneHostStale && s.live(n.ID, h.cfg.NodeLease) {
+				waiting = true
+			}
+		}
+		if !waiting {
+			return nil
+		}
+		if !sleep(ctx, h.cfg.NodeEvery/2) {
+			return ctx.Err()
+		}
+	}
+}
+
+// oneHostStale is how old another host's row may be, by clocks that differ, to be watched
+// for a while.
+const oneHostStale = 5 * time.Minute

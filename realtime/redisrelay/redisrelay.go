@@ -1,0 +1,280 @@
+// Package redisrelay is the relay between many nodes: Redis Streams, one for each of a few
+// partitions. An exam is always in the same partition.
+//
+// A node writes to a partition by one writer, which sends whatever gathered while its
+// previous entry was on the way: a quiet system relays at once, a busy one many messages
+// per command. It reads only the partitions in which it has subscriptions, by one reader
+// each, because one XREAD over several hash slots is refused by a cluster.
+//
+// An entry carries its node's id and a counter. A hole in the counters, a stream whose
+// ids stepped back (a failover, a restart without data) and an overflow of our own queues
+// all become Receiver.Hole. Each node shows a sign of life in each partition that it has
+// written to, so that a loss shows within seconds even if nothing else happens, and a node
+// that is cut off is known to the others. Redis may lose everything: what matters is in
+// the store.
+package redisrelay
+
+import (
+	"context"
+	_ "embed"
+	"hash/fnv"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"vigil"
+	"vigil/realtime"
+)
+
+// Config is what a Relay needs. URL must be given; every other field works when zero.
+type Config struct {
+	URL        string // see open
+	Node       string // this process's id, as the hub has it; new at each start
+	Prefix     string // of the keys; "vigil". Installations that share a Redis need different ones
+	Partitions int    // the same on all nodes; 8
+	Log        *slog.Logger
+
+	Keep     time.Duration // entries stay so long in Redis; 5 min
+	MaxBytes int64         // of one partition's stream in Redis; 32 MiB
+
+	QueueMessages int           // that wait for Redis, per partition; 8192. More: all are dropped, told as a hole
+	QueueBytes    int           // 8 MiB, as QueueMessages
+	Block         time.Duration // of one read; 1 s
+	Beat          time.Duration // between signs of life; 2 s
+	TrimEvery     time.Duration // 10 s
+	RetryFirst    time.Duration // first pause after a fault; doubles to RetryMost; 50 ms
+	RetryMost     time.Duration // 1 s
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Prefix == "" {
+		c.Prefix = "vigil"
+	}
+	for _, d := range []struct {
+		v        *time.Duration
+		standard time.Duration
+	}{
+		{&c.Keep, 5 * time.Minute},
+		{&c.Block, time.Second},
+		{&c.Beat, 2 * time.Second},
+		{&c.TrimEvery, 10 * time.Second},
+		{&c.RetryFirst, 50 * time.Millisecond},
+		{&c.RetryMost, time.Second},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.standard
+		}
+	}
+	for _, d := range []struct {
+		v        *int
+		standard int
+	}{{&c.Partitions, 8}, {&c.QueueMessages, 8192}, {&c.QueueBytes, 8 << 20}} {
+		if *d.v <= 0 {
+			*d.v = d.standard
+		}
+	}
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = 32 << 20
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Node == "" || len(c.Node) > maxNode:
+		return vigil.Invalid("node", "A node's id has 1 to %d bytes.", maxNode)
+	case c.Partitions > maxPartitions:
+		return vigil.Invalid("redis-partitions", "There may be 1 to %d partitions.", maxPartitions)
+	case !validPrefix(c.Prefix):
+		return vigil.Invalid("redis-prefix", "The prefix has 1 to 32 letters, digits, - or _.")
+	}
+	return nil
+}
+
+func validPrefix(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
+}
+
+// streamKey is a partition's stream, prefix:{partition}:relay. The braces make a cluster
+// keep what belongs to a partition in one slot.
+func streamKey(prefix string, partition int) string {
+	return prefix + ":{" + strconv.Itoa(partition) + "}:relay"
+}
+
+// Permissions are what an ACL user needs, beside the keys.
+var Permissions = []string{
+	"-@all", "+xadd", "+xread", "+xrevrange", "+xtrim", "+xlen", "+exists", "+pexpire", "+memory|usage", "+time", "+eval", "+evalsha",
+	"+hello", "+auth", "+ping", "+select", "+cluster|slots", "+cluster|shards", "+cluster|nodes", "+command", "+readonly",
+}
+
+//go:embed trim.lua
+var trimSource string
+
+var trim = redis.NewScript(trimSource)
+
+// Relay implements realtime.Relay and realtime.Watched.
+type Relay struct {
+	cfg      Config
+	log      *slog.Logger
+	write    redis.UniversalClient
+	read     redis.UniversalClient // of its own, so that waiting reads starve no write
+	ctx      context.Context       // ends with Close, when the writers have said goodbye
+	cancel   context.CancelFunc
+	writers  []*writer
+	readers  []*tailer
+	counters counters
+
+	mu     sync.RWMutex
+	closed bool
+	wg     sync.WaitGroup // Add only under mu while not closed
+}
+
+// counters are behind Stats.
+type counters struct {
+	published, entries, dropped, received, holes, faults, bad atomic.Int64
+	lag                                                       atomic.Int64
+}
+
+// Stats is what a relay has counted since it began, but for the first group, which is how
+// things are now.
+type Stats struct {
+	Up      bool          // all partitions in use work
+	Waiting int           // messages that wait for Redis
+	Lag     time.Duration // from an entry's first try to its being read by ourselves, the last time
+
+	Published int64 // messages
+	Entries   int64 // that they went in
+	Dropped   int64 // messages, from full queues
+	Received  int64 // messages of others
+	Holes     int64
+	Faults    int64 // calls to Redis that failed
+	Bad       int64 // entries that could not be read
+}
+
+// New makes a relay. It does not wait for Redis, which may be away: the relay is not up
+// then, and works as soon as Redis does. A bad configuration is CodeInvalid.
+func New(cfg Config) (*Relay, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	connect, err := open(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{cfg: cfg, log: cfg.Log, write: connect(cfg.Partitions + 2), read: connect(cfg.Partitions + 2)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.writers, r.readers = make([]*writer, cfg.Partitions), make([]*tailer, cfg.Partitions)
+	for p := range cfg.Partitions {
+		r.writers[p] = newWriter(r, p)
+		r.readers[p] = newTailer(r, p)
+	}
+	return r, nil
+}
+
+// partition is the exam's: always the same one.
+func (r *Relay) partition(exam string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(exam)) // never fails
+	return int(h.Sum32() % uint32(r.cfg.Partitions))
+}
+
+// spawn runs f in a goroutine that Close waits for; false: the relay is closed.
+func (r *Relay) spawn(f func()) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.closed {
+		return false
+	}
+	r.wg.Go(f)
+	return true
+}
+
+// Publish implements realtime.Relay.
+func (r *Relay) Publish(exam string, payload []byte) {
+	r.counters.published.Add(1)
+	r.writers[r.partition(exam)].put(message{exam, payload})
+}
+
+// Subscribe implements realtime.Relay. It waits a moment for Redis, so that the reader
+// knows where to begin; when Redis is away it succeeds all the same, and the receiver is
+// told of a hole when Redis is back.
+func (r *Relay) Subscribe(exam string, to realtime.Receiver) (func(), error) {
+	if exam == "" || len(exam) > maxExam {
+		return nil, vigil.Invalid("exam", "An exam's id has 1 to %d bytes.", maxExam)
+	}
+	return r.readers[r.partition(exam)].subscribe(exam, to)
+}
+
+// State implements realtime.Watched.
+func (r *Relay) State(exam string) realtime.RelayState {
+	p := r.partition(exam)
+	up, silent := r.readers[p].state()
+	return realtime.RelayState{Up: up && r.writers[p].up(), Silent: silent}
+}
+
+// Stats returns the counts as they are now.
+func (r *Relay) Stats() Stats {
+	c := &r.counters
+	s := Stats{
+		Up: true, Lag: time.Duration(c.lag.Load()), Published: c.published.Load(), Entries: c.entries.Load(), Dropped: c.dropped.Load(),
+		Received: c.received.Load(), Holes: c.holes.Load(), Faults: c.faults.Load(), Bad: c.bad.Load(),
+	}
+	for p := range r.writers {
+		up, _ := r.readers[p].state()
+		s.Up = s.Up && up && r.writers[p].up()
+		s.Waiting += r.writers[p].waiting()
+	}
+	return s
+}
+
+// Close implements realtime.Relay. What was published a moment ago still gets away, if
+// Redis answers.
+func (r *Relay) Close() error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	r.mu.Unlock()
+	var bye sync.WaitGroup
+	for _, w := range r.writers {
+		bye.Go(w.end)
+	}
+	bye.Wait()
+	r.cancel()
+	r.wg.Wait()
+	for _, t := range r.readers {
+		t.end()
+	}
+	err := r.write.Close()
+	if readErr := r.read.Close(); err == nil {
+		err = readErr
+	}
+	return err
+}
+
+// sleep waits; false: the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
