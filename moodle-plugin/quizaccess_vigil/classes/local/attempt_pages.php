@@ -45,8 +45,10 @@ final class attempt_pages {
             return;
         }
         $session = (new session_store(\core\di::get(\core\clock::class)))->of_attempt($attemptid);
-        if (!$session || (int)$session->userid !== (int)$USER->id || $quizobj->is_preview_user()
-                || \core\session\manager::is_loggedinas()) {
+        if (
+            !$session || (int)$session->userid !== (int)$USER->id || $quizobj->is_preview_user()
+                || \core\session\manager::is_loggedinas()
+        ) {
             return;
         }
         $own = own_attempt::find($attemptid);

@@ -39,9 +39,10 @@ use quizaccess_vigil\task\report_erasure;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 class provider implements
-    \core_privacy\local\metadata\provider,
     \core_privacy\local\request\core_userlist_provider,
-    \core_privacy\local\request\plugin\provider {
+    \core_privacy\local\metadata\provider,
+    \core_privacy\local\request\plugin\provider
+{
     /** @var string[] the tables that name a user and a course module */
     private const TABLES = ['quizaccess_vigil_session', 'quizaccess_vigil_launch'];
 
