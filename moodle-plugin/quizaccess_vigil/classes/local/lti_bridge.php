@@ -298,6 +298,16 @@ class lti_bridge {
     }
 
     /**
+     * Where the tool takes WebSockets.
+     *
+     * @param stdClass $tool
+     * @return string
+     */
+    public static function socket_endpoint(stdClass $tool): string {
+        return preg_replace('/^http/', 'ws', $tool->origin) . '/socket';
+    }
+
+    /**
      * Where the tool takes reports of ended attempts.
      *
      * @param stdClass $tool
