@@ -21,12 +21,13 @@ const (
 	EventExpire     Event = "expire"     // the time is over and nobody reported an end
 	EventCancel     Event = "cancel"     // it never began
 	EventReactivate Event = "reactivate" // an instructor's
+	EventDelete     Event = "delete"     // the platform deleted the attempt that a proctor had ended
 )
 
 // Events lists all events.
 var Events = []Event{
 	EventConsent, EventAwait, EventAdmit, EventActivate, EventPause, EventResume,
-	EventSubmit, EventTerminate, EventExpire, EventCancel, EventReactivate,
+	EventSubmit, EventTerminate, EventExpire, EventCancel, EventReactivate, EventDelete,
 }
 
 // transitions is the whole lifecycle; what is not in it is illegal. An attempt that
@@ -52,7 +53,7 @@ var transitions = map[State]map[Event]State{
 	StatePaused: {
 		EventResume: StateActive, EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired,
 	},
-	StateTerminated: {EventReactivate: StatePaused},
+	StateTerminated: {EventReactivate: StatePaused, EventDelete: StateTerminated},
 }
 
 // Next tells where an event leads from a state, and whether it is legal there.
@@ -97,7 +98,7 @@ func (s Session) Apply(c Change) (Session, error) {
 		s.PausedAt = s.Ended
 		s.Ended = time.Time{}
 	}
-	if to.Ended() {
+	if to.Ended() && c.Event != EventDelete {
 		s.Ended = c.At
 	}
 	s.State, s.Changed, s.By, s.Reason = to, c.At, c.By, c.Reason
@@ -112,15 +113,19 @@ type Relaunch int
 const (
 	RelaunchResume  Relaunch = iota // goes on with this session
 	RelaunchAnew                    // begins a new generation, linked to this one
-	RelaunchRefused                 // a proctor ended it; an instructor must reactivate it first
+	RelaunchRefused                 // a proctor ended it, and nobody took that back
 )
 
 // Relaunch decides what a further launch of the same attempt number does. Platforms
 // reuse attempt numbers (an attempt deleted, a course reset), so an ended session is
-// followed by a new generation; a terminated one is refused.
+// followed by a new generation; a terminated one is refused until an instructor
+// reactivates it, or the platform deletes the attempt.
 func (s Session) Relaunch() Relaunch {
 	switch s.State {
 	case StateTerminated:
+		if s.By.Role == RoleLMS { // EventDelete: nothing else of the platform's ends here
+			return RelaunchAnew
+		}
 		return RelaunchRefused
 	case StateSubmitted, StateExpired, StateCanceled:
 		return RelaunchAnew

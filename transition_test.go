@@ -16,17 +16,17 @@ var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 // lifecycleTable repeats the whole lifecycle on its own, so that a slip in the rules
 // shows. A dot is an illegal step.
 const lifecycleTable = `
-           consent await    admit      activate pause  resume submit    terminate  expire   cancel   reactivate
-created    ready   .        .          .        .      .      canceled  .          canceled canceled .
-ready      .       awaiting .          active   .      .      canceled  .          canceled canceled .
-awaiting   .       .        authorized .        .      .      canceled  .          canceled canceled .
-authorized .       .        .          active   .      .      canceled  .          canceled canceled .
-active     .       .        .          .        paused .      submitted terminated expired  .        .
-paused     .       .        .          .        .      active submitted terminated expired  .        .
-submitted  .       .        .          .        .      .      .         .          .        .        .
-terminated .       .        .          .        .      .      .         .          .        .        paused
-expired    .       .        .          .        .      .      .         .          .        .        .
-canceled   .       .        .          .        .      .      .         .          .        .        .
+           consent await    admit      activate pause  resume submit    terminate  expire   cancel   reactivate delete
+created    ready   .        .          .        .      .      canceled  .          canceled canceled .  .
+ready      .       awaiting .          active   .      .      canceled  .          canceled canceled .  .
+awaiting   .       .        authorized .        .      .      canceled  .          canceled canceled .  .
+authorized .       .        .          active   .      .      canceled  .          canceled canceled .  .
+active     .       .        .          .        paused .      submitted terminated expired  .        .  .
+paused     .       .        .          .        .      active submitted terminated expired  .        .  .
+submitted  .       .        .          .        .      .      .         .          .        .        .  .
+terminated .       .        .          .        .      .      .         .          .        .        paused terminated
+expired    .       .        .          .        .      .      .         .          .        .        .  .
+canceled   .       .        .          .        .      .      .         .          .        .        .  .
 `
 
 func TestLifecycleAllowsExactlyTheTable(t *testing.T) {
@@ -108,7 +108,7 @@ func TestSessionLives(t *testing.T) {
 			} else if out.Version != before.Version+1 {
 				t.Fatalf("version: got %d, want %d", out.Version, before.Version+1)
 			}
-			if before.State.Ended() && err == nil && (event != EventReactivate || before.State != StateTerminated) {
+			if before.State.Ended() && err == nil && s.State != out.State && (event != EventReactivate || before.State != StateTerminated) {
 				t.Fatalf("%s was left by %s", before.State, event)
 			}
 			s = out
@@ -168,6 +168,17 @@ func TestRelaunchByState(t *testing.T) {
 		if got := (Session{State: state}).Relaunch(); got != want[state] { // the zero value resumes
 			t.Errorf("%s: got %d, want %d", state, got, want[state])
 		}
+	}
+	s := Session{State: StateTerminated, Ended: t0, By: Actor{Role: RoleProctor, ID: "p|1"}}
+	s, err := s.Apply(Change{Event: EventDelete, At: t0.Add(time.Hour), By: Actor{Role: RoleLMS, ID: "p"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Relaunch(); got != RelaunchAnew {
+		t.Errorf("terminated, and deleted by the platform: got %d, want %d", got, RelaunchAnew)
+	}
+	if !s.Ended.Equal(t0) {
+		t.Errorf("its end: got %v, want %v: the deletion is none", s.Ended, t0)
 	}
 	next := Session{ID: "old", Generation: 3}.NextGeneration(Session{ID: "new"})
 	if next.ID != "new" || next.Generation != 4 || next.Previous != "old" {

@@ -301,6 +301,22 @@ func (h *Hub) Ended(ctx context.Context, sessionID string, by vigil.Actor, at ti
 	return s, err
 }
 
+// Deleted records that the platform has deleted the attempt. One that runs ends by that;
+// one that a proctor has ended may be launched anew from then on.
+func (h *Hub) Deleted(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
+	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
+		if s.Relaunch() != vigil.RelaunchRefused {
+			return plan{}, errNothing
+		}
+		next, err := s.Apply(vigil.Change{Event: vigil.EventDelete, At: at, By: by, Reason: s.Reason})
+		return plan{session: next}, err
+	})
+	if err != nil {
+		return s, err
+	}
+	return h.Ended(ctx, sessionID, by, at)
+}
+
 // settle stores that a session has expired, if it has.
 func (h *Hub) settle(ctx context.Context, sessionID string) (vigil.Session, error) {
 	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {

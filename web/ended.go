@@ -40,7 +40,11 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
 		return
 	}
-	session, err = s.hub.Ended(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, s.now())
+	end := s.hub.Ended
+	if e.Outcome == lti.OutcomeDeleted {
+		end = s.hub.Deleted
+	}
+	session, err = end(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, s.now())
 	if err != nil {
 		s.problem(w, r, err)
 		return

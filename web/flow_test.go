@@ -298,6 +298,25 @@ func TestAnEndedAttemptBeginsANewGenerationAndATerminatedOneDoesNot(t *testing.T
 	_, err := r.hub.Apply(t.Context(), second.ID, vigil.Change{Event: vigil.EventReactivate, At: r.now(), By: by})
 	r.ok(err)
 	r.want("session after reactivation", last(p.attempt(1)), second.ID)
+
+	// Ended once more; then the platform deletes the attempt, and its number is used again.
+	_, err = r.hub.Apply(t.Context(), second.ID, vigil.Change{Event: vigil.EventTerminate, At: r.now(), By: by, Reason: "Left"})
+	r.ok(err)
+	r.status(p.attempt(1), http.StatusForbidden)
+	a, ok := l.FindAttempt(student, quiz, 1)
+	if !ok {
+		t.Fatal("got no attempt in the LMS, want one")
+	}
+	for range 2 { // a repeat changes nothing
+		report := l.reported(a, "deleted", r.now())
+		r.want("status", r.call(stranger(), "POST", "/api/v1/attempts/ended", report).status, http.StatusOK)
+	}
+	r.want("state", r.session(second.ID).State, vigil.StateTerminated)
+	r.want("reason", r.session(second.ID).Reason, "Left")
+	third := r.session(last(p.attempt(1)))
+	if third.Generation != 3 || third.Previous != second.ID {
+		t.Errorf("got %+v, want generation 3 after %s", third, second.ID)
+	}
 }
 
 // TestTheOtherPlatformsWays launches as Open edX does: two clients on one issuer, no

@@ -29,6 +29,7 @@ type Hub interface {
 	// Ended ends the session because the platform said so, and closes the student's
 	// socket. A session that ended before is left as it is.
 	Ended(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
+	Deleted(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
 	// SessionCreated shows a new session on the exam's dashboards.
 	SessionCreated(ctx context.Context, s vigil.Session)
 	// ReviewChanged shows a session's counts anew after a review.

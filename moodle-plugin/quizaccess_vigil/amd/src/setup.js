@@ -15,17 +15,22 @@ import {CHECK_SUBPROTOCOL, SUBPROTOCOL} from './protocol';
 const PATIENCE = 8000;
 
 /**
- * Goes on when the tool says that the registration is done.
+ * Opens the registration in the page's frame, and goes on when the tool says that it is done. Listening comes first: the tool says
+ * it once, and may be quick.
  *
  * @param {string} url
  */
 export const awaitRegistration = url => {
+    const frame = /** @type {HTMLIFrameElement|null} */ (document.querySelector('iframe[data-vigil-src]'));
+    if (!frame) {
+        return;
+    }
     window.addEventListener('message', event => {
-        const frame = document.querySelector('iframe');
-        if (frame && event.source === frame.contentWindow && event.data && event.data.subject === 'org.imsglobal.lti.close') {
+        if (event.source === frame.contentWindow && event.data && event.data.subject === 'org.imsglobal.lti.close') {
             window.location.assign(url);
         }
     });
+    frame.src = frame.getAttribute('data-vigil-src') || '';
 };
 
 /**

@@ -109,12 +109,19 @@ final class control {
             'sessionid' => $session->id, 'action' => $request->action, 'incidenttime' => $request->time,
         ]);
         if (!$repeat && $this->allowed($request, $session, $live)) {
-            $DB->insert_record('quizaccess_vigil_incident', (object)[
-                'sessionid' => $session->id, 'action' => $request->action, 'incidenttime' => $request->time,
-                'minutes' => $request->minutes, 'severity' => $request->severity, 'code' => $request->code,
-                'message' => $request->message, 'timecreated' => $this->clock->time(),
-            ]);
-            $this->{$request->action}($session, $request);
+            // Both or none: a request that was noted and not done would be taken for a repeat from then on.
+            $transaction = $DB->start_delegated_transaction();
+            try {
+                $DB->insert_record('quizaccess_vigil_incident', (object)[
+                    'sessionid' => $session->id, 'action' => $request->action, 'incidenttime' => $request->time,
+                    'minutes' => $request->minutes, 'severity' => $request->severity, 'code' => $request->code,
+                    'message' => $request->message, 'timecreated' => $this->clock->time(),
+                ]);
+                $this->{$request->action}($session, $request);
+                $transaction->allow_commit();
+            } catch (\Throwable $e) {
+                $transaction->rollback($e);
+            }
             $session = $this->sessions->find($quizid, $request->userid, $request->attempt);
             $attempt = $DB->get_record('quiz_attempts', ['id' => $session->attemptid]) ?: $attempt;
         }
@@ -147,11 +154,12 @@ final class control {
      * @return bool
      */
     private function allowed(control_request $request, stdClass $session, bool $live): bool {
+        $ended = !$live && $session->terminated;
         $live = $live && !$session->terminated && $session->state === session_store::OPEN;
         return match ($request->action) {
             'flag' => true,
             'pause' => $live && !$session->pausedat,
-            'resume' => $live && $session->pausedat,
+            'resume' => $ended || ($live && $session->pausedat),
             'terminate' => $live,
             'update' => $live && $request->minutes > 0,
         };
@@ -182,13 +190,22 @@ final class control {
     }
 
     /**
-     * Lets a paused attempt go on, and gives the time of the pause back.
+     * Lets a paused attempt go on, and gives the time of the pause back. A terminated one is opened again: the tool asks for that
+     * only after an instructor has taken the termination back there.
      *
      * @param stdClass $session
      * @param control_request $request
      */
     private function resume(stdClass $session, control_request $request): void {
-        $session->returned += max(0, $this->clock->time() - (int)$session->pausedat);
+        $since = (int)$session->pausedat ?: (int)$session->terminated;
+        if ($session->terminated) {
+            $session->terminated = 0;
+            $this->sessions->save($session);
+            reopening::reopen((int)$session->attemptid, $this->clock->time());
+            // The hook has opened the session.
+            $session = $this->sessions->find((int)$session->quizid, (int)$session->userid, (int)$session->attempt);
+        }
+        $session->returned += max(0, $this->clock->time() - $since);
         $session->pausedat = 0;
         $session->reason = null;
         time_grant::apply($session);

@@ -28,6 +28,12 @@ use stdClass;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 final class ending {
+    /** @var int reports that a run of the clean-up tries again, at most */
+    private const RETRIES = 100;
+
+    /** @var int seconds after which a report that the tool never took is given up */
+    private const GIVEN_UP = 30 * DAYSECS;
+
     /** @var session_store the proctored attempts */
     private readonly session_store $sessions;
 
@@ -60,8 +66,9 @@ final class ending {
         }
         $outcome = $new ? self::outcome((string)$new->state) : 'deleted';
         if ($outcome === '') {
-            if ($session->state === session_store::ENDED && !$session->terminated) {
-                // It was opened again.
+            // An attempt goes overdue as well; only one that had ended is opened again.
+            $wasover = $old && self::outcome((string)$old->state) !== '';
+            if ($wasover && $session->state === session_store::ENDED && !$session->terminated) {
                 $session->state = session_store::OPEN;
                 $session->outcome = null;
                 $session->endtold = 0;
@@ -111,6 +118,76 @@ final class ending {
     }
 
     /**
+     * Ends the sessions of a student who is not enrolled in a course any more: the attempt stays as it is, and nobody can work in it.
+     *
+     * @param int $courseid
+     * @param int $userid
+     */
+    public function unenrolled(int $courseid, int $userid): void {
+        global $DB;
+        $context = \context_course::instance($courseid, IGNORE_MISSING);
+        if ($context && is_enrolled($context, $userid)) {
+            return;
+        }
+        $rows = $DB->get_records_sql(
+            "SELECT s.*
+               FROM {quizaccess_vigil_session} s
+               JOIN {quiz} q ON q.id = s.quizid
+              WHERE q.course = ? AND s.userid = ? AND s.state = ?",
+            [$courseid, $userid, session_store::OPEN]
+        );
+        foreach ($rows as $row) {
+            $this->end($row, 'abandoned');
+        }
+    }
+
+    /**
+     * Reports ends again that a task has given up on: the tool was away for days.
+     *
+     * @return int how many the tool took
+     */
+    public function retry(): int {
+        global $DB;
+        $now = $this->clock->time();
+        $ids = $DB->get_fieldset_sql(
+            "SELECT id
+               FROM {quizaccess_vigil_session}
+              WHERE state = ? AND endtold = 0 AND timeended BETWEEN ? AND ?
+           ORDER BY timemodified",
+            [session_store::ENDED, $now - self::GIVEN_UP, $now - DAYSECS]
+        );
+        $done = 0;
+        foreach (array_slice($ids, 0, self::RETRIES) as $id) {
+            try {
+                $this->work_off((int)$id);
+                $done++;
+            } catch (\moodle_exception $e) {
+                mtrace("Vigil: the end of session {$id} was not taken: {$e->debuginfo}");
+                // The tool is away, or refuses them all alike: the next run asks about the next one first.
+                $DB->set_field(session_store::TABLE, 'timemodified', $now, ['id' => $id]);
+                break;
+            }
+        }
+        return $done;
+    }
+
+    /**
+     * Removes the sessions of quizzes that are gone, once the tool has heard of their end.
+     */
+    public function purge(): void {
+        global $DB;
+        $gone = "SELECT s.id
+                   FROM {quizaccess_vigil_session} s
+              LEFT JOIN {quiz} q ON q.id = s.quizid
+                  WHERE q.id IS NULL AND (s.attemptid = 0 AND s.state = :open OR s.state = :ended AND s.endtold > 0)";
+        $ids = $DB->get_fieldset_sql($gone, ['open' => session_store::OPEN, 'ended' => session_store::ENDED]);
+        foreach (array_chunk($ids, 1000) as $some) {
+            $DB->delete_records_list('quizaccess_vigil_incident', 'sessionid', $some);
+            $DB->delete_records_list(session_store::TABLE, 'id', $some);
+        }
+    }
+
+    /**
      * Ends the sessions whose attempts are gone or over without anybody having told us: course resets, bulk deletions.
      *
      * @param int $quizid 0: of all quizzes
@@ -123,7 +200,8 @@ final class ending {
             "SELECT s.*, qa.state AS attemptstate
                FROM {quizaccess_vigil_session} s
           LEFT JOIN {quiz_attempts} qa ON qa.id = s.attemptid
-              WHERE s.state = :open AND s.attemptid <> 0 AND (qa.id IS NULL OR qa.state NOT IN (:s1, :s2, :s3))
+              WHERE s.attemptid <> 0
+                    AND (qa.id IS NULL OR s.state = :open AND qa.state NOT IN (:s1, :s2, :s3))
                     AND (:quizid = 0 OR s.quizid = :quizid2) AND (:userid = 0 OR s.userid = :userid2)",
             [
                 'open' => session_store::OPEN, 's1' => 'notstarted', 's2' => quiz_attempt::IN_PROGRESS,

@@ -47,7 +47,7 @@ class lti_bridge {
     public const ACTIONS = ['flag', 'pause', 'resume', 'terminate', 'update'];
 
     /** @var int seconds for which an answer of the tool's host is believed */
-    private const PROBE_LIFE = 30;
+    private const PROBE_LIFE = 5;
 
     /**
      * Loads core's functions.

@@ -42,6 +42,9 @@ class cleanup extends \core\task\scheduled_task {
     public function execute() {
         $clock = \core\di::get(\core\clock::class);
         (new launch_store($clock))->sweep();
-        (new ending($clock))->find_lost();
+        $ending = new ending($clock);
+        $ending->find_lost();
+        $ending->retry();
+        $ending->purge();
     }
 }

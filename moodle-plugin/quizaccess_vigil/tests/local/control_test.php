@@ -198,7 +198,7 @@ final class control_test extends \advanced_testcase {
         $attempt = $this->attempt();
         $this->assertSame('finished', $attempt->state);
         $this->assertNotNull($attempt->sumgrades);
-        $this->assertSame('terminated', $this->ask('resume')['status']);
+        $this->assertSame('terminated', $this->ask('pause')['status']);
         $this->assertSame('terminated', $this->ask('update', ['extra_time' => 5])['status']);
         $this->assertFalse($this->override());
         $events = $sink->get_events();
@@ -211,6 +211,71 @@ final class control_test extends \advanced_testcase {
         $this->assertSame('submitted', $this->stored()->outcome);
         // A save whose page was loaded before the end is refused.
         $this->assertSame('errorended', save_guard::refusal($this->stored(), 'inprogress', $this->clock->time()));
+    }
+
+    /**
+     * A termination that was taken back: the same attempt goes on, with its answers and the time since then, and may end again.
+     */
+    public function test_resume_opens_a_terminated_attempt_again(): void {
+        $this->begin();
+        \mod_quiz\quiz_attempt::create($this->session->attemptid)->process_submitted_actions(time(), false, [1 => ['answer' => 1]]);
+        $this->ask('pause');
+        $this->clock->bump(60);
+        $this->ask('terminate');
+        $this->clock->bump(240);
+        $this->assertSame('running', $this->ask('resume')['status']);
+        $attempt = $this->attempt();
+        $this->assertEquals(['inprogress', 0, null], [$attempt->state, $attempt->timefinish, $attempt->sumgrades]);
+        $this->assertEquals(3900, $this->override()->timelimit);
+        $this->assertEquals($attempt->timestart + 3900, $attempt->timecheckstate);
+        $this->assertEquals(['open', 0, 0], [$this->stored()->state, $this->stored()->terminated, $this->stored()->pausedat]);
+        $question = \mod_quiz\quiz_attempt::create($this->session->attemptid)->get_question_attempt(1);
+        $this->assertSame('complete', (string)$question->get_state());
+        $this->assertEquals(1, $question->get_last_qt_var('answer'));
+        $this->assertSame('running', $this->ask('resume')['status']);
+        $this->assertEquals(3900, $this->override()->timelimit);
+        $this->assertSame('terminated', $this->ask('terminate')['status']);
+        $this->assertEquals(1, $this->attempt()->sumgrades);
+    }
+
+    /**
+     * What came after the termination stands in the way, and nothing is half-done then.
+     *
+     * @param string $what
+     * @dataProvider afterwards
+     */
+    #[DataProvider('afterwards')]
+    public function test_what_cannot_be_opened_again_stays_as_it_is(string $what): void {
+        global $DB;
+        $this->preventResetByRollback();
+        $this->begin();
+        $this->ask('terminate');
+        if ($what === 'marked') {
+            $quba = \question_engine::load_questions_usage_by_activity($this->attempt()->uniqueid);
+            $quba->manual_grade(1, 'Seen', 1, FORMAT_HTML);
+            \question_engine::save_questions_usage_by_activity($quba);
+        } else {
+            $quizobj = \mod_quiz\quiz_settings::create($this->quiz->id, $this->student->id);
+            quiz_prepare_and_start_new_attempt($quizobj, 2, $this->attempt(), false, [], [], $this->student->id);
+        }
+        $before = [$this->attempt(), $this->stored(), $DB->count_records('question_attempt_steps')];
+        try {
+            $this->ask('resume');
+            $this->fail('it was opened');
+        } catch (control_exception $e) {
+            $this->assertSame(403, $e->status);
+        }
+        $this->assertEquals($before, [$this->attempt(), $this->stored(), $DB->count_records('question_attempt_steps')]);
+        $this->assertFalse($DB->record_exists('quizaccess_vigil_incident', ['action' => 'resume']));
+    }
+
+    /**
+     * What may have come.
+     *
+     * @return array[]
+     */
+    public static function afterwards(): array {
+        return ['marks of a teacher' => ['marked'], 'a later attempt' => ['later']];
     }
 
     /**

@@ -124,6 +124,62 @@ final class ending_test extends \advanced_testcase {
     }
 
     /**
+     * An attempt that was handed in and then deleted in bulk is reported once more, as deleted.
+     */
+    public function test_a_bulk_deletion_of_what_was_handed_in_is_found(): void {
+        global $DB;
+        $session = $this->session();
+        \mod_quiz\quiz_attempt::create($session->attemptid)->process_abandon(time(), false);
+        $ending = new ending(\core\di::get(\core\clock::class));
+        $this->assertSame(0, $ending->find_lost());
+        $DB->delete_records('quiz_attempts', ['id' => $session->attemptid]);
+        $this->assertSame(1, $ending->find_lost());
+        $this->assertSame(['ended', 'deleted'], [$this->stored($session)->state, $this->stored($session)->outcome]);
+    }
+
+    /**
+     * Leaving the course ends the session and not the attempt; what happens to the attempt later opens nothing.
+     */
+    public function test_unenrolment(): void {
+        global $DB;
+        $session = $this->session();
+        $course = $DB->get_field('quiz', 'course', ['id' => $session->quizid]);
+        $instances = $DB->get_records('enrol', ['courseid' => $course]);
+        $second = $this->getDataGenerator()->enrol_user($session->userid, $course, 'student', 'self');
+        $this->assertTrue($second);
+        foreach (['self' => 'open', 'manual' => 'ended'] as $name => $state) {
+            foreach ($instances as $instance) {
+                if ($instance->enrol === $name) {
+                    enrol_get_plugin($name)->unenrol_user($instance, $session->userid);
+                }
+            }
+            $this->assertSame($state, $this->stored($session)->state, $name);
+        }
+        $this->assertSame('abandoned', $this->stored($session)->outcome);
+        $this->assertSame('inprogress', $DB->get_field('quiz_attempts', 'state', ['id' => $session->attemptid]));
+        $this->assertSame(1, $this->waiting());
+        \mod_quiz\quiz_attempt::create($session->attemptid)->process_going_overdue(time(), false);
+        $this->assertSame('ended', $this->stored($session)->state);
+    }
+
+    /**
+     * The sessions of a quiz that is gone go when the tool has heard of their end.
+     */
+    public function test_sessions_of_a_deleted_quiz_are_removed(): void {
+        global $DB;
+        $session = $this->session();
+        $ending = new ending(\core\di::get(\core\clock::class));
+        $ending->purge();
+        $this->stored($session);
+        course_delete_module($session->cmid);
+        $ending->find_lost();
+        $ending->purge();
+        $DB->set_field(session_store::TABLE, 'endtold', time(), ['id' => $this->stored($session)->id]);
+        $ending->purge();
+        $this->assertFalse($DB->record_exists(session_store::TABLE, ['id' => $session->id]));
+    }
+
+    /**
      * A tool that is gone hears nothing, and time is put back all the same.
      */
     public function test_without_a_tool_time_is_put_back(): void {

@@ -93,12 +93,18 @@ function Body({ e, now }: { e: Entry; now: number }): JSX.Element {
   }
 }
 
+/** A page of the quiz: its number, or a name for those that have none. */
+function pageOf(value: unknown): string {
+  if (value === "summary" || value === "paused") return t(`page_${value}`);
+  return typeof value === "number" ? t("data_page", { n: value }) : String(value);
+}
+
 function SignalData({ e }: { e: SignalEntry }): JSX.Element | null {
   if (!e.data) return null;
   const parts: string[] = [];
   for (const [key, value] of Object.entries(e.data)) {
     if (key === "length") parts.push(t("data_length", { n: Number(value) }));
-    else if (key === "page") parts.push(t("data_page", { n: Number(value) }));
+    else if (key === "page") parts.push(pageOf(value));
     else if (key === "frame") { if (value) parts.push(t("data_frame")); }
     else if (key === "hash") parts.push(`# ${String(value)}`);
     else if (key === "width" || key === "height") continue;

@@ -375,6 +375,8 @@ const en = {
   kind_user_mismatch: "Quiz page of someone else",
   data_length: { one: "{n} character", other: "{n} characters" },
   data_page: "page {n}",
+  page_summary: "summary before handing in",
+  page_paused: "waiting page",
   data_frame: "into a frame of the page",
 };
 
@@ -734,6 +736,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   kind_user_mismatch: "Halaman kuis milik orang lain",
   data_length: { other: "{n} karakter" },
   data_page: "halaman {n}",
+  page_summary: "ringkasan sebelum pengumpulan",
+  page_paused: "halaman menunggu",
   data_frame: "ke bingkai di halaman",
 };
 

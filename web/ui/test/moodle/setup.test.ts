@@ -131,8 +131,19 @@ describe("a WebSocket that is only tried", () => {
 describe("the end of a registration", () => {
   const inside = {};
   let went: string[];
+  let order: string[];
   beforeEach(() => {
-    vi.spyOn(document, "querySelector").mockReturnValue({ contentWindow: inside } as HTMLIFrameElement);
+    order = [];
+    const listen = window.addEventListener.bind(window);
+    vi.spyOn(window, "addEventListener").mockImplementation((...a: Parameters<typeof listen>) => {
+      order.push(a[0]);
+      listen(...a);
+    });
+    vi.spyOn(document, "querySelector").mockReturnValue({
+      contentWindow: inside,
+      getAttribute: () => "http://moodle.test/register",
+      set src(to: string) { order.push(to); },
+    } as unknown as HTMLIFrameElement);
     went = [];
     vi.spyOn(window.location, "assign").mockImplementation((url) => void went.push(String(url)));
     awaitRegistration("http://moodle.test/setup");
@@ -140,7 +151,8 @@ describe("the end of a registration", () => {
   const say = (source: unknown, data: unknown) =>
     window.dispatchEvent(Object.assign(new Event("message"), { source, data }));
 
-  it("is believed of the frame alone", () => {
+  it("is listened for before the frame begins, and believed of the frame alone", () => {
+    expect(order).toEqual(["message", "http://moodle.test/register"]);
     say({}, { subject: "org.imsglobal.lti.close" });
     say(inside, { subject: "something.else" });
     say(inside, null);
