@@ -83,7 +83,7 @@ e2e: build ui-packages ## Drive the demo in a real browser
 e2e-moodle: build ui-packages ## Drive your own Moodle in a browser; docs/moodle.md says how
 	@CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
 	if [ -z "$${MOODLE_URL:-}" ]; then echo 'Say which Moodle: MOODLE_URL, MOODLE_COURSE and the logins (docs/moodle.md).' >&2; exit 1; fi; \
-	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'; node --test web/ui/e2e/moodle.mjs
+	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'; node --test --test-concurrency=1 web/ui/e2e/moodle.mjs web/ui/e2e/moodle-plugin.mjs
 
 .PHONY: lint
 lint: ## Run the linters alone

@@ -25,7 +25,7 @@
 defined('MOODLE_INTERNAL') || die();
 
 $definitions = [
-    // When the proctoring tool's host answered.
+    // When the proctoring tool's host did not answer.
     'probe' => [
         'mode' => \core_cache\store::MODE_APPLICATION,
         'simplekeys' => true,

@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 /** How long the story waits for anything: generously. How long it took is printed; the bench judges. */
-export const patience = 30_000;
+export const patience = 90_000;
 
 export async function freePort() {
   const server = net.createServer().listen(0, "127.0.0.1");
@@ -155,8 +155,11 @@ export async function startProxy(target) {
   };
 }
 
-/** A browser of its own. route sends the tool's host to another port, as a network in between would. */
-export async function startBrowser({ route } = {}) {
+/**
+ * A browser of its own. route sends the tool's host to another port, as a network in between would; with only, no other host is
+ * there (intercepting requests would keep the browser from caching).
+ */
+export async function startBrowser({ route, only } = {}) {
   const executablePath = process.env.CHROMIUM;
   if (!executablePath) throw new Error("CHROMIUM must name the browser; run `make e2e`.");
   return chromium.launch({
@@ -165,6 +168,7 @@ export async function startBrowser({ route } = {}) {
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync",
       ...(route ? [`--host-resolver-rules=MAP ${route.from} ${route.to}`] : []),
+      ...(only ? [`--host-resolver-rules=MAP * ~NOTFOUND${only.map((host) => `, EXCLUDE ${host}`).join("")}`] : []),
     ],
   });
 }
@@ -199,4 +203,31 @@ export async function step(name, f) {
   took.push([name, ms]);
   console.log(`# ${String(ms).padStart(6)} ms  ${name}`);
   return out;
+}
+
+/** Waits for the words of the student's status pill. */
+export async function pill(page, words) {
+  await page.getByRole("region", { name: "Exam proctoring" }).getByText(words).first().waitFor({ timeout: patience });
+}
+
+/** Gives a command from the detail panel, which asks for details in a dialog first. */
+export async function command(dashboard, detail, name, fill, confirm) {
+  await detail.getByRole("group", { name: "Commands" }).getByRole("button", { name, exact: true }).click();
+  const ask = dashboard.getByRole("dialog");
+  await ask.waitFor({ timeout: patience });
+  await fill(ask);
+  await ask.getByRole("button", { name: confirm, exact: true }).click();
+}
+
+/** Tries an assertion again and again until it holds. */
+export async function until(check) {
+  const end = performance.now() + patience;
+  for (;;) {
+    try {
+      return await check();
+    } catch (e) {
+      if (performance.now() > end) throw e;
+      await new Promise((r) => setTimeout(r, 100));
+    }
+  }
 }

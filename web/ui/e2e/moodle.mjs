@@ -6,7 +6,7 @@
 // this machine on any port (see docs/moodle.md): it fetches our keys when content is selected and people are listed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePort, patience, runVigil, stage, startBrowser, startServe, step, watchErrors } from "./harness.mjs";
+import { freePort, patience, runVigil, stage, startBrowser, startServe, step, until, watchErrors } from "./harness.mjs";
 
 const wanted = [
   "MOODLE_URL", "MOODLE_ADMIN", "MOODLE_ADMIN_PASSWORD", "MOODLE_TEACHER", "MOODLE_TEACHER_PASSWORD",
@@ -246,17 +246,4 @@ async function shots(browser) {
   if (!process.env.SHOTS) return;
   const pages = browser.contexts().flatMap((c) => c.pages());
   for (const [i, page] of pages.entries()) await page.screenshot({ path: `${process.env.SHOTS}/moodle-${i}.png` }).catch(() => {});
-}
-
-/** Tries an assertion again and again until it holds. */
-async function until(check) {
-  const end = performance.now() + patience;
-  for (;;) {
-    try {
-      return await check();
-    } catch (e) {
-      if (performance.now() > end) throw e;
-      await new Promise((r) => setTimeout(r, 100));
-    }
-  }
 }

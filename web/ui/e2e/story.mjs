@@ -2,7 +2,7 @@
 // Every step waits generously and prints how long it took.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePort, patience, stage, startBrowser, startDemo, startProxy, step, watchErrors } from "./harness.mjs";
+import { command, freePort, patience, pill, stage, startBrowser, startDemo, startProxy, step, until, watchErrors } from "./harness.mjs";
 
 const studentA = "Amara Okafor";
 const studentB = "Budi Santoso";
@@ -284,20 +284,6 @@ async function signIn(browser, demo, group, n) {
   return page;
 }
 
-/** Waits for the words of the student's status pill. */
-async function pill(page, words) {
-  await page.getByRole("region", { name: "Exam proctoring" }).getByText(words).first().waitFor({ timeout: patience });
-}
-
-/** Gives a command from the detail panel, which asks for details in a dialog first. */
-async function command(dashboard, detail, name, fill, confirm) {
-  await detail.getByRole("group", { name: "Commands" }).getByRole("button", { name, exact: true }).click();
-  const ask = dashboard.getByRole("dialog");
-  await ask.waitFor({ timeout: patience });
-  await fill(ask);
-  await ask.getByRole("button", { name: confirm, exact: true }).click();
-}
-
 /** Seconds on the quiz's own clock. */
 async function clock(page) {
   const text = (await page.locator("#clock").textContent({ timeout: patience })) ?? "";
@@ -338,17 +324,4 @@ async function timelineOf(dashboard, name) {
       const answer = await fetch(`/api/v1/exams/${exam}/sessions/${session}/timeline`);
       return (await answer.json()).entries;
     }, [exam, session]);
-}
-
-/** Tries an assertion again and again until it holds. */
-async function until(check) {
-  const end = performance.now() + patience;
-  for (;;) {
-    try {
-      return await check();
-    } catch (e) {
-      if (performance.now() > end) throw e;
-      await new Promise((r) => setTimeout(r, 100));
-    }
-  }
 }

@@ -46,8 +46,8 @@ class lti_bridge {
     /** @var string[] what the Assessment Control Service does */
     public const ACTIONS = ['flag', 'pause', 'resume', 'terminate', 'update'];
 
-    /** @var int seconds for which an answer of the tool's host is believed */
-    private const PROBE_LIFE = 5;
+    /** @var int seconds for which a tool that did not answer is not asked again: a whole class would wait for it in turn */
+    private const SILENCE = 3;
 
     /**
      * Loads core's functions.
@@ -138,17 +138,17 @@ class lti_bridge {
         global $CFG;
         require_once($CFG->libdir . '/filelib.php');
         $cache = \cache::make('quizaccess_vigil', 'probe');
-        $seen = $cache->get((string)$tool->id);
-        if ($seen && $seen['url'] === $tool->keyseturl && $seen['time'] > time() - self::PROBE_LIFE) {
-            return;
+        $silent = $cache->get((string)$tool->id);
+        if ($silent && $silent['url'] === $tool->keyseturl && $silent['time'] > time() - self::SILENCE) {
+            throw new moodle_exception('errortooldown', 'quizaccess_vigil', '', null, 'asked a moment ago');
         }
         $curl = new \curl();
         $curl->get($tool->keyseturl, [], ['CURLOPT_CONNECTTIMEOUT' => 4, 'CURLOPT_TIMEOUT' => 6]);
         $status = (int)($curl->get_info()['http_code'] ?? 0);
         if ($curl->get_errno() || $status !== 200) {
+            $cache->set((string)$tool->id, ['url' => $tool->keyseturl, 'time' => time()]);
             throw new moodle_exception('errortooldown', 'quizaccess_vigil', '', null, "status {$status}, {$curl->error}");
         }
-        $cache->set((string)$tool->id, ['url' => $tool->keyseturl, 'time' => time()]);
     }
 
     /**
