@@ -89,10 +89,13 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 // namedAttempt is the session of the attempt that a launch of a proctor names, or "". The
 // page asks again whether it is the exam's.
 func (s *Server) namedAttempt(ctx context.Context, exam vigil.Exam, l lti.Launch) (string, error) {
-	user := l.Custom[customUser]
-	attempt, err := strconv.Atoi(l.Custom[customAttempt])
-	if user == "" || err != nil {
+	user, number := l.Custom[customUser], l.Custom[customAttempt]
+	if user == "" || number == "" {
 		return "", nil
+	}
+	attempt, err := strconv.Atoi(number)
+	if err != nil {
+		return "", vigil.Wrap(err, vigil.CodeInvalid, "The learning platform names an attempt that has no number.")
 	}
 	session, err := s.store.SessionOfAttempt(ctx, exam.ID, user, attempt)
 	if errors.Is(err, vigil.ErrNotFound) {

@@ -102,7 +102,8 @@ func TestTheDashboardOpensAtAnAttempt(t *testing.T) {
 	r.status(page, http.StatusOK)
 	r.want("page", page.URL.Path, "/dashboard/"+r.session(session).ExamID+"/sessions/"+session)
 	r.status(open(instructor, student, "2"), http.StatusNotFound)
-	r.want("page without an attempt", last(open(instructor, student, "x")), r.session(session).ExamID)
+	r.status(open(instructor, student, "x"), http.StatusBadRequest)
+	r.want("page without an attempt", last(open(instructor, student, "")), r.session(session).ExamID)
 	page = open(another, student, "1")
 	r.want("page of another student", page.URL.Path, "/status/"+r.session(session).ExamID)
 }

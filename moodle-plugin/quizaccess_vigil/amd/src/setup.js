@@ -14,6 +14,9 @@ import {CHECK_SUBPROTOCOL, SUBPROTOCOL} from './protocol';
 /** How long the tool may take to answer, in ms. */
 const PATIENCE = 8000;
 
+/** How long a browser may take to tell that a policy was violated, in ms. */
+const AFTERWARDS = 200;
+
 /**
  * Opens the registration in the page's frame, and goes on when the tool says that it is done. Listening comes first: the tool says
  * it once, and may be quick.
@@ -55,7 +58,8 @@ export const reach = async(endpoint, ask = window.fetch.bind(window)) => {
         return response.status >= 400 && response.status < 500 ? 'ok' : 'down';
     } catch (e) {
         try {
-            await ask(endpoint, Object.assign({mode: 'no-cors', body: ''}, options));
+            // Of all that the tool serves, this may be fetched by pages of any site.
+            await ask(new URL('/assets/monitor.js', endpoint).href, Object.assign({}, options, {method: 'GET', mode: 'no-cors'}));
             return 'origin';
         } catch (again) {
             return 'down';
@@ -114,6 +118,10 @@ export const explore = async(endpoint, socket) => {
     try {
         const found = await reach(endpoint);
         const whole = found === 'ok' ? await open(socket) : found;
+        if (whole !== 'ok') {
+            // Browsers tell of a violation a moment after what it broke.
+            await new Promise(resolve => setTimeout(resolve, AFTERWARDS));
+        }
         return whole !== 'ok' && forbidden ? 'csp' : whole;
     } finally {
         document.removeEventListener('securitypolicyviolation', note);

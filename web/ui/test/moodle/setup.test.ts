@@ -47,6 +47,12 @@ describe("the way from this browser to the tool", () => {
     expect(await reach(endpoint, asks(...(answers as (number | Error)[])))).toBe(found);
   });
 
+  it("is asked for what any page may fetch, where the answer cannot be read", async () => {
+    const ask = asks(new TypeError("CORS"), 200);
+    await reach(endpoint, ask);
+    expect(ask.mock.calls[1]).toMatchObject(["http://tool.test/assets/monitor.js", { method: "GET", mode: "no-cors" }]);
+  });
+
   it("is not tried from https to http, which browsers refuse", async () => {
     vi.stubGlobal("location", { protocol: "https:" });
     const ask = asks(401);
@@ -108,8 +114,8 @@ describe("a WebSocket that is only tried", () => {
       document.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), { blockedURI }));
     vi.stubGlobal("fetch", asks(401, 401));
     vi.stubGlobal("WebSocket", sockets((s) => {
-      violate("ws://tool.test/socket")();
       s.onclose?.({ code: 1006 });
+      setTimeout(violate("ws://tool.test/socket"));
     }));
     expect(await explore(endpoint, socketURL)).toBe("csp");
     vi.stubGlobal("WebSocket", sockets((s) => {
