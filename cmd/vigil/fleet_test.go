@@ -352,7 +352,7 @@ func (f *fleet) fill(students, proctors int, every time.Duration) {
 			if err != nil {
 				return err
 			}
-			p.Student, err = seat.connect(f.Context(), client.Config{
+			p.Student, err = seat.Dial(f.Context(), client.Config{
 				Page: 1, BackoffFirst: 100 * time.Millisecond, BackoffMost: 2 * time.Second,
 				OnFrame: func(t realtime.Type, raw json.RawMessage) {
 					var n realtime.Notice
