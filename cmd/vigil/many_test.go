@@ -42,7 +42,7 @@ func TestManyServers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
-	students, proctors := setting(t, "VIGIL_TEST_STUDENTS", 500), setting(t, "VIGIL_TEST_PROCTORS", 10)
+	students, proctors := setting(t, "VIGIL_TEST_STUDENTS", 24), setting(t, "VIGIL_TEST_PROCTORS", 3)
 	frozen := time.Duration(setting(t, "VIGIL_TEST_FROZEN", 8)) * time.Second
 	f := newFleet(t)
 	f.fill(students, proctors, time.Duration(max(5, students/100))*time.Second)
