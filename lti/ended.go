@@ -8,17 +8,22 @@ import (
 	"vigil"
 )
 
-// tokenUseEnded is the token_use of a report that an attempt has ended.
-const tokenUseEnded = "ended"
+const (
+	// tokenUseEnded is the token_use of a report that an attempt has ended.
+	tokenUseEnded = "ended"
+	// tokenUseExport is the token_use of a question for all that is kept of an attempt.
+	tokenUseExport = "export"
+)
 
 // The outcomes of an attempt, as a platform reports them.
 const (
 	OutcomeSubmitted = "submitted" // handed in, by whomever: the student, a clock, a proctor's command
 	OutcomeAbandoned = "abandoned" // its time ran out and nothing was handed in
 	OutcomeDeleted   = "deleted"   // it is gone; its number may be used again
+	OutcomeErased    = "erased"    // it is gone for privacy's sake: nothing of it may be kept
 )
 
-var outcomes = []string{OutcomeSubmitted, OutcomeAbandoned, OutcomeDeleted}
+var outcomes = []string{OutcomeSubmitted, OutcomeAbandoned, OutcomeDeleted, OutcomeErased}
 
 // Ended is a platform's word, from server to server, that an attempt has ended: an
 // assertion whose token_use is "ended" (docs/assertion.md).
@@ -45,6 +50,16 @@ func (t *Tool) VerifyEnded(ctx context.Context, compact string) (Ended, error) {
 	outcome, _ := j.claims.str("outcome")
 	at, _ := j.claims.integer("ended_at")
 	return Ended{Assertion: j.out, Outcome: outcome, At: time.Unix(at, 0)}, nil
+}
+
+// VerifyExport checks a platform's question, from server to server, for what is kept of an
+// attempt, and uses up its id, as VerifyAssertion does.
+func (t *Tool) VerifyExport(ctx context.Context, compact string) (Assertion, error) {
+	j, err := t.judgeAssertion(ctx, compact, tokenUseExport, assertionChecks)
+	if err != nil {
+		return Assertion{}, err
+	}
+	return j.out, nil
 }
 
 func checkOutcome(j *judgedAssertion) error {

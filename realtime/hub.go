@@ -36,6 +36,7 @@ type Hub struct {
 	draining  atomic.Bool
 	serverSeq atomic.Int64 // of signals that this node makes
 	snapshots atomic.Int64
+	checks    atomic.Int64 // trial sockets that are open
 	queueWake chan struct{}
 	writer    *writer
 	stats     counters

@@ -23,6 +23,10 @@ const (
 	// TokenSubprotocol begins the second offered subprotocol, which carries the socket
 	// token; it is never answered and never in a URL.
 	TokenSubprotocol = "vigil.token."
+	// CheckSubprotocol is offered in the token's place by who only tries whether a socket
+	// can be opened: it is closed at once, normally, with CheckReason.
+	CheckSubprotocol = "vigil.check"
+	CheckReason      = "checked"
 
 	MaxMessage = 64 << 10 // bytes of a frame
 	MaxBatch   = 256      // objects in an array

@@ -164,6 +164,7 @@ func TestThePageNamesTheErrorsAndTheRest(t *testing.T) {
 	for _, fact := range []string{
 		fmt.Sprintf("%d KiB a frame", realtime.MaxMessage>>10), fmt.Sprintf("up to %d.", realtime.MaxBatch),
 		fmt.Sprintf("at most %d deep", realtime.MaxDepth), "`" + realtime.Subprotocol + "`", realtime.TokenSubprotocol,
+		"`" + realtime.CheckReason + "`", realtime.CheckSubprotocol,
 	} {
 		if !strings.Contains(all, fact) {
 			t.Errorf("docs/protocol.md does not say %q", fact)

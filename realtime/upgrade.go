@@ -61,6 +61,10 @@ func refuse(err error) *refusal {
 // are freed; the socket lives in goroutines that the hub counts, and ends with Drain or
 // Close.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isCheck(r.Header) {
+		h.serveCheck(w, r)
+		return
+	}
 	claims, serve, err := h.admit(r)
 	if err != nil {
 		h.refuseHTTP(w, r, err)
@@ -120,8 +124,8 @@ func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
 	if h.draining.Load() {
 		return none(errDraining)
 	}
-	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return none(&refusal{http.StatusUpgradeRequired, DutyStop, vigil.Invalid("", "This address speaks WebSocket only."), 0})
+	if err := upgradeOnly(r); err != nil {
+		return none(err)
 	}
 	ctx := r.Context()
 	if err := h.checkOrigin(ctx, r); err != nil {
@@ -154,6 +158,14 @@ func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
 		err = vigil.Errorf(vigil.CodeForbidden, "This token is for something else.")
 	}
 	return claims, a, err
+}
+
+// upgradeOnly refuses what asks for no upgrade.
+func upgradeOnly(r *http.Request) error {
+	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return &refusal{http.StatusUpgradeRequired, DutyStop, vigil.Invalid("", "This address speaks WebSocket only."), 0}
+	}
+	return nil
 }
 
 // checkOrigin wants the Origin header to be there, once, and to be the tool's own or an

@@ -234,6 +234,9 @@ type People interface {
 	// chat and deliveries, and returns how many sessions that were. Audit entries stay,
 	// with the session's id, which leads nowhere any more. Nobody there is 0, not an error.
 	EraseUser(ctx context.Context, issuer, userID string) (int, error)
+	// EraseAttempt does the same to one numbered attempt at one exam, with all its
+	// generations.
+	EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error)
 }
 
 // Node is one running Vigil process.

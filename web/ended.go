@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -30,21 +31,7 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	unknown := vigil.Errorf(vigil.CodeNotFound, "Vigil knows no such attempt.")
-	link, err := s.store.Link(ctx, e.Platform.ID, e.Deployment, e.ResourceLink)
-	if errors.Is(err, vigil.ErrNotFound) {
-		s.problem(w, r, unknown)
-		return
-	}
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	session, err := s.store.SessionOfAttempt(ctx, link.ExamID, e.Subject, e.Attempt)
-	if errors.Is(err, vigil.ErrNotFound) {
-		s.problem(w, r, unknown)
-		return
-	}
+	session, err := s.attemptOf(ctx, e.Assertion)
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -62,6 +49,86 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
+	if e.Outcome == lti.OutcomeErased {
+		if _, err := s.store.EraseAttempt(ctx, e.Platform.Issuer, e.Subject, session.ExamID, e.Attempt); err != nil {
+			s.problem(w, r, err)
+			return
+		}
+	}
 	s.audit(ctx, session.ExamID, session.ID, "session.ended", vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, e.Outcome)
 	writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
+}
+
+// attemptOf finds the session of the attempt that a platform speaks of.
+func (s *Server) attemptOf(ctx context.Context, a lti.Assertion) (vigil.Session, error) {
+	link, err := s.store.Link(ctx, a.Platform.ID, a.Deployment, a.ResourceLink)
+	if err != nil {
+		return vigil.Session{}, unknownAttempt(err)
+	}
+	session, err := s.store.SessionOfAttempt(ctx, link.ExamID, a.Subject, a.Attempt)
+	return session, unknownAttempt(err)
+}
+
+func unknownAttempt(err error) error {
+	if errors.Is(err, vigil.ErrNotFound) {
+		return vigil.Errorf(vigil.CodeNotFound, "Vigil knows no such attempt.")
+	}
+	return err
+}
+
+// exported is what is kept of an attempt, for the person whose attempt it was. Who the
+// proctors were is left out: that is their affair.
+type exported struct {
+	Exam    string  `json:"exam"`
+	Name    string  `json:"name"`
+	Attempt int     `json:"attempt"`
+	State   string  `json:"state"`
+	Entries []entry `json:"entries"`
+	More    bool    `json:"more,omitempty"`
+}
+
+// attemptExport answers a platform's question, from server to server, for all that is kept
+// of an attempt (docs/assertion.md).
+func (s *Server) attemptExport(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	var in struct {
+		Assertion string `json:"assertion"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	a, err := s.tool.VerifyExport(ctx, in.Assertion)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	session, err := s.attemptOf(ctx, a)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	exam, err := s.store.Exam(ctx, session.ExamID)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	entries, more, err := s.timeline(ctx, session, exam.Policy)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	for i := range entries {
+		entries[i].By = ""
+		if entries[i].From == vigil.RoleProctor {
+			entries[i].Name = ""
+		}
+		if entries[i].Review != nil {
+			entries[i].Review.By = ""
+		}
+	}
+	s.audit(ctx, session.ExamID, session.ID, "session.exported", vigil.Actor{Role: vigil.RoleLMS, ID: a.Platform.ID}, "")
+	writeJSON(w, exported{
+		Exam: exam.Title, Name: session.Name, Attempt: session.Attempt, State: string(session.State), Entries: entries, More: more,
+	})
 }

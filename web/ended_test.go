@@ -2,12 +2,23 @@ package web_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"vigil"
 	"vigil/lti/ltitest"
 )
+
+// asking signs a question for what is kept of an attempt.
+func (l *lms) asking(a ltitest.Attempt) string {
+	l.SetMischief(ltitest.Mischief{Assertion: func(_, c map[string]any) {
+		delete(c, "attempt_end")
+		c["token_use"] = "export"
+	}})
+	defer l.SetMischief(ltitest.Mischief{})
+	return `{"assertion":"` + l.Assertion(a) + `"}`
+}
 
 // reported signs a report that an attempt has ended.
 func (l *lms) reported(a ltitest.Attempt, outcome string, at time.Time) string {
@@ -53,4 +64,58 @@ func TestThePlatformReportsAnEnd(t *testing.T) {
 	r.want("code", unknown.json(r)["code"], "not_found")
 	a.LinkID = "elsewhere"
 	r.want("status of an unknown quiz", post(l.reported(a, "submitted", r.now())).status, http.StatusNotFound)
+}
+
+// TestThePlatformExportsAndErasesAnAttempt: what is kept is given to the platform once per
+// question and without the proctors' names; an erasure leaves nothing, of this attempt only.
+func TestThePlatformExportsAndErasesAnAttempt(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p, other := l.person(student), l.person(another)
+	checkin := p.attempt(1)
+	id, others := last(checkin), last(other.attempt(1))
+	r.status(p.start(checkin), http.StatusOK)
+	a, ok := l.FindAttempt(student, quiz, 1)
+	if !ok {
+		t.Fatal("got no attempt in the LMS, want one")
+	}
+	now := r.now()
+	signal := vigil.Signal{SessionID: id, Stream: "0123456789abcdef", Seq: 1, Kind: vigil.KindCopy, At: now, Received: now}
+	_, err := r.store.AppendSignals(t.Context(), []vigil.Signal{signal})
+	r.ok(err)
+	r.ok(r.store.AddChat(t.Context(), vigil.ChatLine{
+		ID: "line-0001", ExamID: r.session(id).ExamID, SessionID: id, Text: "Hello", At: now,
+		From: vigil.Actor{Role: vigil.RoleProctor, ID: "x|1", Name: "Prof. Secret"},
+	}))
+
+	post := func(path, body string) answer { return r.call(stranger(), "POST", "/api/v1/attempts/"+path, body) }
+	question := l.asking(a)
+	got := post("export", question)
+	r.want("status", got.status, http.StatusOK)
+	kinds := map[string]bool{}
+	for _, e := range got.json(r)["entries"].([]any) {
+		kinds[e.(map[string]any)["type"].(string)] = true
+	}
+	for _, kind := range []string{"signal", "chat", "state"} {
+		if !kinds[kind] {
+			t.Errorf("got kinds %v, want %s among them", kinds, kind)
+		}
+	}
+	if strings.Contains(got.text, "Prof. Secret") {
+		t.Error("got a proctor's name in the student's export")
+	}
+	r.want("attempt", got.json(r)["attempt"], 1.0)
+	r.want("status of a replay", post("export", question).status, http.StatusUnauthorized)
+	r.want("status of a report in its place", post("export", l.reported(a, "submitted", r.now())).status, http.StatusUnauthorized)
+
+	r.want("status", post("ended", l.reported(a, "erased", r.now())).status, http.StatusOK)
+	_, err = r.store.Session(t.Context(), id)
+	r.want("code", vigil.CodeOf(err), vigil.CodeNotFound)
+	signals, _, err := r.store.SignalsOfSession(t.Context(), id, vigil.Page{})
+	if len(signals) != 0 {
+		t.Errorf("got %d signals (%v), want none", len(signals), err)
+	}
+	r.want("another student's state", r.session(others).State, vigil.StateCreated)
+	r.want("status after it", post("export", l.asking(a)).status, http.StatusNotFound)
+	r.want("status of the same again", post("ended", l.reported(a, "erased", r.now())).status, http.StatusNotFound)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,6 +16,13 @@ import (
 // customExam is the custom parameter by which a deep-linked Vigil activity names its
 // exam.
 const customExam = "vigil_exam"
+
+// customUser and customAttempt are the custom parameters by which our plugin opens the
+// dashboard at one attempt's timeline.
+const (
+	customUser    = "vigil_user"
+	customAttempt = "vigil_attempt"
+)
 
 // launched goes on from a launch that passed every check.
 func (s *Server) launched(w http.ResponseWriter, r *http.Request, l lti.Launch) {
@@ -59,6 +67,13 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 	kind, to := passStatus, "/status/"+exam.ID
 	if l.Role == lti.RoleProctor {
 		kind, to = passProctor, "/dashboard/"+exam.ID
+		session, err := s.namedAttempt(ctx, exam, l)
+		if err != nil {
+			return err
+		}
+		if session != "" {
+			to += "/sessions/" + session
+		}
 	}
 	p := s.passOf(l, kind, exam.ID)
 	p.MembersURL = l.MembersURL
@@ -69,6 +84,24 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 		s.audit(ctx, exam.ID, "", "dashboard.open", actorOf(p), "")
 	}
 	return s.goOn(w, r, p, to)
+}
+
+// namedAttempt is the session of the attempt that a launch of a proctor names, or "". The
+// page asks again whether it is the exam's.
+func (s *Server) namedAttempt(ctx context.Context, exam vigil.Exam, l lti.Launch) (string, error) {
+	user, number := l.Custom[customUser], l.Custom[customAttempt]
+	if user == "" || number == "" {
+		return "", nil
+	}
+	attempt, err := strconv.Atoi(number)
+	if err != nil {
+		return "", vigil.Wrap(err, vigil.CodeInvalid, "The learning platform names an attempt that has no number.")
+	}
+	session, err := s.store.SessionOfAttempt(ctx, exam.ID, user, attempt)
+	if errors.Is(err, vigil.ErrNotFound) {
+		return "", vigil.Errorf(vigil.CodeNotFound, "Vigil keeps nothing of this attempt any more, or the student never came to the check-in.")
+	}
+	return session.ID, err
 }
 
 // startProctoring finds or makes the session of the attempt and goes on to the check-in.

@@ -57,6 +57,57 @@ func TestDeepLinking(t *testing.T) {
 	r.status(l.person(student).launch(ltitest.Launch{Message: ltitest.DeepLinking}), http.StatusForbidden)
 }
 
+// TestAQuizIsPickedBeforeAnybodyOpenedIt: our plugin tells the course's quizzes, and the
+// activity and the quiz have one exam, whichever comes first.
+func TestAQuizIsPickedBeforeAnybodyOpenedIt(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	teacher := l.person(instructor)
+	offer := func(list string) *ltitest.Page {
+		return teacher.launch(ltitest.Launch{Message: ltitest.DeepLinking, Custom: map[string]string{"vigil_quizzes": list}})
+	}
+	page := offer(`[{"id":"` + quiz + `","title":"Mid <term>"},{"id":"quiz-99","title":"Final"}]`)
+	r.status(page, http.StatusOK)
+	r.contains(page, "Mid &lt;term&gt;")
+	r.contains(page, "not opened yet")
+	r.status(teacher.submit(page, page.URL.Path, url.Values{"exam": {"quiz:quiz-7"}}), http.StatusNotFound)
+	r.status(teacher.submit(page, page.URL.Path, url.Values{"exam": {"quiz:" + quiz}}), http.StatusOK)
+	made := l.DeepLinks()[0].Links[0]
+	r.want("title", made.Title, "Mid <term>")
+	exam := made.Custom["vigil_exam"]
+	r.want("exam of the activity", last(teacher.launch(ltitest.Launch{Message: ltitest.ResourceLink, LinkID: made.ID})), exam)
+	r.want("exam of the quiz", r.session(last(l.person(student).attempt(1))).ExamID, exam)
+
+	page = offer(`[{"id":"` + quiz + `","title":"Mid <term>"}]`)
+	if strings.Contains(page.Body, "quiz:"+quiz) {
+		t.Error("got the quiz offered beside its exam, want it once")
+	}
+	r.contains(page, `value="`+exam+`"`)
+	for _, bad := range []string{`{}`, `[{"title":"x"}]`, `[1]`, `[`} {
+		r.status(offer(bad), http.StatusBadRequest)
+	}
+}
+
+// TestTheDashboardOpensAtAnAttempt as our plugin's links do.
+func TestTheDashboardOpensAtAnAttempt(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	session := last(l.person(student).attempt(1))
+	open := func(who, user, attempt string) *ltitest.Page {
+		return l.person(who).launch(ltitest.Launch{
+			Message: ltitest.ResourceLink, LinkID: quiz, Custom: map[string]string{"vigil_user": user, "vigil_attempt": attempt},
+		})
+	}
+	page := open(instructor, student, "1")
+	r.status(page, http.StatusOK)
+	r.want("page", page.URL.Path, "/dashboard/"+r.session(session).ExamID+"/sessions/"+session)
+	r.status(open(instructor, student, "2"), http.StatusNotFound)
+	r.status(open(instructor, student, "x"), http.StatusBadRequest)
+	r.want("page without an attempt", last(open(instructor, student, "")), r.session(session).ExamID)
+	page = open(another, student, "1")
+	r.want("page of another student", page.URL.Path, "/status/"+r.session(session).ExamID)
+}
+
 // TestAnActivityReachesItsOwnCoursesExamsOnly edits the custom parameter, as a teacher of
 // another course could.
 func TestAnActivityReachesItsOwnCoursesExamsOnly(t *testing.T) {

@@ -32,6 +32,7 @@ type Store interface {
 	SessionsOfExam(ctx context.Context, examID string, page vigil.Page) (sessions []vigil.Session, next string, err error)
 	SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error)
 	Transition(ctx context.Context, t vigil.Transition) error
+	EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error)
 
 	SignalsOfSession(ctx context.Context, sessionID string, page vigil.Page) (signals []vigil.Signal, next string, err error)
 	IncidentsOfSession(ctx context.Context, sessionID string, page vigil.Page) (incidents []vigil.Incident, next string, err error)

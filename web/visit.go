@@ -127,6 +127,8 @@ type linkPass struct {
 	Course     string `json:"course"`
 	ReturnURL  string `json:"return_url"`
 	Data       string `json:"data"`
+	// Quizzes are those that the platform offers beside the exams known here.
+	Quizzes []quizChoice `json:"quizzes,omitempty"`
 }
 
 // proctorLife ends a proctor's rights for good: LTI never reports that someone was

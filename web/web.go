@@ -128,6 +128,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r.Post("/api/v1/socket/token", s.exchange)
 	r.Options("/api/v1/socket/token", s.preflight)
 	r.Post("/api/v1/attempts/ended", s.attemptEnded)
+	r.Post("/api/v1/attempts/export", s.attemptExport)
 
 	r.Group(func(r chi.Router) {
 		r.Use(s.visits.LoadAndSave)

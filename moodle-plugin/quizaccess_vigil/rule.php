@@ -17,6 +17,7 @@
 use mod_quiz\form\preflight_check_form;
 use mod_quiz\local\access_rule_base;
 use mod_quiz\quiz_settings;
+use quizaccess_vigil\local\attempt_list;
 use quizaccess_vigil\local\attempt_pages;
 use quizaccess_vigil\local\launcher;
 use quizaccess_vigil\local\policy;
@@ -69,12 +70,15 @@ class quizaccess_vigil extends access_rule_base {
     public function description() {
         $lines = [get_string('proctored', 'quizaccess_vigil')];
         if (has_capability('quizaccess/vigil:proctor', $this->quizobj->get_context())) {
+            $cmid = (int)$this->quizobj->get_cmid();
             $lines[] = html_writer::link(
-                new moodle_url('/mod/quiz/accessrule/vigil/launch.php', [
-                    'cmid' => $this->quizobj->get_cmid(), 'kind' => 'live', 'sesskey' => sesskey(),
-                ]),
+                attempt_list::live_url($cmid),
                 get_string('live', 'quizaccess_vigil'),
                 ['class' => 'btn btn-secondary', 'target' => '_blank', 'rel' => 'opener']
+            ) . ' ' . html_writer::link(
+                new moodle_url('/mod/quiz/accessrule/vigil/attempts.php', ['cmid' => $cmid]),
+                get_string('attempts', 'quizaccess_vigil'),
+                ['class' => 'btn btn-link']
             );
         }
         return $lines;

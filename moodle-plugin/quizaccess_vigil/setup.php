@@ -22,6 +22,7 @@
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 
+use core\check\result;
 use quizaccess_vigil\check\link;
 use quizaccess_vigil\local\lti_bridge;
 use quizaccess_vigil\local\lti_setup;
@@ -88,7 +89,10 @@ if ($invitation === '') {
 if ($invitation !== '') {
     $PAGE->requires->js_call_amd('quizaccess_vigil/setup', 'awaitRegistration', [$url->out(false)]);
 } else if ($chosen) {
-    $PAGE->requires->js_call_amd('quizaccess_vigil/setup', 'tryBrowser', [lti_bridge::token_endpoint($chosen)]);
+    $PAGE->requires->js_call_amd('quizaccess_vigil/setup', 'tryBrowser', [
+        lti_bridge::token_endpoint($chosen),
+        lti_bridge::socket_endpoint($chosen),
+    ]);
 }
 
 echo $OUTPUT->header();
@@ -101,6 +105,8 @@ echo $OUTPUT->render_from_template('quizaccess_vigil/setup', [
     'hastools' => $rows !== [],
     'checks' => $checks,
     'browser' => $chosen !== null,
+    'good' => $OUTPUT->check_result(new result(result::OK, '')),
+    'bad' => $OUTPUT->check_result(new result(result::ERROR, '')),
     'settings' => (new moodle_url('/admin/settings.php', ['section' => 'modsettingsquizcatvigil']))->out(false),
 ]);
 echo $OUTPUT->footer();

@@ -7,7 +7,17 @@ import (
 // EraseUser implements storage.People. It may be repeated after an error: the items of
 // the attempts go last, so that nothing is left that could not be found again.
 func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, error) {
-	attempts, err := s.all(ctx, list{what: "attempt", pk: userPartition(issuer, userID)})
+	return s.erase(ctx, list{what: "attempt", pk: userPartition(issuer, userID)})
+}
+
+// EraseAttempt implements storage.People, and may be repeated like EraseUser.
+func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error) {
+	return s.erase(ctx, list{what: "attempt", pk: userPartition(issuer, userID), prefix: attemptPrefix(examID, attempt)})
+}
+
+// erase removes the sessions of listed attempts, and the attempts' items.
+func (s *Store) erase(ctx context.Context, l list) (int, error) {
+	attempts, err := s.all(ctx, l)
 	if err != nil {
 		return 0, err
 	}

@@ -13,12 +13,22 @@ func (s *Store) SessionsOfUser(ctx context.Context, issuer, userID string) ([]vi
 }
 
 // EraseUser implements storage.People. What expired and was not swept yet goes, too.
-// The write-ahead log is emptied afterwards, as far as readers allow, so that no copy
-// stays there; deleted rows are overwritten in the file itself.
-func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (erased int, err error) {
+func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, error) {
+	return s.erase(ctx, ``, userID, issuer)
+}
+
+// EraseAttempt implements storage.People.
+func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error) {
+	return s.erase(ctx, ` AND exam_id = ? AND attempt = ?`, userID, issuer, examID, attempt)
+}
+
+// erase removes sessions of a user. The write-ahead log is emptied afterwards, as far as
+// readers allow, so that no copy stays there; deleted rows are overwritten in the file
+// itself.
+func (s *Store) erase(ctx context.Context, narrower string, args ...any) (erased int, err error) {
 	err = s.write(ctx, "user", func(t tx) error {
-		n, err := t.exec(`DELETE FROM sessions WHERE user_id = ? AND exam_id IN (SELECT id FROM exams WHERE exams.id = exam_id AND issuer = ?)`,
-			userID, issuer)
+		n, err := t.exec(`DELETE FROM sessions
+			WHERE user_id = ? AND exam_id IN (SELECT id FROM exams WHERE exams.id = exam_id AND issuer = ?)`+narrower, args...)
 		erased = int(n)
 		return err
 	})

@@ -232,6 +232,33 @@ var people = []behaviour{
 			s.Errorf("got %d commands (%v), want 0", len(got), err)
 		}
 	}},
+	{"an attempt is erased and the user's others stay", func(s *suite) {
+		e, there := s.exam(), s.exam()
+		mine := func(v *vigil.Session) { v.UserID = "me" }
+		first, other, elsewhere := s.session(e, mine), s.session(e), s.session(there, mine)
+		second := s.session(e, mine, func(v *vigil.Session) { v.Attempt = 2 })
+		twelfth := s.session(e, mine, func(v *vigil.Session) { v.Attempt = 12 })
+		for _, v := range []vigil.Session{first, second} {
+			s.append(s.signal(v, 1, serious(0.6, vigil.KindHidden)))
+		}
+		if got := must[int](s)(s.EraseAttempt(s.Context(), "https://another.example", "me", e.ID, 1)); got != 0 {
+			s.Errorf("got %d sessions of another issuer erased, want 0", got)
+		}
+		if got := must[int](s)(s.EraseAttempt(s.Context(), e.Issuer, "me", e.ID, 1)); got != 1 {
+			s.Errorf("got %d sessions erased, want 1", got)
+		}
+		_, err := s.Session(s.Context(), first.ID)
+		s.code("session", err, vigil.CodeNotFound)
+		for _, stays := range []vigil.Session{other, elsewhere, second, twelfth} {
+			s.read(stays.ID)
+		}
+		if got := len(s.signalsOf(second)); got != 1 {
+			s.Errorf("got %d signals of the second attempt, want 1", got)
+		}
+		if got := must[int](s)(s.EraseAttempt(s.Context(), e.Issuer, "me", e.ID, 1)); got != 0 {
+			s.Errorf("got %d at the second time, want 0", got)
+		}
+	}},
 	{"erasing nobody is no error", func(s *suite) {
 		if got := must[int](s)(s.EraseUser(s.Context(), "https://lms.example", "nobody")); got != 0 {
 			s.Errorf("got %d, want 0", got)

@@ -63,6 +63,7 @@ final class rule_test extends \advanced_testcase {
      * The check-in is asked for until this session has passed it, of this attempt.
      */
     public function test_the_check_in_is_asked_for(): void {
+        global $SESSION;
         [$quiz, $student, $rule] = $this->ready();
         $this->assertTrue($rule->is_preflight_check_required(null));
         $session = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($quiz, $student);
@@ -75,7 +76,7 @@ final class rule_test extends \advanced_testcase {
         $this->assertTrue($rule->is_preflight_check_required(null));
         // Another session of the same student has not passed it.
         $this->setUser($student);
-        unset($GLOBALS['SESSION']->quizaccess_vigil_checked);
+        unset($SESSION->quizaccess_vigil_checked);
         $this->assertTrue($rule->is_preflight_check_required($session->attemptid));
     }
 

@@ -12,6 +12,8 @@
 export const SUBPROTOCOL = 'vigil.v1';
 /** Begins the second offered subprotocol, which carries the socket token. */
 export const TOKEN_SUBPROTOCOL = 'vigil.token.';
+/** Offered in the token's place to try whether a socket can be opened: it is closed at once. */
+export const CHECK_SUBPROTOCOL = 'vigil.check';
 /** Objects in one frame. */
 export const MAX_BATCH = 256;
 /** Characters of one frame that we fill: the limit is 64 KiB, and a character may be up to three bytes. */

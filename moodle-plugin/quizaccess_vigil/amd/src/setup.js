@@ -9,9 +9,13 @@
  */
 
 import {getStrings} from 'core/str';
+import {CHECK_SUBPROTOCOL, SUBPROTOCOL} from './protocol';
 
 /** How long the tool may take to answer, in ms. */
 const PATIENCE = 8000;
+
+/** How long a browser may take to tell that a policy was violated, in ms. */
+const AFTERWARDS = 200;
 
 /**
  * Opens the registration in the page's frame, and goes on when the tool says that it is done. Listening comes first: the tool says
@@ -54,7 +58,8 @@ export const reach = async(endpoint, ask = window.fetch.bind(window)) => {
         return response.status >= 400 && response.status < 500 ? 'ok' : 'down';
     } catch (e) {
         try {
-            await ask(endpoint, Object.assign({mode: 'no-cors', body: ''}, options));
+            // Of all that the tool serves, this may be fetched by pages of any site.
+            await ask(new URL('/assets/monitor.js', endpoint).href, Object.assign({}, options, {method: 'GET', mode: 'no-cors'}));
             return 'origin';
         } catch (again) {
             return 'down';
@@ -65,23 +70,78 @@ export const reach = async(endpoint, ask = window.fetch.bind(window)) => {
 };
 
 /**
- * Tries the way, and shows what was found.
+ * Whether a WebSocket can be opened: the tool closes one that is only a trial at once.
+ *
+ * @param {string} url
+ * @param {new (url: string, protocols: string[]) => WebSocket} [Native]
+ * @returns {Promise<'ok'|'socket'>}
+ */
+export const open = (url, Native = window.WebSocket) => new Promise(resolve => {
+    let opened = false;
+    /** @type {WebSocket|null} */
+    let socket = null;
+    const timer = setTimeout(() => {
+        resolve('socket');
+        socket?.close();
+    }, PATIENCE);
+    try {
+        socket = new Native(url, [SUBPROTOCOL, CHECK_SUBPROTOCOL]);
+    } catch (e) {
+        clearTimeout(timer);
+        resolve('socket');
+        return;
+    }
+    socket.onopen = () => {
+        opened = true;
+    };
+    socket.onclose = event => {
+        clearTimeout(timer);
+        resolve(opened && event.code === 1000 ? 'ok' : 'socket');
+    };
+});
+
+/**
+ * What this browser finds on the whole way: as reach, or socket (it is reached, but no WebSocket comes through), or csp (this
+ * site's own policy forbids it).
  *
  * @param {string} endpoint
+ * @param {string} socket
+ * @returns {Promise<'ok'|'origin'|'mixed'|'down'|'socket'|'csp'>}
+ */
+export const explore = async(endpoint, socket) => {
+    const origins = [endpoint, socket].map(url => new URL(url).origin);
+    let forbidden = false;
+    const note = (/** @type {SecurityPolicyViolationEvent} */ event) => {
+        forbidden = forbidden || origins.some(origin => event.blockedURI.startsWith(origin));
+    };
+    document.addEventListener('securitypolicyviolation', note);
+    try {
+        const found = await reach(endpoint);
+        const whole = found === 'ok' ? await open(socket) : found;
+        if (whole !== 'ok') {
+            // Browsers tell of a violation a moment after what it broke.
+            await new Promise(resolve => setTimeout(resolve, AFTERWARDS));
+        }
+        return whole !== 'ok' && forbidden ? 'csp' : whole;
+    } finally {
+        document.removeEventListener('securitypolicyviolation', note);
+    }
+};
+
+/**
+ * Tries the way, and shows what was found.
+ *
+ * @param {string} endpoint where assertions go
+ * @param {string} socket
  * @returns {Promise<void>}
  */
-export const tryBrowser = async(endpoint) => {
-    const found = await reach(endpoint);
-    const [status, summary] = await getStrings([
-        {key: found === 'ok' ? 'health_browser_good' : 'health_browser_bad', component: 'quizaccess_vigil'},
-        {key: 'health_browser_' + found, component: 'quizaccess_vigil'},
-    ]);
-    const put = (/** @type {string} */ name, /** @type {string|undefined} */ text) => {
-        const cell = document.querySelector('[data-vigil="' + name + '"]');
-        if (cell) {
-            cell.textContent = text || '';
-        }
-    };
-    put('browser-status', status);
-    put('browser-summary', summary);
+export const tryBrowser = async(endpoint, socket) => {
+    const found = await explore(endpoint, socket);
+    const [summary] = await getStrings([{key: 'health_browser_' + found, component: 'quizaccess_vigil'}]);
+    const cell = (/** @type {string} */ name) => document.querySelector('[data-vigil="browser-' + name + '"]');
+    cell(found === 'ok' ? 'good' : 'bad')?.removeAttribute('hidden');
+    const said = cell('summary');
+    if (said) {
+        said.textContent = summary || '';
+    }
 };

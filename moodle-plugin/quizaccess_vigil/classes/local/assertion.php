@@ -64,6 +64,19 @@ final class assertion {
     }
 
     /**
+     * The claims that ask for all that the tool keeps of an attempt.
+     *
+     * @param string $issuer
+     * @param string $clientid
+     * @param stdClass $session
+     * @param int $now
+     * @return array
+     */
+    public static function export(string $issuer, string $clientid, stdClass $session, int $now): array {
+        return self::claims('export', $issuer, $clientid, $session, $now);
+    }
+
+    /**
      * The claims that all have.
      *
      * @param string $use

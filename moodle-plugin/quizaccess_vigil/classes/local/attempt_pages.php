@@ -45,8 +45,13 @@ final class attempt_pages {
             return;
         }
         $session = (new session_store(\core\di::get(\core\clock::class)))->of_attempt($attemptid);
-        if (!$session || (int)$session->userid !== (int)$USER->id || $quizobj->is_preview_user()
-                || \core\session\manager::is_loggedinas()) {
+        if ($session && $name === 'review.php') {
+            self::offer_timeline($page, $quizobj, $session);
+        }
+        if (
+            !$session || (int)$session->userid !== (int)$USER->id || $quizobj->is_preview_user()
+                || \core\session\manager::is_loggedinas()
+        ) {
             return;
         }
         $own = own_attempt::find($attemptid);
@@ -65,6 +70,27 @@ final class attempt_pages {
         if ($status === 'running') {
             self::monitor($page, $own, $name === 'summary.php' ? 'summary' : 'attempt');
         }
+    }
+
+    /**
+     * Gives proctors a way from the review of an attempt to its timeline.
+     *
+     * @param moodle_page $page
+     * @param quiz_settings $quizobj
+     * @param \stdClass $session
+     */
+    private static function offer_timeline(moodle_page $page, quiz_settings $quizobj, \stdClass $session): void {
+        if (
+            (int)$session->quizid !== (int)$quizobj->get_quizid() || !attempt_list::has_timeline($session)
+                || !has_capability('quizaccess/vigil:proctor', $quizobj->get_context())
+        ) {
+            return;
+        }
+        $page->set_button($page->button . \html_writer::link(
+            attempt_list::timeline_url((int)$quizobj->get_cmid(), (int)$session->attemptid),
+            get_string('timeline', 'quizaccess_vigil'),
+            ['class' => 'btn btn-secondary', 'target' => '_blank', 'rel' => 'opener']
+        ));
     }
 
     /**

@@ -265,6 +265,7 @@ final class control {
     private function tell(string $name, stdClass $session, control_request $request): void {
         /** @var attempt_event $class */
         $class = "\\quizaccess_vigil\\event\\{$name}";
-        $class::of($session, ['minutes' => $request->minutes, 'severity' => $request->severity, 'code' => $request->code])->trigger();
+        $other = ['minutes' => $request->minutes, 'severity' => $request->severity, 'code' => $request->code];
+        $class::of($session, $other)->trigger();
     }
 }

@@ -101,8 +101,10 @@ final class control_request {
         }
         $request->minutes = $minutes;
         $time = $in->incident_time ?? null;
-        if (!is_string($time) || strlen($time) > 40 || !preg_match('/^\d{4}-\d\d-\d\dT\d\d:\d\d/', $time)
-                || strtotime($time) === false) {
+        if (
+            !is_string($time) || strlen($time) > 40 || !preg_match('/^\d{4}-\d\d-\d\dT\d\d:\d\d/', $time)
+                || strtotime($time) === false
+        ) {
             throw new control_exception(400, 'incident_time is not an ISO 8601 time.');
         }
         $request->time = $time;

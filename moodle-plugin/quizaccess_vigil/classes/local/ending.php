@@ -118,7 +118,8 @@ final class ending {
     }
 
     /**
-     * Ends the sessions of a student who is not enrolled in a course any more: the attempt stays as it is, and nobody can work in it.
+     * Ends the sessions of a student who is not enrolled in a course any more: the attempt stays as it is, and nobody can work in
+     * it.
      *
      * @param int $courseid
      * @param int $userid

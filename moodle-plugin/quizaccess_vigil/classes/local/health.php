@@ -29,7 +29,7 @@ use stdClass;
  */
 final class health {
     /** @var string[] what is looked at, in the order in which faults are best mended */
-    public const TOPICS = ['tool', 'versions', 'curl', 'toolkeys', 'clock', 'ownkeys', 'control', 'socket'];
+    public const TOPICS = ['tool', 'versions', 'curl', 'toolkeys', 'clock', 'ownkeys', 'trust', 'control', 'socket'];
 
     /** @var int seconds: signatures with a larger difference may be refused */
     private const DRIFT_WARNING = 3;
@@ -84,8 +84,12 @@ final class health {
         if (!$tool) {
             return new result(result::NA, get_string('health_notool', 'quizaccess_vigil'));
         }
-        $asked = $topic === 'socket' ? $tool->origin . '/socket' : $tool->keyseturl;
-        if (in_array($topic, ['toolkeys', 'clock', 'socket'], true) && $this->http->is_blocked($asked)) {
+        $asked = match ($topic) {
+            'socket' => $tool->origin . '/socket',
+            'trust' => lti_bridge::ended_endpoint($tool),
+            default => $tool->keyseturl,
+        };
+        if (in_array($topic, ['toolkeys', 'clock', 'trust', 'socket'], true) && $this->http->is_blocked($asked)) {
             return self::result(result::UNKNOWN, 'forbidden');
         }
         return match ($topic) {
@@ -93,6 +97,7 @@ final class health {
             'toolkeys' => $this->toolkeys($tool),
             'clock' => $this->clock($tool),
             'ownkeys' => $this->ownkeys(),
+            'trust' => $this->trust($tool),
             'control' => $this->control($tool),
             'socket' => $this->socket($tool),
         };
@@ -233,6 +238,33 @@ final class health {
         }
         return in_array($this->lti->key_id(), $ids, true)
             ? self::result(result::OK, 'ownkeys_ok', $a) : self::result(result::ERROR, 'ownkeys_other', $a);
+    }
+
+    /**
+     * Can the tool read this site's keys, and does it believe what they signed? It is told the end of an attempt that there is
+     * not: it has looked at the signature before it says so.
+     *
+     * @param stdClass $tool
+     * @return result
+     */
+    private function trust(stdClass $tool): result {
+        $now = $this->clock->time();
+        $nobody = (object)[
+            'userid' => 0, 'typeid' => $tool->id, 'cmid' => 0, 'attempt' => 1, 'outcome' => 'submitted', 'timeended' => $now,
+        ];
+        $jwt = $this->lti->sign_claims(assertion::ended($this->lti->issuer(), $tool->clientid, $nobody, $now));
+        $url = lti_bridge::ended_endpoint($tool);
+        $headers = ['Content-Type: application/json', 'Accept: application/json, application/problem+json'];
+        $answer = $this->http->ask('POST', $url, $headers, json_encode(['assertion' => $jwt]));
+        $problem = json_decode($answer->body);
+        $detail = is_string($problem->detail ?? null) ? $problem->detail : $answer->problem;
+        $a = (object)['url' => s($url), 'status' => $answer->status, 'detail' => s($detail), 'keys' => s($this->lti->keyset_url())];
+        return match (true) {
+            $answer->status === 404 && ($problem->code ?? '') === 'not_found' => self::result(result::OK, 'trust_ok', $a),
+            $answer->status === 503 && ($problem->code ?? '') === 'unavailable' => self::result(result::ERROR, 'trust_keys', $a),
+            $answer->status === 401 || $answer->status === 403 => self::result(result::ERROR, 'trust_refused', $a),
+            default => self::result(result::ERROR, 'trust_down', $a),
+        };
     }
 
     /**

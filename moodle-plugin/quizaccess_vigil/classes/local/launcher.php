@@ -86,7 +86,7 @@ final class launcher {
      *
      * @param quiz_settings $quizobj
      * @param string $kind start, end or live
-     * @param int $attemptid whose end it is
+     * @param int $attemptid whose end it is, or whose timeline is opened; 0: the whole dashboard
      * @return array where to post to, and the fields
      * @throws moodle_exception
      */
@@ -125,6 +125,10 @@ final class launcher {
                 break;
             case 'live':
                 require_capability('quizaccess/vigil:proctor', $quizobj->get_context());
+                if ($attemptid) {
+                    $fields['attemptid'] = $attemptid;
+                    $fields['attempt'] = $this->session_of($attemptid, $quizobj)->attempt;
+                }
                 break;
             default:
                 throw new \coding_exception('unknown kind of launch');
@@ -135,6 +139,22 @@ final class launcher {
         [$params, $launchid] = $this->bridge->begin($tool, (int)$quizobj->get_courseid(), self::MESSAGES[$kind]);
         $SESSION->quizaccess_vigil_launch[$launchid] = (int)$launch->id;
         return [$tool->loginurl, $params];
+    }
+
+    /**
+     * The session of an attempt at a quiz.
+     *
+     * @param int $attemptid
+     * @param quiz_settings $quizobj
+     * @return stdClass
+     * @throws moodle_exception
+     */
+    private function session_of(int $attemptid, quiz_settings $quizobj): stdClass {
+        $session = $this->sessions->of_attempt($attemptid);
+        if (!$session || (int)$session->quizid !== (int)$quizobj->get_quizid()) {
+            throw new moodle_exception('errornosession', 'quizaccess_vigil', $quizobj->view_url());
+        }
+        return $session;
     }
 
     /**
@@ -200,6 +220,11 @@ final class launcher {
         if ($launch->kind === 'live') {
             require_capability('quizaccess/vigil:proctor', $context);
             $proctor = true;
+            if ((int)$launch->attemptid) {
+                $session = $this->session_of((int)$launch->attemptid, $quizobj);
+                $params['custom_vigil_user'] = (string)$session->userid;
+                $params['custom_vigil_attempt'] = (string)$session->attempt;
+            }
         } else {
             $params['vigil_attempt_number'] = (int)$launch->attempt;
         }

@@ -298,6 +298,16 @@ class lti_bridge {
     }
 
     /**
+     * Where the tool takes WebSockets.
+     *
+     * @param stdClass $tool
+     * @return string
+     */
+    public static function socket_endpoint(stdClass $tool): string {
+        return preg_replace('/^http/', 'ws', $tool->origin) . '/socket';
+    }
+
+    /**
      * Where the tool takes reports of ended attempts.
      *
      * @param stdClass $tool
@@ -305,5 +315,38 @@ class lti_bridge {
      */
     public static function ended_endpoint(stdClass $tool): string {
         return $tool->origin . '/api/v1/attempts/ended';
+    }
+
+    /**
+     * Asks the tool for all that it keeps of an attempt.
+     *
+     * @param stdClass $session
+     * @return stdClass|null null: it keeps nothing, or the tool is gone
+     * @throws moodle_exception when it does not answer
+     */
+    public function tool_copy(stdClass $session): ?stdClass {
+        global $CFG;
+        require_once($CFG->libdir . '/filelib.php');
+        $tool = $this->tool_by_id((int)$session->typeid);
+        if (!$tool) {
+            return null;
+        }
+        $claims = assertion::export($this->issuer(), $tool->clientid, $session, \core\di::get(\core\clock::class)->time());
+        $curl = new \curl();
+        $curl->setHeader(['Content-Type: application/json', 'Accept: application/json, application/problem+json']);
+        $text = $curl->post(
+            $tool->origin . '/api/v1/attempts/export',
+            json_encode(['assertion' => $this->sign_claims($claims)]),
+            ['CURLOPT_CONNECTTIMEOUT' => 10, 'CURLOPT_TIMEOUT' => 60]
+        );
+        $status = (int)($curl->get_info()['http_code'] ?? 0);
+        $answer = json_decode((string)$text);
+        if ($status === 404 && ($answer->code ?? '') === 'not_found') {
+            return null;
+        }
+        if ($status !== 200 || !$answer instanceof stdClass) {
+            throw new moodle_exception('errortoolexport', 'quizaccess_vigil', '', null, "status {$status} {$curl->error}");
+        }
+        return $answer;
     }
 }

@@ -62,7 +62,7 @@ final class settings_form {
         foreach (policy::WATCHES as $name) {
             $boxes[] = $mform->createElement('advcheckbox', 'vigil_watch_' . $name, '', self::text('watch_' . $name));
         }
-        $mform->addGroup($boxes, 'vigil_watch', self::text('watch'), '<br>', false);
+        $mform->addGroup($boxes, 'vigil_watch', self::text('watch'), '<div class="w-100"></div>', false);
         $mform->addHelpButton('vigil_watch', 'watch', 'quizaccess_vigil');
         $mform->addElement('select', 'vigil_link_loss', self::text('link_loss'), array_combine(
             policy::LINK_LOSSES,
@@ -72,15 +72,11 @@ final class settings_form {
         $mform->setType('vigil_lost_time_cap', PARAM_RAW_TRIMMED);
         $mform->addElement('selectyesno', 'vigil_end_message', self::text('end_message'));
         $mform->addHelpButton('vigil_end_message', 'end_message', 'quizaccess_vigil');
-        $advanced = ['vigil_link_loss', 'vigil_lost_time_cap', 'vigil_end_message'];
         foreach (array_keys(policy::RETENTION) as $name) {
             $mform->addElement('text', 'vigil_retention_' . $name, self::text('retention_' . $name), ['size' => 4]);
             $mform->setType('vigil_retention_' . $name, PARAM_RAW_TRIMMED);
-            $advanced[] = 'vigil_retention_' . $name;
         }
-        foreach ($advanced as $name) {
-            $mform->setAdvanced($name);
-        }
+        // None is "advanced": the form would show those above the switch, away from the others.
         foreach (policy::to_form(policy::read($stored->policy ?? null)) as $name => $value) {
             $mform->setDefault($name, $value);
             if (strpos($name, 'vigil_watch_') !== 0) {

@@ -112,8 +112,10 @@ final class starter {
      */
     private function again(stdClass $launch, quiz_settings $quizobj): moodle_url {
         $session = $this->sessions->find((int)$launch->quizid, (int)$launch->userid, (int)$launch->attempt);
-        if (!$session || !$session->attemptid
-                || !$this->sessions->is_checked_in((int)$launch->quizid, (int)$launch->userid, (int)$launch->attempt)) {
+        if (
+            !$session || !$session->attemptid
+                || !$this->sessions->is_checked_in((int)$launch->quizid, (int)$launch->userid, (int)$launch->attempt)
+        ) {
             throw new moodle_exception('errorcodegone', 'quizaccess_vigil', $quizobj->view_url());
         }
         return $quizobj->attempt_url($session->attemptid);

@@ -26,6 +26,7 @@ use core_privacy\local\request\contextlist;
 use core_privacy\local\request\transform;
 use core_privacy\local\request\userlist;
 use core_privacy\local\request\writer;
+use quizaccess_vigil\local\lti_bridge;
 use quizaccess_vigil\task\report_erasure;
 
 /**
@@ -39,9 +40,10 @@ use quizaccess_vigil\task\report_erasure;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 class provider implements
-    \core_privacy\local\metadata\provider,
     \core_privacy\local\request\core_userlist_provider,
-    \core_privacy\local\request\plugin\provider {
+    \core_privacy\local\metadata\provider,
+    \core_privacy\local\request\plugin\provider
+{
     /** @var string[] the tables that name a user and a course module */
     private const TABLES = ['quizaccess_vigil_session', 'quizaccess_vigil_launch'];
 
@@ -145,6 +147,7 @@ class provider implements
                     $name = get_string('privacy:attemptgone', 'quizaccess_vigil', $session);
                 }
                 writer::with_context($context)->export_data(array_merge($root, [$name]), self::session($session));
+                self::export_tool_copy($context, array_merge($root, [$name]), $session);
             }
             $launches = $DB->get_records_sql(
                 "SELECT t.id, t.kind, t.attempt, t.timecreated, t.timeexpires
@@ -164,6 +167,28 @@ class provider implements
                     $launches
                 )));
             }
+        }
+    }
+
+    /**
+     * Gives out what the tool keeps of an attempt. That it did not answer is said, so that nobody takes silence for nothing.
+     *
+     * @param context $context
+     * @param string[] $path
+     * @param \stdClass $session
+     */
+    private static function export_tool_copy(context $context, array $path, \stdClass $session): void {
+        if (!(int)$session->typeid) {
+            return;
+        }
+        try {
+            $copy = (new lti_bridge())->tool_copy($session);
+        } catch (\moodle_exception $e) {
+            debugging('Vigil: ' . $e->getMessage() . ' ' . $e->debuginfo, DEBUG_NORMAL);
+            $copy = (object)['notice' => get_string('privacy:toolsilent', 'quizaccess_vigil')];
+        }
+        if ($copy) {
+            writer::with_context($context)->export_related_data($path, 'tool', $copy);
         }
     }
 

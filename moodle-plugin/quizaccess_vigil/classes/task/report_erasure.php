@@ -20,7 +20,7 @@ use quizaccess_vigil\local\assertion;
 use quizaccess_vigil\local\lti_bridge;
 
 /**
- * Tells the tool that an attempt was deleted with its student's data. Core tries again when it fails.
+ * Tells the tool to erase what it keeps of an attempt whose student's data was deleted here. Core tries again when it fails.
  *
  * The session's row is gone by then, so the task carries what the report needs.
  *
@@ -43,7 +43,7 @@ class report_erasure extends \core\task\adhoc_task {
                 'userid' => (int)$session->userid,
                 'cmid' => (int)$session->cmid,
                 'attempt' => (int)$session->attempt,
-                'outcome' => 'deleted',
+                'outcome' => 'erased',
                 'timeended' => (int)$session->timeended ?: \core\di::get(\core\clock::class)->time(),
             ]);
             \core\task\manager::queue_adhoc_task($task);

@@ -78,8 +78,9 @@ class quizaccess_vigil_generator extends component_generator_base {
      * @return stdClass the session
      */
     public function create_session(stdClass $quiz, stdClass $student, int $typeid = 1): stdClass {
+        global $USER;
         $quizobj = \mod_quiz\quiz_settings::create($quiz->id, $student->id);
-        $before = $GLOBALS['USER'];
+        $before = $USER;
         \core\session\manager::set_user($student);
         $number = session_store::attempt_number($quiz->id, $student->id, null);
         $attempt = quiz_prepare_and_start_new_attempt($quizobj, $number, false, false, [], [], $student->id);

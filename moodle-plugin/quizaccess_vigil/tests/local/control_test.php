@@ -191,6 +191,7 @@ final class control_test extends \advanced_testcase {
      * Ended means ended: with a grade, for good, and in the student's name.
      */
     public function test_terminate(): void {
+        global $USER;
         $this->begin();
         $sink = $this->redirectEvents();
         $this->assertSame('terminated', $this->ask('terminate')['status']);
@@ -206,7 +207,7 @@ final class control_test extends \advanced_testcase {
         $this->assertEquals($this->student->id, $submitted[0]->userid);
         $ours = array_filter($events, fn($e) => $e instanceof \quizaccess_vigil\event\attempt_terminated);
         $this->assertCount(1, $ours);
-        $this->assertEquals(get_admin()->id, $GLOBALS['USER']->id);
+        $this->assertEquals(get_admin()->id, $USER->id);
         $this->assertSame('submitted', $this->stored()->outcome);
         // A save whose page was loaded before the end is refused.
         $this->assertSame('errorended', save_guard::refusal($this->stored(), 'inprogress', $this->clock->time()));

@@ -121,6 +121,28 @@ final class launcher_test extends \advanced_testcase {
     }
 
     /**
+     * A proctor's launch may name an attempt, of this quiz only.
+     */
+    public function test_the_timeline_message(): void {
+        [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        $session = $generator->create_session($quiz, $student, $typeid);
+        [$other, $stranger] = $generator->create_quiz();
+        $elsewhere = $generator->create_session($other, $stranger, $typeid);
+        $teacher = $this->getDataGenerator()->create_and_enrol(get_course($quiz->course), 'teacher');
+        $launches = new launch_store(\core\di::get(\core\clock::class));
+        $launch = fn(int $attemptid): \stdClass => $launches->begin([
+            'kind' => 'live', 'typeid' => $typeid, 'quizid' => $quiz->id, 'cmid' => $quiz->cmid, 'userid' => $teacher->id,
+            'attemptid' => $attemptid,
+        ]);
+        $this->setUser($teacher);
+        $custom = $this->claims($launcher, $launch((int)$session->attemptid))[lti_bridge::CLAIM_LTI . 'custom'];
+        $this->assertSame(['vigil_user' => (string)$student->id, 'vigil_attempt' => '1'], $custom);
+        $this->expectExceptionMessage(get_string('errornosession', 'quizaccess_vigil'));
+        $launcher->message($launch((int)$elsewhere->attemptid), 'n');
+    }
+
+    /**
      * A launch that no access rule has permitted is refused; so is one whose tool is missing or switched off.
      */
     public function test_what_is_refused(): void {

@@ -43,7 +43,8 @@ final class time_grant_test extends \advanced_testcase {
         $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
         [$quiz, $student] = $generator->create_quiz(['timelimit' => 3600]);
         if ($override) {
-            \mod_quiz\quiz_settings::create($quiz->id)->get_override_manager()->save_override($override + ['userid' => $student->id]);
+            $manager = \mod_quiz\quiz_settings::create($quiz->id)->get_override_manager();
+            $manager->save_override($override + ['userid' => $student->id]);
         }
         return $generator->create_session($quiz, $student);
     }

@@ -47,7 +47,8 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
     private array $sessions;
 
     protected function setUp(): void {
-        global $DB;
+        global $CFG, $DB;
+        require_once($CFG->libdir . '/filelib.php');
         parent::setUp();
         $this->resetAfterTest();
         $this->setAdminUser();
@@ -128,12 +129,31 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
      */
     public function test_export(): void {
         $context = context_module::instance($this->quiz->cmid);
+        \curl::mock_response('{"attempt":1,"entries":[{"type":"chat","text":"Hello"}]}');
         $this->export_context_data_for_user($this->students[0]->id, $context, 'quizaccess_vigil');
         $root = get_string('privacy:path', 'quizaccess_vigil');
         $data = writer::with_context($context)->get_data([$root, get_string('privacy:attempt', 'quizaccess_vigil', 1)]);
         $this->assertSame(1, $data->attempt);
         $this->assertSame(['Of ' . $this->students[0]->id], array_column($data->incidents, 'message'));
         $this->assertCount(1, writer::with_context($context)->get_related_data([$root], 'launches'));
+        $path = [$root, get_string('privacy:attempt', 'quizaccess_vigil', 1)];
+        $this->assertSame('Hello', writer::with_context($context)->get_related_data($path, 'tool')->entries[0]->text);
+    }
+
+    /**
+     * A tool that does not answer is not taken for one that keeps nothing.
+     */
+    public function test_export_without_the_tool(): void {
+        \curl::mock_response('<html>Bad gateway</html>');
+        $context = context_module::instance($this->quiz->cmid);
+        $this->export_context_data_for_user($this->students[0]->id, $context, 'quizaccess_vigil');
+        $this->assertDebuggingCalled();
+        $path = [get_string('privacy:path', 'quizaccess_vigil'), get_string('privacy:attempt', 'quizaccess_vigil', 1)];
+        $this->assertSame(
+            get_string('privacy:toolsilent', 'quizaccess_vigil'),
+            writer::with_context($context)->get_related_data($path, 'tool')->notice
+        );
+        $this->assertSame(1, writer::with_context($context)->get_data($path)->attempt);
     }
 
     /**
@@ -147,6 +167,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         $tasks = \core\task\manager::get_adhoc_tasks(report_erasure::class);
         $this->assertCount(1, $tasks);
         $this->assertEquals($this->students[0]->id, reset($tasks)->get_custom_data()->userid);
+        $this->assertSame('erased', reset($tasks)->get_custom_data()->outcome);
     }
 
     /**
@@ -181,6 +202,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         $system = context_system::instance();
         $this->assertEquals([$this->students[0]->id], $this->users($system));
         $this->assertContainsEquals($system->id, provider::get_contexts_for_userid($this->students[0]->id)->get_contextids());
+        \curl::mock_response('{"attempt":1,"entries":[]}');
         $this->export_context_data_for_user($this->students[0]->id, $system, 'quizaccess_vigil');
         $this->assertTrue(writer::with_context($system)->has_any_data());
         provider::delete_data_for_all_users_in_context($system);

@@ -81,6 +81,28 @@ class vigil extends service_base {
     }
 
     /**
+     * What the tool that proctors is told when a teacher picks what a new activity opens: the course's proctored quizzes.
+     *
+     * @param string $messagetype
+     * @param string $courseid
+     * @param string $user
+     * @param string $typeid
+     * @param string|null $modlti
+     * @return string[] name of a custom parameter => value
+     */
+    public function get_launch_parameters($messagetype, $courseid, $user, $typeid, $modlti = null) {
+        if (
+            $messagetype !== 'ContentItemSelectionRequest' || (int)$typeid === 0
+                || (int)$typeid !== (int)get_config('quizaccess_vigil', 'typeid')
+                || !class_exists('\quizaccess_vigil\local\course_quizzes')
+        ) {
+            return [];
+        }
+        $quizzes = \quizaccess_vigil\local\course_quizzes::of((int)$courseid);
+        return $quizzes ? ['vigil_quizzes' => json_encode($quizzes)] : [];
+    }
+
+    /**
      * Which launch parameter becomes which claim.
      *
      * @return array[]

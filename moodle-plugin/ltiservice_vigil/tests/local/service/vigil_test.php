@@ -61,6 +61,26 @@ final class vigil_test extends \advanced_testcase {
     }
 
     /**
+     * The tool that proctors is told the quizzes to pick from, and no other tool, and in no other message.
+     */
+    public function test_the_quizzes_to_pick_from(): void {
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        [$quiz] = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_quiz(['name' => 'Midterm']);
+        set_config('typeid', 5, 'quizaccess_vigil');
+        $service = new vigil();
+        $ask = fn(string $message, int $typeid): array => $service->get_launch_parameters($message, $quiz->course, 2, $typeid);
+        $this->assertSame(
+            [['id' => 'quiz-' . $quiz->cmid, 'title' => 'Midterm']],
+            json_decode($ask('ContentItemSelectionRequest', 5)['vigil_quizzes'], true)
+        );
+        $this->assertSame([], $ask('ContentItemSelectionRequest', 6));
+        $this->assertSame([], $ask('basic-lti-launch-request', 5));
+        set_config('typeid', 0, 'quizaccess_vigil');
+        $this->assertSame([], $ask('ContentItemSelectionRequest', 0));
+    }
+
+    /**
      * A service without a type has no scopes, but is advertised.
      */
     public function test_the_scope_is_advertised(): void {
