@@ -624,6 +624,7 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
       assert.equal(attempts.length, 1);
       assert.equal(attempts[0].answers[0], "toad");
       assert.equal(attempts[0].state, "finished");
+      await report();
     });
   });
 
@@ -798,7 +799,7 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
       await site.handIn(who.page);
       await who.page.locator("table.quizreviewsummary").waitFor();
       const first = await php("adhoc");
-      assert.equal(first.left, 1, "the report is tried again");
+      assert.ok(first.left > 0, "the report is tried again");
       await server.again();
       await report();
       await dashboard.getByText("You are connected").waitFor();
