@@ -158,15 +158,15 @@ func slowClient(mu *sync.RWMutex) *http.Client {
 			if err != nil {
 				return nil, err
 			}
-			_ = c.(*net.TCPConn).SetReadBuffer(2048)
+			_ = c.(*net.TCPConn).SetReadBuffer(64 << 10) // much less, and what is buffered takes minutes to read
 			return &throttled{Conn: c, mu: mu, once: new(sync.Once)}, nil
 		},
 	}}
 }
 
-// flood tells the proctors of large new rows until enough does so: the system's buffers
-// take megabytes before a write waits.
-func (r *rig) flood(enough func() bool) {
+// flood tells the proctors of large new rows until enough says so: the system's buffers
+// take megabytes before a write waits. Those in step get no more than they can take.
+func (r *rig) flood(enough func() bool, inStep ...*client.Proctor) {
 	r.Helper()
 	s := vigil.Session{ExamID: r.exam.ID, State: vigil.StateCreated, Name: strings.Repeat("n", 16<<10)}
 	end := time.Now().Add(patience)
@@ -176,6 +176,11 @@ func (r *rig) flood(enough func() bool) {
 		}
 		s.ID = fmt.Sprintf("flood-%d", i)
 		r.hub.SessionCreated(r.ctx, s)
+		if i%8 == 7 {
+			for _, p := range inStep {
+				r.until("those in step to have the row", func() bool { return p.Row(s.ID).ID != "" })
+			}
+		}
 		if i%64 == 63 {
 			time.Sleep(time.Millisecond)
 		}
@@ -208,7 +213,7 @@ func TestASlowProctorFallsBehindAndGetsAFreshSnapshot(t *testing.T) {
 	})
 	fast := r.proctor()
 	gate.Lock() // the slow one reads nothing from here on
-	r.flood(func() bool { return r.hub.Stats().Behind > 0 })
+	r.flood(func() bool { return r.hub.Stats().Behind > 0 }, fast)
 	_, err := r.hub.Apply(r.ctx, sessions[0].ID, vigil.Change{Event: vigil.EventPause})
 	r.ok(err)
 	r.until("the fast one is not held up", func() bool { return fast.Row(sessions[0].ID).Life.State == vigil.StatePaused })

@@ -62,16 +62,16 @@ func answers(ctx context.Context, address string) bool {
 	return res.Body.Close() == nil && res.StatusCode == http.StatusOK
 }
 
-// freeAddress is a loopback address that nothing listens on, below the range from which
-// systems take the ports of outgoing connections.
+// freeAddress is a loopback address that nothing listens on, below the ranges from which
+// tests and systems take theirs.
 func freeAddress(ctx context.Context) (string, error) {
 	var lc net.ListenConfig
 	for range 200 {
-		n, err := rand.Int(rand.Reader, big.NewInt(18000))
+		n, err := rand.Int(rand.Reader, big.NewInt(4000))
 		if err != nil {
 			return "", err
 		}
-		l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", 12000+n.Int64()))
+		l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", 8000+n.Int64()))
 		if err == nil {
 			return l.Addr().String(), l.Close()
 		}

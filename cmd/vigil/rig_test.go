@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +26,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
+	"vigil/realtime/redisrelay/redistest"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -112,21 +113,10 @@ func must(t *testing.T, args ...string) string {
 	return out
 }
 
-// freeAddress is a loopback address that nothing listens on. It lies below the range
-// from which systems take the ports of outgoing connections, so that it is still free
-// when a server comes back to it.
+// freeAddress is a loopback address that nothing listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 200 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(18000)))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		return l.Addr().String()
-	}
-	t.Fatal("no free port")
-	return ""
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(redistest.FreePort(t)))
 }
 
 func portOf(address string) string { return address[strings.LastIndex(address, ":")+1:] }

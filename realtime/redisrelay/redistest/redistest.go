@@ -5,6 +5,7 @@ package redistest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -79,11 +80,21 @@ func start(t testing.TB, conf, settings []string) *Server {
 }
 
 // FreePort lies below the range from which systems take the ports of outgoing
-// connections, so that it is still free when a server comes back to it.
+// connections, so that it is still free when a server comes back to it. Until the test
+// ends nobody else gets it from here, in other processes neither: the same port of another
+// loopback address is taken as long.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(18000))))
+		port := strconv.Itoa(12000 + rand.IntN(18000))
+		taken, err := net.Listen("tcp", net.JoinHostPort("127.0.0.77", port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err == nil { // else the system has no such address
+			t.Cleanup(func() { taken.Close() })
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
 			continue
 		}
