@@ -160,6 +160,8 @@ async function logIn(browser, who, errors) {
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
   await page.goto(`${moodle}/login/index.php`);
+  // Moodle's scripts make the password's field anew.
+  await page.waitForFunction(() => document.readyState === "complete" && window.M.util.pending_js.length === 0);
   await page.fill("#username", process.env[`MOODLE_${who}`]);
   await page.fill("#password", process.env[`MOODLE_${who}_PASSWORD`]);
   await page.click("#loginbtn");

@@ -40,6 +40,9 @@ export async function moodleCli(dir) {
  * @param {{ url: string, browser: import("playwright-core").Browser, errors: string[] }} options
  */
 export function moodleSite({ url, browser, errors }) {
+  /** Waits until Moodle's scripts have run. */
+  const idle = (page) => page.waitForFunction(() => document.readyState === "complete" && window.M.util.pending_js.length === 0);
+
   /** A browser window of its own in which someone is logged in. */
   async function logIn(name, password = name, size = { width: 1280, height: 900 }) {
     const context = await browser.newContext({ viewport: size, locale: "en-GB" });
@@ -56,17 +59,13 @@ export function moodleSite({ url, browser, errors }) {
       });
     });
     const page = await context.newPage();
-    // Where the session changed while the form was filled, Moodle shows the form again, as it would to anybody.
-    const again = (u) => u.searchParams.has("loginredirect");
-    for (let tries = 1; ; tries++) {
-      await page.goto(`${url}/login/index.php`);
-      await page.fill("#username", name);
-      await page.fill("#password", password);
-      await page.click("#loginbtn");
-      await page.waitForURL((u) => !u.pathname.includes("/login/") || again(u), { waitUntil: "commit" });
-      if (!again(new URL(page.url()))) break;
-      assert.ok(tries < 3, `${name} cannot log in`);
-    }
+    await page.goto(`${url}/login/index.php`);
+    await idle(page); // its scripts make the password's field anew
+    await page.fill("#username", name);
+    await page.fill("#password", password);
+    await page.click("#loginbtn");
+    await page.waitForURL((u) => !u.pathname.includes("/login/") || u.searchParams.has("loginredirect"), { waitUntil: "commit" });
+    assert.ok(!new URL(page.url()).searchParams.has("loginredirect"), `${name} cannot log in`);
     // For two minutes Chromium sends a fresh cookie without SameSite on cross-site posts, too. Real visits last longer.
     const cookies = await context.cookies(url);
     await context.addCookies(cookies.filter((c) => c.sameSite !== "None").map((c) => ({ ...c, sameSite: "Lax" })));
@@ -79,7 +78,7 @@ export function moodleSite({ url, browser, errors }) {
   async function press(page, quiz) {
     await view(page, quiz);
     // Before Moodle's scripts have run, the button leads to a page with the same form, and not into a popup where one is asked for.
-    await page.waitForFunction(() => document.readyState === "complete" && window.M.util.pending_js.length === 0);
+    await idle(page);
     await page.locator(".quizattempt button, .quizstartbuttondiv button").first().click();
     await page.locator("#id_submitbutton").waitFor();
   }
@@ -123,6 +122,7 @@ export function moodleSite({ url, browser, errors }) {
     if (!(await end.isVisible())) await page.locator(".drawer-right-toggle button").click();
     await end.click();
     await page.waitForURL(/\/summary\.php/);
+    await idle(page); // else nothing asks whether it is meant
     await page.getByRole("button", { name: "Submit all and finish" }).click();
     await page.locator('.modal [data-action="save"]').click();
     await page.waitForURL(/\/review\.php/);
