@@ -68,7 +68,8 @@ test("a real Moodle registers, launches and picks content", { skip, timeout: 6 *
       const dashboard = new URL(frame.url()).pathname;
       assert.match(dashboard, /^\/dashboard\//);
       await step("its cookies are partitioned", async () => {
-        const cookies = await teacher.context().cookies(server.tool);
+        // A Moodle on the same host has cookies there, too: ports do not count.
+        const cookies = (await teacher.context().cookies(server.tool)).filter((c) => !/^moodle/i.test(c.name));
         assert.deepEqual(cookies.map((c) => c.name).sort(), ["vigil-lti", "vigil-visit"]);
         for (const c of cookies) assert.ok(c.partitionKey, `${c.name} has no partition`);
       });

@@ -59,13 +59,18 @@ export function moodleSite({ url, browser, errors }) {
       });
     });
     const page = await context.newPage();
-    await page.goto(`${url}/login/index.php`);
-    await idle(page); // its scripts make the password's field anew
-    await page.fill("#username", name);
-    await page.fill("#password", password);
-    await page.click("#loginbtn");
-    await page.waitForURL((u) => !u.pathname.includes("/login/") || u.searchParams.has("loginredirect"), { waitUntil: "commit" });
-    assert.ok(!new URL(page.url()).searchParams.has("loginredirect"), `${name} cannot log in`);
+    // Moodle's scripts make the password's field anew, and may empty it late: then the form is shown again.
+    const again = (u) => u.searchParams.has("loginredirect");
+    for (let tries = 1; ; tries++) {
+      await page.goto(`${url}/login/index.php`);
+      await idle(page);
+      await page.fill("#username", name);
+      await page.fill("#password", password);
+      await page.click("#loginbtn");
+      await page.waitForURL((u) => !u.pathname.includes("/login/") || again(u), { waitUntil: "commit" });
+      if (!again(new URL(page.url()))) break;
+      assert.ok(tries < 5, `${name} cannot log in`);
+    }
     // For two minutes Chromium sends a fresh cookie without SameSite on cross-site posts, too. Real visits last longer.
     const cookies = await context.cookies(url);
     await context.addCookies(cookies.filter((c) => c.sameSite !== "None").map((c) => ({ ...c, sameSite: "Lax" })));
