@@ -57,11 +57,22 @@ func (l Liveness) Validate() error {
 // lose a race.
 type Presence struct {
 	Connection Connection
-	Since      time.Time // when it took this value
+	Since      time.Time // when it took this value; within an epoch each value has a later one
 	Heard      time.Time // when the student was last heard
 	Epoch      int64     // of the connection that owns the session; the highest one wins
 	Node       string    // where that connection is
 	Cause      Cause     // of the silence, where there is one
+}
+
+// next is the time of the value that follows: now, or just after the present one where
+// that was set by a clock ahead of ours, or in the same millisecond. So of two values of an
+// epoch it can always be told which is the newer, whatever happens to them on the way to
+// the store.
+func (p Presence) next(now time.Time) time.Time {
+	if least := p.Since.Add(time.Millisecond); now.Before(least) && !p.Since.IsZero() {
+		return least
+	}
+	return now
 }
 
 // Reachable tells whether a frame sent now has a chance to arrive.
@@ -102,7 +113,7 @@ func (p Presence) Hear(now time.Time) (Presence, GapChange) {
 		g = GapChange{Close: true, End: now, Cause: p.Cause}
 		fallthrough
 	case ConnDegraded:
-		p.Connection, p.Since, p.Cause = ConnOnline, now, ""
+		p.Connection, p.Since, p.Cause = ConnOnline, p.next(now), ""
 	}
 	return p, g
 }
@@ -112,7 +123,7 @@ func (p Presence) Hear(now time.Time) (Presence, GapChange) {
 func (p Presence) Miss(now time.Time) (Presence, GapChange) {
 	switch p.Connection {
 	case ConnOnline:
-		p.Connection, p.Since, p.Cause = ConnDegraded, now, CauseStudent
+		p.Connection, p.Since, p.Cause = ConnDegraded, p.next(now), CauseStudent
 	case ConnDegraded:
 		return p.lose(now, p.Heard, CauseStudent)
 	}
@@ -129,7 +140,7 @@ func (p Presence) Bye(now time.Time, reason ByeReason) Presence {
 	default:
 		return p
 	}
-	p.Heard, p.Since, p.Cause = now, now, ""
+	p.Heard, p.Since, p.Cause = now, p.next(now), ""
 	if reason == ByeNavigating {
 		p.Connection = ConnNavigating
 	} else {
@@ -143,9 +154,9 @@ func (p Presence) Bye(now time.Time, reason ByeReason) Presence {
 func (p Presence) Drop(now time.Time, cause Cause) Presence {
 	switch p.Connection {
 	case ConnOnline:
-		p.Connection, p.Since, p.Cause = ConnDegraded, now, cause
+		p.Connection, p.Since, p.Cause = ConnDegraded, p.next(now), cause
 	case ConnDegraded:
-		p.Since = now
+		p.Since = p.next(now)
 		if cause == CauseServer { // a pong that we did not wait for is not the student's
 			p.Cause = cause
 		}
@@ -191,8 +202,23 @@ func (p Presence) NodeGone(now, last time.Time) (Presence, GapChange) {
 	return p, GapChange{}
 }
 
+// Ended is the end of the attempt while its student was away: nobody is waited for any
+// more, and a gap that is open ends with the attempt. A connection stays as it is.
+func (p Presence) Ended(now time.Time) (Presence, GapChange) {
+	var g GapChange
+	switch p.Connection {
+	case ConnLost:
+		g = GapChange{Close: true, End: now, Cause: p.Cause}
+	case ConnDegraded, ConnNavigating:
+	default:
+		return p, g
+	}
+	p.Connection, p.Since, p.Cause = ConnClosed, p.next(now), ""
+	return p, g
+}
+
 func (p Presence) lose(now, start time.Time, cause Cause) (Presence, GapChange) {
-	p.Connection, p.Since, p.Cause = ConnLost, now, cause
+	p.Connection, p.Since, p.Cause = ConnLost, p.next(now), cause
 	return p, GapChange{Open: true, Start: start, Cause: cause}
 }
 

@@ -109,16 +109,18 @@ func (st *student) savePresence(ctx context.Context) {
 			}
 			return st.h.store.SetPresence(ctx, st.id, saved)
 		})
+		if errors.Is(err, vigil.ErrConflict) {
+			st.beaten(saved)
+		}
 		st.mu.Lock()
 		p := st.presence
-		again := err == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause)
+		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause)
 		st.saving = again
 		st.mu.Unlock()
 		switch {
-		case again:
+		case again: // it moved meanwhile; a newer connection may have come here after the one that was beaten
 			continue
 		case errors.Is(err, vigil.ErrConflict):
-			st.beaten(saved)
 		case err != nil && ctx.Err() == nil:
 			st.h.log.Error("a presence is not stored", "session", st.id, "error", err)
 		}
@@ -148,21 +150,7 @@ func (st *student) ended(now time.Time) {
 	if st.owner != nil {
 		return // its socket is being closed
 	}
-	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return leftBehind(p, now) })
-}
-
-// leftBehind is the presence of someone who was away when the session ended.
-func leftBehind(p vigil.Presence, now time.Time) (vigil.Presence, vigil.GapChange) {
-	var gap vigil.GapChange
-	switch p.Connection {
-	case vigil.ConnLost:
-		gap = vigil.GapChange{Close: true, End: now, Cause: p.Cause}
-	case vigil.ConnDegraded, vigil.ConnNavigating:
-	default:
-		return p, gap
-	}
-	p.Connection, p.Since, p.Cause = vigil.ConnClosed, now, ""
-	return p, gap
+	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Ended(now) })
 }
 
 // openGap stores the beginning of a gap.

@@ -426,6 +426,28 @@ func TestPresenceIsStoredWhenTheStoreIsBack(t *testing.T) {
 	})
 }
 
+func TestAPresenceThatIsBeatenDoesNotSwallowTheOneAfterIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })
+	s := r.session()
+	st := r.student(s)
+	r.until("stored", func() bool { return r.read(s.ID).Presence.Epoch == 1 })
+	late := r.store.holdPresence()
+	st.Turn(2)
+	<-late.entered // the page turn is on its way to the store
+	elsewhere, err := r.db.NextEpoch(r.ctx, s.ID)
+	r.ok(err)
+	r.ok(r.db.SetPresence(r.ctx, s.ID, vigil.Presence{
+		Connection: vigil.ConnLost, Since: time.Now(), Heard: time.Now(), Epoch: elsewhere, Node: "another", Cause: vigil.CauseServer,
+	}))
+	r.until("back here", func() bool { return st.Connects() == 2 && st.Welcome().Epoch > elsewhere })
+	close(late.release)
+	r.until("stored", func() bool {
+		p := r.read(s.ID).Presence
+		return p.Connection == vigil.ConnOnline && p.Epoch == st.Welcome().Epoch
+	})
+}
+
 func TestTwoNodesOnOneStore(t *testing.T) {
 	t.Parallel()
 	bus := realtime.NewLocal(0)

@@ -92,6 +92,18 @@ type faults struct {
 	mu   sync.Mutex
 	errs map[string]error // by method; "" for all
 	seen map[string]int
+	held *hold // of the next SetPresence
+}
+
+// hold keeps one call from reaching the store.
+type hold struct{ entered, release chan struct{} }
+
+// holdPresence makes the next SetPresence wait.
+func (f *faults) holdPresence() *hold {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = &hold{make(chan struct{}), make(chan struct{})}
+	return f.held
 }
 
 func (f *faults) set(method string, err error) {
@@ -147,6 +159,14 @@ func (f *faults) NextEpoch(ctx context.Context, id string) (int64, error) {
 func (f *faults) SetPresence(ctx context.Context, id string, p vigil.Presence) error {
 	if err := f.check("SetPresence"); err != nil {
 		return err
+	}
+	f.mu.Lock()
+	held := f.held
+	f.held = nil
+	f.mu.Unlock()
+	if held != nil {
+		close(held.entered)
+		<-held.release
 	}
 	return f.Store.SetPresence(ctx, id, p)
 }

@@ -107,7 +107,7 @@ func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
 		st.ended(now)
 		return
 	}
-	p, gap := leftBehind(s.Presence, now)
+	p, gap := s.Presence.Ended(now)
 	if p.Connection == s.Presence.Connection {
 		return
 	}

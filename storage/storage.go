@@ -140,8 +140,9 @@ type Sessions interface {
 	// session all is written but its names (id, exam, user, attempt, generation, previous),
 	// Created, Presence and Tally.
 	Transition(ctx context.Context, t Transition) error
-	// SetPresence changes the presence unless the stored one has a higher epoch
-	// (CodeConflict). The session's version stays.
+	// SetPresence changes the presence unless the stored one has a higher epoch, or the same
+	// one and a later Since (CodeConflict): a write that the store carries out after its
+	// caller gave up must not undo a newer one. The session's version stays.
 	SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error
 	// NextEpoch counts the session's connections and returns a number that is higher than
 	// any that it returned and any that SetPresence stored for the session.

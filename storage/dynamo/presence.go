@@ -21,7 +21,9 @@ func nodeSessions(node string) string { return name("n", node) }
 // SetPresence implements storage.Sessions.
 func (s *Store) SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error {
 	e := newExpr().fields(p).present()
-	e.when("%s <= %s", e.n("Epoch"), e.v(num(p.Epoch)))
+	epoch, since := e.n("Epoch"), e.n("Since")
+	e.when("%s < %s OR %s = %s AND (attribute_not_exists(%s) OR %s <= %s)",
+		epoch, e.v(num(p.Epoch)), epoch, e.v(num(p.Epoch)), since, since, e.v(num(ms(p.Since))))
 	if connected(p) {
 		e.set(attrList, str(nodeSessions(p.Node)))
 		e.sets = append(e.sets, e.n(attrPos)+" = "+e.n("Place"))

@@ -11,8 +11,8 @@ import (
 func (s *Store) SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error {
 	return s.write(ctx, "presence", func(t tx) error {
 		return t.update("presence", `UPDATE sessions SET connection = ?, since = ?, heard = ?, epoch = ?, node = ?, cause = ?
-			WHERE id = ? AND epoch <= ?`,
-			[]any{p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, sessionID, p.Epoch},
+			WHERE id = ? AND (epoch < ? OR epoch = ? AND since <= ?)`,
+			[]any{p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, sessionID, p.Epoch, p.Epoch, ms(p.Since)},
 			`SELECT 1 FROM sessions WHERE id = ?`, sessionID)
 	})
 }

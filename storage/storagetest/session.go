@@ -206,6 +206,21 @@ var presence = []behaviour{
 		s.ok(s.SetPresence(s.Context(), v.ID, newer)) // the same epoch
 		same(s, "presence", s.read(v.ID).Presence, newer)
 	}},
+	{"within an epoch the later presence is kept", func(s *suite) {
+		v := s.session(s.exam())
+		late := vigil.Presence{Connection: vigil.ConnLost, Since: s.now, Heard: s.now, Epoch: 2, Node: "a"}
+		s.ok(s.SetPresence(s.Context(), v.ID, late))
+		newer := late
+		newer.Connection, newer.Since = vigil.ConnOnline, late.Since.Add(time.Millisecond)
+		s.ok(s.SetPresence(s.Context(), v.ID, newer))
+		s.code("one that comes late", s.SetPresence(s.Context(), v.ID, late), vigil.CodeConflict)
+		same(s, "presence", s.read(v.ID).Presence, newer)
+		s.ok(s.SetPresence(s.Context(), v.ID, newer)) // once more
+		same(s, "presence", s.read(v.ID).Presence, newer)
+		next := vigil.Presence{Connection: vigil.ConnOnline, Since: late.Since.Add(-time.Minute), Epoch: 3, Node: "b"} // by a clock behind
+		s.ok(s.SetPresence(s.Context(), v.ID, next))
+		same(s, "presence", s.read(v.ID).Presence, next)
+	}},
 	{"of many presences at once the highest epoch is left", func(s *suite) {
 		v := s.session(s.exam())
 		for i, err := range race(50, func(i int) error {
