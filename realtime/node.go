@@ -16,9 +16,10 @@ import (
 
 // sights is what this node has seen of the others.
 type sights struct {
-	mu   sync.Mutex
-	seen map[string]*sight
-	last time.Time // the last look; zero: it failed, or there was none
+	mu     sync.Mutex
+	seen   map[string]*sight
+	last   time.Time       // the last look; zero: it failed, or there was none
+	taking map[string]bool // nodes from which this one takes over just now
 }
 
 type sight struct {
@@ -174,21 +175,42 @@ func (h *Hub) lookAround(ctx context.Context) error {
 		if g.first {
 			h.owe(g.node.ID, lived)
 		}
-		if !g.row {
+		if !g.row || h.sights.takes(g.node.ID) {
 			continue
 		}
 		claimed, err := h.claim(ctx, g.node)
 		if err != nil {
 			return err
 		}
-		if !claimed {
-			continue
-		}
-		if err := h.takeOver(ctx, g.node, lived); err != nil {
-			return err
+		if claimed { // beside the loop, which keeps this node's own row fresh
+			h.sights.take(g.node.ID, true)
+			h.spawn(func() {
+				defer h.sights.take(g.node.ID, false)
+				if err := h.takeOver(h.ctx, g.node, lived); err != nil && h.ctx.Err() == nil {
+					h.log.Warn("taking over from a node that is gone failed; it is tried again", "gone", g.node.ID, "error", err)
+				}
+			})
 		}
 	}
 	return nil
+}
+
+// takes tells whether this node takes over from another just now.
+func (s *sights) takes(node string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taking[node]
+}
+
+func (s *sights) take(node string, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taking == nil {
+		s.taking = map[string]bool{}
+	}
+	if s.taking[node] = on; !on {
+		delete(s.taking, node)
+	}
 }
 
 const (

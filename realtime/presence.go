@@ -114,7 +114,7 @@ func (st *student) savePresence(ctx context.Context) {
 		}
 		st.mu.Lock()
 		p := st.presence
-		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause)
+		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause || p.Node != saved.Node)
 		st.saving = again
 		st.mu.Unlock()
 		switch {

@@ -2,12 +2,8 @@ package realtime
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"vigil"
 )
@@ -45,38 +41,43 @@ func (h *Hub) Recover(ctx context.Context) error {
 }
 
 // takeOver judges the sessions of a node that is gone and forgets the node. heard is when
-// it was last known to live.
+// it was last known to live. Proctors hear of all of them before the first is stored;
+// Limits.TakeOver of them are stored at once.
 func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error {
 	begin := time.Now()
-	var count atomic.Int64
+	count := 0
+	slots := make(chan struct{}, h.cfg.Limits.TakeOver)
 	for range maxPasses { // what is judged is not listed any more
-		var g errgroup.Group
-		g.SetLimit(h.cfg.Limits.TakeOver)
+		var stored []<-chan struct{}
 		found := false
 		for page := (vigil.Page{}); ; {
 			sessions, next, err := h.store.Connected(ctx, n.ID, page)
 			if err != nil {
-				_ = g.Wait() // the sooner error counts
 				return err
 			}
 			for _, s := range sessions {
 				found = true
-				g.Go(func() error {
-					judged, err := h.recoverOne(ctx, s, heard)
-					if judged {
-						count.Add(1)
-					}
+				done, err := h.recoverOne(ctx, s, heard, slots)
+				if err != nil {
 					return err
-				})
+				}
+				if done != nil {
+					stored = append(stored, done)
+				}
 			}
 			if next == "" {
 				break
 			}
 			page.After = next
 		}
-		if err := g.Wait(); err != nil {
-			return err
+		for _, done := range stored {
+			select {
+			case <-done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
+		count += len(stored)
 		if !found {
 			break
 		}
@@ -84,7 +85,7 @@ func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error
 	if err := h.store.DeleteNode(ctx, n.ID); err != nil {
 		return err
 	}
-	h.log.Info("took over from a node that is gone", "gone", n.ID, "host", n.Host, "heard", heard, "sessions", count.Load(),
+	h.log.Info("took over from a node that is gone", "gone", n.ID, "host", n.Host, "heard", heard, "sessions", count,
 		"took", time.Since(begin).Round(time.Millisecond).String())
 	return nil
 }
@@ -92,11 +93,12 @@ func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error
 // maxPasses bounds how often the sessions of a node that is gone are listed.
 const maxPasses = 8
 
-// recoverOne judges one session of a node that is gone; false: it has a newer connection.
-func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time) (judged bool, err error) {
+// recoverOne judges one session of a node that is gone. done is closed when that is stored,
+// for which it takes a slot; nil: the session has a newer connection.
+func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, slots chan struct{}) (done <-chan struct{}, err error) {
 	exam, err := h.exam(ctx, s.ExamID)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	now := h.now()
 	if !now.After(s.Presence.Since) { // the other's clock was ahead, and what is shown goes by the newer
@@ -107,54 +109,67 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time) 
 		newer := here.presence.Epoch > s.Presence.Epoch
 		here.mu.Unlock()
 		if newer {
-			return false, nil // came back here before
+			return nil, nil // came back here before
 		}
 	}
 	if s.Settled(exam.Policy, now).State.Ended() {
 		s.Presence.Connection, s.Presence.Since = vigil.ConnClosed, now
 		s.Presence.Node = h.boot
-		return true, h.ignoreNewer(h.store.SetPresence(ctx, s.ID, s.Presence))
+		if err := h.ignoreNewer(h.store.SetPresence(ctx, s.ID, s.Presence)); err != nil {
+			return nil, err
+		}
+		return closed, nil
 	}
 	st, err := h.studentOf(s, exam)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	drained := s.Presence.Connection == vigil.ConnDegraded && s.Presence.Cause == vigil.CauseServer
 	st.room.order.RLock()
+	defer st.room.order.RUnlock()
 	st.mu.Lock()
+	defer st.mu.Unlock()
 	if st.presence.Epoch > s.Presence.Epoch || st.owner != nil { // came back here meanwhile
-		st.mu.Unlock()
-		st.room.order.RUnlock()
-		return false, nil
+		return nil, nil
 	}
 	if st.presence.Connection == vigil.ConnSuperseded || st.presence.Node != h.boot {
 		st.presence = s.Presence // an older view of this node's own
 	}
 	st.presence.Node = h.boot
+	slotted := false
+	begun := st.jobs.add(h, 0, func(ctx context.Context) {
+		select {
+		case slots <- struct{}{}:
+			slotted = true
+		case <-ctx.Done():
+		}
+	})
 	if drained {
 		st.stopTimerLocked()
 		st.timer = time.AfterFunc(h.cfg.DrainSpread+h.cfg.Liveness.DropGrace, func() { st.lostWith(heard) })
+		st.savePresenceLocked() // so that it is listed under this node
 	} else {
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.NodeGone(now, heard) })
 	}
-	p := st.presence
-	st.mu.Unlock()
-	st.room.order.RUnlock()
-	// Now, so that Connected moves on, and after the gap that was opened.
-	stored := make(chan error, 1)
-	if !st.jobs.add(h, 0, func(ctx context.Context) { stored <- h.store.SetPresence(ctx, s.ID, p) }) {
-		return true, errDraining
+	all := make(chan struct{})
+	ended := st.jobs.add(h, 0, func(context.Context) { // behind the gap and the presence
+		close(all)
+		if slotted {
+			<-slots
+		}
+	})
+	if !begun || !ended {
+		return nil, errDraining
 	}
-	select {
-	case err = <-stored:
-	case <-ctx.Done():
-		return true, ctx.Err()
-	}
-	if errors.Is(err, vigil.ErrConflict) {
-		st.beaten(p)
-	}
-	return true, h.ignoreNewer(err)
+	return all, nil
 }
+
+// closed is what nobody waits for any more.
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // ignoreNewer lets a conflict pass: the session has a newer connection, which is fine.
 func (h *Hub) ignoreNewer(err error) error {

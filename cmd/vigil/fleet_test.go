@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -203,8 +204,11 @@ func (m *member) start() {
 	}()
 	f.Cleanup(func() {
 		n.kill()
+		log := n.log.String()
+		if dir := os.Getenv("VIGIL_TEST_LOGS"); dir != "" {
+			f.ok(os.WriteFile(filepath.Join(dir, m.id+".log"), []byte(log), 0o600))
+		}
 		if f.Failed() {
-			log := n.log.String()
 			f.Logf("%s, %s:\n%s", m.name, m.id, log[max(0, len(log)-6000):])
 		}
 	})
@@ -493,7 +497,7 @@ func (f *fleet) disagreement() string {
 	sessions, gaps := f.sessions(), f.gaps()
 	for id, s := range sessions {
 		if s.Presence.Connection != vigil.ConnOnline {
-			return fmt.Sprintf("session %s is %s in the store", id, s.Presence.Connection)
+			return fmt.Sprintf("session %s is %s in the store: %+v", id, s.Presence.Connection, s.Presence)
 		}
 		for _, g := range gaps[id] {
 			if g.End.IsZero() {
