@@ -33,8 +33,9 @@ import (
 // behind a balancer that knows nothing of sessions. Their clocks differ.
 type fleet struct {
 	*site
-	redis   *redistest.Server
-	place   string // of the store, but for its address
+	redis   *redistest.Server  // nil where they have a cluster
+	cluster *redistest.Cluster // nil where they have one server
+	place   string             // of the store, but for its address
 	members []*member
 	kept    storage.Store
 	env     []string
@@ -52,7 +53,7 @@ type member struct {
 	f             *fleet
 	name, offset  string
 	listen, admin string
-	toRedis       *redistest.Proxy
+	toRedis       *redistest.Proxy // nil where they have a cluster: its servers name each other
 	toStore       *redistest.Proxy
 	running       *node
 	id            string
@@ -158,11 +159,15 @@ func (w *watcher) behind() bool {
 // clocks are the servers' offsets: up to 9 s between two of them.
 var clocks = []string{"0s", "-5s", "4s"}
 
-func newFleet(t *testing.T) *fleet {
+// newFleet starts the servers on one Redis, or on the cluster.
+func newFleet(t *testing.T, cluster *redistest.Cluster) *fleet {
 	t.Helper()
 	prefix, region, endpoint := dynamoTables(t)
 	dynamo := strings.TrimPrefix(endpoint, "http://")
-	f := &fleet{redis: redistest.Start(t), stop: make(chan struct{}), begun: time.Now()}
+	f := &fleet{cluster: cluster, stop: make(chan struct{}), begun: time.Now()}
+	if cluster == nil {
+		f.redis = redistest.Start(t)
+	}
 	f.env = []string{"VIGIL_KEY_SECRET=" + base64.StdEncoding.EncodeToString(make([]byte, keyFileSize))}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
 		f.env = append(f.env, name+"="+os.Getenv(name))
@@ -176,7 +181,10 @@ func newFleet(t *testing.T) *fleet {
 	for i, offset := range clocks {
 		m := &member{
 			f: f, name: fmt.Sprint("server ", i+1), offset: offset, listen: freeAddress(t), admin: freeAddress(t),
-			toRedis: redistest.NewProxy(t, f.redis.Address), toStore: redistest.NewProxy(t, dynamo),
+			toStore: redistest.NewProxy(t, dynamo),
+		}
+		if cluster == nil {
+			m.toRedis = redistest.NewProxy(t, f.redis.Address)
 		}
 		f.members = append(f.members, m)
 		m.start()
@@ -191,9 +199,14 @@ func (m *member) start() {
 	f.Helper()
 	path, err := binary()
 	f.ok(err)
-	place := f.place + m.toStore.Address()
+	place, relay := f.place+m.toStore.Address(), ""
+	if f.cluster != nil {
+		relay = f.cluster.URL()
+	} else {
+		relay = m.toRedis.URL()
+	}
 	n := &node{T: f.T, log: &output{}, done: make(chan struct{}), cmd: exec.Command(path,
-		"serve", "--store", place, "--public-url", f.tool, "--listen", m.listen, "--admin-listen", m.admin, "--redis", m.toRedis.URL(),
+		"serve", "--store", place, "--public-url", f.tool, "--listen", m.listen, "--admin-listen", m.admin, "--redis", relay,
 		"--drain-time", "2s")}
 	n.cmd.Stderr, n.cmd.Env = n.log, append(f.env[:len(f.env):len(f.env)], testClock+"="+m.offset)
 	f.ok(n.cmd.Start())

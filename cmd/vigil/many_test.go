@@ -10,6 +10,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/redisrelay/redistest"
 )
 
 // setting is a number from the environment, for the long variants.
@@ -35,43 +36,89 @@ func aim(t *testing.T, what string, got, aim time.Duration) {
 	}
 }
 
+// step is something that happens to many servers.
+type step struct {
+	name string
+	do   func(f *fleet)
+}
+
 // TestManyServers puts three servers whose clocks differ by up to 9 s through what may
 // happen to them, while students work and proctors watch. After each fault every
 // dashboard must show what the store has; in the end every acknowledged signal is stored,
 // each once.
 func TestManyServers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes minutes")
-	}
-	students, proctors := setting(t, "VIGIL_TEST_STUDENTS", 24), setting(t, "VIGIL_TEST_PROCTORS", 3)
-	frozen := time.Duration(setting(t, "VIGIL_TEST_FROZEN", 8)) * time.Second
-	f := newFleet(t)
-	f.fill(students, proctors, time.Duration(max(5, students/100))*time.Second)
-	f.settled("seated")
-	only := os.Getenv("VIGIL_TEST_STEP") // a part of the names of the steps to take
-	for _, step := range []struct {
-		name string
-		do   func(f *fleet)
-	}{
+	f := crowdedFleet(t, nil)
+	f.walk([]step{
 		{"commands, chat and their progress cross", (*fleet).cross},
 		{"a server is killed, its students reconnect at once", (*fleet).killAtOnce},
 		{"a server is killed, its students are held back", (*fleet).killHeld},
 		{"one server is cut off from Redis", (*fleet).cutOff},
-		{"Redis stands still", func(f *fleet) { f.redisAway("frozen", frozen, f.redis.Freeze, f.redis.Thaw) }},
+		{"Redis stands still", func(f *fleet) { f.redisAway("frozen", frozen(t), f.redis.Freeze, f.redis.Thaw) }},
 		{"Redis is killed and comes back empty", func(f *fleet) { f.redisAway("killed", 0, f.redis.Kill, f.redis.Restart) }},
 		{"the store is away", (*fleet).storeAway},
 		{"all servers are restarted, one after the other", (*fleet).rolling},
-	} {
-		if !strings.Contains(step.name, only) {
+	})
+	f.weigh()
+}
+
+// TestManyServersOnARedisCluster does what differs where the relay's partitions lie on
+// three shards.
+func TestManyServersOnARedisCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	cluster := redistest.StartCluster(t)
+	each := func(do func(*redistest.Server)) func() {
+		return func() {
+			for _, s := range cluster.Shards {
+				do(s)
+			}
+		}
+	}
+	f := crowdedFleet(t, cluster)
+	f.walk([]step{
+		{"commands, chat and their progress cross", (*fleet).cross},
+		{"a server is killed, its students are held back", (*fleet).killHeld},
+		{"the cluster stands still", func(f *fleet) {
+			f.redisAway("frozen", frozen(t), each((*redistest.Server).Freeze), each((*redistest.Server).Thaw))
+		}},
+		{"all servers are restarted, one after the other", (*fleet).rolling},
+	})
+}
+
+// frozen is for how long Redis stands still.
+func frozen(t *testing.T) time.Duration {
+	return time.Duration(setting(t, "VIGIL_TEST_FROZEN", 8)) * time.Second
+}
+
+// crowdedFleet starts the servers and seats their students and proctors.
+func crowdedFleet(t *testing.T, cluster *redistest.Cluster) *fleet {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	students, proctors := setting(t, "VIGIL_TEST_STUDENTS", 24), setting(t, "VIGIL_TEST_PROCTORS", 3)
+	f := newFleet(t, cluster)
+	f.fill(students, proctors, time.Duration(max(5, students/100))*time.Second)
+	f.settled("seated")
+	return f
+}
+
+// walk takes the steps and counts in the end what was stored. VIGIL_TEST_STEP is a part of
+// the names of the only steps to take.
+func (f *fleet) walk(steps []step) {
+	f.Helper()
+	for _, s := range steps {
+		if !strings.Contains(s.name, os.Getenv("VIGIL_TEST_STEP")) {
 			continue
 		}
 		begin := time.Now()
-		f.Logf("== %s", step.name)
-		step.do(f)
-		f.settled(step.name)
+		f.Logf("== %s", s.name)
+		s.do(f)
+		f.settled(s.name)
 		f.Logf("-- %v", time.Since(begin).Round(time.Millisecond))
 		if f.Failed() {
-			return
+			f.FailNow()
 		}
 	}
 	f.rest()
@@ -97,7 +144,6 @@ func TestManyServers(t *testing.T) {
 		low -= p.counted
 	}
 	f.Logf("%d signals given, each stored once; the kills left %d out of the counts", total, low)
-	f.weigh()
 }
 
 // weigh prints what the relay takes in Redis.
@@ -355,6 +401,15 @@ func (f *fleet) plain() []*pupil {
 	return out
 }
 
+// sentAway counts how often each was told that the server ends, and when to come back.
+func sentAway(pupils []*scholar) []int {
+	out := make([]int, len(pupils))
+	for i, p := range pupils {
+		out[i] = p.Closes()[realtime.CloseDrain]
+	}
+	return out
+}
+
 // rolling restarts one server after the other by SIGTERM.
 func (f *fleet) rolling() {
 	f.Helper()
@@ -368,13 +423,18 @@ func (f *fleet) rolling() {
 	}
 	for _, m := range f.members {
 		victims := f.on(m)
-		were := connects(victims)
+		were, sent := connects(victims), sentAway(victims)
 		begin := time.Now()
 		if code := m.running.end(); code != 0 {
 			f.Errorf("%s: got exit code %d after SIGTERM, want 0", m.name, code)
 		}
 		ended := time.Since(begin)
 		f.back(victims, were)
+		for i, n := range sentAway(victims) {
+			if n != sent[i]+1 {
+				f.Errorf("%s: session %s was told %d times to come back, want once", m.name, victims[i].Welcome().Session, n-sent[i])
+			}
+		}
 		f.Logf("%s ended after %v, its %d students were back after %v", m.name, ended.Round(time.Millisecond), len(victims), time.Since(begin).Round(time.Millisecond))
 		m.start()
 	}
