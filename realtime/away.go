@@ -43,15 +43,20 @@ func (r *room) watch(s RelayState, now time.Time) {
 		r.h.stats.relayAway.Add(1)
 		r.tellAway(false)
 		r.refreshed = now
-		r.catchUp(false)
-	case bad && now.Sub(r.refreshed) >= r.h.cfg.RefreshEvery:
-		r.refreshed = now
-		r.catchUp(false)
-	case !bad:
+		r.showing = showing{}
+		r.showAnew(now)
+		r.read(false)
+	case bad:
+		r.showAnew(now)
+		if now.Sub(r.refreshed) >= r.h.cfg.RefreshEvery {
+			r.refreshed = now
+			r.read(false)
+		}
+	default:
 		r.badLooks = 0
 		if r.away.Swap(false) {
 			r.tellAway(true)
-			r.catchUp(true)
+			r.catchUp()
 		}
 	}
 }
@@ -69,12 +74,47 @@ type catching struct {
 	busy  atomic.Bool
 }
 
-// catchUp reads from the store what may have happened elsewhere: the dashboards start
-// afresh; students here hear of changes and commands; wholly, also of chat.
-func (r *room) catchUp(wholly bool) {
+// showing paces the dashboards' snapshots while the relay is away. Each reads the whole
+// exam, so the store rests from them for at least twice as long as the last ones took: it
+// has to keep time for what students and proctors do.
+type showing struct {
+	began time.Time // zero: none is under way
+	next  time.Time
+}
+
+// showAnew has the room's dashboards start afresh when it is time. Only watchLoop calls it.
+func (r *room) showAnew(now time.Time) {
+	s := &r.showing
+	if !s.began.IsZero() {
+		for _, p := range *r.proctors.Load() {
+			if p.asking() {
+				return
+			}
+		}
+		took := now.Sub(s.began)
+		s.began, s.next = time.Time{}, now.Add(max(r.h.cfg.RefreshEvery-took, 2*took))
+	}
+	if now.Before(s.next) {
+		return
+	}
+	s.began = now
 	for _, p := range *r.proctors.Load() {
 		p.afresh()
 	}
+}
+
+// catchUp reads from the store what may have happened elsewhere: the dashboards start
+// afresh, and students here hear of it.
+func (r *room) catchUp() {
+	for _, p := range *r.proctors.Load() {
+		p.afresh()
+	}
+	r.read(true)
+}
+
+// read tells students here of changes and commands that the store has; wholly, also of
+// chat.
+func (r *room) read(wholly bool) {
 	want := int32(1)
 	if wholly {
 		want = 2

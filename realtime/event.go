@@ -98,7 +98,7 @@ func (r *room) Receive(payload []byte) {
 // Hole implements Receiver: entries were lost, so what they told is read from the store.
 func (r *room) Hole() {
 	r.h.stats.relayHoles.Add(1)
-	r.catchUp(true)
+	r.catchUp()
 }
 
 func (h *Hub) reloadExam(r *room) {

@@ -144,6 +144,13 @@ func (p *proctor) afresh() {
 	}
 }
 
+// asking tells whether a snapshot waits or is under way.
+func (p *proctor) asking() bool {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.asked
+}
+
 // ask has a snapshot made: one at a time, and one more if asked for meanwhile.
 func (p *proctor) ask() {
 	p.state.Lock()

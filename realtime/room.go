@@ -34,6 +34,7 @@ type room struct {
 	// Owned by watchLoop.
 	badLooks  int
 	refreshed time.Time
+	showing   showing
 
 	mu     sync.Mutex
 	dirty  map[*student]struct{} // whose counts changed

@@ -45,6 +45,7 @@ type fleet struct {
 	proctors []*watcher
 	exam     string
 	stop     chan struct{}
+	resting  atomic.Bool // the students hold still, so that everything can be compared
 	working  sync.WaitGroup
 }
 
@@ -411,7 +412,9 @@ func (f *fleet) fill(students, proctors int, every time.Duration) {
 				case <-first.C:
 				case <-tick.C:
 				}
-				p.give(n)
+				if !f.resting.Load() {
+					p.give(n)
+				}
 			}
 		})
 	}
@@ -490,6 +493,8 @@ func (f *fleet) busiest() *member {
 // settled waits until every dashboard shows what the store has, and everybody is online.
 func (f *fleet) settled(what string) {
 	f.Helper()
+	f.resting.Store(true)
+	defer f.resting.Store(false)
 	begin := time.Now()
 	why := ""
 	end := time.Now().Add(2 * patience)
