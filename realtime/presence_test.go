@@ -432,11 +432,11 @@ func TestAPresenceThatIsBeatenDoesNotSwallowTheOneAfterIt(t *testing.T) {
 	s := r.session()
 	st := r.student(s)
 	r.until("stored", func() bool { return r.read(s.ID).Presence.Epoch == 1 })
-	late := r.store.holdPresence()
-	st.Turn(2)
-	<-late.entered // the page turn is on its way to the store
 	elsewhere, err := r.db.NextEpoch(r.ctx, s.ID)
 	r.ok(err)
+	late := r.store.holdNext("SetPresence")
+	st.Turn(2)
+	<-late.entered // the page turn is on its way to the store
 	r.ok(r.db.SetPresence(r.ctx, s.ID, vigil.Presence{
 		Connection: vigil.ConnLost, Since: time.Now(), Heard: time.Now(), Epoch: elsewhere, Node: "another", Cause: vigil.CauseServer,
 	}))
@@ -509,6 +509,49 @@ func TestTwoNodesOnOneStore(t *testing.T) {
 	if got := here.Connection(s.ID); got != vigil.ConnOnline {
 		t.Fatalf("row on the first node: got %s, want online", got)
 	}
+}
+
+func TestWhatADrainingNodeStoresLastIsCountedByTheNextOne(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string, rows time.Duration) func(c *realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.RowsEvery = bus.Node(), true, node, time.Minute, rows
+			c.Liveness = calm
+		}
+	}
+	r := newRig(t, shared("one", time.Hour))
+	second := &rig{TB: t, ctx: r.ctx, db: r.db, tokens: r.tokens, exam: r.exam, path: r.path}
+	second.store = &faults{Store: r.db, errs: map[string]error{}, seen: map[string]int{}}
+	second.start(shared("two", 10*time.Millisecond))
+	t.Cleanup(second.stop)
+	s := r.session()
+	p := second.proctor()
+	st := r.student(s)
+	r.until("connected", func() bool { return r.read(s.ID).Tally.Signals == 1 })
+	late := r.store.holdNext("AppendSignals")
+	st.Signal(vigil.KindCopy, 0, nil)
+	<-late.entered
+	st.Close()
+	w := second.wire(studentClaims(s))
+	w.write(`{"t":"hello","stream":"qqqqqqqqqqqqqqqqqqqq","next":1}`)
+	calls, since := 0, time.Now()
+	r.until("the next one to have read all counts", func() bool {
+		if n := second.store.calls("Session"); n != calls {
+			calls, since = n, time.Now()
+		}
+		return p.Connection(s.ID) == vigil.ConnOnline && time.Since(since) > 300*time.Millisecond
+	})
+	drained := make(chan error, 1)
+	go func() { drained <- r.hub.Drain(r.ctx) }()
+	r.until("draining", func() bool { return !r.hub.Ready() })
+	close(late.release)
+	r.ok(<-drained)
+	r.hub.Close()
+	r.until("all counted", func() bool {
+		row := p.Row(s.ID)
+		return row.Tally != nil && row.Tally.Signals == r.read(s.ID).Tally.Signals && r.kinds(s.ID)[vigil.KindCopy] == 1
+	})
 }
 
 func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {

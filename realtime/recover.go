@@ -213,6 +213,9 @@ func (h *Hub) Drain(ctx context.Context) error {
 		c.drain(h.spread())
 	}
 	for {
+		for _, r := range h.allRooms() {
+			r.tellRows() // what was stored last counts, too
+		}
 		if h.quiet() {
 			h.quietNow.Store(true)
 			return h.renewNode(ctx) // what comes next counts from here

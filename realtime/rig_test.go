@@ -92,18 +92,22 @@ type faults struct {
 	mu   sync.Mutex
 	errs map[string]error // by method; "" for all
 	seen map[string]int
-	held *hold // of the next SetPresence
+	held map[string]*hold // of the next call, by method
 }
 
 // hold keeps one call from reaching the store.
 type hold struct{ entered, release chan struct{} }
 
-// holdPresence makes the next SetPresence wait.
-func (f *faults) holdPresence() *hold {
+// holdNext makes the next call of a method wait.
+func (f *faults) holdNext(method string) *hold {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.held = &hold{make(chan struct{}), make(chan struct{})}
-	return f.held
+	h := &hold{make(chan struct{}), make(chan struct{})}
+	if f.held == nil {
+		f.held = map[string]*hold{}
+	}
+	f.held[method] = h
+	return h
 }
 
 func (f *faults) set(method string, err error) {
@@ -119,6 +123,14 @@ func (f *faults) calls(method string) int {
 }
 
 func (f *faults) check(method string) error { // "" fails every method below
+	f.mu.Lock()
+	held := f.held[method]
+	delete(f.held, method)
+	f.mu.Unlock()
+	if held != nil {
+		close(held.entered)
+		<-held.release
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seen[method]++
@@ -159,14 +171,6 @@ func (f *faults) NextEpoch(ctx context.Context, id string) (int64, error) {
 func (f *faults) SetPresence(ctx context.Context, id string, p vigil.Presence) error {
 	if err := f.check("SetPresence"); err != nil {
 		return err
-	}
-	f.mu.Lock()
-	held := f.held
-	f.held = nil
-	f.mu.Unlock()
-	if held != nil {
-		close(held.entered)
-		<-held.release
 	}
 	return f.Store.SetPresence(ctx, id, p)
 }

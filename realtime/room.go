@@ -187,7 +187,8 @@ func (r *room) tellRows() {
 	for st := range dirty {
 		r.order.RLock()
 		st.mu.Lock()
-		if st.presence.Connection == vigil.ConnSuperseded {
+		// At a drain the student may be elsewhere already without our having heard of it.
+		if st.presence.Connection == vigil.ConnSuperseded || st.owner == nil && !r.h.alone && r.h.draining.Load() {
 			if st.storing == 0 {
 				st.tellStored()
 			} else {
