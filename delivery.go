@@ -24,6 +24,9 @@ const (
 	LMSUnknown  LMSState = "unknown"  // it may or may not have done it; sending again could double it
 )
 
+// Answered tells whether the platform, or the lack of its answer, has had its say.
+func (s LMSState) Answered() bool { return s != "" && s != LMSNone && s != LMSWaiting }
+
 // LMSAnswer is what the platform answered to a command. Status is its own word: none,
 // running, paused, terminated, complete, or empty where it gave none.
 type LMSAnswer struct {

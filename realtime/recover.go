@@ -216,12 +216,14 @@ func (h *Hub) Drain(ctx context.Context) error {
 		for _, r := range h.allRooms() {
 			r.tellRows() // what was stored last counts, too
 		}
-		if h.quiet() {
+		left := h.left()
+		if left == (leftovers{}) {
 			h.quietNow.Store(true)
 			return h.renewNode(ctx) // what comes next counts from here
 		}
 		if !sleep(ctx, drainPoll) {
-			return vigil.Wrap(ctx.Err(), vigil.CodeUnavailable, "The node did not finish in time.")
+			return vigil.Wrap(ctx.Err(), vigil.CodeUnavailable,
+				"The node did not finish in time: %d sockets were open, %d students and %d signals waited for the store.", left.sockets, left.students, left.signals)
 		}
 	}
 }
@@ -233,17 +235,19 @@ func (h *Hub) spread() time.Duration {
 
 const drainPoll = 10 * time.Millisecond
 
-// quiet tells that no socket is left and everything accepted is stored.
-func (h *Hub) quiet() bool {
+// leftovers is what a drain still waits for.
+type leftovers struct{ sockets, students, signals int }
+
+// left counts the sockets that are open, the students of whom something is to be stored,
+// and the signals that are.
+func (h *Hub) left() leftovers {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if len(h.conns) > 0 || !h.writer.flushed() {
-		return false
-	}
+	l := leftovers{sockets: len(h.conns), signals: h.writer.left()}
 	for _, st := range h.students {
 		if !st.jobs.quiet() {
-			return false
+			l.students++
 		}
 	}
-	return true
+	return l
 }

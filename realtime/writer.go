@@ -27,7 +27,7 @@ type writer struct {
 	mu      sync.Mutex
 	queue   []entry
 	failing bool
-	busy    bool
+	busy    int // signals under way
 
 	// Owned by run.
 	signals []vigil.Signal
@@ -68,11 +68,11 @@ func (w *writer) state() (waiting int, saving bool) {
 	return len(w.queue), !w.failing
 }
 
-// flushed tells that nothing waits and nothing is under way.
-func (w *writer) flushed() bool {
+// left counts the signals that wait and are under way.
+func (w *writer) left() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.queue) == 0 && !w.busy
+	return len(w.queue) + w.busy
 }
 
 func (w *writer) run() {
@@ -90,7 +90,7 @@ func (w *writer) run() {
 			rest := copy(w.queue, w.queue[n:])
 			clear(w.queue[rest:])
 			w.queue = w.queue[:rest]
-			w.busy = n > 0
+			w.busy = n
 			w.mu.Unlock()
 			if n == 0 {
 				break

@@ -193,8 +193,10 @@ type Gaps interface {
 // Commands keeps what proctors did, and the queue to the platforms.
 type Commands interface {
 	Command(ctx context.Context, sessionID, id string) (vigil.Command, error)
-	// UpdateCommand replaces Stage, Problem, Delivered, Seen and LMS. A stage never goes
-	// back (vigil.Stage.After): then the stored stage stays and the rest is written.
+	// UpdateCommand writes Stage, Problem, Delivered, Seen and LMS, of which two nodes may
+	// know different parts. A stage never goes back (vigil.Stage.After), and what the caller
+	// does not know (an empty Problem, a zero time, an LMS that has not answered) does not
+	// take away what is stored; the rest is written.
 	UpdateCommand(ctx context.Context, c vigil.Command) error
 	CommandsOfSession(ctx context.Context, sessionID string, page Page) (commands []vigil.Command, next string, err error)
 	// CommandsOfExam lists those given at or after since, oldest first.

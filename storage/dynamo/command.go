@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,15 @@ var stages = []vigil.Stage{vigil.StageQueued, vigil.StageDelivered, vigil.StageS
 // UpdateCommand implements storage.Commands. The first write moves the stage on; where
 // that would go back a second one leaves the stage as it is.
 func (s *Store) UpdateCommand(ctx context.Context, c vigil.Command) error {
-	rest := func() *expr { return newExpr().fields(c, commandNames...).present() }
+	but := slices.Clone(commandNames)
+	for name, unknown := range map[string]bool{
+		"Problem": c.Problem == "", "Delivered": c.Delivered.IsZero(), "Seen": c.Seen.IsZero(), "LMS": !c.LMS.State.Answered(),
+	} {
+		if unknown {
+			but = append(but, name)
+		}
+	}
+	rest := func() *expr { return newExpr().set("ID", field(c.ID)).fields(c, but...).present() } // an update must set something
 	e := rest().set("Stage", field(c.Stage))
 	var before []string
 	for _, old := range stages {

@@ -48,9 +48,13 @@ func (s *Store) UpdateCommand(ctx context.Context, c vigil.Command) error {
 		if c.Stage.After(old.stage) {
 			stage = c.Stage
 		}
-		_, err = t.exec(`UPDATE commands SET stage = ?, problem = ?, delivered = ?, seen = ?, lms_state = ?, lms_status = ?,
-			lms_problem = ?, lms_at = ? WHERE no = ?`,
-			stage, c.Problem, ms(c.Delivered), ms(c.Seen), c.LMS.State, c.LMS.Status, c.LMS.Problem, ms(c.LMS.At), old.no)
+		_, err = t.exec(`UPDATE commands SET stage = ?, problem = coalesce(nullif(?, ''), problem),
+			delivered = coalesce(nullif(?, 0), delivered), seen = coalesce(nullif(?, 0), seen) WHERE no = ?`,
+			stage, c.Problem, ms(c.Delivered), ms(c.Seen), old.no)
+		if err == nil && c.LMS.State.Answered() {
+			_, err = t.exec(`UPDATE commands SET lms_state = ?, lms_status = ?, lms_problem = ?, lms_at = ? WHERE no = ?`,
+				c.LMS.State, c.LMS.Status, c.LMS.Problem, ms(c.LMS.At), old.no)
+		}
 		return err
 	})
 }

@@ -49,13 +49,26 @@ var commands = []behaviour{
 			{vigil.StageDone, vigil.StageSeen},
 			{vigil.StageRefused, vigil.StageSeen},
 		} {
-			c.Stage, c.LMS.Status = step.to, string(step.to)
+			c.Stage, c.LMS.State, c.LMS.Status = step.to, vigil.LMSAccepted, string(step.to)
 			s.ok(s.UpdateCommand(s.Context(), c))
 			got := must[vigil.Command](s)(s.Command(s.Context(), v.ID, c.ID))
 			if got.Stage != step.want || got.LMS.Status != string(step.to) {
 				s.Errorf("to %s: got stage %q status %q, want %q and the rest written", step.to, got.Stage, got.LMS.Status, step.want)
 			}
 		}
+	}},
+	{"what an update does not know is left as it is", func(s *suite) {
+		v := s.session(s.exam())
+		c := s.store(v, s.command(v, vigil.CommandExtend))
+		full := fill[vigil.Command](s)
+		full.ID, full.SessionID, full.Stage, full.LMS.State = c.ID, v.ID, vigil.StageDelivered, vigil.LMSRefused
+		s.ok(s.UpdateCommand(s.Context(), full))
+		for _, state := range []vigil.LMSState{"", vigil.LMSNone, vigil.LMSWaiting} {
+			less := vigil.Command{ID: c.ID, SessionID: v.ID, Stage: vigil.StageSeen, LMS: vigil.LMSAnswer{State: state}}
+			s.ok(s.UpdateCommand(s.Context(), less))
+		}
+		c.Stage, c.Problem, c.Delivered, c.Seen, c.LMS = vigil.StageSeen, full.Problem, full.Delivered, full.Seen, full.LMS
+		same(s, "command", must[vigil.Command](s)(s.Command(s.Context(), v.ID, c.ID)), c)
 	}},
 	{"of updates at once the furthest stage is left", func(s *suite) {
 		v := s.session(s.exam())
