@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -210,6 +209,12 @@ func (m *member) start() {
 		"serve", "--store", place, "--public-url", f.tool, "--listen", m.listen, "--admin-listen", m.admin, "--redis", relay,
 		"--drain-time", "2s")}
 	n.cmd.Stderr, n.cmd.Env = n.log, append(f.env[:len(f.env):len(f.env)], testClock+"="+m.offset)
+	if dir := os.Getenv("VIGIL_TEST_LOGS"); dir != "" { // where the servers' whole logs are kept
+		file, err := os.CreateTemp(dir, strings.ReplaceAll(m.name, " ", "-")+"-*.log")
+		f.ok(err)
+		f.Cleanup(func() { _ = file.Close() })
+		n.cmd.Stderr = io.MultiWriter(n.log, file)
+	}
 	f.ok(n.cmd.Start())
 	go func() {
 		defer close(n.done)
@@ -219,9 +224,6 @@ func (m *member) start() {
 	f.Cleanup(func() {
 		n.kill()
 		log := n.log.String()
-		if dir := os.Getenv("VIGIL_TEST_LOGS"); dir != "" {
-			f.ok(os.WriteFile(filepath.Join(dir, m.id+".log"), []byte(log), 0o600))
-		}
 		if f.Failed() {
 			f.Logf("%s, %s:\n%s", m.name, m.id, log[max(0, len(log)-6000):])
 		}
