@@ -309,20 +309,21 @@ func (h *Hub) allStudents() []*student {
 
 // moved is a session that came here from another node, which may turn out to be gone.
 type moved struct {
-	from string
-	at   time.Time
+	from   string
+	at     time.Time
+	online bool // as that node last said
 }
 
 // owe sees to the students who came here from a node that is gone before that was known:
-// they were never lost, but if they were away for longer than a drop may take, that is a
-// gap, and our fault.
+// what it stored last is counted anew, and if they were never lost but away for longer than
+// a drop may take, that is a gap, and our fault.
 func (h *Hub) owe(node string, lived time.Time) {
 	for _, st := range h.allStudents() {
 		st.mu.Lock()
 		m := st.moved
-		started := st.session.State.Started() && st.presence.Connection != vigil.ConnLost // then it is counted there
+		started := m.online && st.session.State.Started() && st.presence.Connection != vigil.ConnLost // then it is counted there
 		if m.from == node {
-			st.moved = moved{}
+			st.moved, st.stale = moved{}, true
 		}
 		st.mu.Unlock()
 		if m.from != node || !started || m.at.Sub(lived) <= h.cfg.Liveness.DropGrace+h.cfg.NodeEvery {

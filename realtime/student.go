@@ -201,9 +201,9 @@ func (sc *studentConn) attach(now time.Time) bool {
 	st.conns = append(st.conns, sc.conn)
 	st.owner = sc.conn
 	st.arriveLocked(sc, was, now)
-	st.stale = st.stale || was.Node != "" && was.Node != st.h.boot
-	if was.Node != "" && was.Node != st.h.boot && was.Connection == vigil.ConnOnline {
-		st.moved = moved{was.Node, now}
+	if was.Node != "" && was.Node != st.h.boot {
+		st.stale = true
+		st.moved = moved{was.Node, now, was.Connection == vigil.ConnOnline}
 	}
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		return p.Connect(now, sc.epoch, st.h.cfg.Node)
