@@ -24,6 +24,10 @@ const (
 	customAttempt = "vigil_attempt"
 )
 
+// customSettings is the custom parameter by which our plugin sends with a proctor's launch
+// what it sends with a student's, so that a quiz that a proctor opens first has its policy.
+const customSettings = "vigil_settings"
+
 // launched goes on from a launch that passed every check.
 func (s *Server) launched(w http.ResponseWriter, r *http.Request, l lti.Launch) {
 	var err error
@@ -60,7 +64,14 @@ func (s *Server) passOf(l lti.Launch, kind passKind, id string) pass {
 // resourceLink opens the dashboard for those who teach and one's own status for others.
 func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Launch) error {
 	ctx := r.Context()
-	exam, err := s.examOf(ctx, l, vigil.Settings{})
+	var settings vigil.Settings
+	if l.Role == lti.RoleProctor {
+		var err error
+		if settings, err = vigil.ParseSettings(l.Custom[customSettings]); err != nil {
+			return err
+		}
+	}
+	exam, err := s.examOf(ctx, l, settings)
 	if err != nil {
 		return err
 	}
@@ -232,11 +243,11 @@ func (s *Server) newExam(id, title string, l lti.Launch) vigil.Exam {
 	}
 }
 
-// refresh takes over what the quiz says now: its policy, and its title from a proctoring
-// launch (a Vigil activity's own title is another one). A quiz that stopped to send a
+// refresh takes over what the quiz says now: its policy and its title, from a proctoring
+// launch or one of our plugin's (a Vigil activity's own title is another one). A quiz that stopped to send a
 // policy leaves the last one, which can be changed here from then on.
 func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Exam, error) {
-	if l.Message != lti.MessageStartProctoring {
+	if l.Message != lti.MessageStartProctoring && !settings.Plugin {
 		return exam, nil
 	}
 	next := exam

@@ -221,7 +221,7 @@ func TestAQuizSetsItsOwnPolicy(t *testing.T) {
 	link.Settings = `{"vigil":1,"policy":{"attention":0.9}}`
 	l.SetLink(link)
 	p.attempt(1)
-	teacher.dashboard() // a proctor's launch says nothing about the policy
+	teacher.dashboard() // a launch without the settings says nothing about the policy
 	e, err = r.store.Exam(t.Context(), exam)
 	r.ok(err)
 	r.want("attention", e.Policy.Attention, 0.9)
@@ -236,6 +236,37 @@ func TestAQuizSetsItsOwnPolicy(t *testing.T) {
 	r.ok(err)
 	r.want("attention", e.Policy.Attention, 0.9)
 	r.want("managed", e.Managed, false)
+}
+
+// TestAProctorsLaunchBringsTheQuizsPolicy as our plugin's button does, so that a quiz is
+// right before its first student comes. From anyone else it counts for nothing.
+func TestAProctorsLaunchBringsTheQuizsPolicy(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{"attention":0.6}`))
+	open := func(who, settings string) *ltitest.Page {
+		return l.person(who).launch(ltitest.Launch{
+			Message: ltitest.ResourceLink, LinkID: quiz, Custom: map[string]string{"vigil_settings": settings},
+		})
+	}
+	exam := last(open(instructor, `{"vigil":1,"policy":{"attention":0.6,"admission":true}}`))
+	now := func() vigil.Exam {
+		t.Helper()
+		e, err := r.store.Exam(t.Context(), exam)
+		r.ok(err)
+		return e
+	}
+	r.want("attention of a new exam", now().Policy.Attention, 0.6)
+	r.want("admission of a new exam", now().Policy.Admission, true)
+	r.want("managed", now().Managed, true)
+	open(instructor, `{"vigil":1,"policy":{"attention":0.9}}`)
+	r.want("attention after a change", now().Policy.Attention, 0.9)
+	r.want("admission after a change", now().Policy.Admission, false)
+	r.status(open(instructor, `{"vigil":1,"policy":{"attention":9}}`), http.StatusBadRequest)
+	open(student, `{"vigil":1,"policy":{"attention":0.1}}`)
+	open(instructor, "")
+	open(instructor, "of another tool")
+	r.want("attention", now().Policy.Attention, 0.9)
+	r.want("managed", now().Managed, true)
 }
 
 func TestStatusShowsOnesOwnAttempts(t *testing.T) {

@@ -25,7 +25,7 @@
 defined('MOODLE_INTERNAL') || die();
 
 $definitions = [
-    // When the proctoring tool's host did not answer.
+    // When the proctoring tool's host let a launch wait in vain.
     'probe' => [
         'mode' => \core_cache\store::MODE_APPLICATION,
         'simplekeys' => true,

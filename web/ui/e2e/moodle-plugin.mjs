@@ -208,6 +208,8 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     const who = await student();
     const assistant = await site.logIn(`${tag}-assistant`);
     const dashboard = await site.dashboard(assistant, quiz);
+    const exam = await dashboard.evaluate(async () => (await fetch(`/api/v1/exams/${location.pathname.split("/")[2]}`)).json());
+    assert.deepEqual([exam.managed, exam.policy.admission, exam.policy.attention], [true, true, 0.6], "before any student has come");
     await site.toCheckIn(who.page, quiz);
     await who.page.locator("#consent").check();
     await who.page.locator("#start:enabled").click();

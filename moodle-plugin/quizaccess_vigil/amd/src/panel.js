@@ -101,6 +101,7 @@ export const makePanel = ({mount = document.body, inline = false, words, actions
         // On the pause screen the conversation is where the student is.
         if (now === 'paused') {
             talk.append(chat.element);
+            chat.toEnd();
             unread = 0;
             count();
             actions.read();
@@ -270,6 +271,8 @@ export const makePanel = ({mount = document.body, inline = false, words, actions
                     .concat([talk]),
                 shown: paused.shown,
             } : null);
+            // A log that is moved in the page is shown from its beginning again.
+            chat.toEnd();
         },
         terminated: ended => {
             dialogs.set('terminated', ended ? {

@@ -214,12 +214,15 @@ final class launcher {
             throw new moodle_exception('errortoolinactive', 'quizaccess_vigil', $quizobj->view_url());
         }
         $context = context_module::instance($launch->cmid);
+        $settings = policy::claim(policy::read($quizobj->get_quiz()->vigil_policy ?? null));
         $params = [];
         $proctor = false;
         $return = $quizobj->view_url();
         if ($launch->kind === 'live') {
             require_capability('quizaccess/vigil:proctor', $context);
             $proctor = true;
+            // Proctors may come before the first student: the exam is to have the quiz's policy then.
+            $params['custom_vigil_settings'] = $settings;
             if ((int)$launch->attemptid) {
                 $session = $this->session_of((int)$launch->attemptid, $quizobj);
                 $params['custom_vigil_user'] = (string)$session->userid;
@@ -236,8 +239,7 @@ final class launcher {
             $params += [
                 'vigil_session_data' => $secret,
                 'vigil_start_assessment_url' => (new moodle_url('/mod/quiz/accessrule/vigil/start.php'))->out(false),
-                'vigil_proctoring_settings_data' =>
-                    policy::claim(policy::read($quizobj->get_quiz()->vigil_policy ?? null)),
+                'vigil_proctoring_settings_data' => $settings,
                 'vigil_acs_actions' => implode(',', lti_bridge::ACTIONS),
                 'vigil_acs_assessment_control_url' => $this->bridge->control_url(),
             ];

@@ -46,8 +46,11 @@ class lti_bridge {
     /** @var string[] what the Assessment Control Service does */
     public const ACTIONS = ['flag', 'pause', 'resume', 'terminate', 'update'];
 
-    /** @var int seconds for which a tool that did not answer is not asked again: a whole class would wait for it in turn */
+    /** @var int seconds for which a tool that let us wait is not asked again: a whole class would wait for it in turn */
     private const SILENCE = 3;
+
+    /** @var float seconds from which on that is so: what refuses at once may be asked by everyone, and heard when it is back */
+    private const LONG = 0.5;
 
     /**
      * Loads core's functions.
@@ -132,9 +135,10 @@ class lti_bridge {
      * Asks the tool's host for its keys, which a launch needs anyway, so that a student hears at once when it is down.
      *
      * @param stdClass $tool
+     * @param int $patience seconds for an answer
      * @throws moodle_exception
      */
-    public function require_answer(stdClass $tool): void {
+    public function require_answer(stdClass $tool, int $patience = 6): void {
         global $CFG;
         require_once($CFG->libdir . '/filelib.php');
         $cache = \cache::make('quizaccess_vigil', 'probe');
@@ -143,10 +147,13 @@ class lti_bridge {
             throw new moodle_exception('errortooldown', 'quizaccess_vigil', '', null, 'asked a moment ago');
         }
         $curl = new \curl();
-        $curl->get($tool->keyseturl, [], ['CURLOPT_CONNECTTIMEOUT' => 4, 'CURLOPT_TIMEOUT' => 6]);
+        $begin = microtime(true);
+        $curl->get($tool->keyseturl, [], ['CURLOPT_CONNECTTIMEOUT' => min(4, $patience), 'CURLOPT_TIMEOUT' => $patience]);
         $status = (int)($curl->get_info()['http_code'] ?? 0);
         if ($curl->get_errno() || $status !== 200) {
-            $cache->set((string)$tool->id, ['url' => $tool->keyseturl, 'time' => time()]);
+            if (microtime(true) - $begin > self::LONG) {
+                $cache->set((string)$tool->id, ['url' => $tool->keyseturl, 'time' => time()]);
+            }
             throw new moodle_exception('errortooldown', 'quizaccess_vigil', '', null, "status {$status}, {$curl->error}");
         }
     }

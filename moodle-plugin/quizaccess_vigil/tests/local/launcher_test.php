@@ -98,10 +98,12 @@ final class launcher_test extends \advanced_testcase {
     }
 
     /**
-     * A non-editing teacher is an instructor for the tool, by our own capability; a student gets nothing.
+     * A non-editing teacher is an instructor for the tool, by our own capability, and brings the policy; a student gets nothing.
      */
     public function test_the_live_message(): void {
+        global $DB;
         [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $DB->set_field('quizaccess_vigil', 'policy', json_encode(['attention' => 0.9]), ['quizid' => $quiz->id]);
         $teacher = $this->getDataGenerator()->create_and_enrol(get_course($quiz->course), 'teacher');
         $launches = new launch_store(\core\di::get(\core\clock::class));
         $launch = $launches->begin([
@@ -115,6 +117,9 @@ final class launcher_test extends \advanced_testcase {
             $claims[lti_bridge::CLAIM_LTI . 'roles']
         );
         $this->assertArrayNotHasKey(lti_bridge::CLAIM_AP . 'session_data', $claims);
+        $settings = json_decode($claims[lti_bridge::CLAIM_LTI . 'custom']['vigil_settings']);
+        $this->assertSame(1, $settings->vigil);
+        $this->assertSame(0.9, $settings->policy->attention);
         $this->setUser($student);
         $this->expectException(\required_capability_exception::class);
         $launcher->message($launch, 'n');
@@ -137,6 +142,7 @@ final class launcher_test extends \advanced_testcase {
         ]);
         $this->setUser($teacher);
         $custom = $this->claims($launcher, $launch((int)$session->attemptid))[lti_bridge::CLAIM_LTI . 'custom'];
+        unset($custom['vigil_settings']);
         $this->assertSame(['vigil_user' => (string)$student->id, 'vigil_attempt' => '1'], $custom);
         $this->expectExceptionMessage(get_string('errornosession', 'quizaccess_vigil'));
         $launcher->message($launch((int)$elsewhere->attemptid), 'n');

@@ -186,6 +186,22 @@ describe("the dialog", () => {
     expect(find(".drawer").querySelector("textarea")).not.toBeNull();
   });
 
+  it("shows the newest lines of the conversation on the pause screen, after each change of it", () => {
+    panel.line(line("1", "hello"));
+    const log = find(".log");
+    Object.defineProperty(log, "scrollHeight", { value: 500 });
+    log.scrollTop = 0;
+    panel.paused({ reason: "Fire drill" });
+    expect(log.scrollTop).toBe(500);
+    log.scrollTop = 0; // as browsers do when it is moved
+    panel.paused({ reason: "Fire drill", left: 60000 });
+    expect(log.scrollTop).toBe(500);
+    panel.warn({ id: "w1", title: "Warning", text: "x", answered: vi.fn() });
+    log.scrollTop = 0;
+    button("I understand").click();
+    expect(log.scrollTop).toBe(500);
+  });
+
   it("shows the gravest of what is due, and then the next", () => {
     panel.paused({});
     panel.warn({ id: "w1", title: "Warning", text: "x", answered: vi.fn() });
