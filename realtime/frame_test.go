@@ -283,6 +283,7 @@ func TestEveryCloseCode(t *testing.T) {
 		s := r.session()
 		w := r.wire(studentClaims(s))
 		w.write(hello)
+		w.next(realtime.TypeWelcome, &realtime.Welcome{}) // an end before it would be told by it
 		_, err := r.hub.Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
 		r.ok(err)
 		var st realtime.StateDown
