@@ -79,7 +79,7 @@ func TestServeRefusesRedisThatMakesNoSense(t *testing.T) {
 		want string
 	}{
 		{[]string{"--store=sqlite:" + t.TempDir() + "/v.db", "--redis=http://localhost"}, "redis: "},
-		{[]string{"--store=dynamodb:x?region=r&endpoint=http://127.0.0.1:1", "--redis=redis://localhost", "--redis-partitions=0"}, "redis-partitions: "},
+		{[]string{"--store=dynamodb:x?region=r&endpoint=http://127.0.0.1:1", "--redis=redis://localhost", "--redis-partitions=-1"}, "redis-partitions: "},
 	} {
 		code, _, errs := command(t.Context(), nil, append([]string{"serve", "--public-url=https://vigil.example.edu"}, row.args...)...)
 		if code != 2 || !strings.Contains(errs, row.want) {

@@ -74,7 +74,7 @@ type serverSettings struct {
 
 	Redis           string `help:"Redis that many servers reach each other by, which share a store (a dynamodb: one, or, all on one host, an SQLite file): redis://, rediss:// or unix://; with ?cluster=true a cluster, with ?master_name=NAME a sentinel. Set VIGIL_REDIS where it holds a password." placeholder:"URL"`
 	RedisPrefix     string `help:"What the keys in Redis begin with (default: ${default}). Installations that share a Redis need different ones." default:"vigil" placeholder:"NAME"`
-	RedisPartitions int    `help:"Streams in Redis, the same number on all servers (default: ${default})." default:"8" placeholder:"N"`
+	RedisPartitions int    `help:"Streams in Redis, the same number on all servers. Default: 1, or 8 on a cluster." placeholder:"N"`
 }
 
 func (s serverSettings) liveness() vigil.Liveness {
@@ -108,7 +108,7 @@ func (s serverSettings) Validate() error {
 	if s.DrainTime < 0 || s.DrainTime > 5*time.Minute {
 		return vigil.Invalid("drain-time", "The time must lie between 0s and 5m.")
 	}
-	if s.Redis != "" && s.RedisPartitions < 1 {
+	if s.Redis != "" && s.RedisPartitions < 0 {
 		return vigil.Invalid("redis-partitions", "There must be 1 partition or more.")
 	}
 	if err := s.liveness().Validate(); err != nil {
