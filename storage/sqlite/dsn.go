@@ -36,6 +36,7 @@ func openDB(path string, lockWait time.Duration, readOnly bool) (*sql.DB, error)
 		"temp_store(MEMORY)",
 		"cache_size(-16000)",
 		"journal_size_limit(67108864)",
+		"wal_autocheckpoint(16000)", // 64 MiB; see checkpointer
 	} {
 		q.Add("_pragma", p)
 	}
