@@ -78,6 +78,7 @@ type conn struct {
 	bytes      int
 	held       bool // nothing is written before the welcome
 	writing    bool
+	pinging    bool      // the writer is to send a ping
 	writeSince time.Time // zero: no write is under way
 	closing    websocket.StatusCode
 	reason     string
@@ -96,14 +97,17 @@ func (h *Hub) newConn(ws *websocket.Conn, raw net.Conn, claims Claims) *conn {
 	return c
 }
 
-// run serves the socket until it ends.
-func (c *conn) run() {
-	ctx := c.h.ctx
-	if err := c.peer.start(ctx); err != nil {
+// begin starts the socket; run serves it after that, until it ends. They are two, for two
+// goroutines: the welcome is made on a deep stack, and most of a socket's life is waiting.
+func (c *conn) begin() {
+	if err := c.peer.start(c.h.ctx); err != nil {
 		c.refuse(err)
 	} else {
 		c.startTimer()
 	}
+}
+
+func (c *conn) run() {
 	c.read()
 	c.finish()
 }
@@ -392,7 +396,7 @@ func (c *conn) write() {
 	var spare []item
 	for {
 		c.mu.Lock()
-		if len(c.queue) == 0 || c.dead {
+		if len(c.queue) == 0 && !c.pinging || c.dead {
 			c.writing, c.writeSince = false, time.Time{}
 			if c.queue == nil && cap(spare) <= 8 {
 				c.queue = spare[:0] // for the next frames; a busy socket's is let go
@@ -412,7 +416,12 @@ func (c *conn) write() {
 		c.queue, c.bytes = spare, 0
 		spare = nil
 		c.writeSince = c.h.cfg.Now()
+		ping := c.pinging
+		c.pinging = false
 		c.mu.Unlock()
+		if ping && !c.writePing() {
+			return
+		}
 		select {
 		case c.lull <- struct{}{}:
 		default:
@@ -420,11 +429,7 @@ func (c *conn) write() {
 		for rest := batch; len(rest) > 0; {
 			n := fill(buf, rest)
 			if err := c.ws.Write(context.Background(), websocket.MessageText, buf.Bytes()); err != nil {
-				c.h.stats.writeFailed.Add(1)
-				c.kill() // the read loop ends by it
-				c.mu.Lock()
-				c.writing, c.dead = false, true
-				c.mu.Unlock()
+				c.writeFailed()
 				return
 			}
 			c.h.stats.framesOut.Add(int64(n))
@@ -440,6 +445,56 @@ func (c *conn) write() {
 			spare = batch[:0]
 		}
 	}
+}
+
+func (c *conn) writeFailed() {
+	c.h.stats.writeFailed.Add(1)
+	c.kill() // the read loop ends by it
+	c.mu.Lock()
+	c.writing, c.dead = false, true
+	c.mu.Unlock()
+}
+
+// pingFrame is a ping without a payload, as a server sends it.
+var pingFrame = []byte{0x89, 0}
+
+// writePing sends a ping; only the writer does, so it comes between two messages. It goes
+// past the WebSocket library, whose ping waits for the pong in a goroutine: ours is told
+// by pong.
+func (c *conn) writePing() bool {
+	if _, err := c.raw.Write(pingFrame); err != nil {
+		c.writeFailed()
+		return false
+	}
+	return true
+}
+
+// ping sends a ping, at once where nothing is being written. The caller is counted in busy.
+func (c *conn) ping() {
+	c.mu.Lock()
+	if c.dead || c.closing != 0 || c.writing {
+		c.pinging = c.writing
+		c.mu.Unlock()
+		return
+	}
+	c.writing, c.writeSince = true, c.h.cfg.Now()
+	c.mu.Unlock()
+	if !c.writePing() {
+		return
+	}
+	c.mu.Lock()
+	c.writing, c.writeSince = false, time.Time{}
+	if len(c.queue) > 0 || c.pinging || c.closing != 0 { // came meanwhile
+		c.wake()
+	}
+	c.mu.Unlock()
+}
+
+// pong is called by the read loop. Any time it comes it is a sign of life; the tick judges.
+func (c *conn) pong() {
+	now := c.h.now()
+	c.last.Store(now.UnixMilli())
+	c.peer.heard(now)
 }
 
 // fill puts as many frames into one message as fit, and returns how many.
@@ -498,7 +553,7 @@ func (c *conn) finish() {
 	c.mu.Unlock()
 	if code == 0 {
 		c.kill()
-		_ = c.ws.CloseNow() // a ping that waits for its pong ends by it; it may be closed already
+		_ = c.ws.CloseNow() // it may be closed already
 	}
 	c.busy.Wait() // with a code, the writer closes
 	c.mu.Lock()
@@ -574,23 +629,10 @@ func (c *conn) tick() {
 	c.mu.Lock()
 	if !c.dead {
 		c.timer.Reset(next)
-		if ping {
-			c.busy.Add(1)
-			go c.ping()
-		}
 	}
 	c.mu.Unlock()
-}
-
-// ping sends one and waits for its pong, however long that takes: the tick judges.
-func (c *conn) ping() {
-	defer c.busy.Done()
-	ctx, cancel := context.WithTimeout(c.h.ctx, 3*c.h.cfg.Liveness.PingEvery)
-	defer cancel()
-	if c.ws.Ping(ctx) == nil {
-		now := c.h.now()
-		c.last.Store(now.UnixMilli())
-		c.peer.heard(now)
+	if ping {
+		c.ping() // last: it may hang, and then the next tick sees to it
 	}
 }
 
