@@ -259,6 +259,7 @@ func (h *Hub) rowsLoop() {
 				}
 			}
 			h.sweep()
+			h.returnMemory()
 		}
 	}
 }

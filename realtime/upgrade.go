@@ -97,6 +97,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(MaxMessage)
 	c = h.newConn(ws, small.conn, claims)
 	c.address, c.browser = h.address(r), r.UserAgent()
+	h.rush.opened.Add(1)
 	c.peer = serve.peer(c)
 	h.mu.Lock()
 	h.conns[c] = struct{}{}
