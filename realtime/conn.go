@@ -63,7 +63,7 @@ type conn struct {
 	last    atomic.Int64 // when the peer was last heard, ms
 
 	// Owned by the read loop.
-	limiters  map[Type]*rate.Limiter
+	limiters  []limiter
 	overSince time.Time // over the rates without a pause since
 	overLast  time.Time
 	malformed int
@@ -219,15 +219,12 @@ func (c *conn) admit(t Type, now time.Time) (wait time.Duration, ok bool) {
 		t = rateOther
 		r = c.h.cfg.Rates[t]
 	}
-	l := c.limiters[t]
-	if l == nil {
-		if c.limiters == nil {
-			c.limiters = make(map[Type]*rate.Limiter, 4)
-		}
-		l = rate.NewLimiter(r.PerSecond, r.Burst)
-		c.limiters[t] = l
+	i := slices.IndexFunc(c.limiters, func(l limiter) bool { return l.t == t })
+	if i < 0 {
+		i = len(c.limiters)
+		c.limiters = append(c.limiters, limiter{t, rate.NewLimiter(r.PerSecond, r.Burst)})
 	}
-	if l.AllowN(now, 1) {
+	if c.limiters[i].AllowN(now, 1) {
 		return 0, true
 	}
 	if now.Sub(c.overLast) > overPause {
@@ -238,6 +235,12 @@ func (c *conn) admit(t Type, now time.Time) (wait time.Duration, ok bool) {
 		c.close(CloseRate, "")
 	}
 	return max(time.Second, time.Duration(float64(time.Second)/float64(r.PerSecond))), false
+}
+
+// limiter is one type's rate. A socket has one or two.
+type limiter struct {
+	t Type
+	*rate.Limiter
 }
 
 // overPause without a refused frame ends a stretch of being over the rates.
@@ -581,7 +584,22 @@ func (c *conn) startTimer() {
 		return
 	}
 	first := time.Duration(rand.Int64N(int64(c.h.cfg.Liveness.PingEvery))) + 1 //nolint:gosec // not a secret
-	c.timer = time.AfterFunc(first, c.tick)
+	c.timer = time.AfterFunc(c.beat(first), c.tick)
+}
+
+// beatGrid is the time on whose multiples sockets are pinged, a few at a time: to wake up
+// for each of them alone takes longer than the ping. They are few enough that no signal
+// waits for long behind them.
+const beatGrid = 25 * time.Millisecond
+
+// beat moves a wait to the nearest multiple of beatGrid, unless pings are so frequent that
+// it would matter.
+func (c *conn) beat(wait time.Duration) time.Duration {
+	if c.h.cfg.Liveness.PongWait < 40*beatGrid {
+		return wait
+	}
+	to := time.Now().Add(wait)
+	return max(1, wait+to.Round(beatGrid).Sub(to))
 }
 
 // tick pings, and PongWait later looks whether anything was heard since. It also sees to
@@ -628,7 +646,7 @@ func (c *conn) tick() {
 	c.peer.due(now)
 	c.mu.Lock()
 	if !c.dead {
-		c.timer.Reset(next)
+		c.timer.Reset(c.beat(next))
 	}
 	c.mu.Unlock()
 	if ping {

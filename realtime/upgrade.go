@@ -80,6 +80,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if claims.Role != vigil.RoleStudent {
 		small.read, small.write = socketBuffer, socketBuffer
 	}
+	// The library keeps what was selected as a part of the header, and the token with it.
+	r.Header["Sec-Websocket-Protocol"] = []string{Subprotocol}
 	var c *conn // pongs come later, when it is read
 	ws, err := websocket.Accept(small, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Subprotocol},
