@@ -63,7 +63,7 @@ type conn struct {
 	last    atomic.Int64 // when the peer was last heard, ms
 
 	// Owned by the read loop.
-	limiters  map[Type]*rate.Limiter
+	limiters  []limiter
 	overSince time.Time // over the rates without a pause since
 	overLast  time.Time
 	malformed int
@@ -78,6 +78,7 @@ type conn struct {
 	bytes      int
 	held       bool // nothing is written before the welcome
 	writing    bool
+	pinging    bool      // the writer is to send a ping
 	writeSince time.Time // zero: no write is under way
 	closing    websocket.StatusCode
 	reason     string
@@ -96,14 +97,17 @@ func (h *Hub) newConn(ws *websocket.Conn, raw net.Conn, claims Claims) *conn {
 	return c
 }
 
-// run serves the socket until it ends.
-func (c *conn) run() {
-	ctx := c.h.ctx
-	if err := c.peer.start(ctx); err != nil {
+// begin starts the socket; run serves it after that, until it ends. They are two, for two
+// goroutines: the welcome is made on a deep stack, and most of a socket's life is waiting.
+func (c *conn) begin() {
+	if err := c.peer.start(c.h.ctx); err != nil {
 		c.refuse(err)
 	} else {
 		c.startTimer()
 	}
+}
+
+func (c *conn) run() {
 	c.read()
 	c.finish()
 }
@@ -215,15 +219,12 @@ func (c *conn) admit(t Type, now time.Time) (wait time.Duration, ok bool) {
 		t = rateOther
 		r = c.h.cfg.Rates[t]
 	}
-	l := c.limiters[t]
-	if l == nil {
-		if c.limiters == nil {
-			c.limiters = make(map[Type]*rate.Limiter, 4)
-		}
-		l = rate.NewLimiter(r.PerSecond, r.Burst)
-		c.limiters[t] = l
+	i := slices.IndexFunc(c.limiters, func(l limiter) bool { return l.t == t })
+	if i < 0 {
+		i = len(c.limiters)
+		c.limiters = append(c.limiters, limiter{t, rate.NewLimiter(r.PerSecond, r.Burst)})
 	}
-	if l.AllowN(now, 1) {
+	if c.limiters[i].AllowN(now, 1) {
 		return 0, true
 	}
 	if now.Sub(c.overLast) > overPause {
@@ -234,6 +235,12 @@ func (c *conn) admit(t Type, now time.Time) (wait time.Duration, ok bool) {
 		c.close(CloseRate, "")
 	}
 	return max(time.Second, time.Duration(float64(time.Second)/float64(r.PerSecond))), false
+}
+
+// limiter is one type's rate. A socket has one or two.
+type limiter struct {
+	t Type
+	*rate.Limiter
 }
 
 // overPause without a refused frame ends a stretch of being over the rates.
@@ -392,7 +399,7 @@ func (c *conn) write() {
 	var spare []item
 	for {
 		c.mu.Lock()
-		if len(c.queue) == 0 || c.dead {
+		if len(c.queue) == 0 && !c.pinging || c.dead {
 			c.writing, c.writeSince = false, time.Time{}
 			if c.queue == nil && cap(spare) <= 8 {
 				c.queue = spare[:0] // for the next frames; a busy socket's is let go
@@ -412,7 +419,12 @@ func (c *conn) write() {
 		c.queue, c.bytes = spare, 0
 		spare = nil
 		c.writeSince = c.h.cfg.Now()
+		ping := c.pinging
+		c.pinging = false
 		c.mu.Unlock()
+		if ping && !c.writePing() {
+			return
+		}
 		select {
 		case c.lull <- struct{}{}:
 		default:
@@ -420,11 +432,7 @@ func (c *conn) write() {
 		for rest := batch; len(rest) > 0; {
 			n := fill(buf, rest)
 			if err := c.ws.Write(context.Background(), websocket.MessageText, buf.Bytes()); err != nil {
-				c.h.stats.writeFailed.Add(1)
-				c.kill() // the read loop ends by it
-				c.mu.Lock()
-				c.writing, c.dead = false, true
-				c.mu.Unlock()
+				c.writeFailed()
 				return
 			}
 			c.h.stats.framesOut.Add(int64(n))
@@ -440,6 +448,56 @@ func (c *conn) write() {
 			spare = batch[:0]
 		}
 	}
+}
+
+func (c *conn) writeFailed() {
+	c.h.stats.writeFailed.Add(1)
+	c.kill() // the read loop ends by it
+	c.mu.Lock()
+	c.writing, c.dead = false, true
+	c.mu.Unlock()
+}
+
+// pingFrame is a ping without a payload, as a server sends it.
+var pingFrame = []byte{0x89, 0}
+
+// writePing sends a ping; only the writer does, so it comes between two messages. It goes
+// past the WebSocket library, whose ping waits for the pong in a goroutine: ours is told
+// by pong.
+func (c *conn) writePing() bool {
+	if _, err := c.raw.Write(pingFrame); err != nil {
+		c.writeFailed()
+		return false
+	}
+	return true
+}
+
+// ping sends a ping, at once where nothing is being written. The caller is counted in busy.
+func (c *conn) ping() {
+	c.mu.Lock()
+	if c.dead || c.closing != 0 || c.writing {
+		c.pinging = c.writing
+		c.mu.Unlock()
+		return
+	}
+	c.writing, c.writeSince = true, c.h.cfg.Now()
+	c.mu.Unlock()
+	if !c.writePing() {
+		return
+	}
+	c.mu.Lock()
+	c.writing, c.writeSince = false, time.Time{}
+	if len(c.queue) > 0 || c.pinging || c.closing != 0 { // came meanwhile
+		c.wake()
+	}
+	c.mu.Unlock()
+}
+
+// pong is called by the read loop. Any time it comes it is a sign of life; the tick judges.
+func (c *conn) pong() {
+	now := c.h.now()
+	c.last.Store(now.UnixMilli())
+	c.peer.heard(now)
 }
 
 // fill puts as many frames into one message as fit, and returns how many.
@@ -498,7 +556,7 @@ func (c *conn) finish() {
 	c.mu.Unlock()
 	if code == 0 {
 		c.kill()
-		_ = c.ws.CloseNow() // a ping that waits for its pong ends by it; it may be closed already
+		_ = c.ws.CloseNow() // it may be closed already
 	}
 	c.busy.Wait() // with a code, the writer closes
 	c.mu.Lock()
@@ -526,7 +584,22 @@ func (c *conn) startTimer() {
 		return
 	}
 	first := time.Duration(rand.Int64N(int64(c.h.cfg.Liveness.PingEvery))) + 1 //nolint:gosec // not a secret
-	c.timer = time.AfterFunc(first, c.tick)
+	c.timer = time.AfterFunc(c.beat(first), c.tick)
+}
+
+// beatGrid is the time on whose multiples sockets are pinged, a few at a time: to wake up
+// for each of them alone takes longer than the ping. They are few enough that no signal
+// waits for long behind them.
+const beatGrid = 25 * time.Millisecond
+
+// beat moves a wait to the nearest multiple of beatGrid, unless pings are so frequent that
+// it would matter.
+func (c *conn) beat(wait time.Duration) time.Duration {
+	if c.h.cfg.Liveness.PongWait < 40*beatGrid {
+		return wait
+	}
+	to := time.Now().Add(wait)
+	return max(1, wait+to.Round(beatGrid).Sub(to))
 }
 
 // tick pings, and PongWait later looks whether anything was heard since. It also sees to
@@ -573,24 +646,11 @@ func (c *conn) tick() {
 	c.peer.due(now)
 	c.mu.Lock()
 	if !c.dead {
-		c.timer.Reset(next)
-		if ping {
-			c.busy.Add(1)
-			go c.ping()
-		}
+		c.timer.Reset(c.beat(next))
 	}
 	c.mu.Unlock()
-}
-
-// ping sends one and waits for its pong, however long that takes: the tick judges.
-func (c *conn) ping() {
-	defer c.busy.Done()
-	ctx, cancel := context.WithTimeout(c.h.ctx, 3*c.h.cfg.Liveness.PingEvery)
-	defer cancel()
-	if c.ws.Ping(ctx) == nil {
-		now := c.h.now()
-		c.last.Store(now.UnixMilli())
-		c.peer.heard(now)
+	if ping {
+		c.ping() // last: it may hang, and then the next tick sees to it
 	}
 }
 

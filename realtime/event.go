@@ -1,7 +1,9 @@
 package realtime
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 
 	"vigil"
 )
@@ -10,21 +12,19 @@ import (
 type eventKind string
 
 const (
-	eventProctors eventKind = "proctors" // frames for the exam's proctors
-	eventStudent  eventKind = "student"  // frames for the session's owner, wherever it is
-	eventEpoch    eventKind = "epoch"    // a session has a newer connection
-	eventSession  eventKind = "session"  // a session's lifecycle moved
-	eventTally    eventKind = "tally"    // counts of a session, as the store has them
-	eventExam     eventKind = "exam"     // the exam's settings changed
-	eventOnline   eventKind = "online"   // how many students of the exam are on a node
+	eventStudent eventKind = "student" // frames for the session's owner, wherever it is
+	eventEpoch   eventKind = "epoch"   // a session has a newer connection
+	eventSession eventKind = "session" // a session's lifecycle moved
+	eventTally   eventKind = "tally"   // counts of a session, as the store has them
+	eventExam    eventKind = "exam"    // the exam's settings changed
+	eventOnline  eventKind = "online"  // how many students of the exam are on a node
 )
 
-// event is the payload that the relay carries between nodes of one version of Vigil.
+// event is the payload that the relay carries between nodes of one version of Vigil,
+// unless it is one of deltas.
 type event struct {
 	Kind    eventKind         `json:"k"`
 	Session string            `json:"s,omitempty"`
-	Key     string            `json:"key,omitempty"`
-	Level   level             `json:"l,omitempty"`
 	Frames  []json.RawMessage `json:"f,omitempty"`
 	Command *sentCommand      `json:"c,omitempty"` // student: progress to tell when delivered
 	Ended   bool              `json:"e,omitempty"` // student: the socket is to be closed then
@@ -57,19 +57,78 @@ func (h *Hub) publish(exam string, e event) {
 	h.cfg.Relay.Publish(exam, encode(e))
 }
 
+// Deltas for an exam's proctors are most of what is relayed. They are no JSON but, after
+// deltasMark, one after the other: a byte for the level, then key, created session and
+// frame, each a uvarint of its length and its bytes.
+const deltasMark = 1
+
+// size is what a delta takes on its way, at most.
+func (d delta) size() int {
+	return 1 + len(d.key) + len(d.created) + len(d.frame) + 3*binary.MaxVarintLen32
+}
+
+// appendDelta appends one to a payload, which it begins if there is none yet.
+func appendDelta(b []byte, d delta) []byte {
+	if len(b) == 0 {
+		b = append(b, deltasMark)
+	}
+	b = append(b, byte(d.level))
+	b = append(binary.AppendUvarint(b, uint64(len(d.key))), d.key...)
+	b = append(binary.AppendUvarint(b, uint64(len(d.created))), d.created...)
+	return append(binary.AppendUvarint(b, uint64(len(d.frame))), d.frame...)
+}
+
+var errDeltas = errors.New("this is no list of deltas of this version of Vigil")
+
+// cutDelta takes the first delta off a list. Its frame is a part of b.
+func cutDelta(b []byte) (d delta, rest []byte, err error) {
+	if len(b) == 0 || b[0] > byte(levelIncident) {
+		return delta{}, nil, errDeltas
+	}
+	d.level = level(b[0])
+	b = b[1:]
+	var parts [3][]byte
+	for i := range parts {
+		n, used := binary.Uvarint(b)
+		if used <= 0 || n > uint64(len(b)-used) {
+			return delta{}, nil, errDeltas
+		}
+		parts[i], b = b[used:used+int(n):used+int(n)], b[used+int(n):]
+	}
+	d.key, d.created, d.frame = string(parts[0]), string(parts[1]), parts[2]
+	return d, b, nil
+}
+
+// receiveDeltas tells the deltas of another node.
+func (r *room) receiveDeltas(list []byte) {
+	for len(list) > 0 {
+		d, rest, err := cutDelta(list)
+		if err != nil {
+			r.unreadable(err)
+			return
+		}
+		r.tell(d)
+		list = rest
+	}
+}
+
+func (r *room) unreadable(err error) {
+	r.h.log.Error("an entry of the relay cannot be read", "exam", r.exam, "error", err)
+	r.h.stats.relayBad.Add(1)
+}
+
 // Receive implements Receiver: what happened on another node.
 func (r *room) Receive(payload []byte) {
+	if len(payload) > 0 && payload[0] == deltasMark {
+		r.receiveDeltas(payload[1:])
+		return
+	}
 	var e event
 	if err := json.Unmarshal(payload, &e); err != nil {
-		r.h.log.Error("an entry of the relay cannot be read", "exam", r.exam, "error", err)
-		r.h.stats.relayBad.Add(1)
+		r.unreadable(err)
 		return
 	}
 	switch e.Kind {
-	case eventProctors:
-		for _, f := range e.Frames {
-			r.tell(delta{key: e.Key, level: e.Level, frame: f, created: e.Session})
-		}
 	case eventStudent:
 		if st := r.h.student(e.Session); st != nil {
 			st.deliver(e.Frames, e.Command, e.Ended)

@@ -106,7 +106,7 @@ func BenchmarkRelayed(b *testing.B) {
 	r.proctors.Store(&[]*proctor{})
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Receive(encode(event{Kind: eventProctors, Key: d.key, Level: d.level, Frames: frames(d.frame)}))
+		r.Receive(appendDelta(make([]byte, 0, d.size()+1), d))
 	}
 	if n := r.h.stats.relayBad.Load(); n > 0 {
 		b.Fatalf("got %d entries that cannot be read", n)

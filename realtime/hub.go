@@ -41,6 +41,7 @@ type Hub struct {
 	checks    atomic.Int64 // trial sockets that are open
 	queueWake chan struct{}
 	writer    *writer
+	rush      rush
 	stats     counters
 
 	commandLocks commandLocks

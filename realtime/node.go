@@ -355,7 +355,7 @@ func (h *Hub) otherHost(ctx context.Context) error {
 				continue
 			}
 			if heard, ok := was[n.ID]; ok && !heard.Equal(n.Heard) {
-				return vigil.Invalid("store", "Another server, on %s, works with this database, which serves one: stop it first, or run both with --redis on a dynamodb: store.", n.Host)
+				return vigil.Invalid("store", "Another server, on %s, works with this database, which serves one host: stop it first, or run both with --redis on a dynamodb: store.", n.Host)
 			}
 		}
 		s.look(nodes, h.boot, now, h.cfg.NodeEvery, h.cfg.NodeLease)

@@ -157,7 +157,7 @@ func (h *Hub) toProctors(exam string, d delta) {
 
 func (h *Hub) publishDelta(exam string, d delta) {
 	if !h.alone {
-		h.publish(exam, event{Kind: eventProctors, Session: d.created, Key: d.key, Level: d.level, Frames: frames(d.frame)})
+		h.cfg.Relay.Publish(exam, appendDelta(make([]byte, 0, d.size()+1), d))
 	}
 }
 
@@ -174,7 +174,8 @@ func (r *room) changed(st *student) {
 	r.mu.Unlock()
 }
 
-// tellRows tells the counts that changed since the last time.
+// tellRows tells the counts that changed since the last time, to other nodes in as few
+// messages as they fit into.
 func (r *room) tellRows() {
 	r.mu.Lock()
 	dirty := r.dirty
@@ -184,6 +185,7 @@ func (r *room) tellRows() {
 	}
 	r.dirty = make(map[*student]struct{}, len(dirty))
 	r.mu.Unlock()
+	var away []byte // for the other nodes
 	for st := range dirty {
 		r.order.RLock()
 		st.mu.Lock()
@@ -199,9 +201,21 @@ func (r *room) tellRows() {
 			continue
 		}
 		t := rowTally(st.tally)
-		r.toProctors(delta{key: "tally/" + st.id, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})})
+		d := delta{key: "tally/" + st.id, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})}
+		r.tell(d)
 		st.mu.Unlock()
 		r.order.RUnlock()
+		if r.h.alone {
+			continue
+		}
+		// Nobody else tells this one's counts while it is here: they may follow a little later.
+		if away = appendDelta(away, d); len(away) >= MaxMessage {
+			r.h.cfg.Relay.Publish(r.exam, away)
+			away = nil
+		}
+	}
+	if len(away) > 0 {
+		r.h.cfg.Relay.Publish(r.exam, away)
 	}
 }
 
@@ -246,6 +260,7 @@ func (h *Hub) rowsLoop() {
 				}
 			}
 			h.sweep()
+			h.returnMemory()
 		}
 	}
 }

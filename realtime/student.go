@@ -107,6 +107,7 @@ type studentConn struct {
 	next   int64 // of the hello: lower numbers come again, or late
 	bye    bool
 	hello  *time.Timer // for a socket that says none
+	looked time.Time   // owned by the timer
 
 	resent atomic.Int64 // ms, when the last number below next came; 0: nothing is looked for
 }
@@ -398,6 +399,19 @@ func (sc *studentConn) idle() {}
 // due ends a session whose time is over while its student is still connected.
 func (sc *studentConn) due(now time.Time) {
 	sc.lookForHole(now)
+	if now.Sub(sc.looked) >= dueEvery*sc.h.cfg.Liveness.PingEvery {
+		sc.looked = now
+		sc.lookForEnd(now)
+	}
+}
+
+// dueEvery is after how many pings it is looked whether a session's time is up: that has
+// two minutes of grace anyhow.
+const dueEvery = 3
+
+// lookForEnd ends a session whose time is up. It copies whole sessions, which the stack of
+// a timer would have to grow for at each ping.
+func (sc *studentConn) lookForEnd(now time.Time) {
 	st := sc.st
 	st.mu.Lock()
 	s := st.session

@@ -76,11 +76,18 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuseHTTP(w, r, errDraining)
 		return
 	}
-	small := &smallBuffers{ResponseWriter: w}
+	small := &smallBuffers{ResponseWriter: w, read: studentRead, write: studentWrite}
+	if claims.Role != vigil.RoleStudent {
+		small.read, small.write = socketBuffer, socketBuffer
+	}
+	// The library keeps what was selected as a part of the header, and the token with it.
+	r.Header["Sec-Websocket-Protocol"] = []string{Subprotocol}
+	var c *conn // pongs come later, when it is read
 	ws, err := websocket.Accept(small, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Subprotocol},
 		InsecureSkipVerify: true, // the origin was checked, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
+		OnPongReceived:     func(context.Context, []byte) { c.pong() },
 	})
 	if err != nil { // Accept has answered
 		h.stats.refused.Add(1)
@@ -90,19 +97,23 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ws.SetReadLimit(MaxMessage)
-	c := h.newConn(ws, small.conn, claims)
+	c = h.newConn(ws, small.conn, claims)
 	c.address, c.browser = h.address(r), r.UserAgent()
+	h.rush.opened.Add(1)
 	c.peer = serve.peer(c)
 	h.mu.Lock()
 	h.conns[c] = struct{}{}
 	h.mu.Unlock()
 	go func() {
-		defer h.wg.Done()
-		c.run()
-		h.mu.Lock()
-		delete(h.conns, c)
-		h.mu.Unlock()
-		release()
+		c.begin()
+		go func() {
+			defer h.wg.Done()
+			c.run()
+			h.mu.Lock()
+			delete(h.conns, c)
+			h.mu.Unlock()
+			release()
+		}()
 	}()
 }
 
@@ -347,11 +358,17 @@ func (h *Hub) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 // server's are four times as large, and sockets wait most of the time.
 type smallBuffers struct {
 	http.ResponseWriter
-	conn net.Conn
+	conn        net.Conn
+	read, write int
 }
 
-// socketBuffer is how much is read or written at once without a further system call.
-const socketBuffer = 1 << 10
+// How much is read or written without a further system call. Students are many; their
+// signals and what acknowledges them are short.
+const (
+	socketBuffer = 1 << 10
+	studentRead  = 512
+	studentWrite = 256
+)
 
 // Hijack implements http.Hijacker.
 func (s *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -363,5 +380,5 @@ func (s *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if rw.Reader.Buffered() > 0 { // the client spoke before the answer: keep what was read
 		return conn, rw, nil
 	}
-	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, socketBuffer), bufio.NewWriterSize(conn, socketBuffer)), nil
+	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, s.read), bufio.NewWriterSize(conn, s.write)), nil
 }

@@ -17,7 +17,8 @@ type entry struct {
 }
 
 // writer brings signals to the store, many at once: whatever came while the call before
-// was under way. A quiet system stores at once, a busy one in large batches. What was
+// was under way, and within Config.StoreEvery of its beginning. A quiet system stores at
+// once, a busy one in large batches, whose commit they share. What was
 // accepted is never dropped; when the store does not answer, acknowledgements wait and
 // the queue fills until put refuses.
 type writer struct {
@@ -77,6 +78,7 @@ func (w *writer) left() int {
 
 func (w *writer) run() {
 	var batch []entry
+	var began time.Time
 	for {
 		select {
 		case <-w.wake:
@@ -84,6 +86,10 @@ func (w *writer) run() {
 			return
 		}
 		for {
+			if pause := w.h.cfg.StoreEvery - time.Since(began); pause > 0 && w.gathers() && !sleep(w.h.ctx, pause) {
+				return
+			}
+			began = time.Now()
 			w.mu.Lock()
 			n := min(len(w.queue), w.h.cfg.Limits.Batch)
 			batch = append(batch[:0], w.queue[:n]...)
@@ -102,6 +108,14 @@ func (w *writer) run() {
 			}
 		}
 	}
+}
+
+// gathers tells whether it is worth waiting for more signals: not for a full batch, and
+// not when the hub ends.
+func (w *writer) gathers() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue) > 0 && len(w.queue) < w.h.cfg.Limits.Batch && !w.h.draining.Load()
 }
 
 // store brings one batch to the store, however long that takes.

@@ -38,9 +38,10 @@ type app struct {
 	now      func() time.Time
 }
 
-// appOptions are what the demo does otherwise than serve.
+// appOptions are what serve and the demo do differently.
 type appOptions struct {
 	keepOtherUsersSignedIn bool
+	oneHost                bool // the store serves servers of one host only
 }
 
 // newApp wires the parts. Nothing listens yet.
@@ -85,7 +86,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		AllowOrigin: func(ctx context.Context, origin string) (bool, error) { return a.web.ActiveOrigin(ctx, origin) },
 		Allow:       activePlatform{store}.allow,
 		Address:     clientAddress,
-		Relay:       forHub(a.relay), Node: a.node, Shared: a.relay != nil, OneHost: a.relay == nil,
+		Relay:       forHub(a.relay), Node: a.node, Shared: a.relay != nil, OneHost: opt.oneHost,
 		Host: host, Now: now, Log: log, Liveness: s.liveness(), DrainSpread: s.DrainTime,
 	})
 	if err != nil {

@@ -51,6 +51,17 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return &vigil.Error{Code: vigil.CodeInvalid, Field: "dir", Message: "The demo's folder cannot be made.", Err: err}
 	}
+	keep := storeSettings{Store: "sqlite:" + filepath.Join(c.Dir, "vigil.db")}
+	if c.DemoStore != "" {
+		keep = storeSettings{Store: c.DemoStore, KeySecret: c.KeySecret}
+	}
+	if _, tables, _ := keep.dynamoPlace(); !tables { // a bad place is told when it is opened
+		unlock, err := keep.claimFile(false)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	if c.Fresh {
 		for _, name := range demoFiles {
 			if err := os.Remove(filepath.Join(c.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -66,10 +77,6 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err := settings.Validate(); err != nil {
 		return err
 	}
-	keep := storeSettings{Store: "sqlite:" + filepath.Join(c.Dir, "vigil.db")}
-	if c.DemoStore != "" {
-		keep = storeSettings{Store: c.DemoStore, KeySecret: c.KeySecret}
-	}
 	store, err := keep.open(ctx, s.tell, log)
 	if err != nil {
 		return err
@@ -79,7 +86,7 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(ctx, settings, store, sealer, log, appOptions{keepOtherUsersSignedIn: true})
+	a, err := newApp(ctx, settings, store, sealer, log, appOptions{keepOtherUsersSignedIn: true, oneHost: true})
 	if err != nil {
 		return err
 	}

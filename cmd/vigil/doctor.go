@@ -173,9 +173,6 @@ func (c doctorCmd) checkRedis(ctx context.Context) finding {
 	if c.Redis == "" {
 		return finding{what: "none is set: this is the only server"}
 	}
-	if _, shared, _ := c.dynamoPlace(); !shared {
-		return finding{err: errors.New("Redis is set, and the store is for one server"), advice: "leave --redis out, or take a dynamodb: store."} //nolint:staticcheck // a sentence for the operator
-	}
 	at, err := redisrelay.Check(ctx, c.Redis)
 	if err != nil {
 		return finding{err: err, advice: "see that address, password and TLS are right, that the server is the master, and that the user may do what docs/running.md lists."}

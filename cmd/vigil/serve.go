@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-
-	"vigil"
 )
 
 type serveCmd struct {
@@ -18,10 +16,15 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err := c.serverSettings.Validate(); err != nil {
 		return err
 	}
-	if _, shared, _ := c.dynamoPlace(); c.Redis != "" && !shared {
-		return vigil.Invalid("redis", "Redis is for many servers, and they need a store that they share: --store=dynamodb:PREFIX. An SQLite file serves one server.")
-	}
 	log := c.logger(s.err)
+	_, tables, _ := c.dynamoPlace() // a bad place is told when it is opened
+	if !tables {
+		unlock, err := c.claimFile(c.Redis != "")
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	store, err := c.open(ctx, func(step string) { log.InfoContext(ctx, "schema", "step", step) }, log)
 	if err != nil {
 		return err
@@ -31,7 +34,7 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(ctx, c.serverSettings, store, sealer, log, appOptions{})
+	a, err := newApp(ctx, c.serverSettings, store, sealer, log, appOptions{oneHost: !tables || c.Redis == ""})
 	if err != nil {
 		return err
 	}

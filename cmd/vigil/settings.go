@@ -62,7 +62,7 @@ func (l logSettings) logger(w io.Writer) *slog.Logger {
 type serverSettings struct {
 	PublicURL      string        `help:"Where browsers and LMSs reach this tool: scheme, host and port. https, but on loopback." placeholder:"URL"`
 	Listen         string        `help:"Address to serve on (default: ${default})." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	AdminListen    string        `help:"Address for /healthz, /readyz and /metrics; keep it private. 'off' serves none (default: ${default})." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
+	AdminListen    string        `help:"Address for /healthz, /readyz, /metrics and /debug/pprof; keep it private. 'off' serves none (default: ${default})." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
 	TrustedProxies []string      `help:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8." placeholder:"CIDR"`
 	TLSCert        string        `help:"Certificate file, to serve https without a proxy." placeholder:"PATH"`
 	TLSKey         string        `help:"The certificate's private key." placeholder:"PATH"`
@@ -72,9 +72,9 @@ type serverSettings struct {
 	DropGrace      time.Duration `help:"Time from a dropped connection to lost." default:"5s"`
 	DrainTime      time.Duration `help:"Time over which clients are sent away at a stop." default:"5s"`
 
-	Redis           string `help:"Redis that many servers reach each other by, which share a dynamodb: store: redis://, rediss:// or unix://; with ?cluster=true a cluster, with ?master_name=NAME a sentinel. Set VIGIL_REDIS where it holds a password." placeholder:"URL"`
+	Redis           string `help:"Redis that many servers reach each other by, which share a store (a dynamodb: one, or, all on one host, an SQLite file): redis://, rediss:// or unix://; with ?cluster=true a cluster, with ?master_name=NAME a sentinel. Set VIGIL_REDIS where it holds a password." placeholder:"URL"`
 	RedisPrefix     string `help:"What the keys in Redis begin with (default: ${default}). Installations that share a Redis need different ones." default:"vigil" placeholder:"NAME"`
-	RedisPartitions int    `help:"Streams in Redis, the same number on all servers (default: ${default})." default:"8" placeholder:"N"`
+	RedisPartitions int    `help:"Streams in Redis, the same number on all servers. Default: 1, or 8 on a cluster." placeholder:"N"`
 }
 
 func (s serverSettings) liveness() vigil.Liveness {
@@ -108,7 +108,7 @@ func (s serverSettings) Validate() error {
 	if s.DrainTime < 0 || s.DrainTime > 5*time.Minute {
 		return vigil.Invalid("drain-time", "The time must lie between 0s and 5m.")
 	}
-	if s.Redis != "" && s.RedisPartitions < 1 {
+	if s.Redis != "" && s.RedisPartitions < 0 {
 		return vigil.Invalid("redis-partitions", "There must be 1 partition or more.")
 	}
 	if err := s.liveness().Validate(); err != nil {

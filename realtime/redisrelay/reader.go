@@ -132,8 +132,9 @@ func (t *tailer) state() (up bool, silent []string) {
 // the next one begins, so nothing of it is shared but the subscriptions.
 type tailing struct {
 	*tailer
-	last  string // the id up to which everything was read; "": not known yet
-	peers map[string]*peer
+	last   string // the id up to which everything was read; "": not known yet
+	handed int    // messages in what was read last, ours too
+	peers  map[string]*peer
 }
 
 func (t *tailer) run(ctx context.Context, tried chan struct{}) {
@@ -252,13 +253,26 @@ func (g *tailing) next(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	read, entries := time.Now(), 0
 	for _, s := range streams {
+		entries += len(s.Messages)
 		for _, m := range s.Messages {
 			g.take(ctx, m)
 			g.last = m.ID
 		}
 	}
+	if entries < readEntries { // the busier, the more is read at once
+		sleep(ctx, g.pace(read))
+	}
 	return nil
+}
+
+// pace says how long to wait before the next read, so that a busy stream is read in fewer
+// and larger parts.
+func (g *tailing) pace(read time.Time) time.Duration {
+	n := g.handed
+	g.handed = 0
+	return min(time.Duration(n)*g.r.cfg.PaceEach/2, g.r.cfg.PaceMost) - time.Since(read)
 }
 
 // checkEnd looks, in a quiet moment, whether the stream ends before the point up to which
@@ -292,6 +306,7 @@ func (g *tailing) take(ctx context.Context, m redis.XMessage) {
 		g.hole(ctx, "an entry cannot be read")
 		return
 	}
+	g.handed += len(e.messages)
 	if e.node == g.r.cfg.Node {
 		if s := g.r.writers[g.p].sent.Load(); s != nil && s.n == e.n {
 			g.r.counters.lag.Store(int64(time.Since(s.at)))

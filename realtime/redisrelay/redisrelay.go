@@ -1,9 +1,9 @@
 // Package redisrelay is the relay between many nodes: Redis Streams, one for each of a few
-// partitions. An exam is always in the same partition.
+// partitions, which is one but on a cluster. An exam is always in the same partition.
 //
 // A node writes to a partition by one writer, which sends whatever gathered while its
-// previous entry was on the way: a quiet system relays at once, a busy one many messages
-// per command. It reads only the partitions in which it has subscriptions, by one reader
+// previous entry was on the way and for a few milliseconds more: a quiet system relays at
+// once, a busy one many messages per command. It reads only the partitions in which it has subscriptions, by one reader
 // each, because one XREAD over several hash slots is refused by a cluster.
 //
 // An entry carries its node's id and a counter. A hole in the counters, a stream whose
@@ -35,15 +35,17 @@ type Config struct {
 	URL        string // see open
 	Node       string // this process's id, as the hub has it; new at each start
 	Prefix     string // of the keys; "vigil". Installations that share a Redis need different ones
-	Partitions int    // the same on all nodes; 8
+	Partitions int    // the same on all nodes; 1, or 8 on a cluster
 	Log        *slog.Logger
 
 	Keep     time.Duration // entries stay so long in Redis; 5 min
-	MaxBytes int64         // of one partition's stream in Redis; 32 MiB
+	MaxBytes int64         // of one partition's stream in Redis; 256 MiB through the partitions
 
-	QueueMessages int           // that wait for Redis, per partition; 8192. More: all are dropped, told as a hole
-	QueueBytes    int           // 8 MiB, as QueueMessages
+	QueueMessages int           // that wait for Redis, per partition; 65,536 through the partitions. More: all are dropped, told as a hole
+	QueueBytes    int           // 64 MiB through the partitions, as QueueMessages
 	Block         time.Duration // of one read; 1 s
+	PaceEach      time.Duration // for each message that was sent, the next entry waits so long; 1 ms
+	PaceMost      time.Duration // but no longer than this; 5 ms
 	Beat          time.Duration // between signs of life; 2 s
 	TrimEvery     time.Duration // 10 s
 	RetryFirst    time.Duration // first pause after a fault; doubles to RetryMost; 50 ms
@@ -63,6 +65,8 @@ func (c Config) withDefaults() Config {
 	}{
 		{&c.Keep, 5 * time.Minute},
 		{&c.Block, time.Second},
+		{&c.PaceEach, time.Millisecond},
+		{&c.PaceMost, 5 * time.Millisecond},
 		{&c.Beat, 2 * time.Second},
 		{&c.TrimEvery, 10 * time.Second},
 		{&c.RetryFirst, 50 * time.Millisecond},
@@ -72,16 +76,20 @@ func (c Config) withDefaults() Config {
 			*d.v = d.standard
 		}
 	}
-	for _, d := range []struct {
-		v        *int
-		standard int
-	}{{&c.Partitions, 8}, {&c.QueueMessages, 8192}, {&c.QueueBytes, 8 << 20}} {
-		if *d.v <= 0 {
-			*d.v = d.standard
+	if c.Partitions <= 0 {
+		// One server takes what there is in fewer commands when it is one stream.
+		if c.Partitions = 1; clustered(c.URL) {
+			c.Partitions = 8
 		}
 	}
+	if c.QueueMessages <= 0 {
+		c.QueueMessages = max(1, 65_536/c.Partitions)
+	}
+	if c.QueueBytes <= 0 {
+		c.QueueBytes = max(1, 64<<20/c.Partitions)
+	}
 	if c.MaxBytes <= 0 {
-		c.MaxBytes = 32 << 20
+		c.MaxBytes = max(1, 256<<20/int64(c.Partitions))
 	}
 	return c
 }

@@ -13,6 +13,16 @@ import (
 	"vigil"
 )
 
+// clustered tells whether a URL names a cluster.
+func clustered(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	q := u.Query()
+	return q.Has("cluster") || q.Has("addr") && !q.Has("master_name")
+}
+
 // opener makes a client of the Redis that a URL names.
 type opener func(poolSize int) redis.UniversalClient
 

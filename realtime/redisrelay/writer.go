@@ -151,7 +151,8 @@ func (w *writer) run() {
 		for {
 			batch, ending := w.take()
 			if len(batch) > 0 {
-				if !w.append(entry{messages: batch}) {
+				began := time.Now()
+				if !w.append(entry{messages: batch}) || !w.gather(len(batch), began) {
 					return
 				}
 				continue
@@ -164,6 +165,16 @@ func (w *writer) run() {
 		}
 		w.trim()
 	}
+}
+
+// gather waits a little after an entry with n messages, so that a busy node sends fewer and
+// fuller ones: the busier, the longer. A quiet one sends at once.
+func (w *writer) gather(n int, since time.Time) bool {
+	pause := min(time.Duration(n)*w.r.cfg.PaceEach, w.r.cfg.PaceMost) - time.Since(since)
+	w.mu.Lock()
+	full := w.ending || len(w.queue) >= batchMessages || w.bytes >= batchBytes
+	w.mu.Unlock()
+	return full || pause <= 0 || sleep(w.r.ctx, pause)
 }
 
 // append writes one entry, however long that takes; false: the relay ended first.

@@ -34,13 +34,16 @@ func openDB(path string, lockWait time.Duration, readOnly bool) (*sql.DB, error)
 		"foreign_keys(1)",
 		"secure_delete(1)",
 		"temp_store(MEMORY)",
-		"cache_size(-16000)",
 		"journal_size_limit(67108864)",
+		"wal_autocheckpoint(16000)", // 64 MiB; see checkpointer
 	} {
 		q.Add("_pragma", p)
 	}
-	if readOnly {
+	if readOnly { // many, and the system's cache is beneath them
 		q.Add("_pragma", "query_only(1)")
+		q.Add("_pragma", "cache_size(-2000)")
+	} else {
+		q.Add("_pragma", "cache_size(-8000)")
 	}
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: q.Encode()}
 	db, err := sql.Open("sqlite", name.String())

@@ -3,7 +3,8 @@
 //
 // One connection writes and a few read. The file is in WAL mode with synchronous=FULL:
 // a commit returns after the log was flushed to the disk, so what a method has stored
-// outlives a power failure. Writes that arrive while a commit is in flight are
+// outlives a power failure. A third connection copies the log into the file, so that no
+// write waits for that (see checkpointer). Writes that arrive while a commit is in flight are
 // committed together by the next one (see writer), which is what makes that affordable.
 package sqlite
 
@@ -56,6 +57,7 @@ type Store struct {
 	lockWait time.Duration
 	readDB   *sql.DB
 	w        *writer
+	check    *checkpointer
 
 	mu    sync.Mutex
 	reads map[string]*sql.Stmt // by their text: a fixed number of queries
@@ -92,6 +94,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.w, err = startWriter(ctx, write, c); err != nil {
 		return nil, closing(write, closing(read, err))
 	}
+	if s.check, err = startCheckpointer(ctx, s.w, c); err != nil {
+		return nil, closing(s.w, closing(read, err))
+	}
 	if err := read.PingContext(ctx); err != nil {
 		return nil, closing(s, convert("store", err))
 	}
@@ -100,6 +105,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 
 // Close finishes the writes that are waiting, and ends the store.
 func (s *Store) Close() error {
+	s.check.close()
 	err := s.w.close()
 	if e := s.readDB.Close(); err == nil && e != nil {
 		err = convert("store", e)

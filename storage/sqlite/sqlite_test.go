@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"vigil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
@@ -135,6 +137,43 @@ func TestTwoStoresOnOneFileSeeEachOthersWrites(t *testing.T) {
 	ok(t, err)
 	if got.Tally.Signals != 20 {
 		t.Errorf("got a tally of %d, want 20", got.Tally.Signals)
+	}
+}
+
+func TestTwoStoresOnOneFileWriteAtTheSameTime(t *testing.T) {
+	const callers, each = 8, 25
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	stores := []*sqlite.Store{open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})}
+	sessions := seed(t, stores[0], 3)
+	var g errgroup.Group
+	for i := range callers {
+		s, v := stores[i%2], sessions[i%3]
+		g.Go(func() error {
+			for n := range each {
+				if _, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, int64(i*each+n+1))}); err != nil {
+					return err
+				}
+				if _, err := s.NextEpoch(t.Context(), sessions[0].ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	ok(t, g.Wait())
+	total := 0
+	for _, v := range sessions {
+		got, err := stores[1].Session(t.Context(), v.ID)
+		ok(t, err)
+		total += got.Tally.Signals
+	}
+	if total != callers*each {
+		t.Errorf("got tallies of %d, want %d", total, callers*each)
+	}
+	epoch, err := stores[1].NextEpoch(t.Context(), sessions[0].ID)
+	ok(t, err)
+	if epoch != callers*each+1 {
+		t.Errorf("got epoch %d, want %d", epoch, callers*each+1)
 	}
 }
 

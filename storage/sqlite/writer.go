@@ -154,6 +154,9 @@ func (w *writer) run() {
 	}
 }
 
+// Close is close, for what could not be opened.
+func (w *writer) Close() error { return w.close() }
+
 func (w *writer) close() error {
 	w.once.Do(func() { close(w.stop) })
 	<-w.ended
