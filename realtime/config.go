@@ -84,7 +84,7 @@ type Limits struct {
 	QueueBytes        int // 1 MiB, as Queue
 	Jobs              int // frames of one socket that wait for the store; 64. More: refused with too_many
 	Deliveries        int // requests to platforms at once; 8
-	TakeOver          int // sessions of a node that is gone judged at once; 16
+	TakeOver          int // sessions of a node that is gone stored at once; 16
 	Commands          int // sessions of one bulk command worked on at once; 8
 	Rows              int // of a snapshot's page; 200
 }

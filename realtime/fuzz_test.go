@@ -77,7 +77,9 @@ func FuzzOffered(f *testing.F) {
 // FuzzEvent feeds the relay's entries: one of another version, or a broken one, must not
 // panic.
 func FuzzEvent(f *testing.F) {
-	for _, s := range []string{`{"k":"proctors","f":[{"t":"pulse"}]}`, `{"k":"student","s":"x","f":[1]}`, `{"k":"epoch","n":5}`, `{`, `null`, `[]`} {
+	f.Add(appendDelta(appendDelta(nil, delta{key: "tally/s", level: levelSignal, frame: []byte(`{"t":"pulse"}`)}), delta{key: "new/s", created: "s", frame: []byte(`{}`)}))
+	f.Add([]byte{deltasMark, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	for _, s := range []string{`{"k":"student","s":"x","f":[1]}`, `{"k":"epoch","n":5}`, `{`, `null`, `[]`} {
 		f.Add([]byte(s))
 	}
 	h := &Hub{log: Config{}.withDefaults().Log, rooms: map[string]*room{}, students: map[string]*student{}}

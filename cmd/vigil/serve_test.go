@@ -62,7 +62,12 @@ func TestTheAdminListenerTellsHealthReadinessAndMetrics(t *testing.T) {
 	if status, body := get(t, admin+"/readyz"); status != http.StatusOK || body != "ready\n" {
 		t.Errorf("got %d %q, want ready", status, body)
 	}
-	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+	for path, want := range map[string]int{"/debug/pprof/": http.StatusOK, "/debug/pprof/heap": http.StatusOK, "/debug/pprof/cmdline": http.StatusNotFound} {
+		if status, _ := get(t, admin+path); status != want { // a command line may hold secrets
+			t.Errorf("%s: got %d, want %d", path, status, want)
+		}
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
 		if status, _ := get(t, s.tool+path); status != http.StatusNotFound {
 			t.Errorf("%s in public: got %d, want 404", path, status)
 		}

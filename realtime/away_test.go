@@ -1,0 +1,53 @@
+package realtime
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTheStoreRestsBetweenTwoReadingsOfTheDashboards(t *testing.T) {
+	for _, row := range []struct{ took, next time.Duration }{ // from the beginning of one to that of the next
+		{time.Second, 5 * time.Second},
+		{2 * time.Second, 6 * time.Second},
+		{10 * time.Second, 30 * time.Second},
+	} {
+		p := &proctor{}
+		r := &room{h: &Hub{cfg: Config{RefreshEvery: 5 * time.Second}}}
+		r.proctors.Store(&[]*proctor{p})
+		now := time.Now()
+		began := now
+		r.showAnew(now)
+		if r.showing.began != began {
+			t.Fatalf("no reading began when it was time")
+		}
+		for p.asked = true; r.showing.began == began; { // the watch looks once a second
+			now = now.Add(time.Second)
+			p.asked = now.Sub(began) < row.took
+			r.showAnew(now)
+		}
+		if !r.showing.began.IsZero() {
+			t.Fatalf("a reading of %v was followed by another one at once", row.took)
+		}
+		for r.showing.began.IsZero() {
+			now = now.Add(time.Second)
+			r.showAnew(now)
+		}
+		if got := now.Sub(began); got != row.next {
+			t.Errorf("after a reading of %v: got the next one %v after its beginning, want %v", row.took, got, row.next)
+		}
+	}
+}
+
+func TestWhatANodeThatIsGoneStoredIsCountedAnew(t *testing.T) {
+	h := &Hub{cfg: Config{}.withDefaults()}
+	came := &student{h: h, id: "a", moved: moved{from: "gone"}}
+	other := &student{h: h, id: "b", moved: moved{from: "alive"}}
+	h.students = map[string]*student{"a": came, "b": other}
+	h.owe("gone", time.Now())
+	if !came.stale || came.moved.from != "" {
+		t.Error("got the counts of who came from the node that is gone as they were")
+	}
+	if other.stale || other.moved.from != "alive" {
+		t.Error("got the counts of who came from elsewhere touched, too")
+	}
+}
