@@ -1,10 +1,8 @@
 package realtime
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,6 +13,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"vigil"
+	"vigil/realtime/internal/line"
+	"vigil/realtime/internal/wire"
 )
 
 // item is one frame on its way to a socket.
@@ -26,9 +26,11 @@ type item struct {
 }
 
 // peer is what a socket belongs to: a student's session or a proctor's view of an exam.
-// Its methods are called from the socket's read loop unless they say otherwise.
+// Its methods must not wait: other sockets wait for them. Those that say nothing else are
+// called for what was read, one after the other.
 type peer interface {
-	// start sends the welcome and opens the queue.
+	// start sends the welcome and opens the queue. It is the first call, and may wait for the
+	// store.
 	start(ctx context.Context) error
 	// frame takes one frame that passed the rates.
 	frame(f *up)
@@ -40,7 +42,8 @@ type peer interface {
 	overflow()
 	// idle is called when everything queued was written.
 	idle()
-	// gone is the last call: the socket has ended, and code says how, if we chose it.
+	// gone is the last call: the socket has ended, and code says how, if we chose it. It
+	// comes from a goroutine of its own.
 	gone(now time.Time, code websocket.StatusCode)
 	// due is called about once per ping.
 	due(now time.Time)
@@ -48,67 +51,79 @@ type peer interface {
 	allowed(ctx context.Context) error
 }
 
-// conn is one socket: its read loop, its bounded queue of frames to write, its pings.
-// The writing goroutine exists only while there is something to write.
+// conn is one socket: what was read of it and is not whole, its bounded queue of frames to
+// write, what its pings have shown. No goroutine is its own. Its reads come from the hub's
+// polls, its pings from the beat, and the flusher writes.
 type conn struct {
 	h       *Hub
-	ws      *websocket.Conn
-	raw     net.Conn // beneath ws
+	line    line.Line
 	peer    peer
+	release func() // gives back what was reserved for it
 	address string // for telling that it changed; never logged
 	browser string
 	claims  atomic.Pointer[Claims]
 	jobs    lane
 	last    atomic.Int64 // when the peer was last heard, ms
 
-	// Owned by the read loop.
+	// Owned by the reads.
+	in        wire.Reader
 	limiters  []limiter
 	overSince time.Time // over the rates without a pause since
 	overLast  time.Time
 	malformed int
 
-	// Owned by the timer.
+	// Owned by the beat.
 	misses   int
 	pinged   time.Time
 	awaiting bool // the next tick looks for the pong
 
-	mu         sync.Mutex
-	queue      []item
-	bytes      int
-	held       bool // nothing is written before the welcome
-	writing    bool
-	pinging    bool      // the writer is to send a ping
-	writeSince time.Time // zero: no write is under way
-	closing    websocket.StatusCode
-	reason     string
-	dead       bool // nothing new may begin
-	timer      *time.Timer
-	force      *time.Timer
-	lull       chan struct{}  // the writer took what was queued
-	done       chan struct{}  // closed when the socket has ended
-	busy       sync.WaitGroup // writer, ticks; Add only under mu while not dead
+	window int64 // of the flusher's count, in which it was last counted; the flusher's
+
+	mu       sync.Mutex
+	queue    []item
+	bytes    int       // of queue
+	control  []byte    // pings and pongs, written before the queue
+	rest     []byte    // what the kernel did not take yet of the last write
+	sent     []func()  // called when rest is written
+	stuck    time.Time // since when it does not; zero: it does
+	room     bool      // it does again
+	held     bool      // nothing is written before the welcome
+	flushing bool      // the flusher has it
+	paced    bool      // the flusher will have it in a moment
+	flushed  time.Time // when deltas were last written
+	closing  websocket.StatusCode
+	reason   string
+	parted   bool // our close frame is taken
+	left     bool // the peer's close frame has come, with leftCode
+	leftCode int
+	dead     bool // nothing new may begin
+	force    *time.Timer
+	lull     chan struct{}  // everything is written; nil: nobody waits for it
+	busy     sync.WaitGroup // flushes and ticks; Add only under mu while not dead
 }
 
-func (h *Hub) newConn(ws *websocket.Conn, raw net.Conn, claims Claims) *conn {
-	c := &conn{h: h, ws: ws, raw: raw, held: true, lull: make(chan struct{}, 1), done: make(chan struct{})}
+func (h *Hub) newConn(l line.Line, claims Claims) *conn {
+	c := &conn{h: h, line: l, held: true}
 	c.claims.Store(&claims)
 	c.last.Store(h.now().UnixMilli())
 	return c
 }
 
-// begin starts the socket; run serves it after that, until it ends. They are two, for two
-// goroutines: the welcome is made on a deep stack, and most of a socket's life is waiting.
-func (c *conn) begin() {
+// begin starts the socket: the welcome is made, then what the peer says is read, beginning
+// with what it said already.
+func (c *conn) begin(first []byte) {
 	if err := c.peer.start(c.h.ctx); err != nil {
 		c.refuse(err)
 	} else {
-		c.startTimer()
+		c.h.beats.add(c)
 	}
-}
-
-func (c *conn) run() {
-	c.read()
-	c.finish()
+	if len(first) > 0 {
+		c.Read(first)
+	}
+	if err := c.line.Start(c); err != nil {
+		c.h.log.Error("a socket cannot be watched", "error", err)
+		c.Ended(err)
+	}
 }
 
 // refuse closes the socket with the code that the error stands for.
@@ -139,43 +154,67 @@ func closeCode(err error) websocket.StatusCode {
 	return CloseUnavailable
 }
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// read takes frames until the socket ends or is being closed by us.
-func (c *conn) read() {
-	ctx := context.Background() // a deadline would cost an allocation a frame; the pings see to silence
-	for {
-		typ, r, err := c.ws.Reader(ctx)
-		if err != nil {
-			return
-		}
-		now := c.h.now()
-		c.last.Store(now.UnixMilli())
-		if typ != websocket.MessageText {
-			c.close(websocket.StatusUnsupportedData, "text frames only")
-			return
-		}
-		buf := buffers.Get().(*bytes.Buffer) //nolint:errcheck // the pool holds nothing else
-		buf.Reset()
-		_, err = buf.ReadFrom(r)
-		if err == nil {
-			c.peer.heard(now)
-			c.message(buf.Bytes(), now)
-		}
-		if buf.Cap() <= MaxMessage {
-			buffers.Put(buf)
-		}
-		if err != nil {
-			if errors.Is(err, websocket.ErrMessageTooBig) {
-				c.close(websocket.StatusMessageTooBig, "")
-			}
-			return
-		}
+// Read implements line.Handler.
+func (c *conn) Read(p []byte) {
+	now := c.h.now()
+	c.last.Store(now.UnixMilli())
+	if c.closed() == 0 {
+		c.peer.heard(now)
+	}
+	err := c.in.Read(p, MaxMessage, c)
+	var broken *wire.Error
+	if errors.As(err, &broken) {
+		c.close(websocket.StatusCode(broken.Code), broken.Reason)
 	}
 }
 
-// message takes one text message apart. Frames keep nothing of msg.
-func (c *conn) message(msg []byte, now time.Time) {
+// Text implements wire.Handler. What comes after we have closed is not taken: an outbox
+// sends it again.
+func (c *conn) Text(msg []byte) {
+	if c.closed() == 0 {
+		c.take(msg, c.h.now())
+	}
+}
+
+// maxControl bounds the pongs that wait to be written.
+const maxControl = 1 << 10
+
+// Ping implements wire.Handler.
+func (c *conn) Ping(payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead || c.closing != 0 || len(c.control) > maxControl {
+		return
+	}
+	c.control = wire.AppendPong(c.control, payload)
+	c.wake()
+}
+
+// Pong implements wire.Handler. Any time it comes it is a sign of life, as all that is
+// read; the tick judges.
+func (c *conn) Pong() {}
+
+// Close implements wire.Handler: the peer's close frame is answered with its own code, or
+// it is the answer to ours.
+func (c *conn) Close(code int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return
+	}
+	c.left, c.leftCode = true, code
+	c.queue, c.bytes, c.control = nil, 0, nil // nobody would read it
+	if c.force == nil {
+		c.force = time.AfterFunc(c.h.cfg.WriteWait, c.kill) // should the answer hang
+	}
+	c.wake()
+}
+
+// Ended implements line.Handler.
+func (c *conn) Ended(error) { go c.finish() }
+
+// take takes one text message apart. Frames keep nothing of msg.
+func (c *conn) take(msg []byte, now time.Time) {
 	list, err := split(msg)
 	if err != nil {
 		c.bad(err)
@@ -313,12 +352,19 @@ func (c *conn) fits(it item) bool {
 func (c *conn) add(it item) {
 	c.queue = append(c.queue, it)
 	c.bytes += len(it.frame)
-	c.wake()
+	if it.delta {
+		c.wakeSoon()
+	} else {
+		c.wake()
+	}
 }
 
 // putDelta is put for a proctor's delta: once the queue fills, a later frame takes the
 // place of an earlier one with its key, and what need not be told is left out.
 func (c *conn) putDelta(d delta) {
+	if d.level != levelState {
+		c.h.flusher.count(c, time.Now())
+	}
 	c.mu.Lock()
 	if n := len(c.queue); n >= c.h.cfg.Limits.Queue/4 {
 		if d.level == levelSignal {
@@ -340,11 +386,15 @@ func (c *conn) putDelta(d delta) {
 	c.put(item{frame: d.frame, key: d.key, delta: true})
 }
 
-// written waits until everything queued has been taken by the writer.
+// written waits until everything queued has been written.
 func (c *conn) written(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		empty, over := len(c.queue) == 0, c.dead || c.closing != 0
+		empty, over := len(c.queue) == 0 && len(c.rest) == 0, c.dead || c.closing != 0 || c.left
+		if c.lull == nil {
+			c.lull = make(chan struct{}, 1)
+		}
+		lull := c.lull
 		c.mu.Unlock()
 		switch {
 		case over:
@@ -353,12 +403,18 @@ func (c *conn) written(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-c.lull:
-		case <-c.done:
-			return errGone
+		case <-lull:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// calm tells who waits in written to look again. c.mu is held.
+func (c *conn) calm() {
+	select {
+	case c.lull <- struct{}{}: // not if it is nil
+	default:
 	}
 }
 
@@ -375,119 +431,23 @@ func (c *conn) open(first item) {
 	c.wake()
 }
 
-// wake starts the writer if it is needed. c.mu is held.
-func (c *conn) wake() {
-	if c.writing || c.dead || (c.held && c.closing == 0) {
-		return
-	}
-	c.writing = true
-	c.busy.Add(1)
-	go c.write()
-}
-
-// write writes what is queued, many frames in one message, until nothing is left; then
-// it closes, if that was asked for.
-func (c *conn) write() {
-	defer c.busy.Done()
-	buf := buffers.Get().(*bytes.Buffer) //nolint:errcheck // the pool holds nothing else
-	defer func() {
-		if buf.Cap() <= 2*MaxMessage {
-			buffers.Put(buf)
-		}
-	}()
-	var spare []item
-	for {
-		c.mu.Lock()
-		if len(c.queue) == 0 && !c.pinging || c.dead {
-			c.writing, c.writeSince = false, time.Time{}
-			if c.queue == nil && cap(spare) <= 8 {
-				c.queue = spare[:0] // for the next frames; a busy socket's is let go
-			}
-			code, reason, dead := c.closing, c.reason, c.dead
-			c.mu.Unlock()
-			switch {
-			case dead:
-			case code != 0:
-				_ = c.ws.Close(code, reason) // the peer may be gone already
-			default:
-				c.peer.idle()
-			}
-			return
-		}
-		batch := c.queue
-		c.queue, c.bytes = spare, 0
-		spare = nil
-		c.writeSince = c.h.cfg.Now()
-		ping := c.pinging
-		c.pinging = false
-		c.mu.Unlock()
-		if ping && !c.writePing() {
-			return
-		}
-		select {
-		case c.lull <- struct{}{}:
-		default:
-		}
-		for rest := batch; len(rest) > 0; {
-			n := fill(buf, rest)
-			if err := c.ws.Write(context.Background(), websocket.MessageText, buf.Bytes()); err != nil {
-				c.writeFailed()
-				return
-			}
-			c.h.stats.framesOut.Add(int64(n))
-			for _, it := range rest[:n] {
-				if it.sent != nil {
-					it.sent()
-				}
-			}
-			rest = rest[n:]
-		}
-		clear(batch)
-		if cap(batch) <= 64 {
-			spare = batch[:0]
-		}
-	}
-}
-
-func (c *conn) writeFailed() {
-	c.h.stats.writeFailed.Add(1)
-	c.kill() // the read loop ends by it
-	c.mu.Lock()
-	c.writing, c.dead = false, true
-	c.mu.Unlock()
-}
-
-// fill puts as many frames into one message as fit, and returns how many.
-func fill(buf *bytes.Buffer, items []item) int {
-	buf.Reset()
-	if len(items) == 1 {
-		buf.Write(items[0].frame)
-		return 1
-	}
-	buf.WriteByte('[')
-	n := 0
-	for n < len(items) && n < MaxBatch && (n == 0 || buf.Len()+len(items[n].frame)+2 <= MaxMessage) {
-		if n > 0 {
-			buf.WriteByte(',')
-		}
-		buf.Write(items[n].frame)
-		n++
-	}
-	buf.WriteByte(']')
-	return n
-}
-
 // close ends the socket in order: what is queued is written, then the code. The first
 // call counts.
 func (c *conn) close(code websocket.StatusCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing != 0 || c.dead {
+	if c.closing != 0 || c.dead || c.left {
 		return
 	}
 	c.h.stats.closed(code)
 	c.closing, c.reason = code, reason
-	c.force = time.AfterFunc(c.h.cfg.WriteWait, c.kill) // a write that hangs
+	if c.held { // there was no welcome: what would have followed it is nothing to them
+		c.queue, c.bytes = nil, 0
+	}
+	if c.force == nil {
+		c.force = time.AfterFunc(c.h.cfg.WriteWait, c.kill) // a write that hangs, or a peer that does not answer
+	}
+	c.calm()
 	c.wake()
 }
 
@@ -498,38 +458,31 @@ func (c *conn) closed() websocket.StatusCode {
 	return c.closing
 }
 
-// kill ends the socket at once, without waiting for anyone; the read loop does the rest.
-func (c *conn) kill() {
-	_ = c.raw.Close() // it may be closed already
-}
+// kill ends the socket at once, without waiting for anyone; the rest follows when the line
+// tells that it has ended.
+func (c *conn) kill() { c.line.Shut() }
 
-// finish ends the socket's life after the read loop has ended.
+// finish ends the socket's life after its line has ended.
 func (c *conn) finish() {
-	c.mu.Lock()
-	code := c.closing
-	if code == 0 {
-		c.dead = true
-	}
-	c.mu.Unlock()
-	if code == 0 {
-		c.kill()
-		_ = c.ws.CloseNow() // it may be closed already
-	}
-	c.busy.Wait() // with a code, the writer closes
+	defer c.h.wg.Done()
 	c.mu.Lock()
 	c.dead = true
-	c.queue = nil
-	close(c.done)
-	if c.timer != nil {
-		c.timer.Stop()
-	}
+	code := c.closing
 	if c.force != nil {
 		c.force.Stop()
 	}
+	c.calm()
 	c.mu.Unlock()
 	c.busy.Wait()
-	_ = c.ws.CloseNow() // it may be closed already
+	c.mu.Lock()
+	c.queue, c.rest, c.control, c.sent = nil, nil, nil, nil
+	c.mu.Unlock()
+	c.line.Close()
 	c.peer.gone(c.h.now(), code)
+	c.h.mu.Lock()
+	delete(c.h.conns, c)
+	c.h.mu.Unlock()
+	c.release()
 }
 
 // checkToken renews the token before it ends, and closes the socket whose token ended

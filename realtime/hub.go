@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
+	"vigil/realtime/internal/line"
 )
 
 // Hub holds the sockets of one node. Everything that changes a session while people are
@@ -42,6 +44,9 @@ type Hub struct {
 	queueWake chan struct{}
 	writer    *writer
 	rush      rush
+	polls     []line.Poll
+	flusher   *flusher
+	beats     *beats
 	stats     counters
 
 	commandLocks commandLocks
@@ -66,8 +71,8 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		cfg: cfg, log: cfg.Log.With("node", cfg.Node), store: cfg.Store, boot: cfg.Node,
-		queueWake: make(chan struct{}, 1),
-		rooms:     map[string]*room{}, students: map[string]*student{},
+		queueWake: make(chan struct{}, 1), polls: make([]line.Poll, runtime.GOMAXPROCS(0)),
+		rooms: map[string]*room{}, students: map[string]*student{},
 		conns: map[*conn]struct{}{}, pending: map[string]int{},
 	}
 	h.commandLocks.seed = maphash.MakeSeed()
@@ -75,7 +80,9 @@ func New(cfg Config) (*Hub, error) {
 	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.writer = newWriter(h)
-	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop} {
+	h.flusher = newFlusher()
+	h.beats = newBeats(cfg.Liveness.PingEvery, cfg.Liveness.PongWait)
+	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, func() { h.beats.run(h) }} {
 		h.spawn(work)
 	}
 	if relay, ok := cfg.Relay.(Watched); ok {
@@ -132,6 +139,10 @@ func (h *Hub) Close() {
 		st.stopTimer()
 	}
 	h.wg.Wait()
+	for i := range h.polls {
+		h.polls[i].Close()
+	}
+	h.flusher.end()
 	h.mu.Lock()
 	rooms := h.rooms
 	h.rooms = map[string]*room{}

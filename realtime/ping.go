@@ -2,65 +2,163 @@ package realtime
 
 import (
 	"math/rand/v2"
+	"sync"
 	"time"
+
+	"vigil/realtime/internal/wire"
 )
 
 // Pings, and the judgement of who does not answer them.
 
-// startTimer begins the pings, the first one at a random moment of the first interval,
-// so that many sockets opened at once do not beat together.
-func (c *conn) startTimer() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dead {
-		return
-	}
-	first := time.Duration(rand.Int64N(int64(c.h.cfg.Liveness.PingEvery))) + 1 //nolint:gosec // not a secret
-	c.timer = time.AfterFunc(c.beat(first), c.tick)
+// beats is the time of all sockets' pings: a ring of slots, each with the sockets whose turn
+// it is then. One goroutine goes round; a timer for each socket would cost more memory,
+// and to be woken up for each takes longer than a ping does.
+type beats struct {
+	grain time.Duration // of a slot
+	buf   []byte        // to write pings in; the goroutine's own
+
+	mu    sync.Mutex
+	slots [][]*conn
+	at    int // the slot of now
+	count int
+	some  chan struct{} // there are sockets
+	began time.Time
+	turns int64 // since began
 }
 
-// beatGrid is the time on whose multiples sockets are pinged, a few at a time: to wake up
-// for each of them alone takes longer than the ping. They are few enough that no signal
-// waits for long behind them.
-const beatGrid = 25 * time.Millisecond
+// beatGrain is a slot's length: few enough sockets are in one that no signal waits for long
+// behind them. Where pings are so frequent that it would matter, as in tests, it is a
+// fortieth of the wait for a pong.
+const (
+	beatGrain    = 25 * time.Millisecond
+	minBeatGrain = time.Millisecond
+)
 
-// beat moves a wait to the nearest multiple of beatGrid, unless pings are so frequent that
-// it would matter.
-func (c *conn) beat(wait time.Duration) time.Duration {
-	if c.h.cfg.Liveness.PongWait < 40*beatGrid {
-		return wait
+func newBeats(pingEvery, pongWait time.Duration) *beats {
+	grain := max(minBeatGrain, min(beatGrain, pongWait/40))
+	return &beats{
+		grain: grain, slots: make([][]*conn, pingEvery/grain+2), some: make(chan struct{}, 1),
+		buf: make([]byte, 0, wire.MaxHead+MaxMessage),
 	}
-	to := time.Now().Add(wait)
-	return max(1, wait+to.Round(beatGrid).Sub(to))
+}
+
+// add begins a socket's pings, the first one at a random moment of the first interval, so
+// that many sockets opened at once do not beat together.
+func (b *beats) add(c *conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.put(c, rand.IntN(len(b.slots)-1)+1) //nolint:gosec // not a secret
+	if b.count++; b.count == 1 {
+		b.began, b.turns = time.Now(), 0
+		select {
+		case b.some <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (b *beats) put(c *conn, in int) {
+	slot := &b.slots[(b.at+in)%len(b.slots)]
+	*slot = append(*slot, c)
+}
+
+// run goes round until the hub ends.
+func (b *beats) run(h *Hub) {
+	tick := time.NewTicker(b.grain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		b.mu.Lock()
+		idle := b.count == 0
+		b.mu.Unlock()
+		if idle { // not woken up for nobody
+			tick.Stop()
+			select {
+			case <-h.ctx.Done():
+				return
+			case <-b.some:
+			}
+			tick.Reset(b.grain)
+			continue
+		}
+		b.turn(time.Now())
+	}
+}
+
+// turn takes the slots until now. Where it comes late, because the machine stood still, say,
+// everything moves by that: a peer has its whole time for a pong from when the ping went out.
+func (b *beats) turn(now time.Time) {
+	b.mu.Lock()
+	if late := now.Sub(b.began) - time.Duration(b.turns)*b.grain; late > 2*b.grain {
+		b.began = b.began.Add(late - b.grain)
+	}
+	b.mu.Unlock()
+	for {
+		b.mu.Lock()
+		if time.Duration(b.turns)*b.grain > now.Sub(b.began) {
+			b.mu.Unlock()
+			return
+		}
+		b.turns++
+		b.at = (b.at + 1) % len(b.slots)
+		slot := b.slots[b.at]
+		b.slots[b.at] = nil
+		b.mu.Unlock()
+		kept := 0
+		next := make([]int, len(slot))
+		for i, c := range slot {
+			if wait := c.tick(b.buf); wait > 0 {
+				next[i] = min(max(1, int((wait+b.grain/2)/b.grain)), len(b.slots)-1)
+				kept++
+			}
+		}
+		b.mu.Lock()
+		b.count -= len(slot) - kept
+		for i, c := range slot {
+			if next[i] > 0 {
+				b.put(c, next[i])
+			}
+		}
+		if b.slots[b.at] == nil && cap(slot) <= 4*max(1, len(slot)) {
+			clear(slot)
+			b.slots[b.at] = slot[:0]
+		}
+		b.mu.Unlock()
+	}
 }
 
 // tick pings, and PongWait later looks whether anything was heard since. It also sees to
-// what else has its time: hanging writes and the token.
-func (c *conn) tick() {
+// what else has its time: hanging writes and the token. It returns the wait until the next
+// one, or 0: the socket has ended, or is about to.
+func (c *conn) tick(buf []byte) time.Duration {
 	c.mu.Lock()
-	if c.dead || c.closing != 0 {
+	if c.dead || c.closing != 0 || c.left {
 		c.mu.Unlock()
-		return
+		return 0
 	}
 	c.busy.Add(1)
-	since := c.writeSince
-	c.mu.Unlock()
 	defer c.busy.Done()
+	since := c.stuck
+	c.mu.Unlock()
 
 	now := c.h.now()
 	live := c.h.cfg.Liveness
 	next := live.PingEvery - live.PongWait
-	ping := false
 	switch {
 	case !since.IsZero() && now.Sub(since) > c.h.cfg.WriteWait:
 		c.close(CloseSlow, "")
 		c.kill() // the write hangs: no close frame would get through
-		return
+		return 0
 	case !c.awaiting:
 		if c.last.Load() > c.pinged.UnixMilli() {
 			c.misses = 0 // heard since the last ping, if late
 		}
-		c.awaiting, c.pinged, ping, next = true, now, true, live.PongWait
+		c.awaiting, c.pinged, next = true, now, live.PongWait
+		c.ping(buf)
 	default:
 		c.awaiting = false
 		if c.last.Load() >= c.pinged.UnixMilli() {
@@ -71,59 +169,26 @@ func (c *conn) tick() {
 		c.peer.missed(now, c.misses)
 		if c.misses >= 3 {
 			c.close(CloseSilent, "")
-			return
+			return 0
 		}
 	}
 	c.checkToken(now)
 	c.peer.due(now)
-	c.mu.Lock()
-	if !c.dead {
-		c.timer.Reset(c.beat(next))
-	}
-	c.mu.Unlock()
-	if ping {
-		c.ping() // last: it may hang, and then the next tick sees to it
-	}
+	return next
 }
 
-// pingFrame is a ping without a payload, as a server sends it.
-var pingFrame = []byte{0x89, 0}
-
-// writePing sends a ping; only the writer does, so it comes between two messages. It goes
-// past the WebSocket library, whose ping waits for the pong in a goroutine: ours is told
-// by pong.
-func (c *conn) writePing() bool {
-	if _, err := c.raw.Write(pingFrame); err != nil {
-		c.writeFailed()
-		return false
-	}
-	return true
-}
-
-// ping sends a ping, at once where nothing is being written. The caller is counted in busy.
-func (c *conn) ping() {
+// ping sends a ping, at once where nothing is being written.
+func (c *conn) ping(buf []byte) {
 	c.mu.Lock()
-	if c.dead || c.closing != 0 || c.writing {
-		c.pinging = c.writing
+	if c.dead || len(c.control) > maxControl {
 		c.mu.Unlock()
 		return
 	}
-	c.writing, c.writeSince = true, c.h.cfg.Now()
+	c.control = append(c.control, wire.Ping...)
+	mine := !c.flushing && len(c.rest) == 0
+	c.flushing = c.flushing || mine
 	c.mu.Unlock()
-	if !c.writePing() {
-		return
+	if mine {
+		c.flush(buf)
 	}
-	c.mu.Lock()
-	c.writing, c.writeSince = false, time.Time{}
-	if len(c.queue) > 0 || c.pinging || c.closing != 0 { // came meanwhile
-		c.wake()
-	}
-	c.mu.Unlock()
-}
-
-// pong is called by the read loop. Any time it comes it is a sign of life; the tick judges.
-func (c *conn) pong() {
-	now := c.h.now()
-	c.last.Store(now.UnixMilli())
-	c.peer.heard(now)
 }

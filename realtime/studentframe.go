@@ -92,6 +92,7 @@ func (sc *studentConn) sayHello(f *up) {
 	if first {
 		if sc.hello != nil {
 			sc.hello.Stop()
+			sc.hello = nil
 		}
 		if f.Next > 1 {
 			sc.resent.Store(now.UnixMilli())

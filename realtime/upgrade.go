@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,10 +10,12 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/internal/line"
 )
 
 // Problem is the body of a refused upgrade (RFC 9457), and what the token endpoint
@@ -76,19 +79,18 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuseHTTP(w, r, errDraining)
 		return
 	}
-	small := &smallBuffers{ResponseWriter: w, read: studentRead, write: studentWrite}
-	if claims.Role != vigil.RoleStudent {
-		small.read, small.write = socketBuffer, socketBuffer
-	}
 	// The library keeps what was selected as a part of the header, and the token with it.
 	r.Header["Sec-Websocket-Protocol"] = []string{Subprotocol}
-	var c *conn // pongs come later, when it is read
-	ws, err := websocket.Accept(small, r, &websocket.AcceptOptions{
+	hand := &handover{ResponseWriter: w}
+	_, err = websocket.Accept(hand, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Subprotocol},
 		InsecureSkipVerify: true, // the origin was checked, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPongReceived:     func(context.Context, []byte) { c.pong() },
 	})
+	var l line.Line
+	if err == nil {
+		l, err = h.polls[h.rush.opened.Load()%int64(len(h.polls))].Take(hand.conn.Conn)
+	}
 	if err != nil { // Accept has answered
 		h.stats.refused.Add(1)
 		h.log.Debug("an upgrade failed", "error", err)
@@ -96,25 +98,16 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.wg.Done()
 		return
 	}
-	ws.SetReadLimit(MaxMessage)
-	c = h.newConn(ws, small.conn, claims)
-	c.address, c.browser = h.address(r), r.UserAgent()
+	c := h.newConn(l, claims)
+	c.address, c.browser = h.address(r), unique.Make(r.UserAgent()).Value()
+	c.release = release
 	h.rush.opened.Add(1)
 	c.peer = serve.peer(c)
 	h.mu.Lock()
 	h.conns[c] = struct{}{}
 	h.mu.Unlock()
-	go func() {
-		c.begin()
-		go func() {
-			defer h.wg.Done()
-			c.run()
-			h.mu.Lock()
-			delete(h.conns, c)
-			h.mu.Unlock()
-			release()
-		}()
-	}()
+	first := hand.first
+	go c.begin(first)
 }
 
 // admitted is what a socket will be, and how to give back what was reserved for it.
@@ -282,7 +275,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 	}
 	return admitted{
 		peer:    func(c *conn) peer { return &studentConn{conn: c, st: st, epoch: epoch} },
-		release: func() { h.unreserve(s.ID) },
+		release: func() { h.unreserve(st.id) },
 	}, nil
 }
 
@@ -354,31 +347,30 @@ func (h *Hub) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(body) // the client may be gone
 }
 
-// smallBuffers gives a socket buffers of its own when it takes over the connection: the
-// server's are four times as large, and sockets wait most of the time.
-type smallBuffers struct {
+// handover takes the connection out of the hands of the WebSocket library after the
+// handshake, which is the library's part: its reader would hold a goroutine, a stack and
+// buffers for each socket.
+type handover struct {
 	http.ResponseWriter
-	conn        net.Conn
-	read, write int
+	conn  *handed
+	first []byte // what the client sent behind its request
 }
 
-// How much is read or written without a further system call. Students are many; their
-// signals and what acknowledges them are short.
-const (
-	socketBuffer = 1 << 10
-	studentRead  = 512
-	studentWrite = 256
-)
+// handed is a connection that the library cannot close.
+type handed struct{ net.Conn }
+
+// Close does nothing: the library's finalizer calls it.
+func (*handed) Close() error { return nil }
 
 // Hijack implements http.Hijacker.
-func (s *smallBuffers) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
+func (o *handover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(o.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	s.conn = conn
-	if rw.Reader.Buffered() > 0 { // the client spoke before the answer: keep what was read
-		return conn, rw, nil
+	if first, err := rw.Reader.Peek(rw.Reader.Buffered()); err == nil {
+		o.first = bytes.Clone(first)
 	}
-	return conn, bufio.NewReadWriter(bufio.NewReaderSize(conn, s.read), bufio.NewWriterSize(conn, s.write)), nil
+	o.conn = &handed{conn}
+	return o.conn, rw, nil
 }

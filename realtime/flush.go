@@ -1,0 +1,337 @@
+package realtime
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vigil/realtime/internal/line"
+	"vigil/realtime/internal/wire"
+)
+
+// flusher writes what sockets have queued, in a few goroutines for all of them.
+//
+// A write is a system call, and to a proctor's socket it would be one for each signal of the
+// exam. Where a node has little to say it is written at once. Where it has more than
+// deltaWrites a second, dashboards are written to in turns, each as often as that allows, and
+// get more at once: a busy node tells a little later and not ever more often.
+type flusher struct {
+	wg sync.WaitGroup
+
+	mu    sync.Mutex
+	wake  sync.Cond
+	ready []*conn // to be written now
+	first int     // of ready
+	ended bool
+
+	// Deltas, and the dashboards that they went to, in the present window.
+	deltas, sockets int
+	window          int64
+	pause           time.Duration // between two writes of deltas to a socket
+	later           []paced       // in the order of their times, nearly
+	timer           *time.Timer   // for the first of later
+
+	paceNow atomic.Int64 // pause, for who has no lock
+}
+
+type paced struct {
+	c  *conn
+	at time.Time
+}
+
+// How often a node's processor writes deltas to dashboards, about, before it gathers; and
+// how long it gathers at most.
+const (
+	deltaWrites  = 1500 // a second
+	deltaPause   = 50 * time.Millisecond
+	deltaCounted = 250 * time.Millisecond // how long is counted until the pause is set anew
+)
+
+func newFlusher() *flusher {
+	f := &flusher{}
+	f.wake.L = &f.mu
+	f.timer = time.AfterFunc(time.Hour, f.due)
+	f.timer.Stop()
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		f.wg.Go(f.run)
+	}
+	return f
+}
+
+// end stops the flusher and waits for it. Sockets that still have something queued are
+// past their end by then.
+func (f *flusher) end() {
+	f.mu.Lock()
+	f.ended = true
+	f.timer.Stop()
+	f.wake.Broadcast()
+	f.mu.Unlock()
+	f.wg.Wait()
+}
+
+// now has a socket written. The caller has set c.flushing.
+func (f *flusher) now(c *conn) {
+	f.mu.Lock()
+	f.push(c)
+	f.mu.Unlock()
+}
+
+func (f *flusher) push(c *conn) {
+	f.ready = append(f.ready, c)
+	f.wake.Signal()
+}
+
+// soon has a socket written when it is its turn. The caller has set c.paced.
+func (f *flusher) soon(c *conn, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.later = append(f.later, paced{c, at})
+	if len(f.later) == 1 && !f.ended {
+		f.timer.Reset(time.Until(at))
+	}
+}
+
+// due passes on the sockets whose turn it is.
+func (f *flusher) due() {
+	now := time.Now()
+	f.mu.Lock()
+	n := 0
+	for n < len(f.later) && !f.later[n].at.After(now) {
+		n++
+	}
+	turn := make([]*conn, n)
+	for i := range turn {
+		turn[i] = f.later[i].c
+	}
+	rest := copy(f.later, f.later[n:])
+	clear(f.later[rest:])
+	f.later = f.later[:rest]
+	if rest > 0 && !f.ended {
+		f.timer.Reset(time.Until(f.later[0].at))
+	}
+	f.mu.Unlock()
+	for _, c := range turn {
+		c.mu.Lock()
+		c.paced = false
+		c.wake()
+		c.mu.Unlock()
+	}
+}
+
+// count counts a delta of a signal for a socket, and sets the pause by what was counted in
+// the window before. c.window is the flusher's.
+func (f *flusher) count(c *conn, now time.Time) {
+	window := now.UnixNano() / int64(deltaCounted)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if window != f.window {
+		f.pause = pauseFor(f.deltas, f.sockets, runtime.GOMAXPROCS(0))
+		f.paceNow.Store(int64(f.pause))
+		f.window, f.deltas, f.sockets = window, 0, 0
+	}
+	f.deltas++
+	if c.window != window {
+		c.window = window
+		f.sockets++
+	}
+}
+
+// pauseFor is how long a socket's deltas are gathered on a node that had so many for so
+// many sockets within deltaCounted.
+func pauseFor(deltas, sockets, processors int) time.Duration {
+	most := deltaWrites * processors
+	if deltas <= most*int(deltaCounted)/int(time.Second) {
+		return 0
+	}
+	return min(deltaPause, time.Duration(sockets)*time.Second/time.Duration(most))
+}
+
+func (f *flusher) run() {
+	buf := make([]byte, 0, wire.MaxHead+MaxMessage)
+	for {
+		f.mu.Lock()
+		for f.first == len(f.ready) && !f.ended {
+			f.wake.Wait()
+		}
+		if f.ended {
+			f.mu.Unlock()
+			return
+		}
+		c := f.ready[f.first]
+		f.ready[f.first] = nil
+		if f.first++; f.first == len(f.ready) {
+			f.ready, f.first = f.ready[:0], 0
+		}
+		f.mu.Unlock()
+		c.flush(buf)
+	}
+}
+
+// wake has the socket written if there is something to write. c.mu is held.
+func (c *conn) wake() {
+	if c.flushing || c.dead || len(c.rest) > 0 || c.held && c.closing == 0 && !c.left && len(c.control) == 0 {
+		return
+	}
+	c.flushing = true
+	c.h.flusher.now(c)
+}
+
+// wakeSoon is wake for a delta, which may have to wait for its turn. c.mu is held.
+func (c *conn) wakeSoon() {
+	if c.flushing || c.paced {
+		return
+	}
+	pause := time.Duration(c.h.flusher.paceNow.Load())
+	if pause == 0 {
+		c.wake()
+		return
+	}
+	at := c.flushed.Add(pause)
+	if !at.After(time.Now()) {
+		c.wake()
+		return
+	}
+	c.paced = true
+	c.h.flusher.soon(c, at)
+}
+
+// Writable implements line.Handler.
+func (c *conn) Writable() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.room = true
+	if c.flushing || c.dead || len(c.rest) == 0 {
+		return
+	}
+	c.flushing = true
+	c.h.flusher.now(c)
+}
+
+// flush writes what is queued, many frames in one message, until nothing is left or the
+// kernel takes no more; then it closes, if that was asked for. The caller has set
+// c.flushing. buf is its own, to make messages in.
+func (c *conn) flush(buf []byte) {
+	c.mu.Lock()
+	if c.dead {
+		c.flushing = false
+		c.mu.Unlock()
+		return
+	}
+	c.busy.Add(1)
+	defer c.busy.Done()
+	for wrote := false; ; wrote = true {
+		out := c.next(buf)
+		if out == nil {
+			c.flushing = false
+			over := c.parted && c.left
+			c.calm()
+			c.mu.Unlock()
+			switch {
+			case over:
+				c.kill()
+			case wrote:
+				c.peer.idle()
+			}
+			return
+		}
+		c.room = false
+		c.mu.Unlock()
+		n, err := c.line.Write(out)
+		c.mu.Lock()
+		full := errors.Is(err, line.ErrFull)
+		switch {
+		case c.dead || err != nil && !full:
+			c.flushing, c.dead = false, true
+			c.calm()
+			c.mu.Unlock()
+			if err != nil {
+				c.h.stats.writeFailed.Add(1)
+				c.kill() // the line tells that it has ended
+			}
+			return
+		case full:
+			if c.rest = append(c.rest[:0], out[n:]...); c.stuck.IsZero() {
+				c.stuck = c.h.cfg.Now()
+			}
+			if !c.room {
+				c.flushing = false // until Writable
+				c.mu.Unlock()
+				return
+			}
+		default:
+			sent := c.sent
+			c.rest, c.sent, c.stuck = nil, nil, time.Time{}
+			if len(sent) > 0 {
+				c.mu.Unlock()
+				for _, f := range sent {
+					f()
+				}
+				c.mu.Lock()
+			}
+		}
+	}
+}
+
+// next takes the next bytes to write; nil: there are none. c.mu is held.
+func (c *conn) next(buf []byte) []byte {
+	switch {
+	case len(c.rest) > 0:
+		return c.rest
+	case len(c.control) > 0:
+		out := append(buf[:0], c.control...)
+		c.control = nil
+		return out
+	case len(c.queue) > 0 && !c.held:
+		return c.message(buf)
+	case c.parted:
+		return nil
+	case c.closing != 0:
+		c.parted = true
+		return wire.AppendClose(buf[:0], int(c.closing), c.reason)
+	case c.left:
+		c.parted = true
+		return wire.AppendClose(buf[:0], c.leftCode, "")
+	}
+	return nil
+}
+
+// message makes one message of as many queued frames as fit. c.mu is held.
+func (c *conn) message(buf []byte) []byte {
+	buf = buf[:wire.MaxHead]
+	n := 1
+	if len(c.queue) == 1 {
+		buf = append(buf, c.queue[0].frame...)
+	} else {
+		const most = wire.MaxHead + MaxMessage
+		buf = append(buf, '[')
+		for n = 0; n < len(c.queue) && n < MaxBatch && (n == 0 || len(buf)+len(c.queue[n].frame)+2 <= most); n++ {
+			if n > 0 {
+				buf = append(buf, ',')
+			}
+			buf = append(buf, c.queue[n].frame...)
+		}
+		buf = append(buf, ']')
+	}
+	for _, it := range c.queue[:n] {
+		c.bytes -= len(it.frame)
+		if it.sent != nil {
+			c.sent = append(c.sent, it.sent)
+		}
+		if it.delta {
+			c.flushed = time.Now()
+		}
+	}
+	rest := copy(c.queue, c.queue[n:])
+	clear(c.queue[rest:])
+	c.queue = c.queue[:rest]
+	if rest == 0 && cap(c.queue) > maxSpare {
+		c.queue = nil // a busy socket's is let go
+	}
+	c.h.stats.framesOut.Add(int64(n))
+	return wire.PutHead(buf)
+}
+
+// maxSpare is how many frames a socket keeps room for while it is quiet.
+const maxSpare = 8
