@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -215,17 +216,17 @@ func (r *room) readAnew(ctx context.Context, wholly bool) error {
 func (st *student) catchUp(s vigil.Session) {
 	st.mu.Lock()
 	epoch := st.presence.Epoch
-	st.stale = true
+	st.stalesLocked()
 	st.mu.Unlock()
 	if s.Presence.Epoch > epoch {
 		st.outdo(s.Presence.Epoch, nil)
 		return
 	}
 	st.mu.Lock()
-	old := st.session
+	old := st.life.session()
 	newer := s.Version > old.Version
 	if newer {
-		st.session = s
+		st.life = lifeOf(s)
 	}
 	st.mu.Unlock()
 	if !newer {
@@ -250,13 +251,35 @@ func changes(old, s vigil.Session, p vigil.Policy, now time.Time) []json.RawMess
 	return fs
 }
 
+// stale are the students whose counts are to be read anew.
+type stale struct {
+	mu       sync.Mutex // a leaf
+	students []*student
+}
+
+// stalesLocked has the counts read from the store soon: another node may have counted.
+func (st *student) stalesLocked() {
+	if st.stale {
+		return
+	}
+	st.stale = true
+	st.h.stale.mu.Lock()
+	defer st.h.stale.mu.Unlock()
+	st.h.stale.students = append(st.h.stale.students, st)
+}
+
 // freshen reads the counts of students anew that another node may have changed.
 func (h *Hub) freshen() {
-	for _, st := range h.allStudents() {
+	h.stale.mu.Lock()
+	list := h.stale.students
+	h.stale.students = nil
+	h.stale.mu.Unlock()
+	for _, st := range list {
 		st.mu.Lock()
 		do := st.stale && st.storing == 0 && st.presence.Connection != vigil.ConnSuperseded
-		if do {
-			st.stale = false
+		st.stale = false
+		if !do && st.presence.Connection != vigil.ConnSuperseded {
+			st.stalesLocked() // the next time
 		}
 		st.mu.Unlock()
 		if !do {
@@ -265,7 +288,7 @@ func (h *Hub) freshen() {
 		added := st.jobs.add(h, 0, func(ctx context.Context) {
 			if err := h.reloadTally(ctx, st.id); err != nil {
 				st.mu.Lock()
-				st.stale = true
+				st.stalesLocked()
 				st.mu.Unlock()
 			}
 		})

@@ -62,6 +62,7 @@ type conn struct {
 	address string // for telling that it changed; never logged
 	browser string
 	claims  atomic.Pointer[Claims]
+	renewAt atomic.Int64 // from when on the token is looked at, ms
 	jobs    lane
 	last    atomic.Int64 // when the peer was last heard, ms
 
@@ -74,8 +75,8 @@ type conn struct {
 
 	// Owned by the beat.
 	misses   int
-	pinged   time.Time
-	awaiting bool // the next tick looks for the pong
+	pinged   int64 // when, ms
+	awaiting bool  // the next tick looks for the pong
 
 	window int64 // of the flusher's count, in which it was last counted; the flusher's
 
@@ -104,7 +105,7 @@ type conn struct {
 
 func (h *Hub) newConn(l line.Line, claims Claims) *conn {
 	c := &conn{h: h, line: l, held: true}
-	c.claims.Store(&claims)
+	c.setClaims(&claims)
 	c.last.Store(h.now().UnixMilli())
 	return c
 }
@@ -485,6 +486,11 @@ func (c *conn) finish() {
 	c.release()
 }
 
+func (c *conn) setClaims(claims *Claims) {
+	c.claims.Store(claims)
+	c.renewAt.Store(claims.Expires.Add(-c.h.cfg.RenewBefore).UnixMilli())
+}
+
 // checkToken renews the token before it ends, and closes the socket whose token ended
 // unrenewed a while ago.
 func (c *conn) checkToken(now time.Time) {
@@ -523,7 +529,7 @@ func (c *conn) renew(ctx context.Context) {
 		return
 	}
 	claims.Expires = expires
-	c.claims.Store(&claims)
+	c.setClaims(&claims)
 	c.h.stats.renewed.Add(1)
 	c.send(encode(Token{T: TypeToken, Token: token, Expires: ms(expires)}))
 }

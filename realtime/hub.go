@@ -44,6 +44,7 @@ type Hub struct {
 	queueWake chan struct{}
 	writer    *writer
 	rush      rush
+	stale     stale
 	polls     []line.Poll
 	flusher   *flusher
 	beats     *beats

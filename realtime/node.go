@@ -321,9 +321,10 @@ func (h *Hub) owe(node string, lived time.Time) {
 	for _, st := range h.allStudents() {
 		st.mu.Lock()
 		m := st.moved
-		started := m.online && st.session.State.Started() && st.presence.Connection != vigil.ConnLost // then it is counted there
+		started := m.online && st.life.state.Started() && st.presence.Connection != vigil.ConnLost // then it is counted there
 		if m.from == node {
-			st.moved, st.stale = moved{}, true
+			st.moved = moved{}
+			st.stalesLocked()
 		}
 		st.mu.Unlock()
 		if m.from != node || !started || m.at.Sub(lived) <= h.cfg.Liveness.DropGrace+h.cfg.NodeEvery {

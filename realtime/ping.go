@@ -27,10 +27,10 @@ type beats struct {
 }
 
 // beatGrain is a slot's length: few enough sockets are in one that no signal waits for long
-// behind them. Where pings are so frequent that it would matter, as in tests, it is a
-// fortieth of the wait for a pong.
+// behind them, and enough that a quiet node sleeps. Where pings are so frequent that it
+// would matter, as in tests, it is a fortieth of the wait for a pong.
 const (
-	beatGrain    = 25 * time.Millisecond
+	beatGrain    = 100 * time.Millisecond
 	minBeatGrain = time.Millisecond
 )
 
@@ -135,6 +135,11 @@ func (b *beats) turn(now time.Time) {
 // what else has its time: hanging writes and the token. It returns the wait until the next
 // one, or 0: the socket has ended, or is about to.
 func (c *conn) tick(buf []byte) time.Duration {
+	live := &c.h.cfg.Liveness
+	if c.awaiting && c.last.Load() >= c.pinged { // of most sockets, each time: nothing else is touched
+		c.awaiting, c.misses = false, 0
+		return live.PingEvery - live.PongWait
+	}
 	c.mu.Lock()
 	if c.dead || c.closing != 0 || c.left {
 		c.mu.Unlock()
@@ -146,35 +151,31 @@ func (c *conn) tick(buf []byte) time.Duration {
 	c.mu.Unlock()
 
 	now := c.h.now()
-	live := c.h.cfg.Liveness
-	next := live.PingEvery - live.PongWait
-	switch {
-	case !since.IsZero() && now.Sub(since) > c.h.cfg.WriteWait:
+	if !since.IsZero() && now.Sub(since) > c.h.cfg.WriteWait {
 		c.close(CloseSlow, "")
 		c.kill() // the write hangs: no close frame would get through
 		return 0
-	case !c.awaiting:
-		if c.last.Load() > c.pinged.UnixMilli() {
-			c.misses = 0 // heard since the last ping, if late
-		}
-		c.awaiting, c.pinged, next = true, now, live.PongWait
-		c.ping(buf)
-	default:
+	}
+	if c.awaiting {
 		c.awaiting = false
-		if c.last.Load() >= c.pinged.UnixMilli() {
-			c.misses = 0
-			break
-		}
 		c.misses++
 		c.peer.missed(now, c.misses)
 		if c.misses >= 3 {
 			c.close(CloseSilent, "")
 			return 0
 		}
+		return live.PingEvery - live.PongWait
 	}
-	c.checkToken(now)
+	if c.last.Load() > c.pinged {
+		c.misses = 0 // heard since the last ping, if late
+	}
+	c.awaiting, c.pinged = true, now.UnixMilli()
+	c.ping(buf)
+	if now.UnixMilli() >= c.renewAt.Load() {
+		c.checkToken(now)
+	}
 	c.peer.due(now)
-	return next
+	return live.PongWait
 }
 
 // ping sends a ping, at once where nothing is being written.

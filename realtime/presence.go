@@ -25,7 +25,7 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	if gap.Open {
 		st.h.stats.lost.Add(1)
 	}
-	lost := gap.Open && st.session.State.Started() // before the start there is no time to lose
+	lost := gap.Open && st.life.state.Started() // before the start there is no time to lose
 	if lost {
 		st.openGap(gap) // stored before the presence: another node that reads lost finds the gap to end
 	}

@@ -84,8 +84,8 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 		fs = append(fs, changes(old, s, e.Policy, now)...)
 		if st := h.student(s.ID); st != nil {
 			st.mu.Lock()
-			if s.Version > st.session.Version {
-				st.session = s
+			if s.Version > st.life.version {
+				st.life = lifeOf(s)
 			}
 			st.mu.Unlock()
 		}
@@ -226,7 +226,7 @@ func (h *Hub) lockCommands(session string) (unlock func()) {
 // refresh reads the session again because another node moved it past version.
 func (st *student) refresh(version int64) {
 	st.mu.Lock()
-	known := st.session.Version
+	known := st.life.version
 	st.mu.Unlock()
 	if version != 0 && known >= version {
 		return
@@ -239,8 +239,8 @@ func (st *student) refresh(version int64) {
 		}
 		st.mu.Lock()
 		defer st.mu.Unlock()
-		if s.Version > st.session.Version {
-			st.session = s
+		if s.Version > st.life.version {
+			st.life = lifeOf(s)
 		}
 	})
 }
@@ -419,7 +419,7 @@ func (h *Hub) reloadTally(ctx context.Context, sessionID string) error {
 	}
 	if st := h.student(sessionID); st != nil { // once it is quieter
 		st.mu.Lock()
-		st.stale = true
+		st.stalesLocked()
 		st.mu.Unlock()
 	}
 	return nil
@@ -430,7 +430,7 @@ func (h *Hub) reloadTally(ctx context.Context, sessionID string) error {
 func (st *student) setTally(t vigil.Tally) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.stale = true
+	st.stalesLocked()
 	st.tally.Unread, st.tally.Hand = t.Unread, t.Hand
 	st.tallyGen++
 	st.room.changed(st)

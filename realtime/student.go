@@ -27,7 +27,7 @@ type student struct {
 	mu       sync.Mutex
 	conns    []*conn // the owner is the one with the highest epoch
 	owner    *conn
-	session  vigil.Session // as last read or written; its Presence and Tally are not kept up
+	life     life // of the session, as last read or written
 	presence vigil.Presence
 	saving   bool // a job that stores the presence waits
 	tally    vigil.Tally
@@ -135,7 +135,7 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 		h.leave(r)
 		return st, nil
 	}
-	st := &student{h: h, id: s.ID, room: r, session: s, presence: s.Presence, tally: s.Tally}
+	st := &student{h: h, id: s.ID, room: r, life: lifeOf(s), presence: s.Presence, tally: s.Tally}
 	st.used.Store(h.now().UnixMilli())
 	h.students[s.ID] = st
 	h.mu.Unlock()
@@ -203,7 +203,7 @@ func (sc *studentConn) attach(now time.Time) bool {
 	st.owner = sc.conn
 	st.arriveLocked(sc, was, now)
 	if was.Node != "" && was.Node != st.h.boot {
-		st.stale = true
+		st.stalesLocked()
 		st.moved = moved{was.Node, now, was.Connection == vigil.ConnOnline}
 	}
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
@@ -414,10 +414,15 @@ const dueEvery = 3
 func (sc *studentConn) lookForEnd(now time.Time) {
 	st := sc.st
 	st.mu.Lock()
-	s := st.session
-	s.Presence = st.presence
+	l := st.life
+	heard := st.presence.Heard
 	st.mu.Unlock()
-	if s.State.Ended() || !s.Settled(st.room.policy(), now).State.Ended() {
+	if l.state.Ended() {
+		return
+	}
+	s := l.session()
+	s.Presence.Heard = heard
+	if !s.Settled(st.room.policy(), now).State.Ended() {
 		return
 	}
 	sc.jobs.add(sc.h, 2, func(ctx context.Context) {

@@ -47,7 +47,7 @@ func (sc *studentConn) frame(f *up) {
 func (sc *studentConn) state() vigil.Session {
 	sc.st.mu.Lock()
 	defer sc.st.mu.Unlock()
-	return sc.st.session
+	return sc.st.life.session()
 }
 
 // maxPage bounds the page number that a hello may tell.
@@ -187,7 +187,7 @@ func (sc *studentConn) signal(f *up) {
 	s.Data = slices.Clone(s.Data)
 
 	st.mu.Lock()
-	if st.session.State.Ended() {
+	if st.life.state.Ended() {
 		st.mu.Unlock()
 		sc.drop(f, errEnded)
 		return
@@ -373,10 +373,10 @@ func (sc *studentConn) start(ctx context.Context) error {
 		return err
 	}
 	st.mu.Lock()
-	if s.Version > st.session.Version {
-		st.session = s
+	if s.Version > st.life.version {
+		st.life = lifeOf(s)
 	} else {
-		s = st.session
+		s = st.life.session()
 	}
 	hand := !st.tally.Hand.IsZero()
 	st.mu.Unlock()

@@ -82,13 +82,14 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The library keeps what was selected as a part of the header, and the token with it.
 	r.Header["Sec-Websocket-Protocol"] = []string{Subprotocol}
 	hand := &handover{ResponseWriter: w}
-	_, err = websocket.Accept(hand, r, &websocket.AcceptOptions{
+	ws, err := websocket.Accept(hand, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Subprotocol},
 		InsecureSkipVerify: true, // the origin was checked, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	var l line.Line
 	if err == nil {
+		_ = ws.CloseNow() // only to free it: the connection is not its own any more
 		l, err = h.polls[h.rush.opened.Load()%int64(len(h.polls))].Take(hand.conn.Conn)
 	}
 	if err != nil { // Accept has answered
@@ -359,7 +360,7 @@ type handover struct {
 // handed is a connection that the library cannot close.
 type handed struct{ net.Conn }
 
-// Close does nothing: the library's finalizer calls it.
+// Close does nothing.
 func (*handed) Close() error { return nil }
 
 // Hijack implements http.Hijacker.

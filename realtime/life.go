@@ -1,0 +1,39 @@
+package realtime
+
+import (
+	"time"
+
+	"vigil"
+)
+
+// life is what is kept here of a session: what its student's clock and the judgement of
+// its end need. There is one for everybody who is connected, and a whole session is five
+// times as large.
+type life struct {
+	state   vigil.State
+	version int64
+	name    string
+	reason  string
+	// ms since 1970, 0: none
+	created, started, changed, pausedAt, end, endSeen int64
+	pausedTotal                                       time.Duration
+	grants                                            []vigil.Grant
+}
+
+func lifeOf(s vigil.Session) life {
+	return life{
+		state: s.State, version: s.Version, name: s.Name, reason: s.Reason,
+		created: ms(s.Created), started: ms(s.Started), changed: ms(s.Changed), pausedAt: ms(s.PausedAt), end: ms(s.End), endSeen: ms(s.EndSeen),
+		pausedTotal: s.PausedTotal, grants: s.Grants,
+	}
+}
+
+// session is the life as a session, for its rules; whatever else a session has is empty.
+func (l life) session() vigil.Session {
+	return vigil.Session{
+		State: l.state, Version: l.version, Name: l.name, Reason: l.reason,
+		Created: moment(l.created), Started: moment(l.started), Changed: moment(l.changed),
+		PausedAt: moment(l.pausedAt), End: moment(l.end), EndSeen: moment(l.endSeen),
+		PausedTotal: l.pausedTotal, Grants: l.grants,
+	}
+}
