@@ -55,7 +55,7 @@ func sweepSignals(t tx, now int64, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return removeSignals(t, sessions, n)
+	return sweepSignalsOf(t, sessions, n)
 }
 
 // sweepSignalsOfSessions removes the signals of sessions that expired before them, so
@@ -67,16 +67,15 @@ func sweepSignalsOfSessions(t tx, now int64, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return removeSignals(t, sessions, n)
+	return sweepSignalsOf(t, sessions, n)
 }
 
-// removeSignals removes up to n signals of some sessions, and notes in each when the
+// sweepSignalsOf removes up to n signals of some sessions, and notes in each when the
 // oldest of the rest came.
-func removeSignals(t tx, sessions []due, n int) (int, error) {
+func sweepSignalsOf(t tx, sessions []due, n int) (int, error) {
 	removed := 0
 	for _, d := range sessions {
-		k, err := count(t.exec(`DELETE FROM signals WHERE no IN
-			(SELECT no FROM signals INDEXED BY signals_session WHERE session = ? AND received <= ? LIMIT ?)`, d.no, d.cutoff, n-removed))
+		k, err := removeSignals(t, d, n-removed)
 		if err != nil {
 			return 0, err
 		}
@@ -84,13 +83,19 @@ func removeSignals(t tx, sessions []due, n int) (int, error) {
 		if removed >= n {
 			break // perhaps more of this session's; the next call goes on
 		}
-		_, err = t.exec(`UPDATE sessions SET signals_from =
-			coalesce((SELECT min(received) FROM signals INDEXED BY signals_session WHERE session = ?), 0) WHERE no = ?`, d.no, d.no)
+		_, err = t.exec(blocksOf+`UPDATE sessions SET signals_from = coalesce((SELECT min(g.received) FROM blocks b
+			CROSS JOIN signals g INDEXED BY signals_block WHERE g.no >> 12 = b.block AND g.session = ?1), 0) WHERE no = ?1`, d.no, 0)
 		if err != nil {
 			return 0, err
 		}
 	}
 	return removed, nil
+}
+
+// removeSignals removes up to n signals of a session.
+func removeSignals(t tx, d due, n int) (int, error) {
+	return count(t.exec(blocksOf+`DELETE FROM signals WHERE no IN (SELECT g.no FROM blocks b CROSS JOIN signals g INDEXED BY signals_block
+		WHERE g.no >> 12 = b.block AND g.session = ?1 AND g.received <= ?3 LIMIT ?4)`, d.no, 0, d.cutoff, n))
 }
 
 func sweepChat(t tx, now int64, n int) (int, error) {

@@ -420,6 +420,25 @@ func all[T any](t tx, scan scanner[T], query string, args ...any) ([]T, error) {
 	return collect(rows, scan)
 }
 
+// each gives the rows of a statement to a function, until that has enough.
+func each(t tx, do func(r row) (more bool, err error), query string, args ...any) (err error) {
+	st, err := t.stmt(query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(t.w.ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if more, err := do(rows); err != nil || !more {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // update runs a conditional UPDATE. When it changed nothing, probe (a SELECT of any
 // row) tells what is not there from what has another version.
 func (t tx) update(what, query string, args []any, probe string, probeArgs ...any) error {
