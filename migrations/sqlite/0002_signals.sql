@@ -75,3 +75,12 @@ ALTER TABLE signals_new RENAME TO signals;
 -- last block. A session's signals are looked for in the blocks from its streams' first to
 -- their last.
 CREATE INDEX signals_block ON signals (no >> 12, session);
+
+-- One row, which counts transactions that removed sessions or signals: what a process
+-- remembers of them is right while the number stays.
+CREATE TABLE removals (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    round INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO removals (one, round) VALUES (1, 0);

@@ -17,7 +17,7 @@ type named struct{ session, stream string }
 
 // stream is what is known of a stream while signals of it are stored.
 type stream struct {
-	name     string
+	name     named
 	session  *holder
 	no       int64 // 0: not stored yet
 	top      int64
@@ -27,12 +27,14 @@ type stream struct {
 	repeated []item // numbers that were there already
 }
 
-// holder is a session that signals are stored for.
+// holder is a session that signals are stored for. It may be remembered from an earlier
+// transaction: another process may have raised the severity or lowered from since.
 type holder struct {
 	no       int64
 	severity float64
 	from     int64 // when the oldest stored signal came
 
+	// What the signals of this transaction change.
 	incidents int
 	lastKind  vigil.Kind
 	lastAt    int64
@@ -93,42 +95,66 @@ func appendTogether(t tx, ops []*op) error {
 
 // streamsOf reads the streams that the calls name. One whose session is not there has none.
 func streamsOf(t tx, ops []*op) (map[named]*stream, []*stream, error) {
+	known, err := t.w.known.at(t)
+	if err != nil {
+		return nil, nil, err
+	}
 	streams := map[named]*stream{}
-	var names []named
 	var order []*stream // maps have none, and tests like the same statements every time
+	var unknown []named
+	var read []any // the numbers of those that are known
+	byNo := map[int64]*stream{}
 	for _, o := range ops {
 		for i := range o.signals.in {
 			n := named{o.signals.in[i].SessionID, o.signals.in[i].Stream}
-			if streams[n] == nil {
-				st := &stream{name: n.stream}
-				streams[n] = st
-				names, order = append(names, n), append(order, st)
+			if streams[n] != nil {
+				continue
 			}
+			st := &stream{}
+			if k, ok := known[n]; ok {
+				*st = stream{session: k.session, no: k.no}
+				byNo[k.no], read = st, append(read, k.no)
+			} else {
+				unknown = append(unknown, n)
+			}
+			st.name = n
+			streams[n], order = st, append(order, st)
 		}
 	}
-	holders := map[int64]*holder{}
-	err := chunked(len(names), func(from, n int) error {
+	err = chunked(len(read), func(from, n int) error {
+		return each(t, func(r row) (bool, error) {
+			var no, top, missing int64
+			err := r.Scan(&no, &top, &missing)
+			byNo[no].top, byNo[no].missing = top, missing
+			return true, err
+		}, readCounts.of(n), read[from:from+n]...)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return streams, order, learn(t, streams, unknown)
+}
+
+// learn reads the streams that the writer does not know.
+func learn(t tx, streams map[named]*stream, names []named) error {
+	return chunked(len(names), func(from, n int) error {
 		args := make([]any, 0, 3*n)
 		for i, v := range names[from : from+n] {
 			args = append(args, from+i, v.session, v.stream)
 		}
-		_, err := all(t, func(r row, _ ...any) (none struct{}, err error) {
+		return each(t, func(r row) (bool, error) {
 			var i int
 			var h holder
 			var st stream
-			if err := r.Scan(&i, &h.no, &h.severity, &h.from, &st.no, &st.top, &st.missing); err != nil {
-				return none, err
+			err := r.Scan(&i, &h.no, &h.severity, &h.from, &st.no, &st.top, &st.missing)
+			st.name, st.session = names[i], t.w.known.holder(h)
+			*streams[names[i]] = st
+			if st.no != 0 {
+				t.w.known.add(&st)
 			}
-			if holders[h.no] == nil {
-				holders[h.no] = &h
-			}
-			st.name, st.session = names[i].stream, holders[h.no]
-			*order[i] = st
-			return none, nil
+			return true, err
 		}, findStreams.of(n), args...)
-		return err
 	})
-	return streams, order, err
 }
 
 // sift numbers the signals that are new, and sets the others aside in their streams.
@@ -142,10 +168,11 @@ func sift(t tx, items []item) (fresh []item, err error) {
 		st, seq := it.stream, it.signal.Seq
 		if st.no == 0 {
 			st.no, err = one(t, number, `INSERT INTO streams (session, name, block) VALUES (?, ?, ?) RETURNING no`,
-				st.session.no, st.name, (last+1)>>blockBits)
+				st.session.no, st.name.stream, (last+1)>>blockBits)
 			if err != nil {
 				return nil, err
 			}
+			t.w.known.add(st)
 		}
 		isNew := seq > st.top
 		switch {
@@ -302,6 +329,7 @@ func raiseTallies(t tx, streams []*stream) error {
 		if h := st.session; h != nil && h.changed {
 			h.changed = false // it may have several streams
 			args = append(args, h.no, h.incidents, h.severity, string(h.lastKind), h.lastAt, h.from)
+			h.incidents, h.lastKind, h.lastAt = 0, "", 0
 		}
 	}
 	return chunked(len(args)/6, func(from, n int) error {
@@ -361,13 +389,14 @@ var (
 	findStreams = newBatch(`WITH v (i, id, name) AS (VALUES `, `(?, ?, ?)`, `) SELECT v.i, s.no, s.severity, s.signals_from,
 		coalesce(r.no, 0), coalesce(c.top, 0), coalesce(c.missing, 0) FROM v CROSS JOIN sessions s ON s.id = v.id
 		LEFT JOIN streams r ON r.session = s.no AND r.name = v.name LEFT JOIN counts c ON c.stream = r.no`)
+	readCounts = newBatch(`SELECT stream, top, missing FROM counts WHERE stream IN (`, `?`, `)`)
 	addSignals = newBatch(`INSERT INTO signals (no, session, stream, seq, kind, severity, incident, at, duration, received, data) VALUES `,
 		`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, ``)
 	saveCounts = newBatch(`INSERT INTO counts (stream, top, missing, block) VALUES `, `(?, ?, ?, ?)`,
 		` ON CONFLICT (stream) DO UPDATE SET top = excluded.top, missing = excluded.missing, block = excluded.block`)
 	addTallies = newBatch(`WITH v (no, incidents, severity, kind, at, came) AS (VALUES `, `(?, ?, ?, ?, ?, ?)`,
 		`) UPDATE sessions SET incidents = sessions.incidents + v.incidents, open_incidents = open_incidents + v.incidents,
-		severity = v.severity, last_kind = CASE WHEN v.incidents > 0 AND v.at >= last_at THEN v.kind ELSE last_kind END,
-		last_at = max(last_at, v.at), signals_from = v.came
+		severity = max(sessions.severity, v.severity), last_kind = CASE WHEN v.incidents > 0 AND v.at >= last_at THEN v.kind ELSE last_kind END,
+		last_at = max(last_at, v.at), signals_from = CASE WHEN signals_from = 0 THEN v.came ELSE min(signals_from, v.came) END
 		FROM v WHERE sessions.no = v.no`)
 )

@@ -24,7 +24,7 @@ const sessionColumns = `s.id, s.exam_id, s.user_id, s.attempt, s.generation, s.p
 	s.resource_link_id, s.plugin, s.locale, s.control_url, s.control_actions, s.return_url, s.state, s.version, s.created, s.ready,
 	s.started, s.ended, s.changed, s.changed_by, s.reason, s.paused_at, s.paused_total, s.end_at, s.end_seen, s.grants, s.carry,
 	s.connection, s.since, s.heard, s.epoch, s.node, s.cause,
-	s.signals + `+streamed+`, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
+	s.signals + ` + streamed + `, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
 
 func scanSession(r row, extra ...any) (s vigil.Session, err error) {
 	return s, r.Scan(into(extra,
@@ -119,5 +119,8 @@ func removeSessions(t tx, query string, args ...any) (int, error) {
 			return 0, err
 		}
 	}
-	return len(found), nil
+	if len(found) == 0 {
+		return 0, nil
+	}
+	return len(found), forgotten(t)
 }

@@ -73,6 +73,12 @@ func sweepSignalsOfSessions(t tx, now int64, n int) (int, error) {
 // sweepSignalsOf removes up to n signals of some sessions, and notes in each when the
 // oldest of the rest came.
 func sweepSignalsOf(t tx, sessions []due, n int) (int, error) {
+	if len(sessions) == 0 {
+		return 0, nil
+	}
+	if err := forgotten(t); err != nil {
+		return 0, err
+	}
 	removed := 0
 	for _, d := range sessions {
 		k, err := removeSignals(t, d, n-removed)
@@ -104,9 +110,9 @@ func sweepChat(t tx, now int64, n int) (int, error) {
 }
 
 func sweepSessions(t tx, now int64, n int) (int, error) {
-	return count(t.exec(`DELETE FROM sessions WHERE no IN (SELECT s.no FROM exams e CROSS JOIN sessions s INDEXED BY sessions_created
+	return removeSessions(t, `SELECT s.no FROM exams e CROSS JOIN sessions s INDEXED BY sessions_created
 		WHERE s.exam_id = e.id AND s.created <= ? - e.keep_sessions AND `+sessionAge+` <= ? - e.keep_sessions
-		AND s.signals_from = 0 LIMIT ?)`, now, now, n))
+		AND s.signals_from = 0 LIMIT ?`, now, now, n)
 }
 
 func sweepAudits(t tx, now int64, n int) (int, error) {
