@@ -26,10 +26,9 @@ func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string,
 // readers allow, so that no copy stays there; deleted rows are overwritten in the file
 // itself.
 func (s *Store) erase(ctx context.Context, narrower string, args ...any) (erased int, err error) {
-	err = s.write(ctx, "user", func(t tx) error {
-		n, err := t.exec(`DELETE FROM sessions
+	err = s.writeAll(ctx, "user", func(t tx) (err error) {
+		erased, err = removeSessions(t, `SELECT no FROM sessions
 			WHERE user_id = ? AND exam_id IN (SELECT id FROM exams WHERE exams.id = exam_id AND issuer = ?)`+narrower, args...)
-		erased = int(n)
 		return err
 	})
 	if err != nil {

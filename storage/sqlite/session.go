@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"vigil"
@@ -16,11 +17,14 @@ const (
 	ofExam      = ` JOIN exams e ON e.id = s.exam_id `
 )
 
+// streamed counts the signals of a session's streams.
+const streamed = `coalesce((SELECT sum(c.top - c.missing) FROM streams r CROSS JOIN counts c WHERE r.session = s.no AND c.stream = r.no), 0)`
+
 const sessionColumns = `s.id, s.exam_id, s.user_id, s.attempt, s.generation, s.previous, s.name, s.platform_id, s.deployment_id,
 	s.resource_link_id, s.plugin, s.locale, s.control_url, s.control_actions, s.return_url, s.state, s.version, s.created, s.ready,
 	s.started, s.ended, s.changed, s.changed_by, s.reason, s.paused_at, s.paused_total, s.end_at, s.end_seen, s.grants, s.carry,
 	s.connection, s.since, s.heard, s.epoch, s.node, s.cause,
-	s.signals, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
+	s.signals + ` + streamed + `, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
 
 func scanSession(r row, extra ...any) (s vigil.Session, err error) {
 	return s, r.Scan(into(extra,
@@ -42,7 +46,7 @@ func (s *Store) CreateSession(ctx context.Context, v vigil.Session) error {
 	now := ms(s.now())
 	return s.writeAll(ctx, "session", func(t tx) error {
 		// One that expired and was not swept yet is not in the way.
-		_, err := t.exec(`DELETE FROM sessions AS s WHERE exam_id = ? AND user_id = ? AND attempt = ? AND generation = ?
+		_, err := removeSessions(t, `SELECT s.no FROM sessions s WHERE exam_id = ? AND user_id = ? AND attempt = ? AND generation = ?
 			AND `+sessionAge+` <= ? - (SELECT keep_sessions FROM exams WHERE id = s.exam_id)`,
 			v.ExamID, v.UserID, v.Attempt, v.Generation, now)
 		if err != nil {
@@ -99,4 +103,24 @@ func (t tx) session(n int64, err error) error {
 		return notFound("session")
 	}
 	return err
+}
+
+// removeSessions removes the sessions whose numbers a query finds, and all that is theirs.
+func removeSessions(t tx, query string, args ...any) (int, error) {
+	found, err := all(t, number, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	for _, no := range found {
+		if _, err := removeSignals(t, due{no: no, cutoff: math.MaxInt64}, math.MaxInt64); err != nil {
+			return 0, err
+		}
+		if _, err := t.exec(`DELETE FROM sessions WHERE no = ?`, no); err != nil {
+			return 0, err
+		}
+	}
+	if len(found) == 0 {
+		return 0, nil
+	}
+	return len(found), forgotten(t)
 }

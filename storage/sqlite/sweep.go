@@ -55,7 +55,7 @@ func sweepSignals(t tx, now int64, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return removeSignals(t, sessions, n)
+	return sweepSignalsOf(t, sessions, n)
 }
 
 // sweepSignalsOfSessions removes the signals of sessions that expired before them, so
@@ -67,16 +67,21 @@ func sweepSignalsOfSessions(t tx, now int64, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return removeSignals(t, sessions, n)
+	return sweepSignalsOf(t, sessions, n)
 }
 
-// removeSignals removes up to n signals of some sessions, and notes in each when the
+// sweepSignalsOf removes up to n signals of some sessions, and notes in each when the
 // oldest of the rest came.
-func removeSignals(t tx, sessions []due, n int) (int, error) {
+func sweepSignalsOf(t tx, sessions []due, n int) (int, error) {
+	if len(sessions) == 0 {
+		return 0, nil
+	}
+	if err := forgotten(t); err != nil {
+		return 0, err
+	}
 	removed := 0
 	for _, d := range sessions {
-		k, err := count(t.exec(`DELETE FROM signals WHERE no IN
-			(SELECT no FROM signals INDEXED BY signals_session WHERE session = ? AND received <= ? LIMIT ?)`, d.no, d.cutoff, n-removed))
+		k, err := removeSignals(t, d, n-removed)
 		if err != nil {
 			return 0, err
 		}
@@ -84,13 +89,19 @@ func removeSignals(t tx, sessions []due, n int) (int, error) {
 		if removed >= n {
 			break // perhaps more of this session's; the next call goes on
 		}
-		_, err = t.exec(`UPDATE sessions SET signals_from =
-			coalesce((SELECT min(received) FROM signals INDEXED BY signals_session WHERE session = ?), 0) WHERE no = ?`, d.no, d.no)
+		_, err = t.exec(blocksOf+`UPDATE sessions SET signals_from = coalesce((SELECT min(g.received) FROM blocks b
+			CROSS JOIN signals g INDEXED BY signals_block WHERE g.no >> 12 = b.block AND g.session = ?1), 0) WHERE no = ?1`, d.no, 0)
 		if err != nil {
 			return 0, err
 		}
 	}
 	return removed, nil
+}
+
+// removeSignals removes up to n signals of a session.
+func removeSignals(t tx, d due, n int) (int, error) {
+	return count(t.exec(blocksOf+`DELETE FROM signals WHERE no IN (SELECT g.no FROM blocks b CROSS JOIN signals g INDEXED BY signals_block
+		WHERE g.no >> 12 = b.block AND g.session = ?1 AND g.received <= ?3 LIMIT ?4)`, d.no, 0, d.cutoff, n))
 }
 
 func sweepChat(t tx, now int64, n int) (int, error) {
@@ -99,9 +110,9 @@ func sweepChat(t tx, now int64, n int) (int, error) {
 }
 
 func sweepSessions(t tx, now int64, n int) (int, error) {
-	return count(t.exec(`DELETE FROM sessions WHERE no IN (SELECT s.no FROM exams e CROSS JOIN sessions s INDEXED BY sessions_created
+	return removeSessions(t, `SELECT s.no FROM exams e CROSS JOIN sessions s INDEXED BY sessions_created
 		WHERE s.exam_id = e.id AND s.created <= ? - e.keep_sessions AND `+sessionAge+` <= ? - e.keep_sessions
-		AND s.signals_from = 0 LIMIT ?)`, now, now, n))
+		AND s.signals_from = 0 LIMIT ?`, now, now, n)
 }
 
 func sweepAudits(t tx, now int64, n int) (int, error) {

@@ -43,6 +43,8 @@ type writer struct {
 	db    *sql.DB
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt // by their text: a fixed number of statements
+	known memory
+	turn  *turn
 
 	closeErr error // set before ended is closed
 }
@@ -70,9 +72,11 @@ type op struct {
 func startWriter(ctx context.Context, db *sql.DB, c Config) (*writer, error) {
 	w := &writer{
 		log: c.Logger, ctx: context.WithoutCancel(ctx), db: db,
+		turn:  newTurn(c.Path, c.LockWait, c.Logger),
 		queue: make(chan *op, c.Queue), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if err := w.connect(); err != nil {
+		w.turn.close()
 		return nil, convert("store", err)
 	}
 	go w.run()
@@ -136,6 +140,7 @@ var errClosed = &vigil.Error{Code: vigil.CodeUnavailable, Message: "The store is
 
 func (w *writer) run() {
 	defer close(w.ended)
+	defer w.turn.close()
 	for {
 		select {
 		case o := <-w.queue:
@@ -168,6 +173,7 @@ func (w *writer) group(first *op) {
 	if first.state.Load() == opWithdrawn {
 		return
 	}
+	w.turn.take()
 	err := w.begin()
 	// Those that wait are taken after BEGIN, which may itself wait for another process, and
 	// after the callers whom the last commit woke had their turn to come back.
@@ -183,6 +189,7 @@ func (w *writer) group(first *op) {
 		w.failures.Add(1)
 		w.log.Error("writing to the store", "error", err, "writes", len(ops))
 		w.rollback()
+		w.known.forget()
 		failed := vigil.Wrap(err, vigil.CodeUnavailable, "The store cannot be written at the moment. Try again.")
 		for _, o := range ops {
 			o.err = failed
@@ -191,6 +198,7 @@ func (w *writer) group(first *op) {
 		w.commits.Add(1)
 		w.writes.Add(int64(len(ops)))
 	}
+	w.turn.give()
 	for _, o := range ops {
 		close(o.done)
 	}
@@ -293,6 +301,7 @@ func (w *writer) guarded(do func() error) error {
 	}
 	err := do()
 	if err != nil {
+		w.known.forget()
 		if lost(err) {
 			return err
 		}
@@ -418,6 +427,25 @@ func all[T any](t tx, scan scanner[T], query string, args ...any) ([]T, error) {
 		return nil, err
 	}
 	return collect(rows, scan)
+}
+
+// each gives the rows of a statement to a function, until that has enough.
+func each(t tx, do func(r row) (more bool, err error), query string, args ...any) (err error) {
+	st, err := t.stmt(query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(t.w.ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if more, err := do(rows); err != nil || !more {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // update runs a conditional UPDATE. When it changed nothing, probe (a SELECT of any

@@ -1,0 +1,51 @@
+package sqlite
+
+// memory is what the writer remembers of sessions and streams, so that it need not look
+// for them with each signal: their pages are many, and after each commit of another process
+// SQLite reads anew what it had in its cache. What it remembers of a stream or session is
+// right for as long as neither is removed and no signal is; whoever removes some says so
+// by forgotten, which every process sees in its next transaction.
+type memory struct {
+	round   int64
+	streams map[named]*stream
+	holders map[int64]*holder
+}
+
+// maxKnown bounds the streams that are remembered: beyond, all are forgotten.
+const maxKnown = 1 << 15
+
+// at returns the streams that are known in this transaction. Of them only names and
+// numbers may be used: the counts may be old.
+func (m *memory) at(t tx) (map[named]*stream, error) {
+	round, err := one(t, number, `SELECT round FROM removals WHERE one = 1`)
+	if err != nil {
+		return nil, err
+	}
+	if round != m.round || m.streams == nil || len(m.streams) > maxKnown {
+		m.forget()
+		m.round = round
+	}
+	return m.streams, nil
+}
+
+// holder remembers a session; one that is known already stays.
+func (m *memory) holder(h holder) *holder {
+	if m.holders[h.no] == nil {
+		m.holders[h.no] = &h
+	}
+	return m.holders[h.no]
+}
+
+func (m *memory) add(st *stream) { m.streams[st.name] = st }
+
+// forget is for when a transaction, or part of it, is undone.
+func (m *memory) forget() {
+	m.streams, m.holders = map[named]*stream{}, map[int64]*holder{}
+}
+
+// forgotten makes every process forget its sessions and streams: some of them are removed,
+// or signals of theirs are.
+func forgotten(t tx) error {
+	_, err := t.exec(`UPDATE removals SET round = round + 1 WHERE one = 1`)
+	return err
+}

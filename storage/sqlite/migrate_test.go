@@ -1,0 +1,204 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
+
+	"vigil"
+	migrations "vigil/migrations/sqlite"
+	"vigil/storage"
+	"vigil/storage/sqlite"
+)
+
+// version1 makes a file as the first version left it: two sessions, one with two streams
+// that have holes, and of the other some signals were swept.
+func version1(t *testing.T, path string, now time.Time) (ids []string, want map[string][]vigil.Signal) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
+	ok(t, err)
+	defer db.Close()
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.Files, goose.WithDisableGlobalRegistry(true))
+	ok(t, err)
+	_, err = p.UpTo(t.Context(), 1)
+	ok(t, err)
+	do := func(query string, args ...any) {
+		t.Helper()
+		_, err := db.ExecContext(t.Context(), query, args...)
+		ok(t, err)
+	}
+	ms := now.UnixMilli()
+	do(`INSERT INTO exams (id, title, issuer, context_id, course, policy, managed, keep_signals, keep_chat, keep_sessions, keep_audit, created, version)
+		VALUES ('exam', '', 'https://lms.example', '', '', '{}', 0, 86400000, 86400000, 864000000, 86400000, ?, 1)`, ms)
+	want = map[string][]vigil.Signal{}
+	for i, id := range []string{"session-a", "session-b"} {
+		ids = append(ids, id)
+		do(`INSERT INTO sessions (id, exam_id, user_id, attempt, generation, previous, name, platform_id, deployment_id, resource_link_id,
+			plugin, locale, control_url, control_actions, return_url, state, version, created, ready, started, ended, changed, changed_by,
+			reason, paused_at, paused_total, end_at, end_seen, grants, carry, connection, since, heard, epoch, node, cause, epochs,
+			signals, incidents, open_incidents, severity, last_kind, last_at, signals_from)
+			VALUES (?, 'exam', ?, 1, 1, '', '', '', '', '', 0, '', '', '[]', '', 'active', 1, ?, 0, 0, 0, ?, '{}', '', 0, 0, 0, 0, '[]', 0,
+			'', 0, ?, 0, '', '', 0, ?, 2, 1, 0.6, 'hidden', ?, ?)`, id, id, ms, ms, ms, 6+10*i, ms, ms)
+	}
+	add := func(no int64, session int, stream string, seq int64, kind vigil.Kind) {
+		t.Helper()
+		g := vigil.Signal{
+			SessionID: ids[session], ExamID: "exam", Stream: stream, Seq: seq, Kind: kind, Severity: 0.1, At: now, Duration: time.Second,
+			Received: now.Add(time.Duration(no) * time.Millisecond), Data: fmt.Appendf(nil, `{"n":%d}`, no),
+		}
+		do(`INSERT INTO signals (no, session, stream, seq, kind, severity, incident, at, duration, received, data)
+			SELECT ?, no, ?, ?, ?, 0.1, 0, ?, 1000, ?, ? FROM sessions WHERE id = ?`, no, stream, seq, kind, ms, g.Received.UnixMilli(), []byte(g.Data), g.SessionID)
+		want[g.SessionID] = append(want[g.SessionID], g)
+	}
+	add(3, 0, "stream-0123456789", 2, vigil.KindBlur)
+	add(4, 0, "stream-0123456789", 1, vigil.KindBlur)
+	add(5, 1, "stream-0123456789", 11, vigil.KindBlur)
+	add(90, 0, "another-0123456789", 5, vigil.KindCopy)
+	add(5000, 0, "stream-0123456789", 7, vigil.KindBlur)
+	add(5001, 1, "stream-0123456789", 12, vigil.KindPaste)
+	add(90_000, 0, "stream-0123456789", 8, vigil.KindBlur)
+	add(90_001, 0, "another-0123456789", 6, vigil.KindBlur)
+	return ids, want
+}
+
+func TestAFileOfTheFirstVersionKeepsItsSignals(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	ids, want := version1(t, path, now)
+	s := open(t, sqlite.Config{Path: path})
+	for i, id := range ids {
+		var got []vigil.Signal
+		for p := (storage.Page{Limit: 2}); ; {
+			list, next, err := s.SignalsOfSession(t.Context(), id, p)
+			ok(t, err)
+			got = append(got, list...)
+			if p.After = next; next == "" {
+				break
+			}
+		}
+		if d := cmp.Diff(want[id], got); d != "" {
+			t.Errorf("session %s: got (+) is not what was there (-):\n%s", id, d)
+		}
+		v, err := s.Session(t.Context(), id)
+		ok(t, err)
+		tally := vigil.Tally{Signals: 6 + 10*i, Incidents: 2, Open: 1, Severity: 0.6, LastKind: vigil.KindHidden, LastAt: now}
+		if d := cmp.Diff(tally, v.Tally); d != "" {
+			t.Errorf("tally of %s: got (+) is not what was there (-):\n%s", id, d)
+		}
+	}
+	for _, st := range []struct {
+		session, stream string
+		count, top      int64
+	}{{ids[0], "stream-0123456789", 4, 8}, {ids[0], "another-0123456789", 2, 6}, {ids[1], "stream-0123456789", 2, 12}} {
+		count, top, err := s.StreamState(t.Context(), st.session, st.stream)
+		ok(t, err)
+		if count != st.count || top != st.top {
+			t.Errorf("%s of %s: got %d, %d, want %d, %d", st.stream, st.session, count, top, st.count, st.top)
+		}
+	}
+	// It goes on where it was: what is there is known, the holes are open.
+	for _, g := range want[ids[0]] {
+		other := g
+		other.Duration++
+		other.Duration += time.Second
+		got, err := s.AppendSignals(t.Context(), []vigil.Signal{g, other})
+		ok(t, err)
+		if d := cmp.Diff([]storage.Appended{storage.Repeated, storage.Differs}, got); d != "" {
+			t.Errorf("signal %s again: got (+), want (-):\n%s", g.ID(), d)
+		}
+	}
+	base := want[ids[0]][0]
+	for _, seq := range []int64{4, 3, 6, 5, 9} {
+		g := base
+		g.Seq = seq
+		got, err := s.AppendSignals(t.Context(), []vigil.Signal{g})
+		ok(t, err)
+		if got[0] != storage.Stored {
+			t.Errorf("number %d: got %d, want Stored", seq, got[0])
+		}
+	}
+	count, top, err := s.StreamState(t.Context(), ids[0], base.Stream)
+	ok(t, err)
+	if count != 9 || top != 9 {
+		t.Errorf("got %d numbers up to %d, want 9 up to 9", count, top)
+	}
+	n, err := s.EraseUser(t.Context(), "https://lms.example", ids[0])
+	ok(t, err)
+	if n != 1 {
+		t.Errorf("got %d erased, want 1", n)
+	}
+	sweep(t, s, now.Add(2*24*time.Hour))
+	for table, want := range map[string]int64{"signals": 0, "streams": 1, "counts": 1, "holes": 1} {
+		if got := rows(t, path, table); got != want {
+			t.Errorf("got %d rows left in %s, want %d", got, table, want)
+		}
+	}
+	sweep(t, s, now.Add(20*24*time.Hour))
+	for _, table := range []string{"sessions", "streams", "counts", "holes"} {
+		if got := rows(t, path, table); got != 0 {
+			t.Errorf("got %d rows left in %s, want 0", got, table)
+		}
+	}
+}
+
+func sweep(t *testing.T, s *sqlite.Store, now time.Time) {
+	t.Helper()
+	for {
+		n, err := s.Sweep(t.Context(), now, 2)
+		ok(t, err)
+		if n == 0 {
+			return
+		}
+	}
+}
+
+func rows(t *testing.T, path, table string) (n int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path)
+	ok(t, err)
+	defer db.Close()
+	ok(t, db.QueryRowContext(context.Background(), `SELECT count(*) FROM `+table).Scan(&n))
+	return n
+}
+
+// What one store remembers of a session does not outlive what another one does to it.
+func TestWhatAnotherStoreRemovesIsForgotten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	now := time.Now()
+	a, b := open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})
+	v := seed(t, a, 1)[0]
+	add := func(s *sqlite.Store, seq int64, received time.Time) ([]storage.Appended, error) {
+		g := signal(v, seq)
+		g.Received = received
+		return s.AppendSignals(t.Context(), []vigil.Signal{g})
+	}
+	_, err := add(a, 1, now)
+	ok(t, err)
+	sweep(t, b, now.Add(91*24*time.Hour))
+	if got := rows(t, path, "signals"); got != 0 {
+		t.Fatalf("got %d signals after sweeping, want 0", got)
+	}
+	_, err = add(a, 2, now)
+	ok(t, err)
+	sweep(t, b, now.Add(91*24*time.Hour)) // finds it only if its session says that it has some
+	if got := rows(t, path, "signals"); got != 0 {
+		t.Errorf("got %d signals after the second sweep, want 0", got)
+	}
+	if _, err := b.EraseUser(t.Context(), "https://lms.example", v.UserID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = add(a, 3, now)
+	code(t, "append to an erased session", err, vigil.CodeNotFound)
+	ok(t, b.CreateSession(t.Context(), v))
+	got, err := add(a, 3, now)
+	ok(t, err)
+	if got[0] != storage.Stored {
+		t.Errorf("got %v, want Stored", got)
+	}
+}
