@@ -2,7 +2,6 @@ package line
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -50,7 +49,7 @@ func TestAPollThatIsClosedTakesNothing(t *testing.T) {
 		if _, err := poll.Take(here); err == nil {
 			t.Errorf("used before: %t: taken", used)
 		}
-		if err := here.(net.Conn).Close(); err != nil {
+		if err := here.Close(); err != nil {
 			t.Errorf("used before: %t: what was not taken is not the caller's any more: %v", used, err)
 		}
 		_ = there.Close()
