@@ -315,7 +315,7 @@ func (c *conn) send(frame []byte) { c.put(item{frame: frame}) }
 // what that means; a queue that is full of other things is a peer that does not read.
 func (c *conn) put(it item) {
 	c.mu.Lock()
-	if c.dead || c.closing != 0 {
+	if c.dead || c.closing != 0 || c.left { // nothing may follow a close frame
 		c.mu.Unlock()
 		return
 	}
@@ -391,7 +391,7 @@ func (c *conn) putDelta(d delta) {
 func (c *conn) written(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		empty, over := len(c.queue) == 0 && len(c.rest) == 0, c.dead || c.closing != 0 || c.left
+		empty, over := len(c.queue) == 0 && len(c.rest) == 0 && !c.flushing, c.dead || c.closing != 0 || c.left
 		if c.lull == nil {
 			c.lull = make(chan struct{}, 1)
 		}

@@ -79,6 +79,11 @@ func (f *flusher) now(c *conn) {
 }
 
 func (f *flusher) push(c *conn) {
+	if f.first > len(f.ready)/2 { // or a node that is never done would keep more and more
+		n := copy(f.ready, f.ready[f.first:])
+		clear(f.ready[n:])
+		f.ready, f.first = f.ready[:n], 0
+	}
 	f.ready = append(f.ready, c)
 	f.wake.Signal()
 }

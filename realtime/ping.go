@@ -181,7 +181,7 @@ func (c *conn) tick(buf []byte) time.Duration {
 // ping sends a ping, at once where nothing is being written.
 func (c *conn) ping(buf []byte) {
 	c.mu.Lock()
-	if c.dead || len(c.control) > maxControl {
+	if c.dead || c.closing != 0 || c.left || len(c.control) > maxControl {
 		c.mu.Unlock()
 		return
 	}

@@ -90,7 +90,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var l line.Line
 	if err == nil {
 		_ = ws.CloseNow() // only to free it: the connection is not its own any more
-		l, err = h.polls[h.rush.opened.Load()%int64(len(h.polls))].Take(hand.conn.Conn)
+		if l, err = h.polls[h.rush.opened.Load()%int64(len(h.polls))].Take(hand.conn.Conn); err != nil {
+			_ = hand.conn.Conn.Close() // nobody else does
+		}
 	}
 	if err != nil { // Accept has answered
 		h.stats.refused.Add(1)
@@ -107,6 +109,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	h.conns[c] = struct{}{}
 	h.mu.Unlock()
+	if h.ctx.Err() != nil {
+		c.kill() // Close may have looked before
+	}
 	first := hand.first
 	go c.begin(first)
 }

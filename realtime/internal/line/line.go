@@ -72,7 +72,14 @@ func Each(conn net.Conn) Line { return &each{conn: conn} }
 func (e *each) Start(h Handler) error {
 	e.mu.Lock()
 	e.h = h
+	room := e.refused && !e.writing // there was nobody to tell
+	if room {
+		e.refused = false
+	}
 	e.mu.Unlock()
+	if room {
+		h.Writable()
+	}
 	go func() {
 		buf := make([]byte, readSize/8)
 		for {
@@ -109,13 +116,16 @@ func (e *each) Write(p []byte) (int, error) {
 		_, err := e.conn.Write(p)
 		e.mu.Lock()
 		e.writing, e.err = false, err
-		h, refused, shut := e.h, e.refused, e.shut
-		e.refused = false
+		h, shut := e.h, e.shut
+		room := e.refused && h != nil // or Start tells
+		if room {
+			e.refused = false
+		}
 		e.mu.Unlock()
 		switch {
 		case err != nil || shut:
 			_ = e.conn.Close() // the reader tells of it
-		case refused && h != nil:
+		case room:
 			h.Writable()
 		}
 	})
@@ -131,7 +141,8 @@ func (e *each) Shut() {
 	case e.writing: // closed when that is done, or takes too long
 		_ = e.conn.SetWriteDeadline(time.Now().Add(lastWrite)) // it may be closed already
 	default:
-		_ = e.conn.Close() // it may be closed already
+		// Not here: TLS says goodbye first, and waits for a peer that does not read.
+		e.wg.Go(func() { _ = e.conn.Close() }) // it may be closed already
 	}
 	e.shut = true
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ import (
 type Poll struct {
 	once   sync.Once
 	failed error // of begin
+	closed atomic.Bool
 
 	file  *os.File // of the epoll
 	raw   syscall.RawConn
@@ -50,21 +52,26 @@ func (p *Poll) begin() error {
 func (p *Poll) Close() {
 	p.once.Do(func() { p.failed = net.ErrClosed })
 	if p.failed == nil {
+		p.closed.Store(true)
 		_ = p.file.Close() // wakes run
 		<-p.ended
 	}
 }
 
-// Take makes a Line of a connection, which is the Line's from then on. Only a plain TCP
-// connection can be watched together with others; any other gets a goroutine of its own.
+// Take makes a Line of a connection, which is the Line's from then on; after an error it is
+// still the caller's to close. Only a plain TCP connection can be watched together with
+// others; any other gets a goroutine of its own.
 func (p *Poll) Take(conn net.Conn) (Line, error) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return Each(conn), nil
 	}
 	p.once.Do(func() { p.failed = p.begin() })
-	if p.failed != nil {
+	switch {
+	case p.failed != nil:
 		return nil, p.failed
+	case p.closed.Load():
+		return nil, net.ErrClosed
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
@@ -221,6 +228,8 @@ func (l *polled) serve(events uint32, buf []byte) {
 		case err == nil && n > 0:
 			l.h.Read(buf[:n])
 		default:
+			// Or it would be told of again and again, until the descriptor is closed.
+			_ = unix.EpollCtl(l.p.fd, unix.EPOLL_CTL_DEL, l.fd, nil)
 			l.p.set(l.fd, nil)
 			if err != nil {
 				err = os.NewSyscallError("read", err)

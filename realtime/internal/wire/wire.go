@@ -15,6 +15,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Opcodes (section 11.8).
@@ -267,14 +268,17 @@ func AppendPong(b, payload []byte) []byte {
 	return append(append(b, final|opPong, byte(len(payload))), payload...) //nolint:gosec // of a control frame
 }
 
-// AppendClose appends a close frame; a reason that is too long for it is cut. Code 0 names
-// none.
+// AppendClose appends a close frame; a reason that is too long for it is cut between two
+// letters, because a client may refuse half of one. Code 0 names none.
 func AppendClose(b []byte, code int, reason string) []byte {
 	if code == 0 {
 		return append(b, final|opClose, 0)
 	}
-	if len(reason) > short-2 {
-		reason = reason[:short-2]
+	if most := short - 2; len(reason) > most {
+		for !utf8.RuneStart(reason[most]) {
+			most--
+		}
+		reason = reason[:most]
 	}
 	b = append(b, final|opClose, byte(2+len(reason)))
 	b = binary.BigEndian.AppendUint16(b, uint16(code)) //nolint:gosec // four digits

@@ -1,0 +1,56 @@
+package realtime
+
+import (
+	"testing"
+	"time"
+
+	"vigil"
+)
+
+// TestNobodyIsJudgedEarlyAfterTheMachineStoodStill: the ring moves by as long as that was.
+func TestNobodyIsJudgedEarlyAfterTheMachineStoodStill(t *testing.T) {
+	t.Parallel()
+	live := vigil.Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second}
+	now := time.Now()
+	h := &Hub{flusher: &flusher{}, cfg: Config{Liveness: live, Now: func() time.Time { return now }}.withDefaults()}
+	b := newBeats(live.PingEvery, live.PongWait)
+	p := &beaten{}
+	c := &conn{h: h, line: &fakeLine{}, peer: p}
+	c.claims.Store(&Claims{Expires: now.Add(time.Hour)})
+	b.add(c)
+	b.began = now
+	for step := 0; !c.awaiting; step++ {
+		if step > 500 {
+			t.Fatal("never pinged")
+		}
+		now = now.Add(b.grain)
+		b.turn(now)
+	}
+	pinged := now
+	now = now.Add(time.Minute) // nothing runs
+	b.turn(now)
+	if p.misses != 0 {
+		t.Fatal("judged as soon as the machine went on")
+	}
+	woke := now
+	for p.misses == 0 {
+		now = now.Add(b.grain)
+		b.turn(now)
+		if now.Sub(woke) > live.PongWait+4*b.grain {
+			t.Fatal("never judged")
+		}
+	}
+	if got := now.Sub(woke); got < live.PongWait-4*b.grain {
+		t.Errorf("judged %v after it went on, and %v after the ping, want about %v", got, now.Sub(pinged), live.PongWait)
+	}
+}
+
+// beaten counts what is missed.
+type beaten struct {
+	peer
+	misses int
+}
+
+func (b *beaten) missed(time.Time, int) { b.misses++ }
+func (*beaten) due(time.Time)           {}
+func (*beaten) idle()                   {}
