@@ -61,7 +61,7 @@ type Config struct {
 	RelayEvery   time.Duration // the relay's state is looked at; 1 s
 	RefreshEvery time.Duration // while the relay is away, dashboards and commands are read from the store; 5 s
 	QueueEvery   time.Duration // the queue to the platforms is looked at; 1 s
-	StoreEvery   time.Duration // from one batch of signals to the next while there are more; 20 ms
+	StoreEvery   time.Duration // from one batch of signals to the next while there are more; 30 ms
 	RetryFirst   time.Duration // first pause when the store does not answer; doubles to RetryMost; 100 ms
 	RetryMost    time.Duration // 5 s
 }
@@ -129,7 +129,7 @@ func (c Config) withDefaults() Config {
 		{&c.RelayEvery, time.Second},
 		{&c.RefreshEvery, 5 * time.Second},
 		{&c.QueueEvery, time.Second},
-		{&c.StoreEvery, 20 * time.Millisecond},
+		{&c.StoreEvery, 30 * time.Millisecond},
 		{&c.RetryFirst, 100 * time.Millisecond},
 		{&c.RetryMost, 5 * time.Second},
 	} {

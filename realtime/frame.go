@@ -68,9 +68,13 @@ func split(msg []byte) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-// parse reads one object. Errors are CodeInvalid.
+// parse reads one object, of which the frame may keep parts. Errors are CodeInvalid.
 func parse(raw json.RawMessage) (up, error) {
 	var f up
+	if plain(raw, &f) {
+		return f, nil
+	}
+	f = up{}
 	if t := bytes.TrimLeft(raw, " \t\r\n"); len(t) == 0 || t[0] != '{' {
 		return f, vigil.Invalid("", "A frame is a JSON object.")
 	}

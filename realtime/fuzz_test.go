@@ -3,6 +3,7 @@ package realtime
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -87,4 +88,41 @@ func FuzzEvent(f *testing.F) {
 	r := &room{h: h, exam: "exam", dirty: map[*student]struct{}{}}
 	r.proctors.Store(&[]*proctor{})
 	f.Fuzz(func(_ *testing.T, payload []byte) { r.Receive(payload) })
+}
+
+// FuzzPlain holds the quick reading of signals against encoding/json: what it takes it
+// must read alike.
+func FuzzPlain(f *testing.F) {
+	for _, s := range []string{
+		`{"t":"signal","seq":1,"kind":"copy","at":1790000000000,"data":{"length":3}}`, `{"t":"signal","seq":01}`, `{"t":"signal","seq":1,}`,
+		`{"t":"signal","dur":5,"data":{"a":"}\\\"","b":{}}}`, `{"t":"signal","t":"bye"}`, `{"t":""}`, `{"t":"x","data":{"a":1}{}}`, `{"t":"x","at":999999999999999999}`,
+		`{"t":"x","seq":-1}`, `{"t":"x"} `, `{"t":"x","kind":"<&>"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var got, want up
+		if !plain(b, &got) {
+			return
+		}
+		if err := json.Unmarshal(b, &want); err != nil {
+			t.Fatalf("%q was taken: %v", b, err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q: got %+v, want %+v", b, got, want)
+		}
+	})
+}
+
+func TestPlainTakesWhatBrowsersSend(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{
+		`{"t":"signal","seq":1,"kind":"copy","at":1790000000000,"data":{"length":3}}`,
+		`{"t":"signal","seq":12,"kind":"hidden","at":1790000000000,"dur":5000}`,
+	} {
+		var f up
+		if !plain([]byte(s), &f) {
+			t.Errorf("%s is read the slow way", s)
+		}
+	}
 }
