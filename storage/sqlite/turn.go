@@ -94,7 +94,7 @@ func (t *turn) close() {
 	case f == nil:
 	case asked != nil: // the kernel does not take a request back
 		go func() {
-			<-asked
+			_ = <-asked // either way the file is closed
 			_ = f.Close()
 		}()
 	default:
