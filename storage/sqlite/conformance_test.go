@@ -2,10 +2,14 @@ package sqlite_test
 
 import (
 	"context"
+	"path/filepath"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"vigil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 	"vigil/storage/storagetest"
@@ -30,6 +34,51 @@ func TestStoreFulfilsTheContract(t *testing.T) {
 		return s
 	})
 	t.Run("without scanning a table that grows", func(t *testing.T) { noScans(t, used) })
+}
+
+// pair is two stores over one file, which take turns with what concerns signals.
+type pair struct {
+	storage.Store
+	other storage.Store
+	calls atomic.Int64
+}
+
+func (p *pair) next() storage.Store {
+	if p.calls.Add(1)%2 == 0 {
+		return p.other
+	}
+	return p.Store
+}
+
+func (p *pair) AppendSignals(ctx context.Context, signals []vigil.Signal) ([]storage.Appended, error) {
+	return p.next().AppendSignals(ctx, signals)
+}
+
+func (p *pair) SignalsOfSession(ctx context.Context, id string, page storage.Page) ([]vigil.Signal, string, error) {
+	return p.next().SignalsOfSession(ctx, id, page)
+}
+
+func (p *pair) StreamState(ctx context.Context, id, stream string) (count, highest int64, err error) {
+	return p.next().StreamState(ctx, id, stream)
+}
+
+func (p *pair) Session(ctx context.Context, id string) (vigil.Session, error) {
+	return p.next().Session(ctx, id)
+}
+
+func (p *pair) EraseUser(ctx context.Context, issuer, user string) (int, error) {
+	return p.next().EraseUser(ctx, issuer, user)
+}
+
+func (p *pair) Sweep(ctx context.Context, now time.Time, n int) (int, error) {
+	return p.next().Sweep(ctx, now, n)
+}
+
+func TestTwoStoresOnOneFileFulfilTheContractTakingTurns(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		path := filepath.Join(t.TempDir(), "vigil.db")
+		return &pair{Store: open(t, sqlite.Config{Path: path}), other: open(t, sqlite.Config{Path: path})}
+	})
 }
 
 // Tables that are read whole on purpose, under the names that the statements give them:

@@ -94,7 +94,9 @@ func (t *turn) close() {
 	case f == nil:
 	case asked != nil: // the kernel does not take a request back
 		go func() {
-			<-asked
+			if err := <-asked; err != nil {
+				t.log.Debug("a lock that was asked for before the store was closed", "error", err)
+			}
 			_ = f.Close()
 		}()
 	default:

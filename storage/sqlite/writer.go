@@ -261,7 +261,19 @@ func (w *writer) runAll(ops []*op) error {
 	if len(appends) == 0 {
 		return nil
 	}
-	err := w.guarded(func() error { return appendTogether(t, appends) })
+	together := func() error { return appendTogether(t, appends) }
+	var err error
+	if len(appends) == len(ops) {
+		// The whole transaction: without a savepoint SQLite need not copy each page.
+		if err = together(); err != nil && !lost(err) {
+			w.known.forget()
+			if e := errors.Join(w.exec("ROLLBACK"), w.exec("BEGIN IMMEDIATE")); e != nil {
+				return &lostError{e}
+			}
+		}
+	} else {
+		err = w.guarded(together)
+	}
 	if err == nil || lost(err) {
 		return err
 	}
