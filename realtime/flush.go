@@ -45,7 +45,7 @@ type paced struct {
 // how long it gathers at most.
 const (
 	deltaWrites  = 1000 // a second
-	deltaPause   = 50 * time.Millisecond
+	deltaPause   = 40 * time.Millisecond
 	deltaCounted = 250 * time.Millisecond // how long is counted until the pause is set anew
 )
 

@@ -45,7 +45,7 @@ type Config struct {
 	QueueBytes    int           // 64 MiB through the partitions, as QueueMessages
 	Block         time.Duration // of one read; 1 s
 	PaceEach      time.Duration // for each message that was sent, the next entry waits so long; 1 ms
-	PaceMost      time.Duration // but no longer than this; 20 ms
+	PaceMost      time.Duration // but no longer than this; 10 ms
 	Beat          time.Duration // between signs of life; 2 s
 	TrimEvery     time.Duration // 10 s
 	RetryFirst    time.Duration // first pause after a fault; doubles to RetryMost; 50 ms
@@ -66,7 +66,7 @@ func (c Config) withDefaults() Config {
 		{&c.Keep, 5 * time.Minute},
 		{&c.Block, time.Second},
 		{&c.PaceEach, time.Millisecond},
-		{&c.PaceMost, 20 * time.Millisecond},
+		{&c.PaceMost, 10 * time.Millisecond},
 		{&c.Beat, 2 * time.Second},
 		{&c.TrimEvery, 10 * time.Second},
 		{&c.RetryFirst, 50 * time.Millisecond},
