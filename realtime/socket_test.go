@@ -40,10 +40,10 @@ func TestThePauseBetweenDeltasFollowsFromHowManyThereAre(t *testing.T) {
 		want                        time.Duration
 	}{
 		{0, 0, 1, 0},
-		{375, 100, 1, 0}, // 1500 a second
-		{376, 15, 1, 10 * time.Millisecond},
-		{751, 15, 2, 5 * time.Millisecond},
-		{750, 15, 2, 0},
+		{250, 100, 1, 0}, // 1000 a second
+		{251, 10, 1, 10 * time.Millisecond},
+		{501, 10, 2, 5 * time.Millisecond},
+		{500, 10, 2, 0},
 		{1 << 20, 75, 1, deltaPause},
 		{1 << 20, 100000, 2, deltaPause},
 	} {

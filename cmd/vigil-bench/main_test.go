@@ -127,7 +127,7 @@ func TestAnAcknowledgedSignalThatTheStoreLostIsFound(t *testing.T) {
 
 	db, err := sql.Open("sqlite", strings.TrimPrefix(r.vigil.store, "sqlite:"))
 	ok(t, err)
-	_, err = db.ExecContext(ctx, "DELETE FROM signals WHERE stream = ? AND seq = 2", records[0].Stream)
+	_, err = db.ExecContext(ctx, "DELETE FROM signals WHERE stream IN (SELECT no FROM streams WHERE name = ?) AND seq = 2", records[0].Stream)
 	ok(t, err)
 	ok(t, db.Close())
 	var short outcome

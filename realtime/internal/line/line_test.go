@@ -69,7 +69,7 @@ func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 			t.Helper()
 			here, there := loopback(t)
 			server := tls.Server(here, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13})
-			client := tls.Client(there, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // nobody else is there
+			client := tls.Client(there, &tls.Config{InsecureSkipVerify: true})
 			done := make(chan error, 1)
 			go func() { done <- server.HandshakeContext(context.Background()) }()
 			ok(t, client.HandshakeContext(t.Context()))
@@ -94,10 +94,10 @@ func certificate(t *testing.T) tls.Certificate {
 // loopback connects two ends. Buffers are small, so that little fills them.
 func loopback(t *testing.T) (here, there net.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(t, err)
 	defer func() { _ = l.Close() }()
-	there, err = net.Dial("tcp", l.Addr().String()) //nolint:noctx // at once
+	there, err = net.Dial("tcp", l.Addr().String())
 	ok(t, err)
 	here, err = l.Accept()
 	ok(t, err)
@@ -204,7 +204,7 @@ func wait(t *testing.T, what string, c <-chan struct{}) {
 func numbered(n int) []byte {
 	b := make([]byte, 0, n+4)
 	for i := 0; len(b) < n; i++ {
-		b = binary.BigEndian.AppendUint32(b, uint32(i)) //nolint:gosec // small
+		b = binary.BigEndian.AppendUint32(b, uint32(i))
 	}
 	return b[:n]
 }

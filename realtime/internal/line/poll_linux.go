@@ -124,7 +124,7 @@ func (p *Poll) run() {
 		var failed error
 		err := p.raw.Read(func(fd uintptr) bool {
 			for {
-				if n, failed = unix.EpollWait(int(fd), events, 0); failed != unix.EINTR { //nolint:errorlint // a number
+				if n, failed = unix.EpollWait(int(fd), events, 0); failed != unix.EINTR {
 					return n != 0 || failed != nil
 				}
 			}
@@ -173,7 +173,7 @@ func (l *polled) Start(h Handler) error {
 
 // control says what is waited for. l.mu is held.
 func (l *polled) control(op int) error {
-	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd)} //nolint:gosec // descriptors are small
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd)}
 	if l.full {
 		e.Events |= unix.EPOLLOUT
 	}
@@ -190,7 +190,7 @@ func (l *polled) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
 		n, err := unix.Write(l.fd, p[done:])
-		switch err { //nolint:errorlint // a number
+		switch err {
 		case nil:
 			done += n
 		case unix.EINTR:

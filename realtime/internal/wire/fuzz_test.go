@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // as the handshake wants it
+	"crypto/sha1"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -140,7 +140,7 @@ func (e *echo) serve(conn net.Conn, chunk int) (err error) {
 	if err != nil {
 		return err
 	}
-	sum := sha1.Sum([]byte(req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // the handshake's
+	sum := sha1.Sum([]byte(req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	if _, err := fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		base64.StdEncoding.EncodeToString(sum[:])); err != nil {
 		return err
@@ -210,7 +210,7 @@ func FuzzTheLibrarysClient(f *testing.F) {
 }
 
 // codeOK tells whether a client may send a close code.
-func codeOK(code int) (int, bool) { return closeCode([]byte{byte(code >> 8), byte(code)}) } //nolint:gosec // two bytes
+func codeOK(code int) (int, bool) { return closeCode([]byte{byte(code >> 8), byte(code)}) }
 
 func talk(t *testing.T, msg []byte, chunk, parts int, code websocket.StatusCode, reason string) {
 	t.Helper()

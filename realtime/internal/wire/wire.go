@@ -160,10 +160,10 @@ func (r *Reader) frame(data []byte, limit int, h Handler) (int, error) {
 	if within && op == opContinuation {
 		had = len(r.part.message)
 	}
-	if size > uint64(limit) || had+int(size) > limit { //nolint:gosec // size is small by then
+	if size > uint64(limit) || had+int(size) > limit {
 		return 0, &Error{CodeTooBig, fmt.Sprintf("a message may have %d bytes", limit)}
 	}
-	end := head + 4 + int(size) //nolint:gosec // size is at most limit
+	end := head + 4 + int(size)
 	if len(data) < end {
 		return 0, nil
 	}
@@ -251,10 +251,10 @@ func PutHead(b []byte) []byte {
 	case n <= maxTwo:
 		b = b[MaxHead-4:]
 		b[1] = twoBytes
-		binary.BigEndian.PutUint16(b[2:], uint16(n)) //nolint:gosec // fits
+		binary.BigEndian.PutUint16(b[2:], uint16(n))
 	default:
 		b[1] = eightByte
-		binary.BigEndian.PutUint64(b[2:], uint64(n)) //nolint:gosec // a length
+		binary.BigEndian.PutUint64(b[2:], uint64(n))
 	}
 	b[0] = final | opText
 	return b
@@ -265,7 +265,7 @@ var Ping = []byte{final | opPing, 0}
 
 // AppendPong appends the answer to a ping.
 func AppendPong(b, payload []byte) []byte {
-	return append(append(b, final|opPong, byte(len(payload))), payload...) //nolint:gosec // of a control frame
+	return append(append(b, final|opPong, byte(len(payload))), payload...)
 }
 
 // AppendClose appends a close frame; a reason that is too long for it is cut between two
@@ -281,6 +281,6 @@ func AppendClose(b []byte, code int, reason string) []byte {
 		reason = reason[:most]
 	}
 	b = append(b, final|opClose, byte(2+len(reason)))
-	b = binary.BigEndian.AppendUint16(b, uint16(code)) //nolint:gosec // four digits
+	b = binary.BigEndian.AppendUint16(b, uint16(code))
 	return append(b, reason...)
 }
