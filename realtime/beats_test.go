@@ -14,6 +14,7 @@ func TestNobodyIsJudgedEarlyAfterTheMachineStoodStill(t *testing.T) {
 	now := time.Now()
 	h := &Hub{flusher: &flusher{}, cfg: Config{Liveness: live, Now: func() time.Time { return now }}.withDefaults()}
 	b := newBeats(live.PingEvery, live.PongWait)
+	h.beats = b
 	p := &beaten{}
 	c := &conn{h: h, line: &fakeLine{}, peer: p}
 	c.claims.Store(&Claims{Expires: now.Add(time.Hour)})

@@ -146,11 +146,11 @@ func (f *flusher) count(c *conn, now time.Time) {
 // pauseFor is how long a socket's deltas are gathered on a node that had so many for so
 // many sockets within deltaCounted.
 func pauseFor(deltas, sockets, processors int) time.Duration {
-	most := deltaWrites * processors
-	if deltas <= most*int(deltaCounted)/int(time.Second) {
+	most := time.Duration(deltaWrites * processors)
+	if time.Duration(deltas) <= most*deltaCounted/time.Second {
 		return 0
 	}
-	return min(deltaPause, time.Duration(sockets)*time.Second/time.Duration(most))
+	return min(deltaPause, time.Duration(sockets)*time.Second/most)
 }
 
 func (f *flusher) run() {
@@ -306,7 +306,7 @@ func (c *conn) next(buf []byte) []byte {
 func (c *conn) message(buf []byte) []byte {
 	buf = buf[:wire.MaxHead]
 	n := 1
-	if len(c.queue) == 1 {
+	if len(c.queue) == 1 || len(c.queue[0].frame)+len(c.queue[1].frame)+len("[,]") > MaxMessage {
 		buf = append(buf, c.queue[0].frame...)
 	} else {
 		const most = wire.MaxHead + MaxMessage
@@ -331,12 +331,9 @@ func (c *conn) message(buf []byte) []byte {
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]
-	if rest == 0 && cap(c.queue) > maxSpare {
-		c.queue = nil // a busy socket's is let go
+	if rest == 0 && cap(c.queue) != 1 { // a quiet socket keeps room for one
+		c.queue = nil
 	}
 	c.h.stats.framesOut.Add(int64(n))
 	return wire.PutHead(buf)
 }
-
-// maxSpare is how many frames a socket keeps room for while it is quiet.
-const maxSpare = 8

@@ -28,6 +28,7 @@ type Hub struct {
 	store Store
 	alone bool // no other nodes: nothing needs to be published
 	boot  string
+	seed  maphash.Seed // of hashes that are kept only here
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -72,11 +73,10 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		cfg: cfg, log: cfg.Log.With("node", cfg.Node), store: cfg.Store, boot: cfg.Node,
-		queueWake: make(chan struct{}, 1), polls: make([]line.Poll, runtime.GOMAXPROCS(0)),
+		seed: maphash.MakeSeed(), queueWake: make(chan struct{}, 1), polls: make([]line.Poll, runtime.GOMAXPROCS(0)),
 		rooms: map[string]*room{}, students: map[string]*student{},
 		conns: map[*conn]struct{}{}, pending: map[string]int{},
 	}
-	h.commandLocks.seed = maphash.MakeSeed()
 	_, h.alone = cfg.Relay.(nowhere)
 	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
 	h.ctx, h.cancel = context.WithCancel(context.Background())

@@ -157,6 +157,9 @@ func (c *conn) tick(buf []byte) time.Duration {
 		return 0
 	}
 	if c.awaiting {
+		if left := time.UnixMilli(c.pinged).Add(live.PongWait).Sub(now); left > c.h.beats.grain/2 {
+			return left // it was this beat's turn early: slots have a grain
+		}
 		c.awaiting = false
 		c.misses++
 		c.peer.missed(now, c.misses)

@@ -213,12 +213,11 @@ func (h *Hub) tellProgress(c vigil.Command) {
 // cross. They are the only locks held while the store is waited for, and nothing else is
 // locked within.
 type commandLocks struct {
-	seed  maphash.Seed
 	locks [64]sync.Mutex
 }
 
 func (h *Hub) lockCommands(session string) (unlock func()) {
-	m := &h.commandLocks.locks[maphash.String(h.commandLocks.seed, session)%64]
+	m := &h.commandLocks.locks[maphash.String(h.seed, session)%64]
 	m.Lock()
 	return m.Unlock
 }

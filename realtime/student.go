@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"encoding/json"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,9 +59,9 @@ type hide struct {
 	at     time.Time
 }
 
-// use is where a token was first seen.
+// use is where a token was first seen. Of its id a hash is kept.
 type use struct {
-	token string
+	token uint64
 	from  from
 }
 
@@ -223,12 +224,15 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 		st.noteLocked(vigil.KindReconnected, now)
 	}
 	replayed := false
-	token := sc.claims.Load().ID
+	claims := sc.claims.Load()
+	id := claims.ID
+	claims.ID = "" // nobody else has seen the claims yet, and the next token has another one
+	token := maphash.String(st.h.seed, id)
 	if i := slices.IndexFunc(st.tokens, func(u use) bool { return u.token == token }); i >= 0 {
 		if replayed = st.tokens[i].from.both(here); replayed {
 			st.noteLocked(vigil.KindTokenReplay, now)
 		}
-	} else if token != "" {
+	} else if id != "" {
 		st.tokens = last(append(st.tokens, use{token, here}), maxTokens)
 	}
 	if st.lastFrom.known() && !replayed {

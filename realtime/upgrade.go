@@ -280,7 +280,14 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 		return admitted{}, gone(err)
 	}
 	return admitted{
-		peer:    func(c *conn) peer { return &studentConn{conn: c, st: st, epoch: epoch} },
+		peer: func(c *conn) peer {
+			claims := c.claims.Load()
+			claims.Session = st.id // the same texts, once
+			if claims.Exam != "" {
+				claims.Exam = st.room.exam
+			}
+			return &studentConn{conn: c, st: st, epoch: epoch}
+		},
 		release: func() { h.unreserve(st.id) },
 	}, nil
 }

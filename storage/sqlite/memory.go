@@ -1,5 +1,11 @@
 package sqlite
 
+import (
+	"strings"
+
+	"vigil"
+)
+
 // memory is what the writer remembers of sessions and streams, so that it need not look
 // for them with each signal: their pages are many, and after each commit of another process
 // SQLite reads anew what it had in its cache. What it remembers of a stream or session is
@@ -36,7 +42,13 @@ func (m *memory) holder(h holder) *holder {
 	return m.holders[h.no]
 }
 
-func (m *memory) add(st *stream) { m.streams[st.name] = st }
+// add remembers a stream. The server's own are not: each session has some, and a signal now
+// and then.
+func (m *memory) add(st *stream) {
+	if !strings.HasPrefix(st.name.stream, vigil.ServerStreamPrefix) {
+		m.streams[st.name] = st
+	}
+}
 
 // forget is for when a transaction, or part of it, is undone.
 func (m *memory) forget() {
