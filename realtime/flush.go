@@ -146,11 +146,11 @@ func (f *flusher) count(c *conn, now time.Time) {
 // pauseFor is how long a socket's deltas are gathered on a node that had so many for so
 // many sockets within deltaCounted.
 func pauseFor(deltas, sockets, processors int) time.Duration {
-	most := time.Duration(deltaWrites * processors)
-	if time.Duration(deltas) <= most*deltaCounted/time.Second {
+	most := int64(deltaWrites * processors)
+	if int64(deltas) <= most*int64(deltaCounted)/int64(time.Second) {
 		return 0
 	}
-	return min(deltaPause, time.Duration(sockets)*time.Second/most)
+	return min(deltaPause, time.Duration(int64(sockets)*int64(time.Second)/most))
 }
 
 func (f *flusher) run() {
