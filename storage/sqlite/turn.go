@@ -3,6 +3,7 @@ package sqlite
 import (
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -18,7 +19,7 @@ type turn struct {
 	log     *slog.Logger
 	patient time.Duration
 	held    bool
-	asked   chan error // of a request that the kernel has not answered yet
+	asked   *request
 }
 
 // newTurn opens the file that is locked. It is one of its own: closing the database's would
@@ -43,11 +44,41 @@ func (t *turn) without(err error) {
 	t.close()
 }
 
+// request is one that the kernel has not answered yet; it takes none back.
+type request struct {
+	answer chan error
+
+	mu     sync.Mutex
+	wanted bool // somebody waits; else the lock is given on as soon as it comes
+	passed bool // it was
+}
+
+func (r *request) run(f *os.File) {
+	err := waitLock(f)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil && !r.wanted {
+		r.passed, err = true, unlock(f)
+	}
+	r.answer <- err
+}
+
+// want says whether somebody waits, and tells whether the lock was given on meanwhile.
+func (r *request) want(yes bool) (passed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wanted = yes
+	return r.passed
+}
+
 // take waits for this process's turn, but not longer than SQLite would: then SQLite is
 // asked, as the process whose turn it is may have been stopped.
 func (t *turn) take() {
 	if t.file == nil {
 		return
+	}
+	if t.asked != nil && t.asked.want(true) {
+		t.asked = nil
 	}
 	if t.asked == nil {
 		taken, err := tryLock(t.file)
@@ -59,21 +90,36 @@ func (t *turn) take() {
 			t.held = true
 			return
 		}
-		t.asked = make(chan error, 1)
-		go func(f *os.File, answer chan<- error) { answer <- waitLock(f) }(t.file, t.asked)
+		t.asked = &request{answer: make(chan error, 1), wanted: true}
+		go t.asked.run(t.file)
 	}
 	timer := time.NewTimer(t.patient)
 	defer timer.Stop()
 	select {
-	case err := <-t.asked:
-		t.asked = nil
-		if err != nil {
-			t.without(err)
-			return
-		}
-		t.held = true
+	case err := <-t.asked.answer:
+		t.answered(err)
+		return
 	case <-timer.C:
 	}
+	t.asked.want(false)
+	select { // it may have come before that was said
+	case err := <-t.asked.answer:
+		if t.asked.passed {
+			t.asked = nil
+			return
+		}
+		t.answered(err)
+	default:
+	}
+}
+
+func (t *turn) answered(err error) {
+	t.asked = nil
+	if err != nil {
+		t.without(err)
+		return
+	}
+	t.held = true
 }
 
 // give lets the next one go on.
@@ -92,9 +138,10 @@ func (t *turn) close() {
 	t.file, t.asked, t.held = nil, nil, false
 	switch {
 	case f == nil:
-	case asked != nil: // the kernel does not take a request back
+	case asked != nil:
+		asked.want(false)
 		go func() {
-			if err := <-asked; err != nil {
+			if err := <-asked.answer; err != nil {
 				t.log.Debug("a lock that was asked for before the store was closed", "error", err)
 			}
 			_ = f.Close()

@@ -53,6 +53,38 @@ func TestATurnThatIsNeverGivenIsNotWaitedForLonger(t *testing.T) {
 	b.close()
 }
 
+// One process stands still, another goes on without it, and then has nothing to write: a
+// third must not wait for that.
+func TestATurnThatComesTooLateIsPassedOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	a, b, c := newTurn(path, time.Minute, slog.Default()), newTurn(path, time.Millisecond, slog.Default()), newTurn(path, time.Minute, slog.Default())
+	a.take()
+	b.take()
+	late := b.asked
+	if late == nil {
+		t.Fatal("asked for nothing")
+	}
+	a.give()
+	c.take()
+	if !c.held {
+		t.Error("got no turn once it was free")
+	}
+	c.give()
+	if err := <-late.answer; err != nil || !late.passed {
+		t.Errorf("the late turn: got %v, passed on %t", err, late.passed)
+	}
+	late.answer <- nil // as it was
+	b.patient = time.Minute
+	b.take()
+	if !b.held {
+		t.Error("got no turn after one that came too late")
+	}
+	for _, t := range []*turn{a, b, c} {
+		t.give()
+		t.close()
+	}
+}
+
 func TestWithoutTurnsOneLineIsLoggedAndWritingGoesOn(t *testing.T) {
 	var log bytes.Buffer
 	a := newTurn(filepath.Join(t.TempDir(), "none", "vigil.db"), time.Minute, slog.New(slog.NewTextHandler(&log, nil)))
