@@ -159,7 +159,7 @@ func learn(t tx, streams map[named]*stream, names []named) error {
 
 // sift numbers the signals that are new, and sets the others aside in their streams.
 func sift(t tx, items []item) (fresh []item, err error) {
-	last, err := one(t, number, `SELECT coalesce(max(no), 0) FROM signals`)
+	last, err := one(t, number, `SELECT max(last, (SELECT coalesce(max(no), 0) FROM signals)) FROM removals WHERE one = 1`)
 	if err != nil {
 		return nil, err
 	}

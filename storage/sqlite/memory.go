@@ -17,7 +17,8 @@ type memory struct {
 	holders map[int64]*holder
 }
 
-// maxKnown bounds the streams that are remembered: beyond, all are forgotten.
+// maxKnown bounds the streams, and the sessions, that are remembered: beyond, all are
+// forgotten.
 const maxKnown = 1 << 15
 
 // at returns the streams that are known in this transaction. Of them only names and
@@ -27,7 +28,7 @@ func (m *memory) at(t tx) (map[named]*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if round != m.round || m.streams == nil || len(m.streams) > maxKnown {
+	if round != m.round || m.streams == nil || max(len(m.streams), len(m.holders)) > maxKnown {
 		m.forget()
 		m.round = round
 	}
@@ -55,9 +56,9 @@ func (m *memory) forget() {
 	m.streams, m.holders = map[named]*stream{}, map[int64]*holder{}
 }
 
-// forgotten makes every process forget its sessions and streams: some of them are removed,
-// or signals of theirs are.
+// forgotten makes every process forget its sessions and streams, before some of them are
+// removed, or signals of theirs are.
 func forgotten(t tx) error {
-	_, err := t.exec(`UPDATE removals SET round = round + 1 WHERE one = 1`)
+	_, err := t.exec(`UPDATE removals SET round = round + 1, last = max(last, (SELECT coalesce(max(no), 0) FROM signals)) WHERE one = 1`)
 	return err
 }

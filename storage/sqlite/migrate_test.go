@@ -201,3 +201,30 @@ func TestWhatAnotherStoreRemovesIsForgotten(t *testing.T) {
 		t.Errorf("got %v, want Stored", got)
 	}
 }
+
+// Numbers say in which order signals came, and in which blocks a session's are looked for:
+// those of removed ones must not be given again.
+func TestTheNumberOfARemovedSignalIsNotGivenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	s := open(t, sqlite.Config{Path: path})
+	sessions := seed(t, s, 2)
+	add := func(v vigil.Session, seq int64) {
+		t.Helper()
+		_, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, seq)})
+		ok(t, err)
+	}
+	add(sessions[0], 1)
+	add(sessions[1], 1)
+	add(sessions[1], 2)
+	_, err := s.EraseUser(t.Context(), "https://lms.example", sessions[1].UserID)
+	ok(t, err)
+	add(sessions[0], 2)
+	db, err := sql.Open("sqlite", "file:"+path)
+	ok(t, err)
+	defer db.Close()
+	var no int64
+	ok(t, db.QueryRowContext(t.Context(), `SELECT max(no) FROM signals`).Scan(&no))
+	if no != 4 {
+		t.Errorf("got number %d, want 4", no)
+	}
+}

@@ -108,7 +108,10 @@ func (t tx) session(n int64, err error) error {
 // removeSessions removes the sessions whose numbers a query finds, and all that is theirs.
 func removeSessions(t tx, query string, args ...any) (int, error) {
 	found, err := all(t, number, query, args...)
-	if err != nil {
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	if err := forgotten(t); err != nil {
 		return 0, err
 	}
 	for _, no := range found {
@@ -119,8 +122,5 @@ func removeSessions(t tx, query string, args ...any) (int, error) {
 			return 0, err
 		}
 	}
-	if len(found) == 0 {
-		return 0, nil
-	}
-	return len(found), forgotten(t)
+	return len(found), nil
 }
