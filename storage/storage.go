@@ -160,12 +160,14 @@ type Signals interface {
 	// order. Storing one again changes nothing. Those that are new raise their sessions'
 	// tallies; those that are new and incidents also become incidents. It returns an
 	// error only if none may be acknowledged: CodeNotFound if a session is not there
-	// (erased), and then nothing of that session is stored. A signal's exam is its
-	// session's.
+	// (erased), and then nothing of that session is stored; CodeInvalid, and nothing is
+	// stored, if one has no Received or no number (Seq from 1 up). A signal's exam is its
+	// session's. One that has expired may count as Repeated or be stored anew.
 	AppendSignals(ctx context.Context, signals []vigil.Signal) ([]Appended, error)
 	// SignalsOfSession lists them in the order in which they were received.
 	SignalsOfSession(ctx context.Context, sessionID string, page Page) (signals []vigil.Signal, next string, err error)
 	// StreamState tells how many numbers of a stream are stored and the highest of them.
+	// Those that have expired may count on.
 	StreamState(ctx context.Context, sessionID, stream string) (count, highest int64, err error)
 
 	// IncidentsOfExam lists them in the order in which they came, as does IncidentsOfSession.

@@ -36,6 +36,9 @@ func (s *Store) AppendSignals(ctx context.Context, signals []vigil.Signal) ([]st
 		if g.Received.IsZero() {
 			return nil, vigil.Invalid("received", "A signal needs the time when it came.")
 		}
+		if g.Seq < 1 {
+			return nil, vigil.Invalid("seq", "A signal needs a number from 1 up.")
+		}
 	}
 	if len(signals) == 0 {
 		return nil, convert(ctx.Err())

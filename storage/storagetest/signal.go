@@ -31,6 +31,16 @@ var signals = []behaviour{
 		same(s, "answer", s.append(g), []storage.Appended{storage.Stored})
 		same(s, "signals", s.signalsOf(v), []vigil.Signal{g})
 	}},
+	{"a signal without a number or a time of arrival is refused, and so is what comes with it", func(s *suite) {
+		v := s.session(s.exam())
+		for _, broken := range []vigil.Signal{
+			s.signal(v, 0), s.signal(v, -1), s.signal(v, 2, func(g *vigil.Signal) { g.Received = time.Time{} }),
+		} {
+			_, err := s.AppendSignals(s.Context(), []vigil.Signal{s.signal(v, 1), broken})
+			s.code("append", err, vigil.CodeInvalid)
+		}
+		same(s, "signals", s.signalsOf(v), nil)
+	}},
 	{"a signal without data comes back so", func(s *suite) {
 		v := s.session(s.exam())
 		g := s.signal(v, vigil.MaxSeq, func(g *vigil.Signal) { g.Data, g.Duration = nil, 0 })
@@ -39,11 +49,6 @@ var signals = []behaviour{
 		same(s, "again", s.append(g), []storage.Appended{storage.Repeated})
 	}},
 	{"no signals are no error", func(s *suite) { s.append() }},
-	{"a signal needs the time when it came", func(s *suite) {
-		v := s.session(s.exam())
-		_, err := s.AppendSignals(s.Context(), []vigil.Signal{s.signal(v, 1, func(g *vigil.Signal) { g.Received = time.Time{} })})
-		s.code("zero time", err, vigil.CodeInvalid)
-	}},
 	{"storing again changes nothing", func(s *suite) {
 		v := s.session(s.exam())
 		g := s.signal(v, 1, serious(0.6, vigil.KindHidden))
