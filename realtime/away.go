@@ -274,15 +274,23 @@ func (h *Hub) freshen() {
 	list := h.stale.students
 	h.stale.students = nil
 	h.stale.mu.Unlock()
+	var later []*student
+	defer func() {
+		h.stale.mu.Lock()
+		h.stale.students = append(h.stale.students, later...)
+		h.stale.mu.Unlock()
+	}()
 	for _, st := range list {
 		st.mu.Lock()
-		do := st.stale && st.storing == 0 && st.presence.Connection != vigil.ConnSuperseded
-		st.stale = false
-		if !do && st.presence.Connection != vigil.ConnSuperseded {
-			st.stalesLocked() // the next time
+		do := st.storing == 0 && st.presence.Connection != vigil.ConnSuperseded
+		if do {
+			st.stale = false
 		}
 		st.mu.Unlock()
 		if !do {
+			if h.student(st.id) == st { // not forgotten meanwhile
+				later = append(later, st)
+			}
 			continue
 		}
 		added := st.jobs.add(h, 0, func(ctx context.Context) {

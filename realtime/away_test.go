@@ -3,6 +3,8 @@ package realtime
 import (
 	"testing"
 	"time"
+
+	"vigil"
 )
 
 func TestTheStoreRestsBetweenTwoReadingsOfTheDashboards(t *testing.T) {
@@ -49,5 +51,21 @@ func TestWhatANodeThatIsGoneStoredIsCountedAnew(t *testing.T) {
 	}
 	if other.stale || other.moved.from != "alive" {
 		t.Error("got the counts of who came from elsewhere touched, too")
+	}
+}
+
+func TestCountsThatCannotBeReadNowAreReadLater(t *testing.T) {
+	h := &Hub{cfg: Config{}.withDefaults()}
+	elsewhere := &student{h: h, id: "a", presence: vigil.Presence{Connection: vigil.ConnSuperseded}}
+	busy := &student{h: h, id: "b", storing: 1}
+	forgotten := &student{h: h, id: "c", storing: 1}
+	h.students = map[string]*student{"a": elsewhere, "b": busy}
+	for _, st := range []*student{elsewhere, busy, forgotten} {
+		st.stalesLocked()
+		st.stalesLocked() // once is enough
+	}
+	h.freshen()
+	if !elsewhere.stale || !busy.stale || len(h.stale.students) != 2 {
+		t.Errorf("kept: got %d students, stale %t and %t, want the two that are here", len(h.stale.students), elsewhere.stale, busy.stale)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
@@ -58,9 +59,9 @@ type conn struct {
 	h       *Hub
 	line    line.Line
 	peer    peer
-	release func() // gives back what was reserved for it
-	address string // for telling that it changed; never logged
-	browser string
+	release func()                // gives back what was reserved for it
+	address string                // for telling that it changed; never logged
+	browser unique.Handle[string] // User-Agent: most students have one of a few
 	claims  atomic.Pointer[Claims]
 	renewAt atomic.Int64 // from when on the token is looked at, ms
 	jobs    lane

@@ -319,14 +319,16 @@ func (c *conn) message(buf []byte) []byte {
 		}
 		buf = append(buf, ']')
 	}
+	deltas := false
 	for _, it := range c.queue[:n] {
 		c.bytes -= len(it.frame)
 		if it.sent != nil {
 			c.sent = append(c.sent, it.sent)
 		}
-		if it.delta {
-			c.flushed = time.Now()
-		}
+		deltas = deltas || it.delta
+	}
+	if deltas {
+		c.flushed = time.Now()
 	}
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])

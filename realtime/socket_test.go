@@ -2,8 +2,10 @@ package realtime
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vigil/realtime/internal/line"
@@ -27,6 +29,20 @@ func (l *fakeLine) Shut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.shut = true
+}
+
+// told is what was written since the last time, without the heads of frames.
+func (l *fakeLine) told() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := string(l.out)
+	l.out = nil
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, out)
 }
 
 func (*fakeLine) Close() {}
@@ -86,4 +102,77 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 		t.Fatalf("written: got %q, shut %t, want %q and then the end", l.out, l.shut, want)
 	}
 	c.force.Stop()
+}
+
+// idlePeer wants nothing.
+type idlePeer struct{ peer }
+
+func (idlePeer) idle() {}
+
+// TestABusyNodeGathersDeltasAndNothingElse: over the rate a dashboard gets several deltas at
+// once and late; an acknowledgement, a command, a pong are written as they come.
+func TestABusyNodeGathersDeltasAndNothingElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &Hub{cfg: Config{}.withDefaults(), flusher: newFlusher()}
+		l := &fakeLine{}
+		c := &conn{h: h, line: l, peer: idlePeer{}}
+		expect := func(when, want string) {
+			t.Helper()
+			synctest.Wait()
+			if got := l.told(); got != want {
+				t.Errorf("%s: got %q, want %q", when, got, want)
+			}
+		}
+		signal := func(frame string) { c.putDelta(delta{level: levelSignal, frame: []byte(frame)}) }
+
+		signal("1")
+		expect("a quiet node, at once", "1")
+		signal("2")
+		expect("a quiet node, again at once", "2")
+
+		h.flusher.paceNow.Store(int64(deltaPause))
+		signal("3")
+		signal("4")
+		expect("a busy node, within the pause", "")
+		time.Sleep(deltaPause)
+		expect("a busy node, after the pause", "[3,4]")
+
+		signal("5")
+		expect("within the next pause", "")
+		c.send([]byte("6"))
+		expect("what is no delta, with what waited", "[5,6]")
+		signal("7")
+		c.Ping([]byte("pong"))
+		expect("a pong, and what waited", "pong7")
+		time.Sleep(deltaPause)
+		expect("nothing is left", "")
+		time.Sleep(deltaPause)
+		signal("8")
+		expect("a socket that was told nothing for long, at once", "8")
+		h.flusher.end()
+	})
+}
+
+// TestTheFlusherTellsByTheRateWhetherTheNodeIsBusy: many deltas in one window pace the next.
+func TestTheFlusherTellsByTheRateWhetherTheNodeIsBusy(t *testing.T) {
+	t.Parallel()
+	f := &flusher{}
+	a, b := &conn{}, &conn{}
+	at := time.UnixMilli(1_800_000_000_000)
+	for range 2 * deltaWrites {
+		f.count(a, at)
+		f.count(b, at)
+	}
+	if got := f.paceNow.Load(); got != 0 {
+		t.Errorf("before the window has ended: got %d, want 0", got)
+	}
+	f.count(a, at.Add(deltaCounted))
+	if got := time.Duration(f.paceNow.Load()); got <= 0 || got > deltaPause {
+		t.Errorf("after a busy window: got %v, want a pause", got)
+	}
+	f.count(a, at.Add(2*deltaCounted))
+	if got := f.paceNow.Load(); got != 0 {
+		t.Errorf("after a quiet window: got %d, want 0", got)
+	}
 }

@@ -48,6 +48,8 @@ type student struct {
 // from is where a socket comes from.
 type from struct{ address, browser string }
 
+func (c *conn) from() from { return from{c.address, c.browser.Value()} }
+
 func (f from) known() bool { return f.address != "" || f.browser != "" }
 
 // both tells that address and browser differ.
@@ -216,7 +218,7 @@ func (sc *studentConn) attach(now time.Time) bool {
 
 // arriveLocked notes what a new socket tells by where it comes from.
 func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Time) {
-	here := from{sc.address, sc.browser}
+	here := sc.from()
 	switch was.Connection {
 	case vigil.ConnNever, vigil.ConnClosed, "":
 		st.noteLocked(vigil.KindConnected, now)
@@ -254,7 +256,7 @@ func (st *student) oustLocked(old *conn, now time.Time) {
 		return
 	}
 	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
-		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, from{old.address, old.browser}, now}), maxOusted)
+		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, old.from(), now}), maxOusted)
 	}
 	old.close(CloseSuperseded, "")
 }

@@ -80,7 +80,7 @@ func (sc *studentConn) sayHello(f *up) {
 	}
 	if first {
 		sc.next = f.Next
-		c := claim{f.Stream, sc.address, sc.browser}
+		c := claim{f.Stream, sc.address, sc.browser.Value()}
 		st.judgeLocked(sc.epoch, c, now)
 		if !slices.ContainsFunc(st.streams, func(s stream) bool { return s.id == f.Stream }) {
 			st.streams = last(append(st.streams, stream{id: f.Stream}), maxStreams)

@@ -88,21 +88,24 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	var l line.Line
-	if err == nil {
+	switch {
+	case err != nil: // Accept has answered
+		h.log.Debug("an upgrade failed", "error", err)
+	default:
 		_ = ws.CloseNow() // only to free it: the connection is not its own any more
 		if l, err = h.polls[h.rush.opened.Load()%int64(len(h.polls))].Take(hand.conn.Conn); err != nil {
+			h.log.Error("a connection cannot be watched; are there too few open files?", "error", err)
 			_ = hand.conn.Conn.Close() // nobody else does
 		}
 	}
-	if err != nil { // Accept has answered
+	if err != nil {
 		h.stats.refused.Add(1)
-		h.log.Debug("an upgrade failed", "error", err)
 		release()
 		h.wg.Done()
 		return
 	}
 	c := h.newConn(l, claims)
-	c.address, c.browser = h.address(r), unique.Make(r.UserAgent()).Value()
+	c.address, c.browser = h.address(r), unique.Make(r.UserAgent())
 	c.release = release
 	h.rush.opened.Add(1)
 	c.peer = serve.peer(c)

@@ -30,6 +30,23 @@ const patience = 10 * time.Second
 // pair makes a Line and its other side, which the test closes.
 type pair func(t *testing.T) (Line, net.Conn)
 
+// started opens a line whose bytes go into a sink.
+func started(t *testing.T, open pair) (Line, net.Conn, *sink) {
+	t.Helper()
+	l, peer := open(t)
+	s := newSink(nil)
+	ok(t, l.Start(s))
+	return l, peer, s
+}
+
+// finish waits for the end of a line and frees both ends.
+func finish(t *testing.T, l Line, peer net.Conn, s *sink) {
+	t.Helper()
+	_ = s.end(t)
+	l.Close()
+	_ = peer.Close()
+}
+
 // onEach runs a test on every kind of Line.
 func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 	t.Helper()
@@ -227,9 +244,7 @@ func writeAll(t *testing.T, l Line, s *sink, p []byte) {
 func TestBytesArriveInOrderAndTheEndComesLast(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, open pair) {
-		l, peer := open(t)
-		s := newSink(nil)
-		ok(t, l.Start(s))
+		l, peer, s := started(t, open)
 		sent := numbered(200000)
 		for p := sent; len(p) > 0; {
 			n := min(len(p), 7777)
@@ -297,9 +312,7 @@ func TestAConnectionThatIsResetEndsWithAnError(t *testing.T) {
 func TestAPeerWhoReadsLateGetsEverything(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, open pair) {
-		l, peer := open(t)
-		s := newSink(nil)
-		ok(t, l.Start(s))
+		l, peer, s := started(t, open)
 		sent := numbered(2 << 20)
 		n := 0
 		for { // fills what lies between
@@ -379,9 +392,7 @@ func TestAFrameWrittenRightBeforeShutArrives(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, open pair) {
 		for range 50 {
-			l, peer := open(t)
-			s := newSink(nil)
-			ok(t, l.Start(s))
+			l, peer, s := started(t, open)
 			last := numbered(2000)
 			_, err := l.Write(last)
 			ok(t, err)
@@ -391,9 +402,7 @@ func TestAFrameWrittenRightBeforeShutArrives(t *testing.T) {
 			if err != nil || !bytes.Equal(got, last) {
 				t.Fatalf("read: got %d bytes and %v, want the %d that were written", len(got), err, len(last))
 			}
-			_ = s.end(t)
-			l.Close()
-			_ = peer.Close()
+			finish(t, l, peer, s)
 		}
 	})
 }
@@ -401,9 +410,7 @@ func TestAFrameWrittenRightBeforeShutArrives(t *testing.T) {
 func TestShutEndsAWriteThatHangs(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, open pair) {
-		l, peer := open(t)
-		s := newSink(nil)
-		ok(t, l.Start(s))
+		l, peer, s := started(t, open)
 		for {
 			if _, err := l.Write(make([]byte, 100000)); errors.Is(err, ErrFull) {
 				break
@@ -414,9 +421,7 @@ func TestShutEndsAWriteThatHangs(t *testing.T) {
 		if d := time.Since(begin); d > lastWrite/2 {
 			t.Errorf("Shut waited for %v", d)
 		}
-		_ = s.end(t)
-		l.Close()
-		_ = peer.Close()
+		finish(t, l, peer, s)
 	})
 }
 
@@ -452,18 +457,14 @@ func TestShutBeforeTheStartEndsAsSoonAsItIsStarted(t *testing.T) {
 		l.Shut()
 		s := newSink(nil)
 		ok(t, l.Start(s))
-		_ = s.end(t)
-		l.Close()
-		_ = peer.Close()
+		finish(t, l, peer, s)
 	})
 }
 
 func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, open pair) {
-		l, peer := open(t)
-		s := newSink(nil)
-		ok(t, l.Start(s))
+		l, peer, s := started(t, open)
 		l.Shut()
 		_ = s.end(t)
 		if n, err := l.Write([]byte("late")); n != 0 || err == nil || errors.Is(err, ErrFull) {
