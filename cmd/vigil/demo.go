@@ -36,7 +36,7 @@ type demoCmd struct {
 }
 
 // demoFiles are what the demo keeps in its folder; --fresh removes these and nothing else.
-var demoFiles = []string{"vigil.db", "vigil.db-wal", "vigil.db-shm", "vigil.db.key", "lms.json"}
+var demoFiles = []string{"vigil.db", "vigil.db-wal", "vigil.db-shm", "vigil.db.turn", "vigil.db.key", "lms.json"}
 
 // Run runs the demo until it is interrupted.
 func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
