@@ -41,7 +41,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c Comm
 	g.SetLimit(h.cfg.Limits.Commands)
 	for i, id := range targets {
 		g.Go(func() error {
-			p, err := h.commandOne(ctx, exam, id, command)
+			p, err := h.commandOne(ctx, exam, id, command, nil)
 			if err != nil {
 				mu.Lock()
 				failed = err
@@ -128,32 +128,23 @@ func distinct(ids []string) ([]string, error) {
 }
 
 // commandOne does a command to one session. Refusals by the rules are progress, not
-// errors.
-func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c vigil.Command) (Progress, error) {
+// errors. Where the command depends on the session, fit completes it, or says that there
+// is nothing to do, and then the progress is empty.
+func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c vigil.Command, fit func(vigil.Session, *vigil.Command) bool) (Progress, error) {
 	c.SessionID, c.ExamID = session, exam.ID
-	refused := func(problem string) Progress {
-		c.Stage, c.Problem, c.At = vigil.StageRefused, problem, h.now()
-		return progress(c)
-	}
-	if s, err := h.store.Session(ctx, session); errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != exam.ID {
-		return refused("There is no such attempt in this exam."), nil
-	} else if err != nil {
-		return Progress{}, err
-	}
-	before, err := h.store.Command(ctx, session, c.ID)
-	if err == nil {
-		return progress(before), nil
-	}
-	if !errors.Is(err, vigil.ErrNotFound) {
-		return Progress{}, err
-	}
 	// The platform's answer may come at once: what is told of it waits for what is told here.
 	unlock := h.lockCommands(session)
 	defer unlock()
 	deliveryID := uuid.Must(uuid.NewV7()).String()
 	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+		if s.ExamID != exam.ID {
+			return plan{}, errNoAttempt
+		}
 		c := c
 		c.At = now
+		if fit != nil && !fit(s, &c) {
+			return plan{}, errNothing
+		}
 		did, err := s.Do(e.Policy, c, now, deliveryID)
 		if errors.Is(err, vigil.ErrIllegal) {
 			c.SessionID, c.ExamID, c.Stage, c.Problem = s.ID, s.ExamID, vigil.StageRefused, problemOf(err)
@@ -169,18 +160,24 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c
 		}
 		return out, nil
 	})
-	if errors.Is(err, vigil.ErrExists) { // the same command came twice at once
-		if before, err = h.store.Command(ctx, session, c.ID); err != nil {
+	switch {
+	case errors.Is(err, vigil.ErrExists): // the command came before
+		before, err := h.store.Command(ctx, session, c.ID)
+		if err != nil {
 			return Progress{}, err
 		}
 		return progress(before), nil
-	}
-	if err != nil {
+	case errors.Is(err, vigil.ErrNotFound):
+		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoAttempt.Message, h.now()
+		return progress(c), nil
+	case err != nil || p.command == nil:
 		return Progress{}, err
 	}
 	h.tellProgress(*p.command)
 	return progress(*p.command), nil
 }
+
+var errNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
 
 // problemOf is the message for people within an error.
 func problemOf(err error) string {

@@ -24,19 +24,16 @@ func (h *Hub) giveBack(ctx context.Context, gap vigil.Gap) vigil.Gap {
 		if err != nil {
 			return err
 		}
-		s, err := h.store.Session(ctx, gap.SessionID)
-		if err != nil {
-			return err
-		}
-		given := min(gap.Proposed-pausedWithin(s, gap), vigil.MaxExtend)
-		if given < vigil.MinExtend {
-			to, command = vigil.GapRefused, ""
-			return nil
-		}
 		p, err := h.commandOne(ctx, exam, gap.SessionID, vigil.Command{
-			ID: command, Kind: vigil.CommandExtend, Time: given, ReasonCode: reasonLostTime, By: system,
+			ID: command, Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: system,
+		}, func(s vigil.Session, c *vigil.Command) bool {
+			c.Time = min(gap.Proposed-pausedWithin(s, gap), vigil.MaxExtend)
+			return c.Time >= vigil.MinExtend
 		})
-		if p.Stage == vigil.StageRefused {
+		switch p.Stage {
+		case "":
+			to, command = vigil.GapRefused, ""
+		case vigil.StageRefused:
 			to = vigil.GapUndecided
 		}
 		return err
@@ -131,7 +128,7 @@ func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, 
 	}
 	s, err := h.store.Session(ctx, session)
 	if errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != exam.ID {
-		return refused("There is no such attempt in this exam."), nil
+		return refused(errNoAttempt.Message), nil
 	}
 	if err != nil {
 		return Progress{}, err
@@ -170,7 +167,7 @@ func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, 
 		p = progress(c)
 	default:
 		c.Time = min(max(c.Time, vigil.MinExtend), vigil.MaxExtend)
-		if p, err = h.commandOne(ctx, exam, session, c); err != nil {
+		if p, err = h.commandOne(ctx, exam, session, c, nil); err != nil {
 			return Progress{}, err
 		}
 	}
@@ -230,7 +227,11 @@ func (h *Hub) tellLost(ctx context.Context, exam, session string) {
 		h.log.Warn("the sums of lost time are not told", "session", session, "error", err)
 		return
 	}
-	if lost := rowLost(e.Policy, gaps); lost != nil {
+	h.tellSums(exam, session, e.Policy, gaps)
+}
+
+func (h *Hub) tellSums(exam, session string, policy vigil.Policy, gaps []vigil.Gap) {
+	if lost := rowLost(policy, gaps); lost != nil {
 		h.toProctors(exam, delta{key: "lost/" + session, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
 	}
 }

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -177,17 +178,18 @@ func (st *student) closeGap(change vigil.GapChange) {
 }
 
 func (h *Hub) endGap(ctx context.Context, session string, policy vigil.Policy, change vigil.GapChange) {
-	var gap vigil.Gap
-	err := h.retry(ctx, "gap", func(ctx context.Context) error {
+	var gaps []vigil.Gap
+	var at int // of the one that ends
+	err := h.retry(ctx, "gap", func(ctx context.Context) (err error) {
 		for range maxConflicts {
-			open, err := h.store.OpenGap(ctx, session)
-			if err != nil {
+			if gaps, err = h.store.GapsOfSession(ctx, session); err != nil {
 				return err
 			}
-			gaps, err := h.store.GapsOfSession(ctx, session)
-			if err != nil {
-				return err
+			at = lastOpen(gaps)
+			if at < 0 {
+				return nil
 			}
+			open := &gaps[at]
 			open.End = change.End.Truncate(time.Millisecond)
 			if open.End.Before(open.Start) { // the clocks of two nodes
 				open.End = open.Start
@@ -195,28 +197,22 @@ func (h *Hub) endGap(ctx context.Context, session string, policy vigil.Policy, c
 			if change.Cause == vigil.CauseServer {
 				open.Cause = vigil.CauseServer
 			}
-			for i := range gaps {
-				if gaps[i].ID == open.ID {
-					gaps[i] = open
-				}
-			}
 			for _, g := range vigil.ProposeLostTime(policy, gaps) {
 				if g.ID == open.ID {
-					open = g
+					*open = g
 				}
 			}
-			err = h.store.UpdateGap(ctx, open)
+			err = h.store.UpdateGap(ctx, *open)
 			if errors.Is(err, vigil.ErrConflict) {
 				continue
 			}
-			gap = open
-			gap.Version++
+			open.Version++
 			return err
 		}
 		return errBusy
 	})
 	switch {
-	case errors.Is(err, vigil.ErrNotFound): // no gap was opened: the session was lost before gaps were kept, or erased
+	case errors.Is(err, vigil.ErrNotFound), err == nil && at < 0: // erased, or lost before gaps were kept
 		return
 	case err != nil:
 		if ctx.Err() == nil {
@@ -224,11 +220,21 @@ func (h *Hub) endGap(ctx context.Context, session string, policy vigil.Policy, c
 		}
 		return
 	}
-	if gap.Cause == vigil.CauseServer && gap.Proposed >= vigil.MinExtend {
-		gap = h.giveBack(ctx, gap)
+	if gap := gaps[at]; gap.Cause == vigil.CauseServer && gap.Proposed >= vigil.MinExtend {
+		gaps[at] = h.giveBack(ctx, gap)
 	}
-	h.tellGap(gap)
-	h.tellLost(ctx, gap.ExamID, session)
+	h.tellGap(gaps[at])
+	h.tellSums(gaps[at].ExamID, session, policy, gaps)
+}
+
+// lastOpen is where the newest gap without an end is, or -1.
+func lastOpen(gaps []vigil.Gap) int {
+	for i, g := range slices.Backward(gaps) {
+		if g.End.IsZero() {
+			return i
+		}
+	}
+	return -1
 }
 
 // maxConflicts bounds how often a conditional write is tried anew.

@@ -262,7 +262,7 @@ func (p *proctor) answer(ctx context.Context, done []Progress) {
 func (p *proctor) of(ctx context.Context, session string) (vigil.Session, error) {
 	s, err := p.h.store.Session(ctx, session)
 	if errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != p.room.exam {
-		return s, vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
+		return s, errNoAttempt
 	}
 	return s.Settled(p.room.policy(), p.h.now()), err
 }

@@ -49,7 +49,6 @@ type GapStore interface {
 	CreateGap(ctx context.Context, g vigil.Gap) error
 	UpdateGap(ctx context.Context, g vigil.Gap) error
 	GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Gap, error)
-	OpenGap(ctx context.Context, sessionID string) (vigil.Gap, error)
 	GapsOfExam(ctx context.Context, examID string, page vigil.Page) (gaps []vigil.Gap, next string, err error)
 }
 

@@ -263,7 +263,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 	if err != nil {
 		return admitted{}, gone(err)
 	}
-	exam, err := h.store.Exam(ctx, s.ExamID)
+	exam, err := h.exam(ctx, s.ExamID)
 	if err != nil {
 		return admitted{}, gone(err)
 	}

@@ -186,8 +186,6 @@ type Gaps interface {
 	// UpdateGap stores g with Version+1 if the stored version is g.Version, else CodeConflict.
 	UpdateGap(ctx context.Context, g vigil.Gap) error
 	GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Gap, error) // by start
-	// OpenGap returns the session's newest gap without an end.
-	OpenGap(ctx context.Context, sessionID string) (vigil.Gap, error)
 	// GapsOfExam lists them in the order in which they were created.
 	GapsOfExam(ctx context.Context, examID string, page Page) (gaps []vigil.Gap, next string, err error)
 }

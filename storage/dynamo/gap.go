@@ -55,23 +55,6 @@ func (s *Store) GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Ga
 	return out, nil
 }
 
-// OpenGap implements storage.Gaps.
-func (s *Store) OpenGap(ctx context.Context, sessionID string) (vigil.Gap, error) {
-	_, there, err := s.infoOf(ctx, sessionID)
-	if err != nil {
-		return vigil.Gap{}, err
-	}
-	found, _, err := paged(ctx, s, s.gaps(sessionID, true), storage.Page{Limit: 1},
-		decodeAll(func(g vigil.Gap) bool { return there && g.End.IsZero() }))
-	if err == nil && len(found) == 0 {
-		err = notFound("gap")
-	}
-	if err != nil {
-		return vigil.Gap{}, err
-	}
-	return found[0], nil
-}
-
 // GapsOfExam implements storage.Gaps.
 func (s *Store) GapsOfExam(ctx context.Context, examID string, page storage.Page) (gaps []vigil.Gap, next string, err error) {
 	l := list{what: "gap", index: indexList, pk: name("xp", examID)}

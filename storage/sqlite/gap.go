@@ -39,13 +39,6 @@ func (s *Store) GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Ga
 		WHERE s.id = ? AND `+liveSession+` AND g.session = s.no ORDER BY g.start_at, g.no`, sessionID, ms(s.now()))
 }
 
-// OpenGap implements storage.Gaps.
-func (s *Store) OpenGap(ctx context.Context, sessionID string) (vigil.Gap, error) {
-	return get(ctx, s, "gap", scanGap, `SELECT `+gapColumns+` FROM sessions s`+ofExam+`CROSS JOIN gaps g
-		WHERE s.id = ? AND `+liveSession+` AND g.session = s.no AND g.end_at = 0 ORDER BY g.start_at DESC, g.no DESC LIMIT 1`,
-		sessionID, ms(s.now()))
-}
-
 // GapsOfExam implements storage.Gaps.
 func (s *Store) GapsOfExam(ctx context.Context, examID string, page storage.Page) (gaps []vigil.Gap, next string, err error) {
 	return paged[vigil.Gap]{

@@ -53,20 +53,6 @@ var gaps = []behaviour{
 			s.Errorf("got %d gaps of no session, want 0", len(got))
 		}
 	}},
-	{"the open gap is the newest without an end", func(s *suite) {
-		v := s.session(s.exam())
-		_, err := s.OpenGap(s.Context(), v.ID)
-		s.code("none", err, vigil.CodeNotFound)
-		s.gap(v, 1)
-		newest := s.gap(v, 2)
-		s.gap(v, 3, closed)
-		same(s, "open", must[vigil.Gap](s)(s.OpenGap(s.Context(), v.ID)), newest)
-		closed(&newest)
-		s.ok(s.UpdateGap(s.Context(), newest))
-		if got := must[vigil.Gap](s)(s.OpenGap(s.Context(), v.ID)); got.Start.After(s.now.Add(time.Minute)) {
-			s.Errorf("got the gap from %v, want the older one", got.Start)
-		}
-	}},
 	{"an exam's gaps are listed in pages", func(s *suite) {
 		e, other := s.exam(), s.exam()
 		a, b, c := s.session(e), s.session(e), s.session(other)
