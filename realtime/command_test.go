@@ -351,11 +351,12 @@ func TestTheFirstFinalAnswerStands(t *testing.T) {
 func TestAPlatformThatIsAwayIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	platform := &lms{}
-	n := 0
+	n, shown := 0, make(chan struct{})
 	platform.answers(func(vigil.Delivery) vigil.Result {
 		if n++; n == 1 {
 			return vigil.Result{State: vigil.LMSFailed, Problem: "The platform cannot be reached.", Retry: true}
 		}
+		<-shown
 		return vigil.Result{State: vigil.LMSAccepted}
 	})
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
@@ -366,6 +367,7 @@ func TestAPlatformThatIsAwayIsAskedAgain(t *testing.T) {
 		l := p.Progress(id, s.ID).LMS
 		return l != nil && l.State == vigil.LMSWaiting && l.Problem != ""
 	})
+	close(shown)
 	r.until("accepted", func() bool { l := p.Progress(id, s.ID).LMS; return l != nil && l.State == vigil.LMSAccepted })
 }
 

@@ -341,10 +341,10 @@ func (l *link) read(ctx context.Context, ws *websocket.Conn) (welcomed bool, err
 			switch {
 			case head.T == realtime.TypeWelcome:
 				welcomed = true
-				l.mu.Lock()
-				l.connects++
-				l.mu.Unlock()
 				l.side.welcomed(raw)
+				l.mu.Lock()
+				l.connects++ // whoever waits for that may send
+				l.mu.Unlock()
 				l.once.Do(func() { close(l.up) })
 			case head.T == realtime.TypeToken:
 				l.renewed(raw)
