@@ -79,12 +79,13 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		return nil, err
 	}
 	tokens := socketTokens{a.tool}
+	active := &directory{store: store, now: now}
 	a.hub, err = realtime.New(realtime.Config{
 		Store: store, Verifier: tokens, Signer: tokens,
 		Controller:  controller{a.tool, store, log},
 		Origin:      a.tool.Origin(),
-		AllowOrigin: func(ctx context.Context, origin string) (bool, error) { return a.web.ActiveOrigin(ctx, origin) },
-		Allow:       activePlatform{store}.allow,
+		AllowOrigin: active.allowOrigin,
+		Allow:       active.allow,
 		Address:     clientAddress,
 		Relay:       forHub(a.relay), Node: a.node, Shared: a.relay != nil, OneHost: opt.oneHost,
 		Host: host, Now: now, Log: log, Liveness: s.liveness(), DrainSpread: s.DrainTime,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"vigil"
@@ -95,18 +94,4 @@ func (c controller) Control(ctx context.Context, s vigil.Session, d vigil.Delive
 		return vigil.Result{State: vigil.LMSFailed, Problem: problem, Retry: true}
 	}
 	return vigil.Result{State: vigil.LMSRefused, Problem: problem}
-}
-
-// activePlatform keeps sockets to people of active platforms: one that the operator
-// disables loses them at the next renewal, within minutes.
-type activePlatform struct{ store platforms }
-
-// allow is realtime.Config.Allow.
-func (a activePlatform) allow(ctx context.Context, c realtime.Claims) error {
-	id, _, _ := strings.Cut(c.Subject, "|")
-	p, err := a.store.Platform(ctx, id)
-	if errors.Is(err, vigil.ErrNotFound) || err == nil && p.State != vigil.PlatformActive {
-		return vigil.Errorf(vigil.CodeForbidden, "The learning platform that you came from is not active any more.")
-	}
-	return err
 }
