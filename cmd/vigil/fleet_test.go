@@ -46,6 +46,7 @@ type fleet struct {
 	stop     chan struct{}
 	resting  atomic.Bool // the students hold still, so that everything can be compared
 	working  sync.WaitGroup
+	late     []string // aims that were missed
 }
 
 // member is one of the servers, whether it runs or not.
