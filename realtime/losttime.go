@@ -216,7 +216,8 @@ func (h *Hub) tellGap(g vigil.Gap) {
 	h.toProctors(g.ExamID, delta{key: "gap/" + g.SessionID + "/" + g.ID, frame: encode(gapDown(g))})
 }
 
-// tellLost tells the sums of a session's ledger.
+// tellLost tells the sums of a session's ledger, as it is by now: another node may have
+// written into it meanwhile.
 func (h *Hub) tellLost(ctx context.Context, exam, session string) {
 	e, err := h.exam(ctx, exam)
 	var gaps []vigil.Gap
@@ -227,11 +228,7 @@ func (h *Hub) tellLost(ctx context.Context, exam, session string) {
 		h.log.Warn("the sums of lost time are not told", "session", session, "error", err)
 		return
 	}
-	h.tellSums(exam, session, e.Policy, gaps)
-}
-
-func (h *Hub) tellSums(exam, session string, policy vigil.Policy, gaps []vigil.Gap) {
-	if lost := rowLost(policy, gaps); lost != nil {
+	if lost := rowLost(e.Policy, gaps); lost != nil {
 		h.toProctors(exam, delta{key: "lost/" + session, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
 	}
 }

@@ -220,11 +220,12 @@ func (h *Hub) endGap(ctx context.Context, session string, policy vigil.Policy, c
 		}
 		return
 	}
-	if gap := gaps[at]; gap.Cause == vigil.CauseServer && gap.Proposed >= vigil.MinExtend {
-		gaps[at] = h.giveBack(ctx, gap)
+	gap := gaps[at]
+	if gap.Cause == vigil.CauseServer && gap.Proposed >= vigil.MinExtend {
+		gap = h.giveBack(ctx, gap)
 	}
-	h.tellGap(gaps[at])
-	h.tellSums(gaps[at].ExamID, session, policy, gaps)
+	h.tellGap(gap)
+	h.tellLost(ctx, gap.ExamID, session)
 }
 
 // lastOpen is where the newest gap without an end is, or -1.
