@@ -105,6 +105,8 @@ type studentConn struct {
 	st    *student
 	epoch int64
 
+	stored *vigil.Presence // as the store had it; until attach
+
 	// Owned by the read loop; stream is written under st.mu.
 	stream string
 	next   int64 // of the hello: lower numbers come again, or late
@@ -198,6 +200,10 @@ func (sc *studentConn) attach(now time.Time) bool {
 	if sc.epoch < st.presence.Epoch {
 		return false
 	}
+	if p := sc.stored; st.presence.Connection == vigil.ConnSuperseded && p.Epoch >= st.presence.Epoch {
+		st.presence = *p // what the other node made of it
+	}
+	sc.stored = nil
 	was := st.presence
 	for _, old := range st.conns {
 		st.oustLocked(old, now)
@@ -205,8 +211,11 @@ func (sc *studentConn) attach(now time.Time) bool {
 	st.conns = append(st.conns, sc.conn)
 	st.owner = sc.conn
 	st.arriveLocked(sc, was, now)
-	if was.Node != "" && was.Node != st.h.boot {
+	elsewhere := was.Node != "" && was.Node != st.h.boot
+	if elsewhere || was.Connection == vigil.ConnSuperseded {
 		st.stalesLocked()
+	}
+	if elsewhere {
 		st.moved = moved{was.Node, now, was.Connection == vigil.ConnOnline}
 	}
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {

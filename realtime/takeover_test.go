@@ -1,6 +1,7 @@
 package realtime_test
 
 import (
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -50,6 +51,35 @@ func TestWhatADrainingNodeStoresLastIsCountedByTheNextOne(t *testing.T) {
 		row := p.Row(s.ID)
 		return row.Tally != nil && row.Tally.Signals == r.read(s.ID).Tally.Signals && r.kinds(s.ID)[vigil.KindCopy] == 1
 	})
+}
+
+func TestASessionThatComesBackFromAnotherNodeIsCountedAnew(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(c *realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, time.Minute
+			c.Liveness = calm
+		}
+	}
+	r := newRig(t, shared("one"))
+	second := &rig{TB: t, ctx: r.ctx, db: r.db, store: r.store, tokens: r.tokens, exam: r.exam, path: r.path}
+	second.start(shared("two"))
+	t.Cleanup(second.stop)
+	s := r.session()
+	p := second.proctor()
+	for i, at := range []*rig{r, second, r} { // page after page, as a load balancer has it
+		seq := strconv.Itoa(i + 1)
+		w := at.wire(studentClaims(s))
+		w.write(`{"t":"hello","stream":"qqqqqqqqqqqqqqqqqqqq","next":` + seq + `}`)
+		w.write(`{"t":"signal","seq":` + seq + `,"kind":"copy","at":` + strconv.FormatInt(time.Now().UnixMilli(), 10) + `}`)
+		r.until("all counted", func() bool {
+			row, v := p.Row(s.ID), r.read(s.ID)
+			return r.kinds(s.ID)[vigil.KindCopy] == i+1 && row.Tally != nil && row.Tally.Signals == v.Tally.Signals &&
+				at.hub.Live(v).Tally == v.Tally
+		})
+		w.write(`{"t":"bye","reason":"navigating"}`)
+	}
 }
 
 func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {

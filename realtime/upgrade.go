@@ -289,7 +289,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 			if claims.Exam != "" {
 				claims.Exam = st.room.exam
 			}
-			return &studentConn{conn: c, st: st, epoch: epoch}
+			return &studentConn{conn: c, st: st, epoch: epoch, stored: &s.Presence}
 		},
 		release: func() { h.unreserve(st.id) },
 	}, nil
