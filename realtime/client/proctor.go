@@ -135,7 +135,7 @@ func (p *Proctor) advance(d realtime.Progress) {
 	if told && old.Stage.After(d.Stage) {
 		d.Stage, d.Problem = old.Stage, old.Problem
 	}
-	if old.LMS != nil && (d.LMS == nil || d.LMS.State == vigil.LMSWaiting && old.LMS.State != vigil.LMSWaiting) {
+	if old.LMS != nil && (d.LMS == nil || d.LMS.State == vigil.LMSWaiting && (old.LMS.State != vigil.LMSWaiting || old.LMS.At > d.LMS.At)) {
 		d.LMS = old.LMS
 	}
 	d.At = max(d.At, old.At)

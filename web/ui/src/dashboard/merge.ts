@@ -69,11 +69,13 @@ function newerConn(old: Connection, next: Connection): Connection {
 
 const stages: Record<Stage, number> = { queued: 0, delivered: 1, done: 2, seen: 2, refused: 3 };
 
-/** Progress only moves forward: a stage never goes back, and an answer of the LMS is not taken back by "waiting". */
+const open = (p: Progress): boolean => !p.lms || p.lms.state === "waiting" || p.lms.state === "none";
+
+/** Progress only moves forward: a stage never goes back, an answer of the LMS is not taken back by "waiting", and of two waits the later counts. */
 export function newerProgress(old: Progress, next: Progress): Progress {
   const stage = stages[next.stage] >= stages[old.stage] ? next : old;
-  const settled = old.lms && old.lms.state !== "waiting" && old.lms.state !== "none";
-  const lms = settled && (!next.lms || next.lms.state === "waiting" || next.lms.state === "none") ? old.lms : (next.lms ?? old.lms);
+  const kept = open(next) && (!open(old) || (old.lms?.at ?? 0) > (next.lms?.at ?? 0));
+  const lms = kept ? old.lms : (next.lms ?? old.lms);
   const out: Progress = { ...next, stage: stage.stage, problem: stage.problem ?? old.problem, at: Math.max(old.at, next.at), by: next.by ?? old.by };
   if (lms) out.lms = lms;
   return out;

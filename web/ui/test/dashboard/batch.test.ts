@@ -3,7 +3,7 @@ import { Activity } from "../../src/dashboard/activity";
 import { loadSettings, alertsOf } from "../../src/dashboard/alerts";
 import { answered, fits, makeBatch, summary, undoOf, withProgress } from "../../src/dashboard/batch";
 import { bins, entryOf, Feed, incidentID, type Entry } from "../../src/dashboard/feed";
-import { emptyStudent } from "../../src/dashboard/merge";
+import { emptyStudent, newerProgress } from "../../src/dashboard/merge";
 import { newID, parseFrames, type Progress, type SignalFrame } from "../../src/dashboard/protocol";
 import { Roster } from "../../src/dashboard/roster";
 import { words } from "../../src/dashboard/words";
@@ -80,6 +80,15 @@ describe("Feed", () => {
     expect(entryOf(signalFrame(1, 100, { session: "b" }), "a")).toBeUndefined();
   });
 
+  it("keeps the later of two waits for the LMS, and its final answer", () => {
+    const early = progress("cmd00001", "a", "queued", { state: "waiting" });
+    const later = progress("cmd00001", "a", "queued", { state: "waiting", problem: "It cannot be reached.", at: 5 });
+    const done = progress("cmd00001", "a", "queued", { state: "accepted", at: 9 });
+    expect(newerProgress(later, early).lms).toEqual(later.lms);
+    expect(newerProgress(early, later).lms).toEqual(later.lms);
+    expect(newerProgress(done, later).lms).toEqual(done.lms);
+    expect(newerProgress(later, done).lms).toEqual(done.lms);
+  });
   it("does not let progress that overtook itself take a command back", () => {
     const feed = new Feed();
     for (const stage of ["delivered", "queued"] as const) feed.add(entryOf({ t: "progress", id: "cmd00001", session: "a", kind: "warn", stage, at: stage === "queued" ? 1 : 2 }, "a") as Entry);
