@@ -266,6 +266,14 @@ func (st *student) stalesLocked() {
 	st.h.stale.mu.Lock()
 	defer st.h.stale.mu.Unlock()
 	st.h.stale.students = append(st.h.stale.students, st)
+	st.h.wakeRows()
+}
+
+// some tells whether there are any.
+func (s *stale) some() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.students) > 0
 }
 
 // freshen reads the counts of students anew that another node may have changed.

@@ -43,6 +43,7 @@ type Hub struct {
 	snapshots atomic.Int64
 	checks    atomic.Int64 // trial sockets that are open
 	queueWake chan struct{}
+	rowsWake  chan struct{}
 	writer    *writer
 	rush      rush
 	stale     stale
@@ -73,7 +74,7 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		cfg: cfg, log: cfg.Log.With("node", cfg.Node), store: cfg.Store, boot: cfg.Node,
-		seed: maphash.MakeSeed(), queueWake: make(chan struct{}, 1), polls: make([]line.Poll, runtime.GOMAXPROCS(0)),
+		seed: maphash.MakeSeed(), queueWake: make(chan struct{}, 1), rowsWake: make(chan struct{}, 1), polls: make([]line.Poll, runtime.GOMAXPROCS(0)),
 		rooms: map[string]*room{}, students: map[string]*student{},
 		conns: map[*conn]struct{}{}, pending: map[string]int{},
 	}

@@ -28,14 +28,14 @@ type beats struct {
 
 // beatGrain is a slot's length: few enough sockets are in one that no signal waits for long
 // behind them, and enough that a quiet node sleeps. Where pings are so frequent that it
-// would matter, as in tests, it is a fortieth of the wait for a pong.
+// would matter, as in tests, it is a small part of the wait for a pong.
 const (
-	beatGrain    = 100 * time.Millisecond
+	beatGrain    = 200 * time.Millisecond
 	minBeatGrain = time.Millisecond
 )
 
 func newBeats(pingEvery, pongWait time.Duration) *beats {
-	grain := max(minBeatGrain, min(beatGrain, pongWait/40))
+	grain := max(minBeatGrain, min(beatGrain, pongWait/20))
 	return &beats{
 		grain: grain, slots: make([][]*conn, pingEvery/grain+2), some: make(chan struct{}, 1),
 		buf: make([]byte, 0, wire.MaxHead+MaxMessage),

@@ -170,8 +170,12 @@ func (r *room) toProctors(d delta) {
 // changed notes that a student's counts are to be told soon.
 func (r *room) changed(st *student) {
 	r.mu.Lock()
+	first := len(r.dirty) == 0
 	r.dirty[st] = struct{}{}
 	r.mu.Unlock()
+	if first {
+		r.h.wakeRows()
+	}
 }
 
 // tellRows tells the counts that changed since the last time, to other nodes in as few
@@ -232,23 +236,41 @@ func (h *Hub) onlineByExam() map[string]int {
 	return out
 }
 
+// wakeRows says that counts changed, or are to be read anew.
+func (h *Hub) wakeRows() {
+	select {
+	case h.rowsWake <- struct{}{}:
+	default:
+	}
+}
+
 // rowsLoop tells changed counts, beats the pulse and clears away what nobody needs any
-// more.
+// more. While no count changes it sleeps: to be woken up costs a quiet node more than what
+// it then does.
 func (h *Hub) rowsLoop() {
-	rows := time.NewTicker(h.cfg.RowsEvery)
+	rows := time.NewTimer(h.cfg.RowsEvery)
 	defer rows.Stop()
 	pulse := time.NewTicker(h.cfg.PulseEvery)
 	defer pulse.Stop()
-	for turn := 0; ; {
+	for turn, gathering := 0, true; ; {
 		select {
 		case <-h.ctx.Done():
 			return
+		case <-h.rowsWake:
+			if !gathering {
+				gathering = true
+				rows.Reset(h.cfg.RowsEvery)
+			}
 		case <-rows.C:
+			gathering = false
 			for _, r := range h.allRooms() {
 				r.tellRows()
 			}
 			if turn++; turn%4 == 0 {
 				h.freshen()
+			}
+			if h.stale.some() {
+				h.wakeRows()
 			}
 		case <-pulse.C:
 			online := h.onlineByExam()
