@@ -252,6 +252,7 @@ func (h *Hub) rowsLoop() {
 	defer rows.Stop()
 	pulse := time.NewTicker(h.cfg.PulseEvery)
 	defer pulse.Stop()
+	defer h.rush.loosen()
 	for turn, gathering := 0, true; ; {
 		select {
 		case <-h.ctx.Done():
@@ -282,7 +283,7 @@ func (h *Hub) rowsLoop() {
 				}
 			}
 			h.sweep()
-			h.returnMemory()
+			h.watchMemory()
 		}
 	}
 }

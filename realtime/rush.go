@@ -8,45 +8,75 @@ import (
 // rush notices that many sockets were opened, and when that is over.
 type rush struct {
 	opened atomic.Int64
+	busy   atomic.Bool
 
 	// Owned by rowsLoop.
-	seen  int64 // opened, when it was last looked at
-	since int64 // opened, when memory was last given back
-	turns int   // to give back, one a look
-	busy  atomic.Bool
+	seen    int64 // opened, when it was last looked at
+	since   int64 // opened, when memory was last given back
+	turns   int   // to give back, one a look
+	percent int   // the collector's, to be set again when it is over; 0: it was left alone
 }
 
 const (
 	rushSockets = 500 // so many opened are a rush
 	rushCalm    = 20  // so few since the last look are none
 	rushTurns   = 3   // each halves the stacks that had grown
+	rushPercent = 50  // the collector's meanwhile
 )
 
-// over tells, when asked every few seconds, whether it is time to give back memory.
-func (r *rush) over() bool {
+// look tells, when asked every few seconds, whether there is a rush, and whether it is time
+// to give back memory.
+func (r *rush) look() (on, giveBack bool) {
 	opened := r.opened.Load()
 	calm := opened-r.seen < rushCalm
 	r.seen = opened
+	many := opened-r.since >= rushSockets
 	switch {
 	case !calm:
-		return false
-	case opened-r.since >= rushSockets:
+		return many, false
+	case many:
 		r.since, r.turns = opened, rushTurns
 	}
 	if r.turns == 0 {
-		return false
+		return false, false
 	}
 	r.turns--
-	return true
+	return false, true
 }
 
-// returnMemory gives back what a rush has left. To open a socket takes many times the memory that
-// it needs afterwards, and one that is quiet does nothing that would make the runtime
-// collect it.
-func (h *Hub) returnMemory() {
-	if h.rush.over() && h.rush.busy.CompareAndSwap(false, true) {
+// watchMemory keeps a rush from leaving much behind. To open a socket takes many times the
+// memory that it needs afterwards: the collector runs more often while many are opened, so
+// that what stays of each lies close together and not between what was thrown away; and
+// once it is quiet the rest is given back, for then nothing would make the runtime collect it.
+func (h *Hub) watchMemory() {
+	on, giveBack := h.rush.look()
+	if on {
+		h.rush.tighten()
+	} else {
+		h.rush.loosen()
+	}
+	if giveBack && h.rush.busy.CompareAndSwap(false, true) {
 		if !h.spawn(func() { debug.FreeOSMemory(); h.rush.busy.Store(false) }) {
 			h.rush.busy.Store(false)
 		}
+	}
+}
+
+func (r *rush) tighten() {
+	if r.percent != 0 {
+		return
+	}
+	was := debug.SetGCPercent(rushPercent)
+	if was <= rushPercent { // tight by itself, or off
+		debug.SetGCPercent(was)
+		return
+	}
+	r.percent = was
+}
+
+func (r *rush) loosen() {
+	if r.percent != 0 {
+		debug.SetGCPercent(r.percent)
+		r.percent = 0
 	}
 }
