@@ -44,7 +44,7 @@ type paced struct {
 // How often a node's processor writes deltas to dashboards, about, before it gathers; and
 // how long it gathers at most.
 const (
-	deltaWrites  = 1000 // a second
+	deltaWrites  = 2000 // a second
 	deltaPause   = 40 * time.Millisecond
 	deltaCounted = 250 * time.Millisecond // how long is counted until the pause is set anew
 )

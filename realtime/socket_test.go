@@ -56,11 +56,12 @@ func TestThePauseBetweenDeltasFollowsFromHowManyThereAre(t *testing.T) {
 		want                        time.Duration
 	}{
 		{0, 0, 1, 0},
-		{250, 100, 1, 0}, // 1000 a second
-		{251, 10, 1, 10 * time.Millisecond},
-		{501, 10, 2, 5 * time.Millisecond},
-		{500, 10, 2, 0},
-		{1 << 20, 75, 1, deltaPause},
+		{500, 100, 1, 0}, // 2000 a second
+		{501, 10, 1, 5 * time.Millisecond},
+		{1001, 10, 2, 2500 * time.Microsecond},
+		{1000, 10, 2, 0},
+		{1 << 20, 75, 1, 37500 * time.Microsecond},
+		{1 << 20, 85, 1, deltaPause},
 		{1 << 20, 100000, 2, deltaPause},
 	} {
 		if got := pauseFor(row.deltas, row.sockets, row.processors); got != row.want {
