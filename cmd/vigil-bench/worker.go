@@ -442,9 +442,15 @@ func (w *Worker) Leave(None, *None) error {
 	return nil
 }
 
+// goodbye is a student's who closes the page.
+const goodbye = `{"t":"bye","reason":"closing"}`
+
 func (w *Worker) cutAll() {
 	for _, s := range w.students {
 		if sock := s.socket(); sock != nil {
+			if w.vigil { // or the next scenario would begin with everybody's return from a loss
+				_ = sock.send(opText, []byte(goodbye)) // it may have ended
+			}
 			sock.cut(false)
 		}
 	}
