@@ -16,11 +16,19 @@ func TestTheCollectorIsTightOnlyInARush(t *testing.T) {
 	for _, usual := range []int{200, 25, -1} {
 		debug.SetGCPercent(usual)
 		h := &Hub{}
-		for i, step := range []struct {
-			opened int64
-			want   int
-		}{{400, usual}, {100, min(usual, rushPercent)}, {700, min(usual, rushPercent)}, {3, usual}, {0, usual}} {
-			h.rush.opened.Add(step.opened)
+		for i, step := range []struct{ opened, open, want int }{
+			{20, 20, usual},
+			{400, 400, min(usual, rushPercent)},
+			{300, 450, min(usual, rushPercent)},
+			{900, 460, usual}, // they turn pages
+			{0, 460, usual},
+			{0, 10, usual},
+		} {
+			h.rush.opened.Add(int64(step.opened))
+			h.conns = map[*conn]struct{}{}
+			for range step.open {
+				h.conns[&conn{}] = struct{}{}
+			}
 			h.rush.busy.Store(true) // nothing is given back here
 			h.watchMemory()
 			if got := now(); got != step.want {
@@ -54,7 +62,7 @@ func TestMemoryIsGivenBackThriceWhenARushIsOver(t *testing.T) {
 		{0, false}, // another before the first was done with
 	} {
 		r.opened.Add(step.opened)
-		if _, got := r.look(); got != step.want {
+		if _, got := r.look(0); got != step.want {
 			t.Errorf("look %d: got %v, want %v", i, got, step.want)
 		}
 	}
