@@ -28,7 +28,8 @@ var CommandKinds = []CommandKind{
 	CommandFlag, CommandNote, CommandAdmit, CommandReactivate,
 }
 
-// Stage is how far a command got on its way to the student. It only moves forward.
+// Stage is how far a command got on its way to the student. It only moves forward; what the
+// student has seen may still be refused by the platform.
 type Stage string
 
 // The stages. A refused command changed nothing.
@@ -40,7 +41,7 @@ const (
 	StageDone      Stage = "done"      // needs nobody's acknowledgement and is in effect
 )
 
-var stageOrder = map[Stage]int{StageQueued: 0, StageDelivered: 1, StageDone: 2, StageSeen: 2, StageRefused: 2}
+var stageOrder = map[Stage]int{StageQueued: 0, StageDelivered: 1, StageDone: 2, StageSeen: 2, StageRefused: 3}
 
 // After tells whether a command that stands at old may move to s.
 func (s Stage) After(old Stage) bool { return stageOrder[s] > stageOrder[old] }
@@ -106,7 +107,7 @@ type Plan struct {
 	Session  Session
 	Changed  bool      // the session's lifecycle or grants changed: write it conditionally
 	Command  Command   // to be stored with it, idempotent by (session, id)
-	Delivery *Delivery // to be queued for the platform in the same write
+	Delivery *Delivery // to be queued for the platform in the same write; nil: none, or not before the attempt begins
 	ToPeer   bool      // the student's browser is told now, not only after the platform's answer
 }
 
@@ -129,7 +130,7 @@ func (s Session) Do(p Policy, c Command, now time.Time, deliveryID string) (Plan
 		}
 		plan.Command.LMS.State = LMSWaiting
 		plan.Delivery = &Delivery{
-			ID: deliveryID, SessionID: s.ID, ExamID: s.ExamID, CommandID: c.ID, Action: action,
+			ID: deliveryID, SessionID: s.ID, ExamID: s.ExamID, CommandID: c.ID, Version: s.Version + 1, Action: action,
 			IncidentTime: s.incidentTime(now), Severity: c.Severity, ReasonCode: c.ReasonCode, Reason: c.Text,
 			State: DeliveryWaiting, Created: now, NextTry: now,
 		}
@@ -155,13 +156,18 @@ func (s Session) Do(p Policy, c Command, now time.Time, deliveryID string) (Plan
 		if !p.Pause {
 			return Plan{}, Errorf(CodeIllegal, "This exam's settings do not allow a pause.")
 		}
+		if s.State == StateTimeUp {
+			return Plan{}, Errorf(CodeIllegal, "The time of this attempt is over.")
+		}
 		change.Event = EventPause
 		deliver(ActionPause)
 	case CommandResume:
 		change.Event = EventResume
-		deliver(ActionResume)
+		if deliver(ActionResume) {
+			change.RequestID = deliveryID
+		}
 	case CommandTerminate:
-		if !s.State.Started() {
+		if !s.State.Started() && s.State != StateTimeUp {
 			return Plan{}, Errorf(CodeIllegal, "An attempt that is %s cannot be ended.", s.State)
 		}
 		if !deliver(ActionTerminate) {
@@ -184,9 +190,10 @@ func (s Session) Do(p Policy, c Command, now time.Time, deliveryID string) (Plan
 }
 
 // extend adds the grant. With a platform that takes extra time it is pending until the
-// platform answered; without one it is in effect at once, if there is a clock of ours
-// that it could move. What earlier extensions were rounded up by is taken off only when
-// the platform has taken them all: Prepare reckons again before the request is sent.
+// platform answered, and before the attempt begins the platform is not even asked (Unsent);
+// without one it is in effect at once, if there is a clock of ours that it could move. What
+// earlier extensions were rounded up by is taken off only when the platform has taken them
+// all: Prepare reckons again before the request is sent.
 func (plan *Plan) extend(p Policy, c Command, now time.Time, deliver func(string) bool) error {
 	s := plan.Session
 	if s.State.Ended() {
@@ -202,19 +209,41 @@ func (plan *Plan) extend(p Policy, c Command, now time.Time, deliver func(string
 	case !s.Offers(ActionUpdate) && s.Deadline(p).IsZero():
 		return Errorf(CodeIllegal, "This attempt has no end that Vigil knows, and its platform takes no extra time from us.")
 	case !s.Offers(ActionUpdate):
-		g.State, plan.ToPeer = GrantConfirmed, true
-	case minutes == 0: // an earlier extension was rounded up by more than this
-		g.State, plan.ToPeer = GrantConfirmed, true
+		g.State, g.Own, plan.ToPeer = GrantConfirmed, true, true
+	case !s.State.Started() && s.State != StateTimeUp:
+		plan.Command.LMS.State = LMSWaiting
+	case minutes == 0: // an earlier extension was rounded up by more than this, and holds it
+		g.State, g.Held, plan.ToPeer = GrantConfirmed, true, true
 		s.Carry = carry
 	default:
 		deliver(ActionUpdate)
 		plan.Delivery.ExtraMinutes = minutes
-		g.At = plan.Delivery.IncidentTime
+		g.ID, g.At = plan.Delivery.ID, plan.Delivery.IncidentTime
 	}
 	s.Grants = append(slices.Clone(s.Grants), g)
 	s.Version++
 	plan.Session, plan.Changed = s, true
 	return nil
+}
+
+// Unsent gives out the requests for extra time that was granted before the attempt began,
+// to be queued with the step that begins it. ids makes their ids.
+func (s Session) Unsent(now time.Time, ids func() string) (Session, []Delivery) {
+	var out []Delivery
+	s.Grants = slices.Clone(s.Grants)
+	for i := range s.Grants {
+		g := &s.Grants[i]
+		if g.State != GrantPending || g.ID != "" || g.Own || !s.Offers(ActionUpdate) {
+			continue
+		}
+		minutes, _ := WholeMinutes(g.Time, 0)
+		g.ID, g.At = ids(), s.incidentTime(now)
+		out = append(out, Delivery{
+			ID: g.ID, SessionID: s.ID, ExamID: s.ExamID, CommandID: g.CommandID, Version: s.Version, Action: ActionUpdate, ExtraMinutes: minutes,
+			IncidentTime: g.At, State: DeliveryWaiting, Created: now, NextTry: now,
+		})
+	}
+	return s, out
 }
 
 // incidentTime makes the time by which our plugin tells a repeated extension from a new

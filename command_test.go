@@ -25,11 +25,11 @@ func sample(k CommandKind) Command {
 }
 
 var (
-	beforeTheEnd = []State{StateCreated, StateReady, StateAwaiting, StateAuthorized, StateActive, StatePaused}
+	beforeTheEnd = []State{StateCreated, StateReady, StateAwaiting, StateAuthorized, StateActive, StatePaused, StateTimeUp}
 	legalIn      = map[CommandKind][]State{
 		CommandMessage: beforeTheEnd, CommandWarn: beforeTheEnd, CommandExtend: beforeTheEnd,
 		CommandNote: States, CommandFlag: States,
-		CommandPause: {StateActive}, CommandResume: {StatePaused}, CommandTerminate: {StateActive, StatePaused},
+		CommandPause: {StateActive}, CommandResume: {StatePaused}, CommandTerminate: {StateActive, StatePaused, StateTimeUp},
 		CommandAdmit: {StateAwaiting}, CommandReactivate: {StateTerminated},
 	}
 	actionOf = map[CommandKind]string{
@@ -82,6 +82,7 @@ func TestEveryCommandInEveryState(t *testing.T) {
 					continue
 				}
 				sent := offers && actionOf[kind] != ""
+				kept := sent && kind == CommandExtend && !state.Started() && state != StateTimeUp // until the attempt begins
 				want, later := state, sent && kind == CommandTerminate
 				if to, moves := leadsTo[kind]; moves && !later {
 					want = to
@@ -108,19 +109,22 @@ func TestEveryCommandInEveryState(t *testing.T) {
 				if c.Stage != stage || c.LMS.State != lms || c.SessionID != "s" || c.ExamID != "e" || !c.At.Equal(now) {
 					t.Errorf("%s when %s (%d): got command %+v, want %s, %s, of s in e, at %v", kind, state, bits, c, stage, lms, now)
 				}
-				if (plan.Delivery != nil) != sent {
-					t.Errorf("%s when %s (%d): got delivery %v, want one: %v", kind, state, bits, plan.Delivery, sent)
+				if (plan.Delivery != nil) != (sent && !kept) {
+					t.Errorf("%s when %s (%d): got delivery %v, want one: %v", kind, state, bits, plan.Delivery, sent && !kept)
 					continue
 				}
-				if d := plan.Delivery; sent && (d.Action != actionOf[kind] || d.CommandID != c.ID || d.ID != "delivery-1" ||
-					d.SessionID != "s" || d.ExamID != "e" || d.State != DeliveryWaiting || d.Sent || d.Tries != 0 ||
+				if d := plan.Delivery; d != nil && (d.Action != actionOf[kind] || d.CommandID != c.ID || d.ID != "delivery-1" ||
+					d.SessionID != "s" || d.ExamID != "e" || d.Version != 4 || d.State != DeliveryWaiting || d.Sent || d.Tries != 0 ||
 					!d.NextTry.Equal(now) || d.Severity != c.Severity || (d.ExtraMinutes != 0) != (kind == CommandExtend)) {
 					t.Errorf("%s when %s (%d): got delivery %+v", kind, state, bits, *d)
 				}
 				if kind == CommandExtend {
-					grant := Grant{CommandID: c.ID, Time: 90 * time.Second, State: GrantConfirmed, At: now}
+					grant := Grant{CommandID: c.ID, Time: 90 * time.Second, State: GrantConfirmed, At: now, Own: !sent}
 					if sent {
 						grant.State = GrantPending
+					}
+					if sent && !kept {
+						grant.ID = "delivery-1"
 					}
 					if got := plan.Session.Grants; len(got) != 1 || got[0] != grant {
 						t.Errorf("extend when %s (%d): got grants %+v, want %+v", state, bits, got, grant)
@@ -219,6 +223,7 @@ func TestStagesOnlyMoveForward(t *testing.T) {
 	allowed := map[[2]Stage]bool{
 		{StageQueued, StageDelivered}: true, {StageQueued, StageSeen}: true, {StageQueued, StageRefused}: true, {StageQueued, StageDone}: true,
 		{StageDelivered, StageSeen}: true, {StageDelivered, StageRefused}: true, {StageDelivered, StageDone}: true,
+		{StageSeen, StageRefused}: true, {StageDone, StageRefused}: true, // by the platform
 	}
 	for _, from := range stages {
 		for _, to := range stages {

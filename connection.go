@@ -23,12 +23,35 @@ type Liveness struct {
 	PongWait      time.Duration // until a pong counts as missed; 4 s
 	NavigateGrace time.Duration // how long a page turn may take; 8 s
 	DropGrace     time.Duration // from a dropped connection (degraded at once) to lost; 5 s
+	LoadLimit     time.Duration // from the loss of who turned a page until the page counts as closed, by the student; 60 s
+	ReturnGrace   time.Duration // from the end of an outage of ours until who has not come back is away by themselves; 30 s
 }
 
 // DefaultLiveness notices silence after at most 14 s and calls it lost after at most
 // 24 s: one interval and one or two waits.
 func DefaultLiveness() Liveness {
-	return Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second, NavigateGrace: 8 * time.Second, DropGrace: 5 * time.Second}
+	return Liveness{
+		PingEvery: 10 * time.Second, PongWait: 4 * time.Second, NavigateGrace: 8 * time.Second, DropGrace: 5 * time.Second,
+		LoadLimit: time.Minute, ReturnGrace: 30 * time.Second,
+	}
+}
+
+// WithDefaults fills in the figures that are zero.
+func (l Liveness) WithDefaults() Liveness {
+	d := DefaultLiveness()
+	for _, f := range []struct{ v, standard *time.Duration }{
+		{&l.PingEvery, &d.PingEvery},
+		{&l.PongWait, &d.PongWait},
+		{&l.NavigateGrace, &d.NavigateGrace},
+		{&l.DropGrace, &d.DropGrace},
+		{&l.LoadLimit, &d.LoadLimit},
+		{&l.ReturnGrace, &d.ReturnGrace},
+	} {
+		if *f.v == 0 {
+			*f.v = *f.standard
+		}
+	}
+	return l
 }
 
 // Validate reports the first figure that makes no sense, as CodeInvalid.
@@ -41,6 +64,8 @@ func (l Liveness) Validate() error {
 		{"pong_wait", l.PongWait},
 		{"navigate_grace", l.NavigateGrace},
 		{"drop_grace", l.DropGrace},
+		{"load_limit", l.LoadLimit},
+		{"return_grace", l.ReturnGrace},
 	} {
 		if d.v < 10*time.Millisecond || d.v > 5*time.Minute {
 			return Invalid(d.field, "The time must lie between 10ms and 5m.")
@@ -84,9 +109,11 @@ func (p Presence) Reachable() bool {
 type GapChange struct {
 	Open  bool // a gap begins at Start
 	Close bool // the open gap ends at End
+	Turn  bool // from here on the open gap is the student's, whoever's it was before
 	Start time.Time
 	End   time.Time
 	Cause Cause
+	Until time.Time // open: to when the cause holds (Gap.Until)
 }
 
 // Connect is a new connection of a higher epoch. It ends the gap if the session was
@@ -120,12 +147,12 @@ func (p Presence) Hear(now time.Time) (Presence, GapChange) {
 
 // Miss is a ping without a pong: the first one degrades, the second one loses. The gap
 // begins when the student was last heard.
-func (p Presence) Miss(now time.Time) (Presence, GapChange) {
+func (p Presence) Miss(now time.Time, l Liveness) (Presence, GapChange) {
 	switch p.Connection {
 	case ConnOnline:
 		p.Connection, p.Since, p.Cause = ConnDegraded, p.next(now), CauseStudent
 	case ConnDegraded:
-		return p.lose(now, p.Heard, CauseStudent)
+		return p.lose(now, p.Heard, CauseStudent, l)
 	}
 	return p, GapChange{}
 }
@@ -172,32 +199,55 @@ func (p Presence) Due(l Liveness) (time.Time, bool) {
 		return p.Since.Add(l.NavigateGrace), true
 	case ConnDegraded:
 		return p.Since.Add(l.DropGrace), true
+	case ConnLost:
+		if hold := l.holds(p.Cause); hold > 0 {
+			return p.Since.Add(hold), true
+		}
 	}
 	return time.Time{}, false
 }
 
-// Expire ends the grace of a page turn or a drop: nobody came back in time.
+// holds is for how long from the loss on a cause explains that somebody is away; 0: for as
+// long as it lasts. After that it is the student who stays away.
+func (l Liveness) holds(c Cause) time.Duration {
+	switch c {
+	case CauseServer:
+		return l.ReturnGrace
+	case CauseUnclear, CauseLMS:
+		return l.LoadLimit
+	}
+	return 0
+}
+
+// Expire ends the grace of a page turn or a drop: nobody came back in time. For who is lost
+// by somebody else's fault it ends the time in which that explains the absence.
 func (p Presence) Expire(now time.Time, l Liveness) (Presence, GapChange) {
 	due, ok := p.Due(l)
 	if !ok || now.Before(due) {
 		return p, GapChange{}
 	}
-	if p.Connection == ConnNavigating {
-		return p.lose(now, p.Since, CauseNavigation)
+	switch {
+	case p.Connection == ConnLost:
+		p.Since, p.Cause = p.next(now), CauseStudent
+		return p, GapChange{Turn: true, Start: due, Cause: CauseStudent}
+	case p.Connection == ConnNavigating:
+		return p.lose(now, p.Since, CauseUnclear, l)
+	case p.Cause == "":
+		return p.lose(now, p.Since, CauseStudent, l)
 	}
-	cause := p.Cause
-	if cause == "" {
-		cause = CauseStudent
-	}
-	return p.lose(now, p.Since, cause)
+	return p.lose(now, p.Since, p.Cause, l)
 }
 
-// NodeGone is the end of the node that held the connection: lost, and never the
-// student's fault. last is when the node was last known to live.
-func (p Presence) NodeGone(now, last time.Time) (Presence, GapChange) {
+// NodeGone is the end of the node that held the connection: lost, and not the student's
+// fault for as long as it takes to come back elsewhere. last is when the node was last known
+// to live, and who answered it then was heard then.
+func (p Presence) NodeGone(now, last time.Time, l Liveness) (Presence, GapChange) {
 	switch p.Connection {
 	case ConnOnline, ConnDegraded, ConnNavigating:
-		return p.lose(now, last, CauseServer)
+		if p.Connection == ConnOnline && last.After(p.Heard) {
+			p.Heard = last
+		}
+		return p.lose(now, last, CauseServer, l)
 	}
 	return p, GapChange{}
 }
@@ -217,9 +267,27 @@ func (p Presence) Ended(now time.Time) (Presence, GapChange) {
 	return p, g
 }
 
-func (p Presence) lose(now, start time.Time, cause Cause) (Presence, GapChange) {
+func (p Presence) lose(now, start time.Time, cause Cause, l Liveness) (Presence, GapChange) {
 	p.Connection, p.Since, p.Cause = ConnLost, p.next(now), cause
-	return p, GapChange{Open: true, Start: start, Cause: cause}
+	g := GapChange{Open: true, Start: start, Cause: cause}
+	g.Until, _ = p.Due(l)
+	return p, g
+}
+
+// Still keeps somebody lost by a fault that goes on, or is known by now to be another's.
+func (p Presence) Still(now time.Time, cause Cause) Presence {
+	p.Since, p.Cause = p.next(now), cause
+	return p
+}
+
+// Blame changes whose fault it is that somebody is lost who was lost just now: what the
+// caller knows of our own outages and of the platform's is not known here.
+func (p Presence) Blame(g GapChange, cause Cause, l Liveness) (Presence, GapChange) {
+	if p.Connection == ConnLost && g.Open {
+		p.Cause, g.Cause = cause, cause
+		g.Until, _ = p.Due(l)
+	}
+	return p, g
 }
 
 // ByeReason is why a client closes its socket.

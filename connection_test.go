@@ -34,7 +34,7 @@ func TestPresenceKeepsTheLedgerOfGaps(t *testing.T) {
 			case "hear":
 				p, g = p.Hear(now)
 			case "miss":
-				p, g = p.Miss(now)
+				p, g = p.Miss(now, l)
 			case "bye":
 				p = p.Bye(now, rapid.SampledFrom([]ByeReason{ByeNavigating, ByeClosing, ByeFinished}).Draw(t, "reason"))
 			case "drop":
@@ -42,7 +42,10 @@ func TestPresenceKeepsTheLedgerOfGaps(t *testing.T) {
 			case "expire":
 				p, g = p.Expire(now, l)
 			case "node":
-				p, g = p.NodeGone(now, now.Add(-6*time.Second))
+				p, g = p.NodeGone(now, now.Add(-6*time.Second), l)
+				if before.Connection == ConnOnline && p.Heard.Before(now.Add(-6*time.Second)) {
+					t.Fatalf("who was online on a dead node was last heard %v, before it died", p.Heard)
+				}
 				if g.Open && g.Cause != CauseServer {
 					t.Fatalf("a dead node's gap: got cause %q, want %q", g.Cause, CauseServer)
 				}
@@ -54,7 +57,9 @@ func TestPresenceKeepsTheLedgerOfGaps(t *testing.T) {
 				t.Fatalf("%s opened a gap %+v with one open: %v, connection %s", step, g, open, p.Connection)
 			case g.Close && (!open || p.Connection == ConnLost || !g.End.Equal(now)):
 				t.Fatalf("%s closed a gap %+v with one open: %v, connection %s", step, g, open, p.Connection)
-			case !g.Open && !g.Close && g != (GapChange{}):
+			case g.Turn && (g.Open || g.Close || before.Cause == CauseStudent || p.Cause != CauseStudent || !open):
+				t.Fatalf("%s turned a gap %+v of cause %q with one open: %v", step, g, before.Cause, open)
+			case !g.Open && !g.Close && !g.Turn && g != (GapChange{}):
 				t.Fatalf("%s neither opened nor closed a gap, and still said %+v", step, g)
 			}
 			open = (open || g.Open) && !g.Close
@@ -109,40 +114,60 @@ func TestSilenceDegradesThenLoses(t *testing.T) {
 		conn  Connection
 		gap   GapChange
 	}{
-		{"one missed pong", func(p Presence) (Presence, GapChange) { return p.Miss(at(14)) }, ConnDegraded, GapChange{}},
+		{"one missed pong", func(p Presence) (Presence, GapChange) { return p.Miss(at(14), l) }, ConnDegraded, GapChange{}},
 		{"two missed pongs: lost since last heard", func(p Presence) (Presence, GapChange) {
-			p, _ = p.Miss(at(14))
-			return p.Miss(at(24))
+			p, _ = p.Miss(at(14), l)
+			return p.Miss(at(24), l)
 		}, ConnLost, GapChange{Open: true, Start: at(0), Cause: CauseStudent}},
 		{"three missed pongs open one gap", func(p Presence) (Presence, GapChange) {
-			p, _ = p.Miss(at(14))
-			p, _ = p.Miss(at(24))
-			return p.Miss(at(34))
+			p, _ = p.Miss(at(14), l)
+			p, _ = p.Miss(at(24), l)
+			return p.Miss(at(34), l)
 		}, ConnLost, GapChange{}},
 		{"a pong after one miss", func(p Presence) (Presence, GapChange) {
-			p, _ = p.Miss(at(14))
+			p, _ = p.Miss(at(14), l)
 			return p.Hear(at(15))
 		}, ConnOnline, GapChange{}},
 		{"heard again when lost", func(p Presence) (Presence, GapChange) {
-			p, _ = p.Miss(at(14))
-			p, _ = p.Miss(at(24))
+			p, _ = p.Miss(at(14), l)
+			p, _ = p.Miss(at(24), l)
 			return p.Hear(at(30))
 		}, ConnOnline, GapChange{Close: true, End: at(30), Cause: CauseStudent}},
 		{"a page turn that takes too long", func(p Presence) (Presence, GapChange) {
 			return p.Bye(at(10), ByeNavigating).Expire(at(18), l)
-		}, ConnLost, GapChange{Open: true, Start: at(10), Cause: CauseNavigation}},
+		}, ConnLost, GapChange{Open: true, Start: at(10), Cause: CauseUnclear, Until: at(78)}},
+		{"and so long that the page must be closed", func(p Presence) (Presence, GapChange) {
+			p, _ = p.Bye(at(10), ByeNavigating).Expire(at(18), l)
+			p, g := p.Expire(at(77), l)
+			if g != (GapChange{}) {
+				t.Errorf("59 s after the loss: got %+v, want nothing", g)
+			}
+			return p.Expire(at(78), l)
+		}, ConnLost, GapChange{Turn: true, Start: at(78), Cause: CauseStudent}},
 		{"a drop", func(p Presence) (Presence, GapChange) { return p.Drop(at(10), CauseStudent), GapChange{} }, ConnDegraded, GapChange{}},
 		{"a drop and nobody back", func(p Presence) (Presence, GapChange) {
 			return p.Drop(at(10), CauseStudent).Expire(at(15), l)
 		}, ConnLost, GapChange{Open: true, Start: at(10), Cause: CauseStudent}},
 		{"our own drop after a missed pong is ours", func(p Presence) (Presence, GapChange) {
-			p, _ = p.Miss(at(14))
+			p, _ = p.Miss(at(14), l)
 			return p.Drop(at(15), CauseServer).Expire(at(20), l)
-		}, ConnLost, GapChange{Open: true, Start: at(15), Cause: CauseServer}},
+		}, ConnLost, GapChange{Open: true, Start: at(15), Cause: CauseServer, Until: at(50)}},
 		{"a dead node is never the student's", func(p Presence) (Presence, GapChange) {
-			p, _ = p.Miss(at(14))
-			return p.NodeGone(at(20), at(14))
-		}, ConnLost, GapChange{Open: true, Start: at(14), Cause: CauseServer}},
+			p, _ = p.Miss(at(14), l)
+			return p.NodeGone(at(20), at(14), l)
+		}, ConnLost, GapChange{Open: true, Start: at(14), Cause: CauseServer, Until: at(50)}},
+		{"but to stay away after it is", func(p Presence) (Presence, GapChange) {
+			p, _ = p.NodeGone(at(20), at(14), l)
+			return p.Expire(at(50), l)
+		}, ConnLost, GapChange{Turn: true, Start: at(50), Cause: CauseStudent}},
+		{"the student's own loss stays theirs", func(p Presence) (Presence, GapChange) {
+			p, _ = p.Drop(at(10), CauseStudent).Expire(at(15), l)
+			return p.Expire(at(999), l)
+		}, ConnLost, GapChange{}},
+		{"who was lost while we could not store is lost by our fault", func(p Presence) (Presence, GapChange) {
+			p, g := p.Bye(at(10), ByeNavigating).Expire(at(18), l)
+			return p.Blame(g, CauseServer, l)
+		}, ConnLost, GapChange{Open: true, Start: at(10), Cause: CauseServer, Until: at(48)}},
 		{"an end in order", func(p Presence) (Presence, GapChange) {
 			return p.Bye(at(10), ByeFinished).Expire(at(99), l)
 		}, ConnClosed, GapChange{}},

@@ -7,47 +7,137 @@ import (
 
 // Figures of expiry.
 const (
-	// UnheardExpiry ends a session whose platform reports no end: so long after it was
-	// last heard.
+	// UnheardExpiry ends a session that has no end of its own: so long after it was last
+	// heard.
 	UnheardExpiry = 12 * time.Hour
 	// ExpiryGrace lets the platform's own report of the end arrive first.
 	ExpiryGrace = 2 * time.Minute
+	// ReportWait is how long a session whose time is up waits for the platform's report
+	// before it counts as expired. A report that comes later still counts.
+	ReportWait = 24 * time.Hour
 )
 
-// ReportEnd records the end of the attempt as the platform told it at a time (in an
-// assertion). A zero end means that the attempt has none. A report that is older than
-// the last one changes nothing, nor does one from before the last pause ended: it does
-// not hold the paused time, which Apply has added. While paused, the platform's end is
-// the one from before the pause. Reports are applied to the session as it is stored,
-// before Settled: they may bring a later end.
-func (s Session) ReportEnd(end, at time.Time) Session {
-	if at.Before(s.EndSeen) {
+// Report is what a platform says of an attempt's end, in an assertion or a page stamp
+// (docs/assertion.md).
+type Report struct {
+	// Version is the format's: 1 of plugins that name no grants, and whose end moves with
+	// a pause while it lasts.
+	Version int
+	// At is when the platform said it, by its clock. Reports are taken in this order.
+	At time.Time
+	// End is when the attempt ends: from version 2 on, while paused, as of the start of the
+	// pause. Zero: it has no end.
+	End time.Time
+	// PausedAt is since when the platform has the attempt paused, by its clock; zero: it is
+	// not paused, or the version is 1.
+	PausedAt time.Time
+	// Requests are the ids of the requests for extra time, and to let a paused attempt go on,
+	// whose time End holds. Version 1 names none.
+	Requests []string
+}
+
+// reportSettles is after how long a report holds what the platform did before it, whether
+// or not it names the request: a plugin that was updated meanwhile does not know the ids of
+// what it did before. It is longer than clocks may differ.
+const reportSettles = 5 * time.Minute
+
+// ReportEnd records the end of the attempt as the platform told it. A report that is older
+// than the last one changes nothing. Nor does one that does not hold a pause that has
+// ended here (the platform said so before it heard of the end of it): Apply has added that
+// time. While both sides have the attempt paused, the end is the one from before the pause.
+// Reports are applied to the session as it is stored, before Settled: they may bring a
+// later end.
+func (s Session) ReportEnd(r Report) Session {
+	if r.At.Before(s.EndSeen) {
 		return s
 	}
-	if s.State == StateActive && s.PausedTotal > 0 && at.Before(s.Changed) {
+	end := r.End
+	if s.State == StatePaused {
+		if r.Version < 2 && !end.IsZero() { // it moved with the pause
+			end = end.Add(-max(0, r.At.Sub(s.PausedAt)))
+		}
+	} else if !r.PausedAt.IsZero() || !r.holdsPauses(s) {
 		return s
 	}
-	s.End, s.EndSeen = end, at
+	s.Grants = slices.Clone(s.Grants)
+	for i, g := range s.Grants {
+		s.Grants[i].Held = g.holds(r)
+	}
+	s.End, s.EndSeen = end, r.At
 	return s
 }
 
-// granted sums the grants that the platform's last report does not hold yet: those
-// confirmed after it, and with pending also those not confirmed.
+// holds tells whether a report's end holds the grant. Before grants had ids, a report held
+// what the platform had confirmed before it.
+func (g Grant) holds(r Report) bool {
+	switch {
+	case g.Own, g.State == GrantRefused:
+		return false
+	case g.ID != "" && r.Version >= 2:
+		return slices.Contains(r.Requests, g.ID) || g.State == GrantConfirmed && g.At.Add(reportSettles).Before(r.At)
+	}
+	return g.Held || g.State == GrantConfirmed && g.At.Before(r.At)
+}
+
+// holdsPauses tells whether a report's end holds the session's last pause. Before requests
+// had ids, it did if it was made after the pause.
+func (r Report) holdsPauses(s Session) bool {
+	if len(s.Pauses) == 0 { // none, or the session is of before they were remembered
+		return s.PausedTotal == 0 || !r.At.Before(s.Changed)
+	}
+	last := s.Pauses[len(s.Pauses)-1]
+	if last.ID != "" && r.Version >= 2 {
+		return slices.Contains(r.Requests, last.ID) || last.To.Add(reportSettles).Before(r.At)
+	}
+	return !r.At.Before(last.To)
+}
+
+// Told applies a report to the session as it is stored, and tells whether that changes it.
+// What we concluded to be over goes on if the platform says so after that, and its end is
+// not over either.
+func (s Session) Told(r Report, p Policy, now time.Time) (Session, bool) {
+	gone := s.State == StateExpired
+	if s.State.Ended() && !gone || !s.News(r) && (!gone || !r.At.After(s.Ended)) {
+		return s, false
+	}
+	next := s.ReportEnd(r)
+	next.Version++
+	if gone {
+		back, err := next.Apply(Change{Event: EventReopen, At: now, By: Actor{Role: RoleLMS, ID: s.PlatformID}})
+		if err != nil || back.Settled(p, now).State != StateActive {
+			return s, false
+		}
+		return back, true
+	}
+	return next.Settled(p, now), true
+}
+
+// News tells whether a report changes anything but the time of the last one.
+func (s Session) News(r Report) bool {
+	if r.At.Before(s.EndSeen) {
+		return false
+	}
+	next := s.ReportEnd(r)
+	return s.EndSeen.IsZero() || !next.End.Equal(s.End) || !slices.Equal(next.Grants, s.Grants)
+}
+
+// granted sums the grants that the reported end does not hold: those confirmed, and with
+// pending also those not confirmed.
 func (s Session) granted(pending bool) time.Duration {
 	var sum time.Duration
 	for _, g := range s.Grants {
-		switch g.State {
-		case GrantConfirmed:
-			if s.EndSeen.IsZero() || s.End.IsZero() || !g.At.Before(s.EndSeen) {
-				sum += g.Time
-			}
-		case GrantPending:
-			if pending {
-				sum += g.Time
-			}
+		if !s.holds(g) && (g.State == GrantConfirmed || pending && g.State == GrantPending) {
+			sum += g.length()
 		}
 	}
 	return sum
+}
+
+// holds tells whether the reported end holds the grant: as noted with the report, and by
+// time for grants of before they had ids.
+func (s Session) holds(g Grant) bool {
+	byTime := g.ID == "" && !g.Own && g.State == GrantConfirmed && !s.End.IsZero() && !s.EndSeen.IsZero()
+	return g.Held || byTime && g.At.Before(s.EndSeen)
 }
 
 // base is the end of the attempt before grants, or zero where it has none. Without a
@@ -85,35 +175,56 @@ func (s Session) Left(p Policy, now time.Time) (time.Duration, bool) {
 	return max(0, d.Sub(now)), true
 }
 
-// Settled returns the session as it counts at a time: expiry is judged whenever a
-// session is read, so nothing has to scan for it. Grants that the platform has not
-// confirmed yet count, and a paused session never expires by its deadline.
+// NextDue is when the session must be looked at though nothing happens: the moment at
+// which Settled changes it. Zero: never. Grants that the platform has not confirmed yet
+// count, and a paused session never expires by its deadline.
+func (s Session) NextDue(p Policy) time.Time {
+	switch b := s.base(p); {
+	case s.State.Ended():
+		return time.Time{}
+	case s.State == StateTimeUp:
+		return s.lastHeard().Add(ReportWait)
+	case b.IsZero():
+		return s.lastHeard().Add(UnheardExpiry)
+	case s.State == StatePaused:
+		return time.Time{}
+	default:
+		return b.Add(s.granted(true)).Add(ExpiryGrace)
+	}
+}
+
+// lastHeard is when something last happened to the session or its student was last heard.
+func (s Session) lastHeard() time.Time {
+	heard := s.Created
+	for _, t := range []time.Time{s.Changed, s.Presence.Heard} {
+		if t.After(heard) {
+			heard = t
+		}
+	}
+	return heard
+}
+
+// Settled returns the session as it counts at a time. Time that runs out is stored by
+// whoever sees to what is due, but every reader judges for itself as well. Where our plugin
+// reports ends, a running attempt is not over by our word: its time is up, and it waits for
+// the platform's. A later end lets it go on.
 func (s Session) Settled(p Policy, now time.Time) Session {
-	if s.State.Ended() {
+	due := s.NextDue(p)
+	change := Change{Event: EventExpire, At: due, By: Actor{Role: RoleSystem}, Reason: "deadline"}
+	switch d := s.Deadline(p); {
+	case s.State == StateTimeUp && (d.IsZero() || now.Before(d.Add(ExpiryGrace))):
+		change.Event, change.At, change.Reason = EventReopen, now, ""
+	case due.IsZero() || now.Before(due):
 		return s
+	case s.base(p).IsZero() && s.Presence.Reachable():
+		return s // it is heard now, and what is stored of that is old
+	case s.State == StateActive && s.Plugin && !d.IsZero():
+		change.Event, change.At = EventTimeUp, s.base(p).Add(s.granted(true))
 	}
-	var end time.Time
-	if b := s.base(p); !b.IsZero() {
-		if s.State == StatePaused {
-			return s
-		}
-		end = b.Add(s.granted(true)).Add(ExpiryGrace)
-	} else {
-		heard := s.Created
-		for _, t := range []time.Time{s.Changed, s.Presence.Heard} {
-			if t.After(heard) {
-				heard = t
-			}
-		}
-		end = heard.Add(UnheardExpiry)
+	if change.At.Before(s.Changed) { // an end that had passed before the last step
+		change.At = s.Changed
 	}
-	if now.Before(end) {
-		return s
-	}
-	if end.Before(s.Changed) { // an end that had passed before the last step
-		end = s.Changed
-	}
-	out, err := s.Apply(Change{Event: EventExpire, At: end, By: Actor{Role: RoleSystem}, Reason: "deadline"})
+	out, err := s.Apply(change)
 	if err != nil { // every state that has not ended can expire
 		return s
 	}
@@ -128,16 +239,38 @@ func (s Session) pendingGrant(commandID string) bool {
 	})
 }
 
-// SettleGrant records the platform's answer to a grant. An unknown command id or an
-// answer that came before changes nothing.
-func (s Session) SettleGrant(commandID string, to GrantState, at time.Time) Session {
+// SettleGrant records the platform's answer to a grant, and what it made of it where it
+// confirmed: nothing at all if earlier ones had been rounded up by as much. An unknown
+// command id or an answer that came before changes nothing.
+func (s Session) SettleGrant(commandID string, to GrantState, taken time.Duration, at time.Time) Session {
 	s.Grants = slices.Clone(s.Grants)
 	for i, g := range s.Grants {
 		if g.CommandID == commandID && g.State == GrantPending {
-			s.Grants[i].State, s.Grants[i].At = to, at
+			s.Grants[i].State, s.Grants[i].Taken, s.Grants[i].At = to, taken, at
+			s.Grants[i].Held = g.Held || to == GrantConfirmed && taken == 0
 		}
 	}
 	return s
+}
+
+// PausedWithin is how much of a stretch the attempt's clock stood.
+func (s Session) PausedWithin(from, to time.Time) time.Duration {
+	pauses := s.Pauses
+	if s.State == StatePaused {
+		pauses = append(slices.Clone(pauses), Pause{From: s.PausedAt, To: to})
+	}
+	var sum time.Duration
+	for _, p := range pauses {
+		a, b := p.From, p.To
+		if a.Before(from) {
+			a = from
+		}
+		if b.After(to) {
+			b = to
+		}
+		sum += max(0, b.Sub(a))
+	}
+	return sum
 }
 
 // WholeMinutes converts a grant to the whole minutes that Assessment Control can carry,

@@ -42,7 +42,7 @@ func TestExtensionsAddUpToWholeMinutes(t *testing.T) {
 					t.Fatalf("extend: %v", err)
 				}
 				s = plan.Session
-				if plan.Delivery == nil { // the platform holds it already
+				if plan.Delivery == nil { // the platform has given it already
 					granted += c.Time
 				} else {
 					queue = append(queue, entry{plan.Command, *plan.Delivery})
@@ -97,14 +97,14 @@ func TestExtensionsAddUpToWholeMinutes(t *testing.T) {
 			if over != s.Carry {
 				t.Fatalf("carry: got %v, want %v", s.Carry, over)
 			}
-			if got, want := s.Deadline(p), t0.Add(time.Hour+granted); !got.Equal(want) {
-				t.Fatalf("deadline: got %v, want %v", got, want)
+			if got, want := s.Deadline(p), t0.Add(time.Hour+accepted); !got.Equal(want) {
+				t.Fatalf("deadline: got %v, want %v: the platform's clock", got, want)
 			}
 			pending := open
 			for _, e := range queue {
 				pending += e.cmd.Time
 			}
-			end := t0.Add(time.Hour + granted + pending)
+			end := t0.Add(time.Hour + accepted + pending)
 			if got := s.Settled(p, end.Add(ExpiryGrace-1)); got.State != StateActive {
 				t.Fatalf("expired before %v with %v pending", end, pending)
 			}
@@ -113,7 +113,7 @@ func TestExtensionsAddUpToWholeMinutes(t *testing.T) {
 			}
 		}
 		// Whatever the platform reports from now on holds all of it.
-		s = s.ReportEnd(t0.Add(time.Hour+accepted), now.Add(time.Second))
+		s = s.ReportEnd(told(t0.Add(time.Hour+accepted), now.Add(time.Second)))
 		if got, want := s.Deadline(p), t0.Add(time.Hour+accepted); !got.Equal(want) {
 			t.Fatalf("deadline after the report: got %v, want %v", got, want)
 		}
@@ -211,7 +211,7 @@ func TestReportEndTakesTheNewestReport(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.s.ReportEnd(tt.end, tt.at).End; !got.Equal(tt.want) {
+			if got := tt.s.ReportEnd(told(tt.end, tt.at)).End; !got.Equal(tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
@@ -257,7 +257,7 @@ func TestSettledExpires(t *testing.T) {
 func TestSettleGrantAnswersOnce(t *testing.T) {
 	s := Session{Grants: []Grant{{CommandID: "a", State: GrantPending, At: t0}, {CommandID: "b", State: GrantPending, At: t0}}}
 	at := t0.Add(time.Minute)
-	out := s.SettleGrant("b", GrantRefused, at).SettleGrant("b", GrantConfirmed, at.Add(time.Minute)).SettleGrant("c", GrantConfirmed, at)
+	out := s.SettleGrant("b", GrantRefused, 0, at).SettleGrant("b", GrantConfirmed, time.Minute, at.Add(time.Minute)).SettleGrant("c", GrantConfirmed, time.Minute, at)
 	want := []Grant{{CommandID: "a", State: GrantPending, At: t0}, {CommandID: "b", State: GrantRefused, At: at}}
 	if !reflect.DeepEqual(out.Grants, want) {
 		t.Errorf("got %+v, want %+v", out.Grants, want)

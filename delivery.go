@@ -1,6 +1,9 @@
 package vigil
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Actions of the Assessment Control Service (LTI Proctoring Services 1.0, section 5.1).
 const (
@@ -22,6 +25,41 @@ const (
 	LMSRefused  LMSState = "refused"  // it answered that it will not
 	LMSFailed   LMSState = "failed"   // it could not be reached in all tries
 	LMSUnknown  LMSState = "unknown"  // it may or may not have done it; sending again could double it
+)
+
+// Applied says what a platform did about a request. Our plugin says so (docs/assertion.md);
+// others do not.
+type Applied string
+
+// What a platform did.
+const (
+	AppliedUnsaid Applied = ""       // it does not say
+	AppliedNow    Applied = "now"    // it did it
+	AppliedBefore Applied = "before" // it had done it: the request is a repeat, or it stood like that already
+	AppliedNo     Applied = "no"     // it did not do it, for a reason
+)
+
+// NoReason is why our plugin did not do what it was asked for.
+type NoReason string
+
+// The reasons.
+const (
+	NoNotBegun     NoReason = "not_begun"     // the attempt has yet to be opened
+	NoEnded        NoReason = "ended"         // it has ended; the status says how
+	NoGone         NoReason = "gone"          // it was deleted
+	NoSwitchedOff  NoReason = "switched_off"  // proctoring of the quiz was switched off
+	NoEnd          NoReason = "no_end"        // it has no end that extra time could move
+	NoCannotReopen NoReason = "cannot_reopen" // it was marked since, or a later attempt has begun
+	NoOverride     NoReason = "override"      // the platform refused the quiz's new times for this student
+)
+
+// The platform's words for how an attempt stands (LTI Proctoring Services 1.0, section 4).
+const (
+	StatusNone       = "none"
+	StatusRunning    = "running"
+	StatusPaused     = "paused"
+	StatusTerminated = "terminated"
+	StatusComplete   = "complete"
 )
 
 // Answered tells whether the platform, or the lack of its answer, has had its say.
@@ -48,13 +86,14 @@ const (
 // Delivery is an entry of the durable queue to the platforms: one Assessment Control
 // request. A session's entries are sent in the order in which they were made.
 type Delivery struct {
-	ID           string // sorts by time of creation (UUIDv7)
+	ID           string // a UUIDv7; the request's id, by which our plugin knows a repeat
 	SessionID    string
 	ExamID       string
 	CommandID    string
+	Version      int64 // of the session with which it was queued: what was queued first is sent first
 	Action       string
 	ExtraMinutes int       // update; reckoned again by Prepare
-	IncidentTime time.Time // the same at every try: our plugin knows a repeat by it
+	IncidentTime time.Time // the same at every try: older plugins know a repeat by it
 	Severity     float64
 	ReasonCode   string
 	Reason       string
@@ -76,18 +115,82 @@ const (
 	DeliveryLease = 30 * time.Second // longer than one request may take
 )
 
-// Result is the outcome of one try.
+// Result is the outcome of one try. An accepted one is judged by what the platform says of
+// it: that it answered is nothing.
 type Result struct {
-	State   LMSState // accepted, refused, unknown, or failed: nothing reached the platform
+	State   LMSState // accepted: it answered; refused, unknown, or failed: nothing reached it
 	Status  string
+	Applied Applied
+	Reason  NoReason
 	Problem string
 	// Retry asks for another try where the state is failed or unknown.
 	Retry bool
 }
 
+// judged is the result as it counts for an action: what our plugin says that it did, and of
+// other platforms the status that the action leads to. A platform that names no status
+// (Open edX) is taken at its word, for there is no other.
+func (r Result) judged(action string) Result {
+	if r.State != LMSAccepted || r.Applied == AppliedNow || r.Applied == AppliedBefore {
+		return r
+	}
+	if r.Applied == AppliedUnsaid && (r.Status == "" || action == ActionFlag || slices.Contains(reached[action], r.Status)) {
+		return r
+	}
+	if action == ActionUpdate && (r.Reason == NoNotBegun || r.Applied == AppliedUnsaid && r.Status == StatusNone) {
+		// The attempt is about to be opened: the request waits for it.
+		r.State, r.Retry, r.Problem = LMSFailed, true, "The attempt has not begun in the learning platform."
+		return r
+	}
+	r.State, r.Problem = LMSRefused, r.words(action)
+	return r
+}
+
+// reached are the statuses that say that an action was done.
+var reached = map[string][]string{
+	ActionPause:     {StatusPaused},
+	ActionResume:    {StatusRunning},
+	ActionTerminate: {StatusTerminated},
+	ActionUpdate:    {StatusRunning, StatusPaused},
+}
+
+// words tell a proctor why the platform did not do something.
+func (r Result) words(action string) string {
+	switch r.Reason {
+	case NoNotBegun:
+		return "The attempt has not begun in the learning platform."
+	case NoGone:
+		return "The attempt was deleted in the learning platform."
+	case NoSwitchedOff:
+		return "Proctoring of this quiz was switched off in the learning platform."
+	case NoEnd:
+		return "The attempt has no time limit and no closing time: there is no end to move."
+	case NoCannotReopen:
+		return "The learning platform cannot reopen this attempt: it was marked since, or the student has begun a later one."
+	case NoOverride:
+		return "The learning platform refused the new times: they contradict the quiz's own, such as its due date."
+	}
+	switch r.Status {
+	case StatusComplete:
+		if action == ActionTerminate {
+			return "The student was first: the attempt had been handed in, or its time had run out."
+		}
+		return "The attempt is over in the learning platform."
+	case StatusTerminated:
+		return "The attempt was ended in the learning platform."
+	case StatusNone:
+		return "The learning platform knows no running attempt."
+	case StatusPaused:
+		return "The learning platform did not do it; the attempt is paused there."
+	case StatusRunning:
+		return "The learning platform did not do it; the attempt is running there."
+	}
+	return "The learning platform did not do it."
+}
+
 // Repeatable tells whether a delivery whose outcome is not known may be sent again:
 // everything but extra time can be (pausing twice is pausing once), extra time only to
-// our plugin, which knows a repeat by its incident time.
+// our plugin, which knows a repeat.
 func (d Delivery) Repeatable(plugin bool) bool { return d.Action != ActionUpdate || plugin }
 
 // MaySend tells whether a leased entry may be sent. One whose earlier try may have got
@@ -115,6 +218,7 @@ func (s Session) Prepare(d Delivery) Delivery {
 // Settle applies a try's result. It returns the entry as it must be stored, and the
 // answer for the command; answer.State is LMSWaiting while another try will come.
 func (d Delivery) Settle(r Result, plugin bool, now time.Time) (Delivery, LMSAnswer) {
+	r = r.judged(d.Action)
 	switch r.State {
 	case LMSAccepted, LMSRefused, LMSFailed:
 	default:
@@ -147,37 +251,79 @@ func (d Delivery) Abandoned(now time.Time) bool {
 }
 
 // Answer applies the platform's answer to a delivery of command c to the session and
-// the command: extra time and a termination take effect now, if it accepted them. told
-// says whether the student's browser must be told. A session that ended in the meantime
-// stays as it is; an answer that was applied before changes nothing. The session's version moves only if the session changed.
+// the command: extra time and a termination take effect now, if it did them. A pause and a
+// resumption took effect at once; where the platform refused them they are taken back, so
+// that both sides agree. Where its status says that the attempt is over, it is over. told
+// says whether the student's browser must be told of the command. A session that ended in the
+// meantime stays as it is, but for one whose end the platform reported before it answered that
+// it was the proctor's; an answer that was applied before changes nothing. The session's
+// version moves only if the session changed.
 func (s Session) Answer(c Command, d Delivery, a LMSAnswer, now time.Time) (out Session, cmd Command, told bool) {
 	c.LMS = a
 	if a.State == LMSWaiting {
 		return s, c, false
 	}
-	ok := a.State == LMSAccepted
+	ok, no := a.State == LMSAccepted, a.State == LMSRefused || a.State == LMSFailed
 	switch c.Kind {
 	case CommandExtend:
-		to := GrantConfirmed
-		if !ok && a.State != LMSUnknown {
-			to = GrantRefused
-		}
 		// Unknown stays pending: it never makes the session expire too early.
-		if a.State != LMSUnknown && s.pendingGrant(c.ID) {
-			s = s.SettleGrant(c.ID, to, now)
+		if (ok || no) && s.pendingGrant(c.ID) {
+			to, taken := GrantRefused, time.Duration(0)
 			if ok {
-				s.Carry += time.Duration(d.ExtraMinutes)*time.Minute - c.Time
+				to, taken = GrantConfirmed, time.Duration(d.ExtraMinutes)*time.Minute
+				s.Carry += taken - c.Time
 			}
+			s = s.SettleGrant(c.ID, to, taken, now)
 			s.Version++
 			told = ok
 		}
 	case CommandTerminate:
-		if next, err := s.Apply(Change{Event: EventTerminate, At: now, By: c.By, Reason: c.Text}); ok && err == nil {
+		change := Change{Event: EventTerminate, At: now, By: c.By, Reason: c.Text}
+		if s.State == StateSubmitted { // a report of the end is no contradiction: the answer says how it came
+			change.At = s.Ended
+			ok = ok && s.By.Role == RoleLMS && a.Status == StatusTerminated
+		}
+		if next, err := s.Apply(change); ok && err == nil {
 			s, told = next, true
 		}
 	}
-	if !ok && a.State != LMSUnknown && (c.Kind == CommandExtend || c.Kind == CommandTerminate) {
-		c.Stage, c.Problem = StageRefused, a.Problem
+	if a.State == LMSRefused {
+		s = s.follow(c, a, now)
+	}
+	switch c.Kind {
+	case CommandExtend, CommandTerminate:
+		if no {
+			c.Stage, c.Problem = StageRefused, a.Problem
+		}
+	case CommandPause, CommandResume:
+		if a.State == LMSRefused {
+			c.Stage, c.Problem = StageRefused, a.Problem
+		}
 	}
 	return s, c, told
+}
+
+// follow makes the session what the platform says that it is, where it refused a command:
+// a pause or a resumption that it did not take never was, and an attempt that is over there
+// is over.
+func (s Session) follow(c Command, a LMSAnswer, now time.Time) Session {
+	lms := Actor{Role: RoleLMS, ID: s.PlatformID}
+	var change Change
+	switch {
+	case a.Status == StatusComplete, a.Status == StatusTerminated && c.Kind != CommandResume:
+		change = Change{Event: EventSubmit, At: now, By: lms}
+	case a.Status == StatusTerminated: // an end that was taken back here, and cannot be there
+		change = Change{Event: EventTerminate, At: now, By: c.By, Reason: a.Problem}
+	case c.Kind == CommandPause && s.State == StatePaused && s.PausedAt.Equal(c.At):
+		change = Change{Event: EventUnpause, At: now, By: lms, Reason: a.Problem}
+	case c.Kind == CommandResume && s.State == StateActive && a.Status == StatusPaused:
+		change = Change{Event: EventPause, At: c.At, By: lms, Reason: a.Problem} // it goes on, as if it had not ended
+	default:
+		return s
+	}
+	next, err := s.Apply(change)
+	if err != nil { // it is over already
+		return s
+	}
+	return next
 }

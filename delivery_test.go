@@ -176,9 +176,10 @@ func TestAnswerToEachKind(t *testing.T) {
 		{CommandTerminate, StateActive, LMSWaiting, StateActive, false, StageQueued},
 		{CommandTerminate, StateSubmitted, LMSAccepted, StateSubmitted, false, StageQueued},
 		{CommandTerminate, StateTerminated, LMSAccepted, StateTerminated, false, StageQueued},
-		{CommandPause, StatePaused, LMSRefused, StatePaused, false, StageQueued},
+		{CommandPause, StatePaused, LMSFailed, StatePaused, false, StageQueued},
 		{CommandPause, StatePaused, LMSAccepted, StatePaused, false, StageQueued},
 		{CommandResume, StateActive, LMSFailed, StateActive, false, StageQueued},
+		{CommandResume, StateActive, LMSRefused, StateActive, false, StageRefused},
 		{CommandFlag, StateActive, LMSRefused, StateActive, false, StageQueued},
 	}
 	for _, tt := range tests {

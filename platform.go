@@ -36,6 +36,10 @@ type Platform struct {
 	// Scopes that the platform was seen to grant or to offer at registration.
 	Scopes []string
 
+	// Plugin is the version of our plugin's format (docs/assertion.md) that this platform was
+	// last seen to speak; 0: not seen.
+	Plugin int
+
 	// Private allows this platform's servers to lie on private and loopback
 	// addresses. Only an invitation or a manual registration made for it sets it;
 	// link-local and cloud metadata addresses stay forbidden all the same.

@@ -108,13 +108,21 @@ func (p Policy) Watches(w Watch) bool { return slices.Contains(p.Watch, w) }
 // Settings is what our Moodle plugin sends in the proctoring_settings claim's data
 // (LTI Proctoring Services 1.0, section 4.1), as a JSON object:
 //
-//	{"vigil": 1, "policy": {...}}
+//	{"vigil": 2, "policy": {...}, "attempt_started": 1790000000}
 //
-// A platform without the plugin sends something else or nothing.
+// vigil is the version of what the plugin speaks (docs/assertion.md). A platform without
+// the plugin sends something else or nothing.
 type Settings struct {
-	Plugin bool    // the platform's side is our plugin
-	Policy *Policy // nil: none was sent
+	Plugin  int       // the version that our plugin speaks; 0: the platform's side is not our plugin
+	Policy  *Policy   // nil: none was sent
+	Started time.Time // when the launched attempt began, by the platform's clock; zero: it did not, or was not said
 }
+
+// PluginVersion is the version that this program speaks with our plugin.
+const PluginVersion = 2
+
+// maxSeconds is a moment far beyond any exam.
+const maxSeconds = 1 << 40
 
 // ParseSettings reads proctoring_settings data. Data that is not ours is not an error:
 // the claim's content is the platform's own affair. Data that claims to be ours and
@@ -122,13 +130,17 @@ type Settings struct {
 // defaults.
 func ParseSettings(data string) (Settings, error) {
 	var raw struct {
-		Vigil  int             `json:"vigil"`
-		Policy json.RawMessage `json:"policy"`
+		Vigil   int             `json:"vigil"`
+		Policy  json.RawMessage `json:"policy"`
+		Started int64           `json:"attempt_started"` // seconds
 	}
 	if data == "" || json.Unmarshal([]byte(data), &raw) != nil || raw.Vigil < 1 {
 		return Settings{}, nil //nolint:nilerr // what is not ours may be anything
 	}
-	s := Settings{Plugin: true}
+	s := Settings{Plugin: raw.Vigil}
+	if raw.Started > 0 && raw.Started < maxSeconds {
+		s.Started = time.Unix(raw.Started, 0).UTC()
+	}
 	if len(raw.Policy) == 0 || string(raw.Policy) == "null" {
 		return s, nil
 	}
@@ -144,17 +156,17 @@ func ParseSettings(data string) (Settings, error) {
 }
 
 // Propose says how much of a finished gap the policy would give back, before the cap
-// on the sum: our own outages in full, navigation and open gaps nothing, the
-// student's own link as LinkLoss says.
+// on the sum: our own outages and the platform's in full, open gaps nothing, the student's
+// own link and what is unclear as LinkLoss says. Time in which the clock stood was not lost.
 func (p Policy) Propose(g Gap) time.Duration {
 	if g.End.IsZero() || !g.End.After(g.Start) {
 		return 0
 	}
-	lost := g.End.Sub(g.Start)
+	lost := max(0, g.End.Sub(g.Start)-g.Paused)
 	switch g.Cause {
-	case CauseServer:
+	case CauseServer, CauseLMS:
 		return lost
-	case CauseStudent:
+	case CauseStudent, CauseUnclear:
 		if p.LinkLoss == LinkLossAsk {
 			return min(lost, time.Duration(p.LostTimeCap)*time.Minute)
 		}

@@ -72,10 +72,10 @@ func TestParseSettings(t *testing.T) {
 		{"not an object", `[1,2]`, Settings{}, ""},
 		{"version 0", `{"vigil":0}`, Settings{}, ""},
 		{"a version that is no number", `{"vigil":"1"}`, Settings{}, ""},
-		{"no policy", `{"vigil":1}`, Settings{Plugin: true}, ""},
-		{"null policy", `{"vigil":1,"policy":null}`, Settings{Plugin: true}, ""},
-		{"an empty policy keeps the defaults", `{"vigil":1,"policy":{}}`, Settings{Plugin: true, Policy: &plain}, ""},
-		{"some fields", `{"vigil":1,"policy":{"admission":true,"lost_time_cap":30,"watch":["focus"],"retention":{"chat":7},"later":1}}`, Settings{Plugin: true, Policy: &custom}, ""},
+		{"no policy", `{"vigil":1}`, Settings{Plugin: 1}, ""},
+		{"null policy", `{"vigil":1,"policy":null}`, Settings{Plugin: 1}, ""},
+		{"an empty policy keeps the defaults", `{"vigil":1,"policy":{}}`, Settings{Plugin: 1, Policy: &plain}, ""},
+		{"some fields", `{"vigil":1,"policy":{"admission":true,"lost_time_cap":30,"watch":["focus"],"retention":{"chat":7},"later":1}}`, Settings{Plugin: 1, Policy: &custom}, ""},
 		{"a policy that is none", `{"vigil":1,"policy":[]}`, Settings{}, "policy"},
 		{"a field of another type", `{"vigil":1,"policy":{"pause":"yes"}}`, Settings{}, "policy"},
 		{"out of range", `{"vigil":1,"policy":{"attention":7}}`, Settings{}, "attention"},
@@ -97,7 +97,7 @@ func FuzzParseSettings(f *testing.F) {
 		switch {
 		case err != nil && (fieldOf(err) == "?" || s != Settings{}):
 			t.Fatalf("got %+v, %v, want nothing and a field at fault", s, err)
-		case s.Policy != nil && (!s.Plugin || s.Policy.Validate() != nil):
+		case s.Policy != nil && (s.Plugin == 0 || s.Policy.Validate() != nil):
 			t.Fatalf("let through %+v: %v", *s.Policy, s.Policy.Validate())
 		}
 	})

@@ -7,7 +7,9 @@ import "time"
 type State string
 
 // The states: created → ready → [awaiting → authorized] → active ⇄ paused → submitted |
-// terminated | expired; before the start also canceled.
+// terminated | expired | stopped; before the start also canceled. Whether an attempt is
+// over, and how, is the platform's to say: time_up and expired are what we conclude until
+// it has said so, and give way to its word whenever that comes.
 const (
 	StateCreated    State = "created"    // by the verified StartProctoring
 	StateReady      State = "ready"      // the student consented
@@ -17,26 +19,29 @@ const (
 	StatePaused     State = "paused"     // stopped by a proctor; the clock stands
 	StateSubmitted  State = "submitted"  // the attempt ended in order
 	StateTerminated State = "terminated" // a proctor ended it
-	StateExpired    State = "expired"    // nobody reported an end and the time is over
+	StateExpired    State = "expired"    // the time is over and nobody reported an end
 	StateCanceled   State = "canceled"   // never began
+	StateTimeUp     State = "time_up"    // the time is over by what we know; the platform's report is awaited
+	StateStopped    State = "stopped"    // proctoring was switched off; the attempt goes on without us
 )
 
 // States lists all states in the order of their life.
 var States = []State{
 	StateCreated, StateReady, StateAwaiting, StateAuthorized, StateActive, StatePaused,
-	StateSubmitted, StateTerminated, StateExpired, StateCanceled,
+	StateTimeUp, StateSubmitted, StateTerminated, StateExpired, StateStopped, StateCanceled,
 }
 
-// Ended tells whether the state is final (but for a reactivation).
+// Ended tells whether nobody is watched any more. Only a reactivation and the platform's
+// word lead out of such a state.
 func (s State) Ended() bool {
 	switch s {
-	case StateSubmitted, StateTerminated, StateExpired, StateCanceled:
+	case StateSubmitted, StateTerminated, StateExpired, StateStopped, StateCanceled:
 		return true
 	}
 	return false
 }
 
-// Started tells whether the attempt has begun.
+// Started tells whether the attempt is running: begun, and not over by what we know.
 func (s State) Started() bool { return s == StateActive || s == StatePaused }
 
 // Session is one student's numbered attempt at an exam. It is created once, by the
@@ -71,10 +76,12 @@ type Session struct {
 
 	PausedAt    time.Time     // while paused
 	PausedTotal time.Duration // of finished pauses
-	End         time.Time     // end of the attempt as the platform last reported it; zero: none
-	EndSeen     time.Time     // when the platform said so
+	Pauses      []Pause       // the last MaxPauses finished ones, oldest first
+	End         time.Time     // end of the attempt as the platform last reported it, while paused as of the start of the pause; zero: none
+	EndSeen     time.Time     // when the platform said so, by its clock
 	Grants      []Grant       // time given by proctors
 	Carry       time.Duration // time that the platform took too much, by rounding up to minutes
+	DueAt       time.Time     // when the session must be looked at, though nothing happens (NextDue); zero: never
 
 	Presence Presence // kept apart: not part of Version
 	Tally    Tally    // kept apart: not part of Version
@@ -103,10 +110,35 @@ const (
 	GrantRefused   GrantState = "refused"
 )
 
-// Grant is time that a proctor gave.
+// Grant is time that a proctor gave. It is named by its command; the platform knows it by
+// ID, and names it in its reports once the end that it tells holds the time.
 type Grant struct {
 	CommandID string        `json:"command"`
+	ID        string        `json:"id,omitempty"` // of the request to the platform (Delivery.ID); empty: not asked yet, or never
 	Time      time.Duration `json:"time"`
+	Taken     time.Duration `json:"taken,omitempty"` // what the platform made of it: Time rounded up to minutes
 	State     GrantState    `json:"state"`
-	At        time.Time     `json:"at"` // when it took this state
+	At        time.Time     `json:"at"`             // when it took this state
+	Held      bool          `json:"held,omitempty"` // Session.End holds it
+	Own       bool          `json:"own,omitempty"`  // no platform is told of it: no reported end ever holds it
 }
+
+// length is what the grant moves the end by.
+func (g Grant) length() time.Duration {
+	if g.State == GrantConfirmed && g.Taken > 0 {
+		return g.Taken
+	}
+	return g.Time
+}
+
+// Pause is a stretch in which the attempt's clock stood. The platform knows the end of it
+// by ID (Delivery.ID), and names it in its reports once the end that it tells holds the
+// time; empty: it was not told.
+type Pause struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	ID   string    `json:"id,omitempty"`
+}
+
+// MaxPauses bounds the finished pauses that a session remembers.
+const MaxPauses = 32

@@ -62,6 +62,7 @@ func TestSeveritiesFollowTheCatalogue(t *testing.T) {
 		{KindIdle, time.Hour, 0, "", 0.1},
 		{KindReconnected, 0, 0, "", 0.1},
 		{KindAddress, 0, 0, "", 0.1},
+		{KindRefused, 0, 0, "", 0},
 
 		{KindFullscreenLeft, 0, 0, "", 0.3},
 		{KindPrint, 0, 0, "", 0.3},
@@ -97,7 +98,7 @@ func TestSeveritiesFollowTheCatalogue(t *testing.T) {
 func TestBrowsersSendOnlyTheirKinds(t *testing.T) {
 	server := map[Kind]bool{
 		KindConnected: true, KindConsent: true, KindReconnected: true, KindLost: true, KindAddress: true, KindAddressBrowser: true,
-		KindSecondSession: true, KindTokenReplay: true, KindTampering: true, KindHole: true, KindUserMismatch: true,
+		KindSecondSession: true, KindTokenReplay: true, KindTampering: true, KindHole: true, KindUserMismatch: true, KindRefused: true,
 	}
 	for _, k := range Kinds() {
 		want := ""

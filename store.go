@@ -10,12 +10,49 @@ type Page struct {
 }
 
 // Transition is one conditional change of a session, and what belongs to it. All of it
-// is stored, or none.
+// is stored, or none. Command, deliveries and gaps are the session's, whatever session
+// they name.
 type Transition struct {
-	Session  Session   // as it becomes; Presence and Tally are not written
-	From     int64     // the version it was made from; the session is not written if it equals Session.Version
-	Command  *Command  // added; if (session, id) is there already: CodeExists, and nothing changes
-	Delivery *Delivery // added
+	Session Session  // as it becomes; Presence and Tally are not written
+	From    int64    // the version it was made from; the session is not written if it equals Session.Version
+	Command *Command // added; if (session, id) is there already: CodeExists, and nothing changes
+	// Deliveries are added (CodeExists if one is there).
+	Deliveries []Delivery
+	// Gaps are changed, each if its stored version is Gap.Version (else CodeConflict), and get
+	// the next one; NewGaps are added (CodeExists if one is there).
+	Gaps    []Gap
+	NewGaps []Gap
+}
+
+// MaxTogether bounds what one Transition may store beside the session and its command:
+// deliveries, gaps and new gaps together.
+const MaxTogether = 64
+
+// Validate reports what no store can write at once, as CodeInvalid: a version that goes
+// back, more than MaxTogether, or the same id twice.
+func (t Transition) Validate() error {
+	if t.Session.Version < t.From {
+		return Invalid("version", "A session's version never goes back.")
+	}
+	if n := len(t.Deliveries) + len(t.Gaps) + len(t.NewGaps); n > MaxTogether {
+		return Invalid("transition", "A transition takes at most %d deliveries and gaps, not %d.", MaxTogether, n)
+	}
+	deliveries, gaps := map[string]bool{}, map[string]bool{}
+	for _, d := range t.Deliveries {
+		if deliveries[d.ID] {
+			return Invalid("deliveries", "Delivery %s appears twice.", d.ID)
+		}
+		deliveries[d.ID] = true
+	}
+	for _, list := range [][]Gap{t.Gaps, t.NewGaps} {
+		for _, g := range list {
+			if gaps[g.ID] {
+				return Invalid("gaps", "Gap %s appears twice.", g.ID)
+			}
+			gaps[g.ID] = true
+		}
+	}
+	return nil
 }
 
 // Appended says what became of one signal that was given to a store.

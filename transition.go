@@ -18,16 +18,21 @@ const (
 	EventResume     Event = "resume"     //
 	EventSubmit     Event = "submit"     // the platform reported the end
 	EventTerminate  Event = "terminate"  // a proctor's decision took effect
+	EventTimeUp     Event = "time_up"    // the time is over; the platform's report is awaited
+	EventReopen     Event = "reopen"     // the platform says that what we called over goes on
 	EventExpire     Event = "expire"     // the time is over and nobody reported an end
 	EventCancel     Event = "cancel"     // it never began
 	EventReactivate Event = "reactivate" // an instructor's
 	EventDelete     Event = "delete"     // the platform deleted the attempt that a proctor had ended
+	EventUnpause    Event = "unpause"    // the platform did not take a pause: its clock never stood
+	EventStop       Event = "stop"       // proctoring was switched off in the platform
 )
 
 // Events lists all events.
 var Events = []Event{
 	EventConsent, EventAwait, EventAdmit, EventActivate, EventPause, EventResume,
-	EventSubmit, EventTerminate, EventExpire, EventCancel, EventReactivate, EventDelete,
+	EventSubmit, EventTerminate, EventTimeUp, EventReopen, EventExpire, EventCancel, EventReactivate, EventDelete,
+	EventUnpause, EventStop,
 }
 
 // transitions is the whole lifecycle; what is not in it is illegal. An attempt that
@@ -35,24 +40,36 @@ var Events = []Event{
 // canceled.
 var transitions = map[State]map[Event]State{
 	StateCreated: {
-		EventConsent: StateReady, EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+		EventConsent: StateReady,
+		EventCancel:  StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateReady: {
 		EventAwait: StateAwaiting, EventActivate: StateActive,
-		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateAwaiting: {
-		EventAdmit: StateAuthorized, EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+		EventAdmit:  StateAuthorized,
+		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateAuthorized: {
-		EventActivate: StateActive, EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled,
+		EventActivate: StateActive,
+		EventCancel:   StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateActive: {
-		EventPause: StatePaused, EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired,
+		EventPause: StatePaused, EventTimeUp: StateTimeUp,
+		EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired, EventStop: StateStopped,
 	},
 	StatePaused: {
-		EventResume: StateActive, EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired,
+		EventResume: StateActive, EventUnpause: StateActive,
+		EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired, EventStop: StateStopped,
 	},
+	StateTimeUp: {
+		EventReopen: StateActive,
+		EventSubmit: StateSubmitted, EventTerminate: StateTerminated, EventExpire: StateExpired, EventStop: StateStopped,
+	},
+	StateExpired:    {EventReopen: StateActive, EventSubmit: StateSubmitted, EventTerminate: StateTerminated},
+	StateStopped:    {EventSubmit: StateSubmitted},
+	StateSubmitted:  {EventTerminate: StateTerminated}, // the platform's report was quicker than its answer
 	StateTerminated: {EventReactivate: StatePaused, EventDelete: StateTerminated},
 }
 
@@ -62,27 +79,31 @@ func (s State) Next(e Event) (State, bool) {
 	return to, ok
 }
 
-// Change is one step of a session's life, with who did it and why.
+// Change is one step of a session's life, with who did it and why. RequestID is that of the
+// request by which the platform is told of it; empty: it is not told, or told us.
 type Change struct {
-	Event  Event
-	At     time.Time
-	By     Actor
-	Reason string
+	Event     Event
+	At        time.Time
+	By        Actor
+	Reason    string
+	RequestID string
 }
 
 // Apply takes one step. It returns the session with its version raised by one, or
 // CodeIllegal and the session as it was. Pauses are summed up here: time spent paused
-// is never the student's.
+// is never the student's, unless the platform's clock ran on (EventUnpause).
 func (s Session) Apply(c Change) (Session, error) {
 	to, ok := s.State.Next(c.Event)
 	if !ok {
 		return s, Errorf(CodeIllegal, "A session that is %s cannot %s.", s.State, c.Event)
 	}
 	if s.State == StatePaused && !s.PausedAt.IsZero() {
-		paused := max(0, c.At.Sub(s.PausedAt))
-		s.PausedTotal += paused
-		if !s.End.IsZero() { // the platform gives it back, too; until it says so, this is our reckoning
-			s.End = s.End.Add(paused)
+		if paused := max(0, c.At.Sub(s.PausedAt)); paused > 0 && c.Event != EventUnpause {
+			s.PausedTotal += paused
+			s.Pauses = append(slices.Clone(s.Pauses[max(0, len(s.Pauses)-MaxPauses+1):]), Pause{From: s.PausedAt, To: c.At, ID: c.RequestID})
+			if !s.End.IsZero() { // the platform gives it back, too; its next report holds it
+				s.End = s.End.Add(paused)
+			}
 		}
 		s.PausedAt = time.Time{}
 	}
@@ -97,6 +118,12 @@ func (s Session) Apply(c Change) (Session, error) {
 		// The time between the end and the reactivation was not the student's.
 		s.PausedAt = s.Ended
 		s.Ended = time.Time{}
+	case EventReopen:
+		s.Ended = time.Time{}
+	case EventSubmit:
+		if s.State == StateStopped && c.Reason == "" { // why nobody watched to the end
+			c.Reason = s.Reason
+		}
 	}
 	if to.Ended() && c.Event != EventDelete {
 		s.Ended = c.At
@@ -111,7 +138,7 @@ type Relaunch int
 
 // The answers of Session.Relaunch.
 const (
-	RelaunchResume  Relaunch = iota // goes on with this session
+	RelaunchResume  Relaunch = iota // goes on with this session; one that is expired is reopened (EventReopen)
 	RelaunchAnew                    // begins a new generation, linked to this one
 	RelaunchRefused                 // a proctor ended it, and nobody took that back
 )
@@ -119,19 +146,30 @@ const (
 // Relaunch decides what a further launch of the same attempt number does. Platforms
 // reuse attempt numbers (an attempt deleted, a course reset), so an ended session is
 // followed by a new generation; a terminated one is refused until an instructor
-// reactivates it, or the platform deletes the attempt.
-func (s Session) Relaunch() Relaunch {
+// reactivates it, or the platform deletes the attempt. begun is when the launched attempt
+// began, by the platform's clock, and zero where the launch does not say so or the attempt
+// has yet to begin: an attempt that goes on, though we concluded that it had expired, is
+// the one that we know.
+func (s Session) Relaunch(begun time.Time) Relaunch {
 	switch s.State {
 	case StateTerminated:
 		if s.By.Role == RoleLMS { // EventDelete: nothing else of the platform's ends here
 			return RelaunchAnew
 		}
 		return RelaunchRefused
-	case StateSubmitted, StateExpired, StateCanceled:
+	case StateExpired:
+		if begun.IsZero() || s.Started.IsZero() || begun.After(s.Started.Add(clocksApart)) {
+			return RelaunchAnew // the number was used again since
+		}
+	case StateSubmitted, StateStopped, StateCanceled:
 		return RelaunchAnew
 	}
 	return RelaunchResume
 }
+
+// clocksApart is how far a platform's clock may be ahead of ours; launches and assertions
+// from further away are refused.
+const clocksApart = time.Minute
 
 // NextGeneration makes the session that follows an ended one: next holds what the new
 // launch said.

@@ -10,23 +10,28 @@ import (
 	"pgregory.net/rapid"
 )
 
+// told is a report of a version 1 plugin.
+func told(end, at time.Time) Report { return Report{Version: 1, End: end, At: at} }
+
 // t0 is a time without meaning, on a whole millisecond.
 var t0 = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
 // lifecycleTable repeats the whole lifecycle on its own, so that a slip in the rules
 // shows. A dot is an illegal step.
 const lifecycleTable = `
-           consent await    admit      activate pause  resume submit    terminate  expire   cancel   reactivate delete
-created    ready   .        .          .        .      .      canceled  .          canceled canceled .  .
-ready      .       awaiting .          active   .      .      canceled  .          canceled canceled .  .
-awaiting   .       .        authorized .        .      .      canceled  .          canceled canceled .  .
-authorized .       .        .          active   .      .      canceled  .          canceled canceled .  .
-active     .       .        .          .        paused .      submitted terminated expired  .        .  .
-paused     .       .        .          .        .      active submitted terminated expired  .        .  .
-submitted  .       .        .          .        .      .      .         .          .        .        .  .
-terminated .       .        .          .        .      .      .         .          .        .        paused terminated
-expired    .       .        .          .        .      .      .         .          .        .        .  .
-canceled   .       .        .          .        .      .      .         .          .        .        .  .
+           consent await    admit      activate pause  resume submit    terminate  time_up reopen expire   cancel   reactivate delete     unpause stop
+created    ready   .        .          .        .      .      canceled  .          .       .      canceled canceled .          .          .       canceled
+ready      .       awaiting .          active   .      .      canceled  .          .       .      canceled canceled .          .          .       canceled
+awaiting   .       .        authorized .        .      .      canceled  .          .       .      canceled canceled .          .          .       canceled
+authorized .       .        .          active   .      .      canceled  .          .       .      canceled canceled .          .          .       canceled
+active     .       .        .          .        paused .      submitted terminated time_up .      expired  .        .          .          .       stopped
+paused     .       .        .          .        .      active submitted terminated .       .      expired  .        .          .          active  stopped
+time_up    .       .        .          .        .      .      submitted terminated .       active expired  .        .          .          .       stopped
+submitted  .       .        .          .        .      .      .         terminated .       .      .        .        .          .          .       .
+terminated .       .        .          .        .      .      .         .          .       .      .        .        paused     terminated .       .
+expired    .       .        .          .        .      .      submitted terminated .       active .        .        .          .          .       .
+stopped    .       .        .          .        .      .      submitted .          .       .      .        .        .          .          .       .
+canceled   .       .        .          .        .      .      .         .          .       .      .        .        .          .          .       .
 `
 
 func TestLifecycleAllowsExactlyTheTable(t *testing.T) {
@@ -70,7 +75,7 @@ func TestLifecycleAllowsExactlyTheTable(t *testing.T) {
 }
 
 func TestEndedAndStartedStates(t *testing.T) {
-	ended := map[State]bool{StateSubmitted: true, StateTerminated: true, StateExpired: true, StateCanceled: true}
+	ended := map[State]bool{StateSubmitted: true, StateTerminated: true, StateExpired: true, StateStopped: true, StateCanceled: true}
 	started := map[State]bool{StateActive: true, StatePaused: true}
 	for _, s := range States {
 		if got, want := s.Ended(), ended[s]; got != want {
@@ -95,11 +100,14 @@ func TestSessionLives(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			step := time.Duration(rapid.IntRange(0, 600).Draw(t, "seconds")) * time.Second
 			now = now.Add(step)
-			if s.State == StateActive {
+			if s.State == StateActive || s.State == StateTimeUp || s.State == StateExpired { // the clock runs
 				worked += step
 			}
 			event := rapid.SampledFrom(Events).Draw(t, "event")
 			before := s
+			if s.State == StatePaused && event == EventUnpause { // it ran all along
+				worked += now.Sub(s.PausedAt)
+			}
 			out, err := s.Apply(Change{Event: event, At: now})
 			if err != nil {
 				if CodeOf(err) != CodeIllegal || !reflect.DeepEqual(out, before) {
@@ -108,12 +116,14 @@ func TestSessionLives(t *testing.T) {
 			} else if out.Version != before.Version+1 {
 				t.Fatalf("version: got %d, want %d", out.Version, before.Version+1)
 			}
-			if before.State.Ended() && err == nil && s.State != out.State && (event != EventReactivate || before.State != StateTerminated) {
+			// What gives way to the platform's word.
+			ours := before.State == StateExpired || before.State == StateStopped || before.State == StateSubmitted && event == EventTerminate
+			if before.State.Ended() && !ours && err == nil && s.State != out.State && (event != EventReactivate || before.State != StateTerminated) {
 				t.Fatalf("%s was left by %s", before.State, event)
 			}
 			s = out
 			if err == nil && event == EventActivate && reported {
-				s = s.ReportEnd(now.Add(time.Hour), now)
+				s = s.ReportEnd(told(now.Add(time.Hour), now))
 			}
 
 			if !s.Started.IsZero() && (s.Ready.IsZero() || s.Started.Before(s.Ready)) {
@@ -162,19 +172,33 @@ func TestReactivationGivesTheTimeSinceTheTerminationBack(t *testing.T) {
 func TestRelaunchByState(t *testing.T) {
 	want := map[State]Relaunch{
 		StateTerminated: RelaunchRefused,
-		StateSubmitted:  RelaunchAnew, StateExpired: RelaunchAnew, StateCanceled: RelaunchAnew,
+		StateSubmitted:  RelaunchAnew, StateExpired: RelaunchAnew, StateStopped: RelaunchAnew, StateCanceled: RelaunchAnew,
 	}
 	for _, state := range States {
-		if got := (Session{State: state}).Relaunch(); got != want[state] { // the zero value resumes
+		if got := (Session{State: state, Started: t0}).Relaunch(time.Time{}); got != want[state] { // the zero value resumes
 			t.Errorf("%s: got %d, want %d", state, got, want[state])
 		}
+	}
+	expired := Session{State: StateExpired, Started: t0, Ended: t0.Add(time.Hour)}
+	for begun, want := range map[time.Time]Relaunch{
+		t0.Add(-time.Second):     RelaunchResume, // the attempt that we know goes on
+		t0.Add(clocksApart):      RelaunchResume,
+		t0.Add(clocksApart + 1):  RelaunchAnew, // its number was used again
+		t0.Add(30 * time.Minute): RelaunchAnew,
+	} {
+		if got := expired.Relaunch(begun); got != want {
+			t.Errorf("expired, and the launched attempt began %v after ours: got %d, want %d", begun.Sub(t0), got, want)
+		}
+	}
+	if got := (Session{State: StateExpired}).Relaunch(t0); got != RelaunchAnew {
+		t.Errorf("expired without a start: got %d, want %d", got, RelaunchAnew)
 	}
 	s := Session{State: StateTerminated, Ended: t0, By: Actor{Role: RoleProctor, ID: "p|1"}}
 	s, err := s.Apply(Change{Event: EventDelete, At: t0.Add(time.Hour), By: Actor{Role: RoleLMS, ID: "p"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Relaunch(); got != RelaunchAnew {
+	if got := s.Relaunch(time.Time{}); got != RelaunchAnew {
 		t.Errorf("terminated, and deleted by the platform: got %d, want %d", got, RelaunchAnew)
 	}
 	if !s.Ended.Equal(t0) {
