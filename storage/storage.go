@@ -136,9 +136,12 @@ type Sessions interface {
 	// SessionsOfExam lists all generations, in order of creation.
 	SessionsOfExam(ctx context.Context, examID string, page Page) (sessions []vigil.Session, next string, err error)
 	// Transition is CodeConflict if the stored version is not From, also when the session
-	// itself does not change. A repeated command is CodeExists whatever the version. Of the
-	// session all is written but its names (id, exam, user, attempt, generation, previous),
-	// Created, Presence and Tally.
+	// itself does not change, or if a gap's is not the given one. A repeated command is
+	// CodeExists whatever the versions. A gap that is to change and is not there is
+	// CodeNotFound; a delivery or a new gap that is there is CodeExists. After an error nothing
+	// of it is stored. Of the session all is written but its names (id, exam, user, attempt,
+	// generation, previous), Created, Presence and Tally. What vigil.Transition.Validate
+	// refuses is CodeInvalid.
 	Transition(ctx context.Context, t Transition) error
 	// SetPresence changes the presence unless the stored one has a higher epoch, or the same
 	// one and a later Since (CodeConflict): a write that the store carries out after its
@@ -152,6 +155,15 @@ type Sessions interface {
 	Connected(ctx context.Context, node string, page Page) (sessions []vigil.Session, next string, err error)
 	// SetHand raises or (zero time) lowers the hand in the tally.
 	SetHand(ctx context.Context, sessionID string, at time.Time) error
+	// LeaseDue gives the caller up to n sessions whose DueAt is not zero and not after now, the
+	// longest due first, and moves their DueAt to until: so of many callers at once exactly one
+	// gets each, and when that one dies, another does later. They come with the new DueAt. The
+	// version stays. An until that is not after now is CodeInvalid. After a fault it returns
+	// what it has leased, and the error only if that is nothing.
+	LeaseDue(ctx context.Context, now, until time.Time, n int) ([]vigil.Session, error)
+	// SetDue changes a session's DueAt, also while it is leased, if its version is as given, else
+	// CodeConflict. The version stays.
+	SetDue(ctx context.Context, sessionID string, version int64, at time.Time) error
 }
 
 // Signals keeps what browsers noticed.
@@ -202,9 +214,10 @@ type Commands interface {
 	// CommandsOfExam lists those given at or after since, oldest first.
 	CommandsOfExam(ctx context.Context, examID string, since time.Time, page Page) (commands []vigil.Command, next string, err error)
 
-	// LeaseDeliveries gives the caller up to n entries that are due, each the oldest
-	// unanswered one of its session and leased by nobody. An entry whose former lease
-	// ended without a result comes with Sent set.
+	// LeaseDeliveries gives the caller up to n entries that are due, each the first
+	// unanswered one of its session (by Version, then by ID: clocks of nodes do not count) and
+	// leased by nobody. An entry whose former lease ended without a result comes with Sent
+	// set. After a fault it returns what it has leased, and the error only if that is nothing.
 	LeaseDeliveries(ctx context.Context, owner string, now time.Time, n int) ([]vigil.Delivery, error)
 	// SaveDelivery stores the outcome of a try if the caller's lease still holds, else
 	// CodeConflict. A lease holds until it is saved or leased again, even past LeaseEnds;

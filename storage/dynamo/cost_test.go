@@ -103,10 +103,11 @@ func replay(t *testing.T, s *dynamo.Store) {
 	for i := range sessions {
 		login("state")
 		v := newSession(e, fmt.Sprint("user-", i))
-		v.PlatformID = platform.ID
+		v.PlatformID, v.DueAt = platform.ID, now.Add(vigil.UnheardExpiry)
 		do(s.CreateSession(ctx, v))
-		for range 3 { // consent, start, submission
-			v.Version++
+		// Consent, start, submission: each has another time at which the session is due, the last one none.
+		for _, due := range []time.Time{now.Add(vigil.UnheardExpiry + time.Minute), now.Add(examHours * time.Hour), {}} {
+			v.Version, v.DueAt = v.Version+1, due
 			do(s.Transition(ctx, vigil.Transition{Session: v, From: v.Version - 1}))
 			_, err := s.Session(ctx, v.ID)
 			do(err)

@@ -3,7 +3,6 @@ package dynamo
 import (
 	"cmp"
 	"context"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -12,19 +11,11 @@ import (
 	"vigil"
 )
 
-// dueShards is over how many lists the waiting entries are spread, so that pausing a
-// whole school at once does not meet the limit of one partition.
-const dueShards = 8
-
 func deliveryKey(sessionID, id string) key { return key{sessionPartition(sessionID), name("d", id)} }
 
 func dueList(shard int) string { return name("due", strconv.Itoa(shard)) }
 
-func dueListOf(sessionID string) string {
-	h := fnv.New32a()
-	h.Write([]byte(sessionID))
-	return dueList(int(h.Sum32() % dueShards))
-}
+func dueListOf(sessionID string) string { return dueList(shardOf(sessionID)) }
 
 // dueAt is where an entry stands among those that are due: it is not looked at before
 // its next try, nor while it is leased.
@@ -53,14 +44,14 @@ func (s *Store) LeaseDeliveries(ctx context.Context, owner string, now time.Time
 	}
 	out := []vigil.Delivery{}
 	seen := map[string]bool{} // sessions that were looked at
-	first := rand.IntN(dueShards)
-	for i := 0; i < dueShards && len(out) < n; i++ {
-		l := list{what: "due", index: indexList, pk: dueList((first + i) % dueShards)}
+	first := rand.IntN(shards)
+	for i := 0; i < shards && len(out) < n; i++ {
+		l := list{what: "due", index: indexList, pk: dueList((first + i) % shards)}
 		var start item
 		for len(out) < n {
 			answer, err := s.query(ctx, l, "0", sortable(now)+"#\u00ff", start, 100)
 			if err != nil {
-				return nil, err
+				return given(s, out, err)
 			}
 			for _, it := range answer.Items {
 				session := item(it).text(attrPK)
@@ -68,9 +59,9 @@ func (s *Store) LeaseDeliveries(ctx context.Context, owner string, now time.Time
 					continue
 				}
 				seen[session] = true
-				d, err := s.leaseOldest(ctx, session, owner, now)
+				d, err := s.leaseFirst(ctx, session, owner, now)
 				if err != nil {
-					return nil, err
+					return given(s, out, err)
 				}
 				if d != nil {
 					out = append(out, *d)
@@ -85,9 +76,9 @@ func (s *Store) LeaseDeliveries(ctx context.Context, owner string, now time.Time
 	return out, nil
 }
 
-// leaseOldest leases the oldest waiting entry of a session; nil if it is not due or
+// leaseFirst leases the first waiting entry of a session; nil if it is not due or
 // somebody else has it.
-func (s *Store) leaseOldest(ctx context.Context, partition, owner string, now time.Time) (*vigil.Delivery, error) {
+func (s *Store) leaseFirst(ctx context.Context, partition, owner string, now time.Time) (*vigil.Delivery, error) {
 	waiting, err := s.waiting(ctx, partition)
 	if err != nil || len(waiting) == 0 {
 		return nil, err
@@ -95,7 +86,7 @@ func (s *Store) leaseOldest(ctx context.Context, partition, owner string, now ti
 	return s.lease(ctx, waiting[0], owner, now)
 }
 
-// waiting lists the entries of a session that wait, by id, which is by age.
+// waiting lists the entries of a session that wait, in the order in which they are sent.
 func (s *Store) waiting(ctx context.Context, partition string) ([]vigil.Delivery, error) {
 	items, err := s.all(ctx, list{what: "delivery", pk: partition, prefix: "d#"})
 	if err != nil {
@@ -111,6 +102,9 @@ func (s *Store) waiting(ctx context.Context, partition string) ([]vigil.Delivery
 			out = append(out, d)
 		}
 	}
+	slices.SortFunc(out, func(a, b vigil.Delivery) int {
+		return cmp.Or(cmp.Compare(a.Version, b.Version), cmp.Compare(a.ID, b.ID))
+	})
 	return out, nil
 }
 

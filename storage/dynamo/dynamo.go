@@ -9,7 +9,7 @@
 // Lists within one session, of a user, of an exam's sessions and audit entries, of
 // platforms and keys are read consistently. The lists that cross sessions by an index
 // (an exam's incidents, gaps and commands, a course's exams, a node's connections, the
-// due deliveries) may miss for a moment what was written last; what they list is then
+// due deliveries and sessions) may miss for a moment what was written last; what they list is then
 // read consistently itself.
 package dynamo
 

@@ -77,7 +77,7 @@ func TestFaultsLoseNothing(t *testing.T) {
 			})
 		}
 	}
-	const signals, steps, lines, epochs = 30, 8, 8, 8
+	const signals, steps, lines, epochs, gapSteps = 30, 8, 8, 8, 4
 	each("signals", signals/3, func(v vigil.Session, i int) error {
 		var batch []vigil.Signal
 		for n := range 3 {
@@ -94,12 +94,25 @@ func TestFaultsLoseNothing(t *testing.T) {
 		return err
 	})
 	each("step", steps, func(v vigil.Session, i int) error {
-		v.Version = int64(i + 2)
+		v.Version, v.DueAt = int64(i+2), time.Now().Add(time.Duration(i)*time.Hour)
 		c := vigil.Command{ID: newID(), SessionID: v.ID, ExamID: v.ExamID, Kind: vigil.CommandNote, At: time.Now(), Stage: vigil.StageQueued}
 		if i%2 == 0 {
 			return s.Transition(t.Context(), vigil.Transition{Session: v, From: int64(i + 1)})
 		}
-		return s.Transition(t.Context(), vigil.Transition{Session: v, From: int64(i + 1), Command: &c})
+		step := vigil.Transition{Session: v, From: int64(i + 1), Command: &c, NewGaps: []vigil.Gap{gap(v, i)}}
+		if i > 1 { // the one of the step before
+			step.Gaps = []vigil.Gap{gap(v, i-2)}
+		}
+		step.Deliveries = []vigil.Delivery{{ID: newID(), ExamID: v.ExamID, CommandID: c.ID, Version: v.Version, State: vigil.DeliveryWaiting, NextTry: time.Now()}}
+		return s.Transition(t.Context(), step)
+	})
+	each("gap", gapSteps, func(v vigil.Session, i int) error {
+		g := gap(v, 1000)
+		if i == 0 {
+			return s.CreateGap(t.Context(), g)
+		}
+		g.Version = int64(i)
+		return s.UpdateGap(t.Context(), g)
 	})
 	each("line", lines, func(v vigil.Session, _ int) error {
 		return s.AddChat(t.Context(), vigil.ChatLine{
@@ -138,6 +151,17 @@ func TestFaultsLoseNothing(t *testing.T) {
 		if len(commands) != steps/2 || len(chat) != lines {
 			t.Errorf("got %d commands and %d lines, want %d and %d", len(commands), len(chat), steps/2, lines)
 		}
+		gaps, err := s.GapsOfSession(t.Context(), v.ID)
+		ok(t, err)
+		var versions []int64
+		for _, g := range gaps {
+			versions = append(versions, g.Version)
+		}
+		waiting, err := s.DeliveriesOfSession(t.Context(), v.ID)
+		ok(t, err)
+		if !slices.Equal(versions, []int64{2, 2, 2, 1, gapSteps}) || len(waiting) != steps/2 {
+			t.Errorf("got gaps of the versions %v and %d deliveries, want 2, 2, 2, 1, %d and %d", versions, len(waiting), gapSteps, steps/2)
+		}
 		n := given[v.ID]
 		slices.Sort(n)
 		if len(slices.Compact(n)) != epochs {
@@ -152,8 +176,15 @@ func TestFaultsLoseNothing(t *testing.T) {
 	t.Logf("spoiled requests: %v", p.spoiled)
 }
 
-// twice sends one update again as if its answer had been lost, after something else
-// happened in between.
+// gap is one of a session that began some seconds after it.
+func gap(v vigil.Session, i int) vigil.Gap {
+	return vigil.Gap{
+		ID: fmt.Sprint("gap-", i), SessionID: v.ID, ExamID: v.ExamID, Start: v.Created.Add(time.Duration(i) * time.Second), Cause: vigil.CauseServer, Version: 1,
+	}
+}
+
+// twice sends one update or transaction again as if its answer had been lost, after
+// something else happened in between.
 type twice struct {
 	dynamo.API
 	armed   atomic.Bool

@@ -14,23 +14,35 @@ func gapOrder(g vigil.Gap) string { return "p#" + sortable(g.Start) + "#" + part
 
 // CreateGap implements storage.Gaps.
 func (s *Store) CreateGap(ctx context.Context, g vigil.Gap) error {
-	end, err := s.endOfSession(ctx, g.ExamID)
+	places, err := s.gapPlaces(ctx, g)
 	if err != nil {
 		return err
 	}
-	places := both(ordered(gapOrder(g)), listed(name("xp", g.ExamID), s.stamp()+"#"+partName(g.ID)), end)
 	return s.addToSession(ctx, "gap", gapKey(g.SessionID, g.ID), encode(g), places, s.txCheck(liveKey(g.SessionID), newExpr().present()))
+}
+
+// gapPlaces puts a new gap into its session's list and its exam's.
+func (s *Store) gapPlaces(ctx context.Context, g vigil.Gap) (extra, error) {
+	end, err := s.endOfSession(ctx, g.ExamID)
+	if err != nil {
+		return nil, err
+	}
+	return both(ordered(gapOrder(g)), listed(name("xp", g.ExamID), s.stamp()+"#"+partName(g.ID)), end), nil
 }
 
 // UpdateGap implements storage.Gaps.
 func (s *Store) UpdateGap(ctx context.Context, g vigil.Gap) error {
-	e := newExpr().fields(g, "ID", "SessionID", "ExamID", "Version").set("Version", num(g.Version+1)).
-		set(attrOrd, str(gapOrder(g))).present().is("Version", num(g.Version))
-	o, err := s.change(ctx, "gap", s.main, gapKey(g.SessionID, g.ID), e)
+	o, err := s.change(ctx, "gap", s.main, gapKey(g.SessionID, g.ID), gapChange(g))
 	if err != nil {
 		return err
 	}
 	return o.versioned("gap")
+}
+
+// gapChange writes a gap over the one of its version. In its exam's list it stays where it is.
+func gapChange(g vigil.Gap) *expr {
+	return newExpr().fields(g, "ID", "SessionID", "ExamID", "Version").set("Version", num(g.Version+1)).
+		set(attrOrd, str(gapOrder(g))).present().is("Version", num(g.Version))
 }
 
 func (s *Store) gaps(sessionID string, desc bool) list {

@@ -41,8 +41,10 @@ func (s *Store) erase(ctx context.Context, l list) (int, error) {
 }
 
 // eraseSession removes a session and all that is its own but the item of its attempt,
-// and tells whether there was anything. The live item goes first: without it nothing can
-// be added to the session any more.
+// and tells whether there was anything. The live item and the session go first, before the
+// rest is listed: without the live item nothing can be added, without the session no
+// transition can be made. The entry in the exam's list is found by the session and goes before
+// it, so that this may be repeated.
 func (s *Store) eraseSession(ctx context.Context, id string) (there bool, err error) {
 	s.forget(id)
 	live, err := s.remove(ctx, "session", s.main, liveKey(id))
@@ -56,6 +58,9 @@ func (s *Store) eraseSession(ctx context.Context, id string) (there bool, err er
 	if main != nil {
 		entry := key{examSessions(main.text("ExamID")), main.text("Place")}
 		if _, err := s.remove(ctx, "session", s.main, entry); err != nil {
+			return false, err
+		}
+		if _, err := s.remove(ctx, "session", s.main, sessionKey(id)); err != nil {
 			return false, err
 		}
 	}

@@ -162,7 +162,7 @@ func (s *Store) createSession(ctx context.Context, v vigil.Session, info examInf
 	}
 	return s.transact(ctx, "session",
 		s.txPut(attemptKey(info.issuer, v), item{"Session": str(v.ID), "Place": str(place)}, end, guard),
-		s.txPut(sessionKey(v.ID), main, names, newExpr().absent()),
+		s.txPut(sessionKey(v.ID), main, both(names, laterPlace(v)), newExpr().absent()),
 		s.txPut(liveKey(v.ID), live, both(names, node), newExpr().absent()),
 		s.txPut(key{examSessions(v.ExamID), place}, item{"Session": str(v.ID)}, end, nil),
 	)
@@ -212,17 +212,32 @@ func (s *Store) session(ctx context.Context, id string) (vigil.Session, examInfo
 
 // sessionsByID reads sessions, those that are there and have not expired.
 func (s *Store) sessionsByID(ctx context.Context, ids []string) (map[string]vigil.Session, error) {
-	keys := make([]key, 0, 2*len(ids))
-	for _, id := range ids {
-		keys = append(keys, sessionKey(id), liveKey(id))
+	partitions := make([]string, len(ids))
+	for i, id := range ids {
+		partitions[i] = sessionPartition(id)
+	}
+	found, err := s.sessionsIn(ctx, partitions)
+	out := make(map[string]vigil.Session, len(found))
+	for _, v := range found {
+		out[v.ID] = v
+	}
+	return out, err
+}
+
+// sessionsIn reads the sessions of some partitions, those that are there and have not
+// expired.
+func (s *Store) sessionsIn(ctx context.Context, partitions []string) (map[string]vigil.Session, error) {
+	keys := make([]key, 0, 2*len(partitions))
+	for _, p := range partitions {
+		keys = append(keys, key{p, "a"}, key{p, "b"})
 	}
 	found, err := s.batchGet(ctx, "session", keys)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]vigil.Session, len(ids))
-	for _, id := range ids {
-		main, live := found[sessionKey(id)], found[liveKey(id)]
+	out := make(map[string]vigil.Session, len(partitions))
+	for _, p := range partitions {
+		main, live := found[key{p, "a"}], found[key{p, "b"}]
 		if main == nil || live == nil {
 			continue
 		}
@@ -238,7 +253,7 @@ func (s *Store) sessionsByID(ctx context.Context, ids []string) (map[string]vigi
 			return nil, err
 		}
 		if s.lives(v, info) {
-			out[id] = v
+			out[p] = v
 		}
 	}
 	return out, nil

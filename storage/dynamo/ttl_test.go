@@ -42,7 +42,7 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 	c := vigil.Command{ID: newID(), SessionID: v.ID, ExamID: e.ID, Kind: vigil.CommandPause, At: now}
 	d := vigil.Delivery{ID: newID(), SessionID: v.ID, ExamID: e.ID, CommandID: c.ID, State: vigil.DeliveryWaiting, NextTry: now}
 	v.Version++
-	ok(t, s.Transition(ctx, vigil.Transition{Session: v, From: v.Version - 1, Command: &c, Delivery: &d}))
+	ok(t, s.Transition(ctx, vigil.Transition{Session: v, From: v.Version - 1, Command: &c, Deliveries: []vigil.Delivery{d}}))
 	ok(t, s.SetPresence(ctx, v.ID, vigil.Presence{Connection: vigil.ConnOnline, Heard: now, Node: "n"}))
 	ok(t, s.AddChat(ctx, vigil.ChatLine{ID: newID(), SessionID: v.ID, ExamID: e.ID, Text: "?", At: now}))
 	ok(t, s.AppendAudit(ctx, vigil.Audit{ID: newID(), ExamID: e.ID, Action: "look", At: now}))

@@ -94,15 +94,21 @@ func listJSON(v []string) string {
 // grant is a grant as it is stored: milliseconds, like everything else.
 type grant struct {
 	CommandID string           `json:"command"`
+	ID        string           `json:"id,omitempty"`
 	Time      int64            `json:"time"`
+	Taken     int64            `json:"taken,omitempty"`
 	State     vigil.GrantState `json:"state"`
 	At        int64            `json:"at"`
+	Held      bool             `json:"held,omitempty"`
+	Own       bool             `json:"own,omitempty"`
 }
 
 func grantsJSON(gs []vigil.Grant) string {
 	out := make([]grant, len(gs))
 	for i, g := range gs {
-		out[i] = grant{CommandID: g.CommandID, Time: dms(g.Time), State: g.State, At: ms(g.At)}
+		out[i] = grant{
+			CommandID: g.CommandID, ID: g.ID, Time: dms(g.Time), Taken: dms(g.Taken), State: g.State, At: ms(g.At), Held: g.Held, Own: g.Own,
+		}
 	}
 	return toJSON(out)
 }
@@ -118,8 +124,39 @@ func (c grantsInto) Scan(v any) error {
 	*c.v = nil
 	for _, g := range in {
 		*c.v = append(*c.v, vigil.Grant{
-			CommandID: g.CommandID, Time: time.Duration(g.Time) * time.Millisecond, State: g.State, At: timeOf(g.At),
+			CommandID: g.CommandID, ID: g.ID, Time: time.Duration(g.Time) * time.Millisecond, Taken: time.Duration(g.Taken) * time.Millisecond,
+			State: g.State, At: timeOf(g.At), Held: g.Held, Own: g.Own,
 		})
+	}
+	return nil
+}
+
+// pause is a finished pause as it is stored.
+type pause struct {
+	From int64  `json:"from"`
+	To   int64  `json:"to"`
+	ID   string `json:"id,omitempty"`
+}
+
+func pausesJSON(ps []vigil.Pause) string {
+	out := make([]pause, len(ps))
+	for i, p := range ps {
+		out[i] = pause{From: ms(p.From), To: ms(p.To), ID: p.ID}
+	}
+	return toJSON(out)
+}
+
+// pausesInto scans a session's pauses.
+type pausesInto struct{ v *[]vigil.Pause }
+
+func (c pausesInto) Scan(v any) error {
+	var in []pause
+	if err := (jsonInto{&in}).Scan(v); err != nil {
+		return err
+	}
+	*c.v = nil
+	for _, p := range in {
+		*c.v = append(*c.v, vigil.Pause{From: timeOf(p.From), To: timeOf(p.To), ID: p.ID})
 	}
 	return nil
 }

@@ -36,14 +36,15 @@ func TestStoreFulfilsTheContract(t *testing.T) {
 	t.Run("without scanning a table that grows", func(t *testing.T) { noScans(t, used) })
 }
 
-// pair is two stores over one file, which take turns with what concerns signals.
+// pair is two stores over one file, which take turns with what concerns signals, and with
+// what is leased.
 type pair struct {
-	storage.Store
-	other storage.Store
+	*sqlite.Store
+	other *sqlite.Store
 	calls atomic.Int64
 }
 
-func (p *pair) next() storage.Store {
+func (p *pair) next() *sqlite.Store {
 	if p.calls.Add(1)%2 == 0 {
 		return p.other
 	}
@@ -64,6 +65,22 @@ func (p *pair) StreamState(ctx context.Context, id, stream string) (count, highe
 
 func (p *pair) Session(ctx context.Context, id string) (vigil.Session, error) {
 	return p.next().Session(ctx, id)
+}
+
+func (p *pair) Transition(ctx context.Context, t storage.Transition) error {
+	return p.next().Transition(ctx, t)
+}
+
+func (p *pair) LeaseDue(ctx context.Context, now, until time.Time, n int) ([]vigil.Session, error) {
+	return p.next().LeaseDue(ctx, now, until, n)
+}
+
+func (p *pair) SetDue(ctx context.Context, id string, version int64, at time.Time) error {
+	return p.next().SetDue(ctx, id, version, at)
+}
+
+func (p *pair) LeaseDeliveries(ctx context.Context, owner string, now time.Time, n int) ([]vigil.Delivery, error) {
+	return p.next().LeaseDeliveries(ctx, owner, now, n)
 }
 
 func (p *pair) EraseUser(ctx context.Context, issuer, user string) (int, error) {

@@ -11,15 +11,15 @@ import (
 
 func insertDelivery(t tx, session int64, d vigil.Delivery) error {
 	_, err := t.exec(`INSERT INTO deliveries (session, exam_id, id, command_id, action, extra_minutes, incident_time, severity, reason_code,
-		reason, state, tries, sent, created, next_try, lease_owner, lease_ends)
-		SELECT no, exam_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM sessions WHERE no = ?`,
+		reason, state, tries, sent, created, next_try, lease_owner, lease_ends, version)
+		SELECT no, exam_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM sessions WHERE no = ?`,
 		d.ID, d.CommandID, d.Action, d.ExtraMinutes, ms(d.IncidentTime), d.Severity, d.ReasonCode,
-		d.Reason, d.State, d.Tries, d.Sent, ms(d.Created), ms(d.NextTry), d.LeaseOwner, ms(d.LeaseEnds), session)
+		d.Reason, d.State, d.Tries, d.Sent, ms(d.Created), ms(d.NextTry), d.LeaseOwner, ms(d.LeaseEnds), d.Version, session)
 	return err
 }
 
 const deliveryColumns = `d.id, s.id, s.exam_id, d.command_id, d.action, d.extra_minutes, d.incident_time, d.severity, d.reason_code,
-	d.reason, d.state, d.tries, d.sent, d.created, d.next_try, d.lease_owner, d.lease_ends`
+	d.reason, d.state, d.tries, d.sent, d.created, d.next_try, d.lease_owner, d.lease_ends, d.version`
 
 // leasable is an entry with its number in the queue.
 type leasable struct {
@@ -31,7 +31,7 @@ func scanLeasable(r row, extra ...any) (l leasable, err error) {
 	d := &l.d
 	return l, r.Scan(into(extra, &l.no, &d.ID, &d.SessionID, &d.ExamID, &d.CommandID, &d.Action, &d.ExtraMinutes, timeInto{&d.IncidentTime},
 		&d.Severity, &d.ReasonCode, &d.Reason, &d.State, &d.Tries, &d.Sent, timeInto{&d.Created}, timeInto{&d.NextTry},
-		&d.LeaseOwner, timeInto{&d.LeaseEnds})...)
+		&d.LeaseOwner, timeInto{&d.LeaseEnds}, &d.Version)...)
 }
 
 // LeaseDeliveries implements storage.Commands.
@@ -48,7 +48,7 @@ func (s *Store) LeaseDeliveries(ctx context.Context, owner string, now time.Time
 			CROSS JOIN sessions s ON s.no = d.session
 			WHERE d.state = 'waiting' AND d.next_try <= ? AND (d.lease_owner = '' OR d.lease_ends <= ?)
 			AND NOT EXISTS (SELECT 1 FROM deliveries o INDEXED BY deliveries_waiting
-				WHERE o.session = d.session AND o.state = 'waiting' AND o.no < d.no)
+				WHERE o.session = d.session AND o.state = 'waiting' AND (o.version, o.id) < (d.version, d.id))
 			ORDER BY d.next_try, d.no LIMIT ?`, ms(now), ms(now), n)
 		if err != nil {
 			return err

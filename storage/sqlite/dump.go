@@ -40,7 +40,7 @@ func (s *Store) Invitations(ctx context.Context, page storage.Page) (invitations
 // DeliveriesOfSession implements storage.Dumper.
 func (s *Store) DeliveriesOfSession(ctx context.Context, sessionID string) ([]vigil.Delivery, error) {
 	waiting, err := list(ctx, s, "delivery", scanLeasable, `SELECT d.no, `+deliveryColumns+` FROM sessions s
-		CROSS JOIN deliveries d INDEXED BY deliveries_waiting WHERE s.id = ? AND d.session = s.no AND d.state = 'waiting' ORDER BY d.no`, sessionID)
+		CROSS JOIN deliveries d INDEXED BY deliveries_waiting WHERE s.id = ? AND d.session = s.no AND d.state = 'waiting' ORDER BY d.version, d.id`, sessionID)
 	out := make([]vigil.Delivery, len(waiting))
 	for i, l := range waiting {
 		out[i] = l.d

@@ -7,30 +7,38 @@ import (
 	"vigil/storage"
 )
 
-const gapColumns = `g.id, s.id, s.exam_id, g.start_at, g.end_at, g.cause, g.proposed, g.decision, g.command_id, g.version`
+const gapColumns = `g.id, s.id, s.exam_id, g.start_at, g.end_at, g.cause, g.proposed, g.decision, g.command_id, g.version, g.until_at, g.paused`
 
 func scanGap(r row, extra ...any) (g vigil.Gap, err error) {
 	return g, r.Scan(into(extra, &g.ID, &g.SessionID, &g.ExamID, timeInto{&g.Start}, timeInto{&g.End}, &g.Cause,
-		durationInto{&g.Proposed}, &g.Decision, &g.CommandID, &g.Version)...)
+		durationInto{&g.Proposed}, &g.Decision, &g.CommandID, &g.Version, timeInto{&g.Until}, durationInto{&g.Paused})...)
 }
 
 // CreateGap implements storage.Gaps.
 func (s *Store) CreateGap(ctx context.Context, g vigil.Gap) error {
-	return s.write(ctx, "gap", func(t tx) error {
-		return t.session(t.exec(`INSERT INTO gaps (session, exam_id, id, start_at, end_at, cause, proposed, decision, command_id, version)
-			SELECT no, exam_id, ?, ?, ?, ?, ?, ?, ?, ? FROM sessions WHERE id = ?`,
-			g.ID, ms(g.Start), ms(g.End), g.Cause, dms(g.Proposed), g.Decision, g.CommandID, g.Version, g.SessionID))
-	})
+	return s.write(ctx, "gap", func(t tx) error { return t.session(insertGap(t, g)) })
+}
+
+// insertGap adds a gap to the session that it names and returns 0 if that is not there.
+func insertGap(t tx, g vigil.Gap) (int64, error) {
+	return t.exec(`INSERT INTO gaps (session, exam_id, id, start_at, end_at, cause, proposed, decision, command_id, version, until_at, paused)
+		SELECT no, exam_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM sessions WHERE id = ?`,
+		g.ID, ms(g.Start), ms(g.End), g.Cause, dms(g.Proposed), g.Decision, g.CommandID, g.Version, ms(g.Until), dms(g.Paused), g.SessionID)
 }
 
 // UpdateGap implements storage.Gaps.
 func (s *Store) UpdateGap(ctx context.Context, g vigil.Gap) error {
-	return s.write(ctx, "gap", func(t tx) error {
-		return t.update("gap", `UPDATE gaps SET start_at = ?, end_at = ?, cause = ?, proposed = ?, decision = ?, command_id = ?,
-			version = version + 1 WHERE session = (SELECT no FROM sessions WHERE id = ?) AND id = ? AND version = ?`,
-			[]any{ms(g.Start), ms(g.End), g.Cause, dms(g.Proposed), g.Decision, g.CommandID, g.SessionID, g.ID, g.Version},
-			`SELECT 1 FROM gaps WHERE session = (SELECT no FROM sessions WHERE id = ?) AND id = ?`, g.SessionID, g.ID)
-	})
+	return s.write(ctx, "gap", func(t tx) error { return updateGap(t, g) })
+}
+
+func updateGap(t tx, g vigil.Gap) error {
+	return t.update("gap", `UPDATE gaps SET start_at = ?, end_at = ?, cause = ?, proposed = ?, decision = ?, command_id = ?, until_at = ?,
+		paused = ?, version = version + 1 WHERE session = (SELECT no FROM sessions WHERE id = ?) AND id = ? AND version = ?`,
+		[]any{
+			ms(g.Start), ms(g.End), g.Cause, dms(g.Proposed), g.Decision, g.CommandID, ms(g.Until), dms(g.Paused),
+			g.SessionID, g.ID, g.Version,
+		},
+		`SELECT 1 FROM gaps WHERE session = (SELECT no FROM sessions WHERE id = ?) AND id = ?`, g.SessionID, g.ID)
 }
 
 // GapsOfSession implements storage.Gaps.

@@ -17,22 +17,28 @@ import (
 	"vigil/storage/sqlite"
 )
 
-// version1 makes a file as the first version left it: two sessions, one with two streams
-// that have holes, and of the other some signals were swept.
-func version1(t *testing.T, path string, now time.Time) (ids []string, want map[string][]vigil.Signal) {
+// older makes a file of an older version, and hands it out for as long as the test runs.
+func older(t *testing.T, path string, version int64) (do func(query string, args ...any)) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
 	ok(t, err)
-	defer db.Close()
+	t.Cleanup(func() { ok(t, db.Close()) })
 	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.Files, goose.WithDisableGlobalRegistry(true))
 	ok(t, err)
-	_, err = p.UpTo(t.Context(), 1)
+	_, err = p.UpTo(t.Context(), version)
 	ok(t, err)
-	do := func(query string, args ...any) {
+	return func(query string, args ...any) {
 		t.Helper()
 		_, err := db.ExecContext(t.Context(), query, args...)
 		ok(t, err)
 	}
+}
+
+// version1 makes a file as the first version left it: two sessions, one with two streams
+// that have holes, and of the other some signals were swept.
+func version1(t *testing.T, path string, now time.Time) (ids []string, want map[string][]vigil.Signal) {
+	t.Helper()
+	do := older(t, path, 1)
 	ms := now.UnixMilli()
 	do(`INSERT INTO exams (id, title, issuer, context_id, course, policy, managed, keep_signals, keep_chat, keep_sessions, keep_audit, created, version)
 		VALUES ('exam', '', 'https://lms.example', '', '', '{}', 0, 86400000, 86400000, 864000000, 86400000, ?, 1)`, ms)
@@ -226,5 +232,79 @@ func TestTheNumberOfARemovedSignalIsNotGivenAgain(t *testing.T) {
 	ok(t, db.QueryRowContext(t.Context(), `SELECT max(no) FROM signals`).Scan(&no))
 	if no != 4 {
 		t.Errorf("got number %d, want 4", no)
+	}
+}
+
+// TestSessionsOfAnOlderFileAreLookedAtOnce has the third version's sessions of every state:
+// those that go on are due at once, and what is new in them is as if it had never been.
+func TestSessionsOfAnOlderFileAreLookedAtOnce(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	do := older(t, path, 3)
+	ms := now.UnixMilli()
+	do(`INSERT INTO platforms (id, issuer, client_id, name, family, authorization_endpoint, token_endpoint, token_audience, key_set_url,
+		scopes, private, state, created, updated, version) VALUES ('platform', 'i', 'c', '', '', '', '', '', '', '[]', 0, 'active', ?, ?, 3)`, ms, ms)
+	do(`INSERT INTO exams (id, title, issuer, context_id, course, policy, managed, keep_signals, keep_chat, keep_sessions, keep_audit, created, version)
+		VALUES ('exam', '', 'https://lms.example', '', '', '{}', 0, 86400000, 86400000, 864000000, 86400000, ?, 1)`, ms)
+	var want []vigil.Session
+	for i, state := range vigil.States {
+		v := vigil.Session{
+			ID: fmt.Sprint("session-", i), ExamID: "exam", UserID: fmt.Sprint("user-", i), Attempt: 1, Generation: 1, State: state, Version: 4,
+			Created: now, Changed: now, PausedTotal: time.Minute,
+			Grants: []vigil.Grant{{CommandID: "c", Time: time.Minute, State: vigil.GrantConfirmed, At: now}},
+		}
+		do(`INSERT INTO sessions (id, exam_id, user_id, attempt, generation, previous, name, platform_id, deployment_id, resource_link_id,
+			plugin, locale, control_url, control_actions, return_url, state, version, created, ready, started, ended, changed, changed_by,
+			reason, paused_at, paused_total, end_at, end_seen, grants, carry, connection, since, heard, epoch, node, cause, epochs)
+			VALUES (?, 'exam', ?, 1, 1, '', '', '', '', '', 0, '', '', '[]', '', ?, 4, ?, 0, 0, 0, ?, '{}', '', 0, 60000, 0, 0, ?, 0,
+			'', 0, 0, 0, '', '', 0)`, v.ID, v.UserID, state, ms, ms, fmt.Sprintf(`[{"command":"c","time":60000,"state":"confirmed","at":%d}]`, ms))
+		do(`INSERT INTO gaps (session, exam_id, id, start_at, end_at, cause, proposed, decision, command_id, version)
+			SELECT no, exam_id, 'gap', ?, 0, 'navigation', 0, '', '', 2 FROM sessions WHERE id = ?`, ms, v.ID)
+		do(`INSERT INTO deliveries (session, exam_id, id, command_id, action, extra_minutes, incident_time, severity, reason_code, reason, state,
+			tries, sent, created, next_try, lease_owner, lease_ends)
+			SELECT no, exam_id, ?, 'c', 'pause', 0, ?, 0, '', '', 'waiting', 0, 0, ?, ?, '', 0 FROM sessions WHERE id = ?`,
+			fmt.Sprint("delivery-", i), ms, ms, ms, v.ID)
+		want = append(want, v)
+	}
+	s := open(t, sqlite.Config{Path: path})
+	until := now.Add(time.Minute)
+	got, err := s.LeaseDue(t.Context(), now, until, 100)
+	ok(t, err)
+	var going []vigil.Session
+	for _, v := range want {
+		stored, err := s.Session(t.Context(), v.ID)
+		ok(t, err)
+		if !v.State.Ended() {
+			v.DueAt = until
+			going = append(going, v)
+		}
+		if d := cmp.Diff(v, stored); d != "" {
+			t.Errorf("session that is %s: got (+) is not what was there (-):\n%s", v.State, d)
+		}
+		gaps, err := s.GapsOfSession(t.Context(), v.ID)
+		ok(t, err)
+		gap := vigil.Gap{ID: "gap", SessionID: v.ID, ExamID: "exam", Start: now, Cause: vigil.CauseNavigation, Version: 2}
+		if d := cmp.Diff([]vigil.Gap{gap}, gaps); d != "" {
+			t.Errorf("gaps: got (+) is not what was there (-):\n%s", d)
+		}
+	}
+	if d := cmp.Diff(going, got); d != "" {
+		t.Errorf("due at once: got (+), want all that have not ended (-):\n%s", d)
+	}
+	p, err := s.Platform(t.Context(), "platform")
+	ok(t, err)
+	if p.Plugin != 0 || p.Version != 3 {
+		t.Errorf("got a platform of plugin %d and version %d, want 0 and 3", p.Plugin, p.Version)
+	}
+	// What waits from before goes before what is queued now.
+	v := want[4]
+	next, c := v, vigil.Command{ID: "now", SessionID: v.ID, Kind: vigil.CommandNote, At: now}
+	next.Version++
+	d := vigil.Delivery{ID: "a", SessionID: v.ID, CommandID: c.ID, Version: next.Version, Action: vigil.ActionResume, State: vigil.DeliveryWaiting, NextTry: now}
+	ok(t, s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
+	waiting, err := s.DeliveriesOfSession(t.Context(), v.ID)
+	ok(t, err)
+	if len(waiting) != 2 || waiting[0].ID != "delivery-4" || waiting[0].Version != 0 || waiting[1].ID != "a" {
+		t.Errorf("got %+v waiting, want the older one first", waiting)
 	}
 }

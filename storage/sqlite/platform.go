@@ -7,11 +7,12 @@ import (
 )
 
 const platformColumns = `id, issuer, client_id, name, family, authorization_endpoint, token_endpoint, token_audience, key_set_url,
-	scopes, private, state, created, updated, version`
+	scopes, private, state, created, updated, version, plugin`
 
 func scanPlatform(r row, extra ...any) (p vigil.Platform, err error) {
 	return p, r.Scan(into(extra, &p.ID, &p.Issuer, &p.ClientID, &p.Name, &p.Family, &p.AuthorizationEndpoint, &p.TokenEndpoint,
-		&p.TokenAudience, &p.KeySetURL, listInto{&p.Scopes}, &p.Private, &p.State, timeInto{&p.Created}, timeInto{&p.Updated}, &p.Version)...)
+		&p.TokenAudience, &p.KeySetURL, listInto{&p.Scopes}, &p.Private, &p.State, timeInto{&p.Created}, timeInto{&p.Updated}, &p.Version,
+		&p.Plugin)...)
 }
 
 // Platform implements storage.Platforms.
@@ -32,9 +33,9 @@ func (s *Store) Platforms(ctx context.Context) ([]vigil.Platform, error) {
 // CreatePlatform implements storage.Platforms.
 func (s *Store) CreatePlatform(ctx context.Context, p vigil.Platform) error {
 	return s.write(ctx, "platform", func(t tx) error {
-		_, err := t.exec(`INSERT INTO platforms (`+platformColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := t.exec(`INSERT INTO platforms (`+platformColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			p.ID, p.Issuer, p.ClientID, p.Name, p.Family, p.AuthorizationEndpoint, p.TokenEndpoint, p.TokenAudience, p.KeySetURL,
-			listJSON(p.Scopes), p.Private, p.State, ms(p.Created), ms(p.Updated), p.Version)
+			listJSON(p.Scopes), p.Private, p.State, ms(p.Created), ms(p.Updated), p.Version, p.Plugin)
 		return err
 	})
 }
@@ -44,9 +45,9 @@ func (s *Store) UpdatePlatform(ctx context.Context, p vigil.Platform) error {
 	return s.write(ctx, "platform", func(t tx) error {
 		return t.update("platform", `UPDATE platforms SET issuer = ?, client_id = ?, name = ?, family = ?, authorization_endpoint = ?,
 			token_endpoint = ?, token_audience = ?, key_set_url = ?, scopes = ?, private = ?, state = ?, created = ?, updated = ?,
-			version = version + 1 WHERE id = ? AND version = ?`, []any{
+			plugin = ?, version = version + 1 WHERE id = ? AND version = ?`, []any{
 			p.Issuer, p.ClientID, p.Name, p.Family, p.AuthorizationEndpoint, p.TokenEndpoint, p.TokenAudience, p.KeySetURL,
-			listJSON(p.Scopes), p.Private, p.State, ms(p.Created), ms(p.Updated), p.ID, p.Version,
+			listJSON(p.Scopes), p.Private, p.State, ms(p.Created), ms(p.Updated), p.Plugin, p.ID, p.Version,
 		}, `SELECT 1 FROM platforms WHERE id = ?`, p.ID)
 	})
 }

@@ -19,10 +19,10 @@ func scanPlace(r row, extra ...any) (p place, err error) {
 
 // Transition implements storage.Sessions.
 func (s *Store) Transition(ctx context.Context, c storage.Transition) error {
-	v := c.Session
-	if v.Version < c.From {
-		return vigil.Invalid("version", "A session's version never goes back.")
+	if err := c.Validate(); err != nil {
+		return err
 	}
+	v := c.Session
 	return s.writeAll(ctx, "session", func(t tx) error {
 		p, err := one(t, scanPlace, `SELECT no, version FROM sessions WHERE id = ?`, v.ID)
 		if err != nil {
@@ -41,8 +41,22 @@ func (s *Store) Transition(ctx context.Context, c storage.Transition) error {
 				return err
 			}
 		}
-		if c.Delivery != nil {
-			return convert("delivery", insertDelivery(t, p.no, *c.Delivery))
+		for _, g := range c.Gaps {
+			g.SessionID = v.ID
+			if err := updateGap(t, g); err != nil {
+				return convert("gap", err)
+			}
+		}
+		for _, g := range c.NewGaps {
+			g.SessionID = v.ID
+			if _, err := insertGap(t, g); err != nil {
+				return convert("gap", err)
+			}
+		}
+		for _, d := range c.Deliveries {
+			if err := insertDelivery(t, p.no, d); err != nil {
+				return convert("delivery", err)
+			}
 		}
 		return nil
 	})
@@ -52,9 +66,11 @@ func (s *Store) Transition(ctx context.Context, c storage.Transition) error {
 func updateSession(t tx, no int64, v vigil.Session) error {
 	_, err := t.exec(`UPDATE sessions SET name = ?, platform_id = ?, deployment_id = ?, resource_link_id = ?, plugin = ?, locale = ?,
 		control_url = ?, control_actions = ?, return_url = ?, state = ?, version = ?, ready = ?, started = ?, ended = ?, changed = ?,
-		changed_by = ?, reason = ?, paused_at = ?, paused_total = ?, end_at = ?, end_seen = ?, grants = ?, carry = ? WHERE no = ?`,
+		changed_by = ?, reason = ?, paused_at = ?, paused_total = ?, end_at = ?, end_seen = ?, grants = ?, carry = ?, pauses = ?,
+		due = ? WHERE no = ?`,
 		v.Name, v.PlatformID, v.DeploymentID, v.ResourceLinkID, v.Plugin, v.Locale,
 		v.ControlURL, listJSON(v.ControlActions), v.ReturnURL, v.State, v.Version, ms(v.Ready), ms(v.Started), ms(v.Ended), ms(v.Changed),
-		toJSON(v.By), v.Reason, ms(v.PausedAt), dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry), no)
+		toJSON(v.By), v.Reason, ms(v.PausedAt), dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry),
+		pausesJSON(v.Pauses), ms(v.DueAt), no)
 	return err
 }

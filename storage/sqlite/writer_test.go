@@ -65,7 +65,7 @@ func TestOneWriteOfAGroupThatFailsLeavesTheOthersAlone(t *testing.T) {
 	next.Version, next.Reason = v.Version+1, "must not be written"
 	c := vigil.Command{ID: "command-1", Kind: vigil.CommandNote, Stage: vigil.StageDone}
 	d := vigil.Delivery{ID: "delivery-1", State: vigil.DeliveryWaiting, NextTry: time.Now()}
-	ok(t, s.Transition(t.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Delivery: &d}))
+	ok(t, s.Transition(t.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
 	second := c
 	second.ID = "command-2"
 	bad := signal(v, 1)
@@ -82,7 +82,7 @@ func TestOneWriteOfAGroupThatFailsLeavesTheOthersAlone(t *testing.T) {
 		add(1, bad),
 		// The command and the session are written before the delivery's id is found taken.
 		func() error {
-			return s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &second, Delivery: &d})
+			return s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &second, Deliveries: []vigil.Delivery{d}})
 		},
 		add(2, signal(v, 3)),
 		func() error { return s.SetHand(t.Context(), v.ID, time.Now()) },

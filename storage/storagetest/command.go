@@ -148,7 +148,7 @@ var deliveries = []behaviour{
 		c := s.command(v, vigil.CommandPause)
 		d := fill[vigil.Delivery](s)
 		d.SessionID, d.ExamID, d.State, d.LeaseOwner, d.LeaseEnds = v.ID, v.ExamID, vigil.DeliveryWaiting, "", time.Time{}
-		s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Delivery: &d}))
+		s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
 		now := d.NextTry
 		got := must[[]vigil.Delivery](s)(s.LeaseDeliveries(s.Context(), "n", now, 10))
 		d.LeaseOwner, d.LeaseEnds = "n", now.Add(vigil.DeliveryLease)
@@ -220,6 +220,39 @@ var deliveries = []behaviour{
 		done, _ := again[0].Settle(vigil.Result{State: vigil.LMSAccepted}, true, s.now)
 		s.ok(s.SaveDelivery(s.Context(), done, "m"))
 		s.leased("the next", s.lease("m", 0, 10), "m", second)
+	}},
+	{"a session's entries go by the version that queued them, whatever clocks made their ids", func(s *suite) {
+		v := s.session(s.exam())
+		queue := func(at time.Duration, action string) vigil.Delivery {
+			s.Helper()
+			c := s.command(v, vigil.CommandFlag)
+			d := s.delivery(v, c)
+			d.ID, d.Action, d.Version = idAt(s.now.Add(at)), action, v.Version+1
+			next := v
+			next.Version++
+			s.ok(s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
+			v = next
+			return d
+		}
+		want := []vigil.Delivery{
+			queue(3*time.Second, vigil.ActionPause), // by a node whose clock is ahead
+			queue(time.Second, vigil.ActionResume),
+			queue(-time.Second, vigil.ActionTerminate),
+		}
+		// Two of one step go by their ids.
+		c := s.command(v, vigil.CommandNote)
+		late, early := s.delivery(v, c), s.delivery(v, c)
+		late.ID, early.ID, late.Version, early.Version = idAt(s.now.Add(2*time.Second)), idAt(s.now), v.Version+1, v.Version+1
+		s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{late, early}}))
+		want = append(want, early, late)
+		same(s, "waiting", s.stands(v).Deliveries, want)
+		for _, d := range want {
+			got := s.lease("n", 0, 10)
+			s.leased(d.Action, got, "n", d)
+			done, _ := got[0].Settle(vigil.Result{State: vigil.LMSAccepted}, true, s.now)
+			s.ok(s.SaveDelivery(s.Context(), done, "n"))
+		}
+		s.leased("no more", s.lease("n", time.Hour, 10), "n")
 	}},
 	{"an entry whose lease ended without a result comes marked as sent", func(s *suite) {
 		v := s.session(s.exam())

@@ -91,7 +91,7 @@ func (s *suite) command(v vigil.Session, kind vigil.CommandKind) vigil.Command {
 func (s *suite) give(v vigil.Session, c vigil.Command) vigil.Delivery {
 	s.Helper()
 	d := s.delivery(v, c)
-	s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Delivery: &d}))
+	s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
 	return d
 }
 

@@ -66,6 +66,16 @@ var platforms = []behaviour{
 		same(s, "platform", must[vigil.Platform](s)(s.Platform(s.Context(), p.ID)), next)
 		s.code("the old version", s.UpdatePlatform(s.Context(), p), vigil.CodeConflict)
 	}},
+	{"a platform's plugin is seen, and seen in a newer version", func(s *suite) {
+		p := s.platform()
+		for _, version := range []int{1, 2, 0} {
+			p.Plugin = version
+			s.ok(s.UpdatePlatform(s.Context(), p))
+			p.Version++
+			same(s, "platform", must[vigil.Platform](s)(s.Platform(s.Context(), p.ID)), p)
+			same(s, "listed", must[[]vigil.Platform](s)(s.Platforms(s.Context())), []vigil.Platform{p})
+		}
+	}},
 	{"an update to a client that is taken is refused", func(s *suite) {
 		a, b := s.platform(), s.platform()
 		b.ClientID = a.ClientID

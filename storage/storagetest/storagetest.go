@@ -33,7 +33,9 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"Exams", exams},
 		{"Sessions", sessions},
 		{"Presence", presence},
+		{"Due", due},
 		{"Transitions", transitions},
+		{"Together", together},
 		{"Signals", signals},
 		{"Incidents", incidents},
 		{"Gaps", gaps},
@@ -72,6 +74,15 @@ type suite struct {
 
 // id makes an id that sorts by time of creation.
 func id() string { return uuid.Must(uuid.NewV7()).String() }
+
+// idAt makes an id as a node does whose clock shows a time.
+func idAt(at time.Time) string {
+	u := uuid.Must(uuid.NewV7())
+	for i, ms := 0, at.UnixMilli(); i < 6; i++ {
+		u[i] = byte(ms >> (8 * (5 - i)))
+	}
+	return u.String()
+}
 
 func (s *suite) ok(err error) {
 	s.Helper()

@@ -37,7 +37,7 @@ var transitions = []behaviour{
 			next.Version, next.Reason = v.Version+1, fmt.Sprint(i)
 			commands[i] = s.command(v, vigil.CommandPause)
 			d := s.delivery(v, commands[i])
-			return s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version, Command: &commands[i], Delivery: &d})
+			return s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version, Command: &commands[i], Deliveries: []vigil.Delivery{d}})
 		}), vigil.CodeConflict)
 		if got := s.read(v.ID); got.Reason != fmt.Sprint(winner) || got.Version != v.Version+1 {
 			s.Errorf("got reason %q version %d, want the winner's", got.Reason, got.Version)
@@ -57,7 +57,7 @@ var transitions = []behaviour{
 		d := s.delivery(v, c)
 		next := v
 		next.Version = v.Version + 5
-		s.code("transition", s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version + 4, Command: &c, Delivery: &d}), vigil.CodeConflict)
+		s.code("transition", s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version + 4, Command: &c, Deliveries: []vigil.Delivery{d}}), vigil.CodeConflict)
 		same(s, "session", s.read(v.ID), v)
 		_, err := s.Command(s.Context(), v.ID, c.ID)
 		s.code("command", err, vigil.CodeNotFound)
@@ -75,7 +75,7 @@ var transitions = []behaviour{
 			again := next
 			again.Version, again.Reason = from+1, "again"
 			d := s.delivery(v, c)
-			s.code("again", s.Transition(s.Context(), vigil.Transition{Session: again, From: from, Command: &c, Delivery: &d}), vigil.CodeExists)
+			s.code("again", s.Transition(s.Context(), vigil.Transition{Session: again, From: from, Command: &c, Deliveries: []vigil.Delivery{d}}), vigil.CodeExists)
 		}
 		same(s, "session", s.read(v.ID), next)
 		if due := must[[]vigil.Delivery](s)(s.LeaseDeliveries(s.Context(), "n", s.now, 100)); len(due) != 0 {
@@ -114,6 +114,19 @@ var transitions = []behaviour{
 		next := v
 		next.Version++
 		s.code("unknown", s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version}), vigil.CodeNotFound)
+	}},
+	{"a session's grants and pauses come back as often as they change", func(s *suite) {
+		v := s.session(s.exam())
+		for range 3 {
+			from := v.Version
+			v.Version, v.Grants, v.Pauses = from+1, fill[vigil.Session](s).Grants, append(v.Pauses, fill[vigil.Pause](s))
+			s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: from}))
+			same(s, "session", s.read(v.ID), v)
+		}
+		from := v.Version
+		v.Version, v.Grants, v.Pauses = from+1, nil, nil
+		s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: from}))
+		same(s, "none", s.read(v.ID), v)
 	}},
 	{"a version never goes back", func(s *suite) {
 		v := s.session(s.exam(), func(v *vigil.Session) { v.Version = 5 })
