@@ -5,18 +5,28 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"vigil"
 )
 
-// Times and bounds of assertions.
+// Times and bounds of assertions and page stamps.
 const (
-	assertionLife   = 60 * time.Second // exp - iat, at most
-	maxAssertion    = 16 << 10
-	kindAssertion   = "lti.assertion" // Record kind: ids of assertions that were used
-	maxAttemptEnd   = 1 << 40         // seconds; far beyond any exam
+	assertionLife = 60 * time.Second // exp - iat, at most
+	maxAssertion  = 16 << 10
+	kindAssertion = "lti.assertion" // Record kind: ids of assertions that were used
+	maxMoment     = 1 << 40         // seconds; far beyond any exam
+	maxReportAge  = time.Hour       // from what a token says to its iat; more is a mistake, such as seconds for milliseconds
+	maxRequests   = 200
+	maxRequestID  = 64 // characters
+
+	claimVigil      = "vigil"
+	claimToldAt     = "told_at"
 	claimAttemptEnd = "attempt_end"
+	claimPausedAt   = "attempt_paused_at"
+	claimRequests   = "requests"
 )
 
 // Assertion is a platform's word that one of its users is in one of its attempts now. A
@@ -28,8 +38,8 @@ type Assertion struct {
 	Subject      string
 	ResourceLink string
 	Attempt      int
-	AttemptEnd   time.Time // when the attempt ends, every grant included; zero: no end
-	ID           string    // jti
+	Report       vigil.Report // what the platform says of the attempt's end
+	ID           string       // jti
 	Issued       time.Time
 	Expires      time.Time
 }
@@ -52,40 +62,62 @@ var (
 	ErrAssertionResourceLink = &Fault{"assertion_resource_link", vigil.CodeUnauthorized, "The quiz page's assertion names no quiz."}
 	ErrAssertionAttempt      = &Fault{"assertion_attempt_number", vigil.CodeUnauthorized, "The quiz page's assertion names no attempt."}
 	ErrAssertionEnd          = &Fault{"assertion_attempt_end", vigil.CodeUnauthorized, "The quiz page's assertion has an end that cannot be read."}
+	ErrAssertionVersion      = &Fault{"assertion_version", vigil.CodeUnauthorized, "The quiz page's assertion is of a version that is not known here."}
+	ErrAssertionToldAt       = &Fault{"assertion_told_at", vigil.CodeUnauthorized, "The quiz page's assertion does not say of when it is. The clocks of the two servers may differ."}
+	ErrAssertionPausedAt     = &Fault{"assertion_paused_at", vigil.CodeUnauthorized, "The quiz page's assertion has a pause that cannot be read."}
+	ErrAssertionRequests     = &Fault{"assertion_requests", vigil.CodeUnauthorized, "The quiz page's assertion has a list of requests that cannot be read."}
 	ErrAssertionReplay       = &Fault{"assertion_replay", vigil.CodeUnauthorized, "The quiz page's assertion was used before. Reload the page."}
 )
 
+// assertionUse is what one use of the format has of its own.
+type assertionUse struct {
+	tokenUse string
+	life     time.Duration // exp - iat, at most
+	version  int           // the lowest that is taken
+	report   bool          // from version 2 on, told_at and requests must be there
+	once     bool          // the id is used up
+	checks   []func(*judgedAssertion) error
+}
+
 // judgedAssertion is what the checks of an assertion look at and fill.
 type judgedAssertion struct {
-	use    string // the token_use that it must have
+	use    assertionUse
 	head   header
 	claims object
 	now    time.Time
 	out    Assertion
 }
 
-// assertionChecks are the checks after the signature, in order.
+// assertionChecks are the checks after the signature that came with version 1, in order.
 var assertionChecks = []func(*judgedAssertion) error{
 	checkAssertionAudience, checkAssertionUse, checkAssertionTimes, checkAssertionID,
 	checkAssertionSubject, checkAssertionDeployment, checkAssertionResource, checkAssertionAttempt, checkAssertionEnd,
+}
+
+// reportChecks follow them since version 2.
+var reportChecks = []func(*judgedAssertion) error{
+	checkAssertionVersion, checkAssertionToldAt, checkAssertionPausedAt, checkAssertionRequests,
+}
+
+var socketUse = assertionUse{
+	tokenUse: tokenUseSocket, life: assertionLife, version: 1, report: true, once: true,
+	checks: slices.Concat(assertionChecks, reportChecks),
 }
 
 // VerifyAssertion checks an assertion and uses up its id: of many callers with the same
 // one, exactly one succeeds. The platform is found by the token's own iss and aud, which
 // only picks whose keys must have signed it.
 func (t *Tool) VerifyAssertion(ctx context.Context, compact string) (Assertion, error) {
-	j, err := t.judgeAssertion(ctx, compact, tokenUseSocket, assertionChecks)
+	j, err := t.judgeAssertion(ctx, compact, socketUse)
 	if err != nil {
 		return Assertion{}, err
 	}
 	return j.out, nil
 }
 
-// judgeAssertion does the checks that all uses of an assertion share, and those given, and
-// uses up its id.
-func (t *Tool) judgeAssertion(
-	ctx context.Context, compact, use string, checks []func(*judgedAssertion) error,
-) (*judgedAssertion, error) {
+// judgeAssertion does the checks that all uses of an assertion share, and those of this
+// use, and uses up its id where it is for once.
+func (t *Tool) judgeAssertion(ctx context.Context, compact string, use assertionUse) (*judgedAssertion, error) {
 	if len(compact) > maxAssertion {
 		return nil, ErrAssertionForm.because("too long")
 	}
@@ -97,7 +129,11 @@ func (t *Tool) judgeAssertion(
 	if err != nil {
 		return nil, ErrAssertionForm.because("payload: %w", err)
 	}
-	p, err := t.assertionPlatform(ctx, claims)
+	var store parties = t.cfg.Store
+	if use.tokenUse == tokenUsePage { // there are many
+		store = t.parties
+	}
+	p, err := assertionPlatform(ctx, store, claims)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +154,12 @@ func (t *Tool) judgeAssertion(
 		return nil, ErrAssertionSignature.because("not valid under the key")
 	}
 	j := &judgedAssertion{use: use, head: head, claims: claims, now: t.cfg.Now(), out: Assertion{Platform: p}}
-	for _, check := range checks {
+	for _, check := range use.checks {
 		if err := check(j); err != nil {
 			return nil, err
 		}
 	}
-	d, err := t.cfg.Store.Deployment(ctx, p.ID, j.out.Deployment)
+	d, err := store.Deployment(ctx, p.ID, j.out.Deployment)
 	switch {
 	case errors.Is(err, vigil.ErrNotFound):
 		return nil, ErrAssertionDeployment.because("unknown")
@@ -132,21 +168,29 @@ func (t *Tool) judgeAssertion(
 	case d.State != vigil.DeploymentActive:
 		return nil, ErrAssertionDeployment.because("%s", d.State)
 	}
-	// The id is remembered for as long as the assertion would pass the checks of time.
-	err = t.cfg.Store.CreateRecord(ctx, vigil.Record{
-		Kind: kindAssertion, Key: p.ID + "/" + digest(j.out.ID), Value: []byte("{}"), Expires: j.out.Expires.Add(clockSkew + time.Second),
-	}, j.now)
-	switch {
-	case errors.Is(err, vigil.ErrExists):
-		return nil, ErrAssertionReplay.because("jti seen")
-	case err != nil:
-		return nil, err
+	if use.once {
+		if err := t.useUp(ctx, j); err != nil {
+			return nil, err
+		}
 	}
 	return j, nil
 }
 
+// useUp remembers an assertion's id for as long as the assertion would pass the checks of
+// time.
+func (t *Tool) useUp(ctx context.Context, j *judgedAssertion) error {
+	err := t.cfg.Store.CreateRecord(ctx, vigil.Record{
+		Kind: kindAssertion, Key: j.out.Platform.ID + "/" + digest(j.out.ID), Value: []byte("{}"),
+		Expires: j.out.Expires.Add(clockSkew + time.Second),
+	}, j.now)
+	if errors.Is(err, vigil.ErrExists) {
+		return ErrAssertionReplay.because("jti seen")
+	}
+	return err
+}
+
 // assertionPlatform finds the active platform that an assertion claims to be from.
-func (t *Tool) assertionPlatform(ctx context.Context, claims object) (vigil.Platform, error) {
+func assertionPlatform(ctx context.Context, store parties, claims object) (vigil.Platform, error) {
 	iss, _ := claims.str("iss")
 	aud, ok := claims.str("aud")
 	if list, isList := claims.strings("aud"); isList && len(list) == 1 {
@@ -158,7 +202,7 @@ func (t *Tool) assertionPlatform(ctx context.Context, claims object) (vigil.Plat
 	if !ok || aud == "" {
 		return vigil.Platform{}, ErrAssertionAudience.because("aud")
 	}
-	p, err := t.cfg.Store.PlatformByClient(ctx, iss, aud)
+	p, err := store.PlatformByClient(ctx, iss, aud)
 	if errors.Is(err, vigil.ErrNotFound) {
 		return vigil.Platform{}, ErrAssertionPlatform.because("unknown issuer and client id")
 	}
@@ -184,7 +228,7 @@ func checkAssertionAudience(j *judgedAssertion) error {
 
 // checkAssertionUse keeps assertions and id_tokens apart: neither may serve as the other.
 func checkAssertionUse(j *judgedAssertion) error {
-	if use, _ := j.claims.str("token_use"); use != j.use {
+	if use, _ := j.claims.str("token_use"); use != j.use.tokenUse {
 		return ErrAssertionTokenUse.because("token_use")
 	}
 	for _, name := range []string{"nonce", claimMessageType} {
@@ -206,10 +250,10 @@ func checkAssertionTimes(j *judgedAssertion) error {
 	}
 	now := j.now.Unix()
 	skew := int64(clockSkew / time.Second)
-	if iat > now+skew {
-		return ErrAssertionIssuedAt.because("%d s ahead", iat-now)
+	if iat < 0 || iat > now+skew {
+		return ErrAssertionIssuedAt.because("%d s from now", iat-now)
 	}
-	if exp <= iat || exp-iat > int64(assertionLife/time.Second) {
+	if exp <= iat || exp > maxMoment || exp-iat > int64(j.use.life/time.Second) {
 		return ErrAssertionExpires.because("lives %d s", exp-iat)
 	}
 	if exp+skew < now {
@@ -270,13 +314,105 @@ func checkAssertionEnd(j *judgedAssertion) error {
 		return nil
 	}
 	end, ok := j.claims.integer(claimAttemptEnd)
-	if !ok || end < 0 || end > maxAttemptEnd {
+	if !ok || end < 0 || end > maxMoment {
 		return ErrAssertionEnd.because("attempt_end")
 	}
 	if end > 0 {
-		j.out.AttemptEnd = time.Unix(end, 0)
+		j.out.Report.End = time.Unix(end, 0).UTC()
 	}
 	return nil
+}
+
+// checkAssertionVersion reads the version of the format. A later one than ours only adds
+// claims, and is read as ours.
+func checkAssertionVersion(j *judgedAssertion) error {
+	version := 1
+	if _, there := j.claims[claimVigil]; there {
+		v, ok := j.claims.integer(claimVigil)
+		if !ok || v < 2 {
+			return ErrAssertionVersion.because("vigil")
+		}
+		version = int(min(v, vigil.PluginVersion))
+	}
+	if version < j.use.version {
+		return ErrAssertionVersion.because("version %d", version)
+	}
+	j.out.Report.Version = version
+	return nil
+}
+
+// reportLacks tells whether a claim of version 2 is not to be read: it is left out where it
+// may be, or means nothing, as in version 1.
+func (j *judgedAssertion) reportLacks(name string, needed bool) bool {
+	_, there := j.claims[name]
+	return j.out.Report.Version < 2 || !there && !needed
+}
+
+// checkAssertionToldAt reads when the platform said what it says here: told_at, in version
+// 1 iat.
+func checkAssertionToldAt(j *judgedAssertion) error {
+	j.out.Report.At = j.out.Issued.UTC()
+	if j.reportLacks(claimToldAt, j.use.report) {
+		return nil
+	}
+	at, ok := j.millis(claimToldAt)
+	if !ok {
+		return ErrAssertionToldAt.because("told_at")
+	}
+	j.out.Report.At = at
+	return nil
+}
+
+// millis reads a moment in milliseconds: at most the skew of clocks ahead of ours, and no
+// longer before iat than making a token takes.
+func (j *judgedAssertion) millis(name string) (time.Time, bool) {
+	n, ok := j.claims.integer(name)
+	if !ok || n > j.now.Add(clockSkew).UnixMilli() || n < j.out.Issued.Add(-maxReportAge).UnixMilli() {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(n).UTC(), true
+}
+
+func checkAssertionPausedAt(j *judgedAssertion) error {
+	if j.reportLacks(claimPausedAt, false) {
+		return nil
+	}
+	at, ok := j.claims.integer(claimPausedAt)
+	if !ok || at < 0 || at > j.now.Add(clockSkew).Unix() {
+		return ErrAssertionPausedAt.because("attempt_paused_at")
+	}
+	if at > 0 {
+		j.out.Report.PausedAt = time.Unix(at, 0).UTC()
+	}
+	return nil
+}
+
+func checkAssertionRequests(j *judgedAssertion) error {
+	if j.reportLacks(claimRequests, j.use.report) {
+		return nil
+	}
+	ids, ok := j.claims.strings(claimRequests)
+	if !ok || len(ids) > maxRequests {
+		return ErrAssertionRequests.because("not an array of at most %d strings", maxRequests)
+	}
+	for _, id := range ids {
+		if checkRequestID(id) != nil {
+			return ErrAssertionRequests.because("an id")
+		}
+	}
+	if len(ids) > 0 {
+		j.out.Report.Requests = ids
+	}
+	return nil
+}
+
+// checkRequestID says whether the id of a request to a platform has 1 to 64 characters and
+// no control characters.
+func checkRequestID(id string) error {
+	if utf8.RuneCountInString(id) > maxRequestID {
+		return errors.New("too long")
+	}
+	return checkWord(id)
 }
 
 // digest is how ids of others' choosing and secrets become keys of the store.

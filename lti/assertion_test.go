@@ -1,6 +1,7 @@
 package lti_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"encoding/base64"
@@ -21,9 +22,12 @@ import (
 	"vigil/lti"
 )
 
-var update = flag.Bool("update", false, "write testdata/assertions.json anew")
+var update = flag.Bool("update", false, "write testdata/assertions.json anew, and the plugin's copy")
 
-const vectorFile = "testdata/assertions.json"
+const (
+	vectorFile = "testdata/assertions.json"
+	vectorCopy = "../moodle-plugin/quizaccess_vigil/tests/fixtures/assertions.json"
+)
 
 // vectors is testdata/assertions.json, described in docs/assertion.md.
 type vectors struct {
@@ -43,7 +47,9 @@ type vectorPlatform struct {
 
 type vector struct {
 	Name   string          `json:"name"`
+	Use    string          `json:"use,omitempty"` // what it is offered as: page, ended or export; socket when empty
 	Result string          `json:"result"`
+	Older  string          `json:"version_1,omitempty"` // the result of a reader of version 1
 	Key    string          `json:"key,omitempty"`
 	Header json.RawMessage `json:"header,omitempty"`
 	Claims json.RawMessage `json:"claims,omitempty"`
@@ -52,11 +58,71 @@ type vector struct {
 }
 
 type vectorWant struct {
-	Deployment   string `json:"deployment"`
-	Subject      string `json:"sub"`
-	ResourceLink string `json:"resource_link"`
-	Attempt      int    `json:"attempt_number"`
-	AttemptEnd   int64  `json:"attempt_end"`
+	Deployment   string   `json:"deployment"`
+	Subject      string   `json:"sub"`
+	ResourceLink string   `json:"resource_link"`
+	Attempt      int      `json:"attempt_number"`
+	AttemptEnd   int64    `json:"attempt_end"`
+	Version      int      `json:"vigil"`
+	ToldAt       int64    `json:"told_at"`
+	PausedAt     int64    `json:"attempt_paused_at"`
+	Requests     []string `json:"requests"`
+
+	Page  *wantPage  `json:"page,omitempty"`
+	Ended *wantEnded `json:"ended,omitempty"`
+}
+
+// wantEnded is what only a report of an end says.
+type wantEnded struct {
+	Outcome string `json:"outcome"`
+	At      int64  `json:"ended_at"`
+}
+
+// wantPage is what only a page stamp says.
+type wantPage struct {
+	Nonce     string `json:"nonce"`
+	Requested int64  `json:"requested_at"`
+	Answered  int64  `json:"answered_at"`
+}
+
+// readAs is what a row's token says, read as what the row offers it as.
+func (g *rig) readAs(row vector) (vectorWant, error) {
+	switch row.Use {
+	case "ended":
+		e, err := g.tool.VerifyEnded(context.Background(), row.JWT)
+		want := wantOf(e.Deployment, e.Subject, e.ResourceLink, e.Attempt, e.Report)
+		want.Ended = &wantEnded{e.Outcome, e.At.Unix()}
+		return want, err
+	case "export":
+		a, err := g.tool.VerifyExport(context.Background(), row.JWT)
+		return wantOf(a.Deployment, a.Subject, a.ResourceLink, a.Attempt, a.Report), err
+	case "page":
+		p, err := g.tool.VerifyPage(context.Background(), row.JWT)
+		if err == nil && p.Platform.ID != g.p.ID {
+			return vectorWant{}, fmt.Errorf("got platform %q", p.Platform.ID)
+		}
+		want := wantOf(p.Deployment, p.Subject, p.ResourceLink, p.Attempt, p.Report)
+		want.Page = &wantPage{p.Nonce, p.Requested.UnixMilli(), p.Answered.UnixMilli()}
+		return want, err
+	}
+	a, err := g.tool.VerifyAssertion(context.Background(), row.JWT)
+	if err == nil && (a.Platform.ID != g.p.ID || a.ID == "" || a.Expires.Sub(a.Issued) > time.Minute) {
+		return vectorWant{}, fmt.Errorf("got %+v", a)
+	}
+	return wantOf(a.Deployment, a.Subject, a.ResourceLink, a.Attempt, a.Report), err
+}
+
+func wantOf(deployment, subject, link string, attempt int, r vigil.Report) vectorWant {
+	seconds := func(t time.Time) int64 {
+		if t.IsZero() {
+			return 0
+		}
+		return t.Unix()
+	}
+	return vectorWant{
+		Deployment: deployment, Subject: subject, ResourceLink: link, Attempt: attempt, AttemptEnd: seconds(r.End), Version: r.Version,
+		ToldAt: r.At.UnixMilli(), PausedAt: seconds(r.PausedAt), Requests: append([]string{}, r.Requests...),
+	}
 }
 
 // rawKey is an RSA private key as JWK.
@@ -120,24 +186,17 @@ func TestAssertionVectors(t *testing.T) {
 	}
 	v := readVectors(t)
 	g := vectorRig(t, v)
-	accepted := 0
+	accepted := map[string]int{}
 	for _, row := range v.Rows {
 		t.Run(row.Name, func(t *testing.T) {
-			got, err := g.tool.VerifyAssertion(context.Background(), row.JWT)
+			got, err := g.readAs(row)
 			if row.Result == "accepted" {
-				accepted++
+				accepted[row.Use]++
 				if err != nil {
 					t.Fatalf("got %v, want it accepted", err)
 				}
-				end := int64(0)
-				if !got.AttemptEnd.IsZero() {
-					end = got.AttemptEnd.Unix()
-				}
-				if have := (vectorWant{got.Deployment, got.Subject, got.ResourceLink, got.Attempt, end}); have != *row.Want {
-					t.Errorf("got %+v, want %+v", have, *row.Want)
-				}
-				if got.Platform.ID != g.p.ID || got.ID == "" || got.Expires.Sub(got.Issued) > time.Minute {
-					t.Errorf("got %+v", got)
+				if have, want := string(mustJSON(got)), string(mustJSON(row.Want)); have != want {
+					t.Errorf("got %s, want %s", have, want)
 				}
 				return
 			}
@@ -148,8 +207,50 @@ func TestAssertionVectors(t *testing.T) {
 			wantFault(t, err, f)
 		})
 	}
-	if accepted < 5 {
-		t.Errorf("got %d accepted rows, want more", accepted)
+	if accepted[""] < 5 || accepted["page"] < 5 || accepted["ended"] < 3 || accepted["export"] < 2 {
+		t.Errorf("got %v accepted rows, want more", accepted)
+	}
+}
+
+// A program that knows version 1 only takes assertions of version 2, and reads of them what
+// it knows.
+func TestAssertionVectorsForReadersOfVersion1(t *testing.T) {
+	v := readVectors(t)
+	g := vectorRig(t, v)
+	rows := 0
+	for _, row := range v.Rows {
+		if row.Older == "" {
+			continue
+		}
+		rows++
+		got, err := g.tool.VerifyVersion1(context.Background(), row.JWT)
+		if row.Older == "accepted" {
+			if err != nil || got.Subject == "" || got.Attempt == 0 {
+				t.Errorf("%s: got %+v, %v, want it accepted", row.Name, got, err)
+			}
+			if w := row.Want; w != nil && (got.Report.End.IsZero() != (w.AttemptEnd == 0) || w.AttemptEnd != 0 && got.Report.End.Unix() != w.AttemptEnd) {
+				t.Errorf("%s: got the end %s, want %d", row.Name, got.Report.End, w.AttemptEnd)
+			}
+		} else if f := lti.FaultOf(err); f == nil || f.Name != row.Older {
+			t.Errorf("%s: got %v, want %s", row.Name, err, row.Older)
+		}
+	}
+	if rows < 10 {
+		t.Errorf("got %d rows, want more", rows)
+	}
+}
+
+func TestAssertionVectorsAreThePluginsToo(t *testing.T) {
+	ours, err := os.ReadFile(vectorFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.ReadFile(vectorCopy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(ours, theirs) {
+		t.Errorf("%s and %s differ: write both with go test ./lti -run Assertion -update", vectorFile, vectorCopy)
 	}
 }
 
@@ -189,9 +290,9 @@ func writeVectors(t *testing.T) {
 	evil.kid = "stranger"
 	weakSet := good.jwk()
 	weakSet["kid"], weakSet["use"] = "encryption", "enc"
-	const now = 1772442000
+	const now = int64(1772442000)
 	v := vectors{
-		About:    "Assertions of a quiz page, accepted and refused; see docs/assertion.md. The private keys are for tests and protect nothing. Rows run in order against one store.",
+		About:    "Assertions and page stamps of a quiz page, accepted and refused; see docs/assertion.md. The private keys are for tests and protect nothing. Rows run in order against one store.",
 		Clock:    now,
 		Platform: vectorPlatform{Issuer: "https://lms.example", ClientID: "client-1", Deployments: map[string]string{"1": "active", "2": "pending"}},
 		KeySet:   m{"keys": []any{good.jwk(), weakSet}},
@@ -217,7 +318,10 @@ func writeVectors(t *testing.T) {
 		row := vector{Name: name, Result: result, Key: "good", Header: mustJSON(h), Claims: mustJSON(c)}
 		row.JWT = signRaw(good.key, row.Header, row.Claims)
 		if result == "accepted" {
-			row.Want = &vectorWant{Deployment: "1", Subject: "3", ResourceLink: "quiz-2", Attempt: 1, AttemptEnd: now + 3600}
+			row.Want = &vectorWant{
+				Deployment: "1", Subject: "3", ResourceLink: "quiz-2", Attempt: 1, AttemptEnd: now + 3600, Version: 1, ToldAt: c["iat"].(int64) * 1000,
+				Requests: []string{},
+			}
 		}
 		v.Rows = append(v.Rows, row)
 		return &v.Rows[len(v.Rows)-1]
@@ -278,7 +382,7 @@ func writeVectors(t *testing.T) {
 	add("iat is a string", "assertion_iat", claim("iat", fmt.Sprint(now)))
 	add("iat 61 s ahead", "assertion_iat", func(_, c m) { c["iat"], c["exp"] = now+61, now+121 })
 	add("no exp", "assertion_exp", gone("exp"))
-	add("exp with a fraction", "assertion_exp", claim("exp", now+30.5))
+	add("exp with a fraction", "assertion_exp", claim("exp", float64(now)+30.5))
 	add("exp 61 s after iat", "assertion_exp", claim("exp", now+61))
 	add("exp before iat", "assertion_exp", claim("exp", now-1))
 	add("exp 61 s ago", "assertion_exp", func(_, c m) { c["iat"], c["exp"] = now-121, now-61 })
@@ -303,7 +407,179 @@ func writeVectors(t *testing.T) {
 	add("end is a string", "assertion_attempt_end", claim("attempt_end", "0"))
 	add("end null", "assertion_attempt_end", claim("attempt_end", nil))
 	add("end negative", "assertion_attempt_end", claim("attempt_end", -1))
-	add("end with a fraction", "assertion_attempt_end", claim("attempt_end", now+0.5))
+	add("end with a fraction", "assertion_attempt_end", claim("attempt_end", float64(now)+0.5))
+
+	add("iat and exp at the ends of what an integer holds", "assertion_iat", func(_, c m) { c["iat"], c["exp"] = int64(-9e18), int64(9e18) })
+	add("exp beyond all exams", "assertion_exp", func(_, c m) { c["exp"] = int64(1)<<40 + 1 })
+
+	// Version 2. A reader of version 1 ignores what came with it.
+	const told = now*1000 - 250
+	second := func(name, result string, change func(h, c m)) *vector {
+		row := add(name, result, func(h, c m) {
+			c["vigil"], c["told_at"], c["requests"] = 2, told, []any{}
+			if change != nil {
+				change(h, c)
+			}
+		})
+		row.Older = "accepted"
+		if row.Want != nil {
+			row.Want.Version, row.Want.ToldAt = 2, told
+		}
+		return row
+	}
+	add("version 1 ignores what came later", "accepted", func(_, c m) {
+		c["told_at"], c["attempt_paused_at"], c["requests"] = "now", -1, nil
+	}).Older = "accepted"
+	held := []string{"01960000-0000-7000-8000-000000000001", "01960000-0000-7000-8000-000000000002"}
+	second("version 2", "accepted", func(_, c m) { c["requests"] = held }).Want.Requests = held
+	second("version 2, no requests", "accepted", nil)
+	second("version 2, no end", "accepted", gone("attempt_end")).Want.AttemptEnd = 0
+	second("version 2, paused", "accepted", claim("attempt_paused_at", now-120)).Want.PausedAt = now - 120
+	second("version 2, paused at 0", "accepted", claim("attempt_paused_at", 0))
+	second("version 2, paused 60 s ahead", "accepted", claim("attempt_paused_at", now+60)).Want.PausedAt = now + 60
+	second("version 3 is read as 2", "accepted", func(_, c m) { c["vigil"], c["extra"] = 3, true })
+	second("version a billion", "accepted", claim("vigil", 1_000_000_000))
+	second("told 60 s ahead", "accepted", claim("told_at", (now+60)*1000)).Want.ToldAt = (now + 60) * 1000
+	second("told an hour before it was made", "accepted", claim("told_at", (now-3600)*1000)).Want.ToldAt = (now - 3600) * 1000
+	many := func(n int) []string {
+		ids := make([]string, n)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("01960000-0000-7000-8000-%012d", i)
+		}
+		return ids
+	}
+	second("200 requests", "accepted", claim("requests", many(200))).Want.Requests = many(200)
+	long := []string{strings.Repeat("é", 64)}
+	second("request id of 64 characters", "accepted", claim("requests", long)).Want.Requests = long
+
+	second("version null", "assertion_version", claim("vigil", nil))
+	second("version a string", "assertion_version", claim("vigil", "2"))
+	second("version with a fraction", "assertion_version", claim("vigil", 2.5))
+	second("version 1 said", "assertion_version", claim("vigil", 1))
+	second("version 0", "assertion_version", claim("vigil", 0))
+	second("told never", "assertion_told_at", gone("told_at"))
+	second("told null", "assertion_told_at", claim("told_at", nil))
+	second("told a string", "assertion_told_at", claim("told_at", fmt.Sprint(told)))
+	second("told with a fraction", "assertion_told_at", claim("told_at", float64(told)+0.5))
+	second("told 60.001 s ahead", "assertion_told_at", claim("told_at", (now+60)*1000+1))
+	second("told in seconds", "assertion_told_at", claim("told_at", now))
+	second("told more than an hour before it was made", "assertion_told_at", claim("told_at", (now-3600)*1000-1))
+	second("paused null", "assertion_paused_at", claim("attempt_paused_at", nil))
+	second("paused a string", "assertion_paused_at", claim("attempt_paused_at", fmt.Sprint(now)))
+	second("paused with a fraction", "assertion_paused_at", claim("attempt_paused_at", float64(now)+0.5))
+	second("paused negative", "assertion_paused_at", claim("attempt_paused_at", -1))
+	second("paused 61 s ahead", "assertion_paused_at", claim("attempt_paused_at", now+61))
+	second("paused in milliseconds", "assertion_paused_at", claim("attempt_paused_at", now*1000))
+	second("no list of requests", "assertion_requests", gone("requests"))
+	second("requests null", "assertion_requests", claim("requests", nil))
+	second("requests a string", "assertion_requests", claim("requests", held[0]))
+	second("a request a number", "assertion_requests", claim("requests", []any{held[0], 1}))
+	second("a request empty", "assertion_requests", claim("requests", []any{""}))
+	second("request id of 65 characters", "assertion_requests", claim("requests", []any{strings.Repeat("é", 65)}))
+	second("request id with a line break", "assertion_requests", claim("requests", []any{"a\nb"}))
+	second("201 requests", "assertion_requests", claim("requests", strings.Split(strings.Repeat("a", 201), "")))
+	second("the end is looked at before the version", "assertion_attempt_end", func(_, c m) {
+		c["attempt_end"], c["vigil"], c["told_at"], c["requests"] = nil, nil, nil, nil
+	}).Older = "assertion_attempt_end"
+	second("the version before the rest", "assertion_version", func(_, c m) { c["vigil"], c["told_at"], c["requests"] = 1, nil, nil })
+
+	// Page stamps.
+	const asked, answered = told - 1500, told - 20
+	stamp := func(name, result string, change func(h, c m)) *vector {
+		row := second(name, result, func(h, c m) {
+			c["token_use"], c["exp"], c["page_requested_at"], c["page_answered_at"] = "page", now+86400, asked, answered
+			if change != nil {
+				change(h, c)
+			}
+		})
+		row.Use, row.Older = "page", "assertion_token_use"
+		if row.Want != nil {
+			row.Want.Page = &wantPage{fmt.Sprintf("assertion-%03d", n), asked, answered}
+		}
+		return row
+	}
+	printed := *stamp("page", "accepted", nil)
+	v.Rows = append(v.Rows, vector{Name: "the same page again", Use: "page", Result: "accepted", JWT: printed.JWT, Want: printed.Want})
+	stamp("page, paused, with requests", "accepted", func(_, c m) { c["attempt_paused_at"], c["requests"] = now-5, held })
+	last := v.Rows[len(v.Rows)-1].Want
+	last.PausedAt, last.Requests = now-5, held
+	stamp("page, version 3", "accepted", claim("vigil", 3))
+	stamp("page nonce that an assertion used up", "accepted", claim("jti", "assertion-001")).Want.Page.Nonce = "assertion-001"
+	old := stamp("page of a day and a minute ago", "accepted", func(_, c m) {
+		c["iat"], c["exp"], c["told_at"] = now-86460, now-60, (now-86460)*1000
+		c["page_requested_at"], c["page_answered_at"] = (now-86461)*1000, (now-86460)*1000
+	}).Want
+	old.ToldAt, old.Page.Requested, old.Page.Answered = (now-86460)*1000, (now-86461)*1000, (now-86460)*1000
+	stamp("page answered at once", "accepted", claim("page_requested_at", answered)).Want.Page.Requested = answered
+	stamp("page answered after an hour", "accepted", claim("page_requested_at", answered-3_600_000)).Want.Page.Requested = answered - 3_600_000
+	stamp("page answered 60 s ahead", "accepted", claim("page_answered_at", (now+60)*1000)).Want.Page.Answered = (now + 60) * 1000
+
+	v.Rows = append(v.Rows, vector{Name: "a page stamp as an assertion", Result: "assertion_token_use", JWT: printed.JWT})
+	v.Rows = append(v.Rows, vector{Name: "an assertion as a page stamp", Use: "page", Result: "assertion_token_use", JWT: first.JWT})
+	stamp("page with a nonce", "assertion_token_use", claim("nonce", "n"))
+	stamp("page of more than a day", "assertion_exp", claim("exp", now+86401))
+	stamp("page that ran out 61 s ago", "assertion_exp", func(_, c m) { c["iat"], c["exp"] = now-86461, now-61 })
+	stamp("page from 61 s ahead", "assertion_iat", claim("iat", now+61))
+	stamp("page without a nonce of its own", "assertion_jti", gone("jti"))
+	stamp("page of an unknown deployment", "assertion_deployment", claim(claimLTI+"deployment_id", "9"))
+	stamp("page of version 1", "assertion_version", gone("vigil"))
+	stamp("page told never", "assertion_told_at", gone("told_at"))
+	stamp("page told in seconds", "assertion_told_at", claim("told_at", now))
+	stamp("page paused null", "assertion_paused_at", claim("attempt_paused_at", nil))
+	stamp("page without a list of requests", "assertion_requests", gone("requests"))
+	stamp("page without its request", "page_times", gone("page_requested_at"))
+	stamp("page without its answer", "page_times", gone("page_answered_at"))
+	stamp("page whose request is null", "page_times", claim("page_requested_at", nil))
+	stamp("page whose request is a string", "page_times", claim("page_requested_at", fmt.Sprint(asked)))
+	stamp("page whose answer has a fraction", "page_times", claim("page_answered_at", float64(answered)+0.5))
+	stamp("page requested after its answer", "page_times", claim("page_requested_at", answered+1))
+	stamp("page answered after more than an hour", "page_times", claim("page_requested_at", answered-3_600_001))
+	stamp("page answered 60.001 s ahead", "page_times", claim("page_answered_at", (now+60)*1000+1))
+	stamp("page with its times in seconds", "page_times", func(_, c m) { c["page_requested_at"], c["page_answered_at"] = now-2, now })
+
+	// Reports of ends, and questions for what is kept. Of version 2 they need their version only.
+	of := func(use, name, result string, change func(h, c m)) *vector {
+		row := second(name, result, func(h, c m) {
+			delete(c, "attempt_end")
+			if c["token_use"] = use; use == "ended" {
+				c["outcome"], c["ended_at"] = "submitted", now-30
+			}
+			if change != nil {
+				change(h, c)
+			}
+		})
+		row.Use, row.Older = use, ""
+		if row.Want != nil {
+			row.Want.AttemptEnd = 0
+			if use == "ended" {
+				row.Want.Ended = &wantEnded{"submitted", now - 30}
+			}
+		}
+		return row
+	}
+	short := func(_, c m) {
+		delete(c, "told_at")
+		delete(c, "requests")
+	}
+	ended := *of("ended", "report of an end", "accepted", nil)
+	v.Rows = append(v.Rows, vector{Name: "the same report again", Use: "ended", Result: "assertion_replay", JWT: ended.JWT})
+	of("ended", "report of an end, as short as can be", "accepted", short).Want.ToldAt = now * 1000
+	for _, outcome := range []string{"abandoned", "switched_off", "deleted", "erased"} {
+		of("ended", "report: "+outcome, "accepted", claim("outcome", outcome)).Want.Ended.Outcome = outcome
+	}
+	oldest := of("ended", "report of version 1", "accepted", func(h, c m) { short(h, c); delete(c, "vigil") }).Want
+	oldest.Version, oldest.ToldAt = 1, now*1000
+	of("ended", "report without an outcome", "ended_outcome", gone("outcome"))
+	of("ended", "report with an outcome that nobody knows", "ended_outcome", claim("outcome", "lost"))
+	of("ended", "report without its moment", "ended_at", gone("ended_at"))
+	of("ended", "report of an end to come", "ended_at", claim("ended_at", now+61))
+	of("ended", "report told in words", "assertion_told_at", claim("told_at", "now"))
+	v.Rows = append(v.Rows, vector{Name: "a report as an assertion", Result: "assertion_token_use", JWT: ended.JWT})
+	v.Rows = append(v.Rows, vector{Name: "a page stamp as a report", Use: "ended", Result: "assertion_token_use", JWT: printed.JWT})
+	question := *of("export", "question for what is kept", "accepted", nil)
+	v.Rows = append(v.Rows, vector{Name: "the same question again", Use: "export", Result: "assertion_replay", JWT: question.JWT})
+	of("export", "question for what is kept, as short as can be", "accepted", short).Want.ToldAt = now * 1000
+	v.Rows = append(v.Rows, vector{Name: "a report as a question", Use: "export", Result: "assertion_token_use", JWT: ended.JWT})
 
 	var out strings.Builder
 	enc := json.NewEncoder(&out)
@@ -315,8 +591,10 @@ func writeVectors(t *testing.T) {
 	if err := os.MkdirAll("testdata", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(vectorFile, []byte(out.String()), 0o644); err != nil {
-		t.Fatal(err)
+	for _, file := range []string{vectorFile, vectorCopy} {
+		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

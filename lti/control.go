@@ -46,6 +46,10 @@ type ControlRequest struct {
 	Severity     float64   // 0 to 1
 	ReasonCode   string    // "vigil" when empty: some platforms insist
 	ReasonMsg    string
+	// RequestID is the same for every repeat of a request. It is ours alone, not of the
+	// specification: set it where the platform's side is our plugin, and leave it empty
+	// elsewhere, where it is not sent.
+	RequestID string
 }
 
 // ControlResult is what the platform answered.
@@ -57,6 +61,11 @@ type ControlResult struct {
 	// ExtraMinutes is the extra time that the platform says the attempt has, in all; nil
 	// when it did not say.
 	ExtraMinutes *int
+	// Applied is what our plugin says that it did, and Reason why it did not
+	// (docs/assertion.md). Other platforms, and older plugins, leave it unsaid; so does a
+	// word that is not known here.
+	Applied vigil.Applied
+	Reason  vigil.NoReason
 }
 
 // How a control request failed. What to do next depends on it:
@@ -150,6 +159,8 @@ func (r ControlRequest) check() error {
 		return ErrControlInput.because("extra minutes with %s", r.Action)
 	case len(r.ReasonCode) > maxReasonCode || len(r.ReasonMsg) > maxReasonMessage:
 		return ErrControlInput.because("reason too long")
+	case r.RequestID != "" && checkRequestID(r.RequestID) != nil:
+		return ErrControlInput.because("request id")
 	}
 	return nil
 }
@@ -176,8 +187,19 @@ func (r ControlRequest) body(issuer string) map[string]any {
 	if r.Action == ActionUpdate {
 		out["extra_time"] = r.ExtraMinutes
 	}
+	if r.RequestID != "" {
+		out["request_id"] = r.RequestID
+	}
 	return out
 }
+
+// The words of our plugin's answer.
+var (
+	appliedWords = []vigil.Applied{vigil.AppliedNow, vigil.AppliedBefore, vigil.AppliedNo}
+	noReasons    = []vigil.NoReason{
+		vigil.NoNotBegun, vigil.NoEnded, vigil.NoGone, vigil.NoSwitchedOff, vigil.NoEnd, vigil.NoCannotReopen, vigil.NoOverride,
+	}
+)
 
 // readControl reads a 2xx answer as far as it can be read.
 func readControl(body []byte) ControlResult {
@@ -192,6 +214,12 @@ func readControl(body []byte) ControlResult {
 	if n, ok := doc.integer("extra_time"); ok && n >= 0 && n <= maxExtraMinutes*10 {
 		minutes := int(n)
 		out.ExtraMinutes = &minutes
+	}
+	if s, _ := doc.str("applied"); slices.Contains(appliedWords, vigil.Applied(s)) {
+		out.Applied = vigil.Applied(s)
+	}
+	if s, _ := doc.str("reason"); out.Applied == vigil.AppliedNo && slices.Contains(noReasons, vigil.NoReason(s)) {
+		out.Reason = vigil.NoReason(s)
 	}
 	return out
 }

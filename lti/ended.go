@@ -17,15 +17,17 @@ const (
 
 // The outcomes of an attempt, as a platform reports them.
 const (
-	OutcomeSubmitted = "submitted" // handed in, by whomever: the student, a clock, a proctor's command
-	OutcomeAbandoned = "abandoned" // its time ran out and nothing was handed in
-	OutcomeDeleted   = "deleted"   // it is gone; its number may be used again
-	OutcomeErased    = "erased"    // it is gone for privacy's sake: nothing of it may be kept
+	OutcomeSubmitted   = "submitted"    // handed in, by whomever: the student, a clock, a proctor's command
+	OutcomeAbandoned   = "abandoned"    // its time ran out and nothing was handed in
+	OutcomeSwitchedOff = "switched_off" // it goes on, but the quiz is not proctored any more
+	OutcomeDeleted     = "deleted"      // it is gone; its number may be used again
+	OutcomeErased      = "erased"       // it is gone for privacy's sake: nothing of it may be kept
 )
 
-var outcomes = []string{OutcomeSubmitted, OutcomeAbandoned, OutcomeDeleted, OutcomeErased}
+var outcomes = []string{OutcomeSubmitted, OutcomeAbandoned, OutcomeSwitchedOff, OutcomeDeleted, OutcomeErased}
 
-// Ended is a platform's word, from server to server, that an attempt has ended: an
+// Ended is a platform's word, from server to server, that an attempt has ended, or is not
+// proctored any more: an
 // assertion whose token_use is "ended" (docs/assertion.md).
 type Ended struct {
 	Assertion
@@ -39,11 +41,21 @@ var (
 	ErrEndedAt      = &Fault{"ended_at", vigil.CodeInvalid, "The report does not say when the attempt ended."}
 )
 
-var endedChecks = slices.Concat(assertionChecks, []func(*judgedAssertion) error{checkOutcome, checkEndedAt})
+// Reports of an end, and questions for what is kept, need not say when the attempt ends.
+var (
+	endedUse = assertionUse{
+		tokenUse: tokenUseEnded, life: assertionLife, version: 1, once: true,
+		checks: slices.Concat(assertionChecks, reportChecks, []func(*judgedAssertion) error{checkOutcome, checkEndedAt}),
+	}
+	exportUse = assertionUse{
+		tokenUse: tokenUseExport, life: assertionLife, version: 1, once: true,
+		checks: slices.Concat(assertionChecks, reportChecks),
+	}
+)
 
 // VerifyEnded checks a report of an end and uses up its id, as VerifyAssertion does.
 func (t *Tool) VerifyEnded(ctx context.Context, compact string) (Ended, error) {
-	j, err := t.judgeAssertion(ctx, compact, tokenUseEnded, endedChecks)
+	j, err := t.judgeAssertion(ctx, compact, endedUse)
 	if err != nil {
 		return Ended{}, err
 	}
@@ -55,7 +67,7 @@ func (t *Tool) VerifyEnded(ctx context.Context, compact string) (Ended, error) {
 // VerifyExport checks a platform's question, from server to server, for what is kept of an
 // attempt, and uses up its id, as VerifyAssertion does.
 func (t *Tool) VerifyExport(ctx context.Context, compact string) (Assertion, error) {
-	j, err := t.judgeAssertion(ctx, compact, tokenUseExport, assertionChecks)
+	j, err := t.judgeAssertion(ctx, compact, exportUse)
 	if err != nil {
 		return Assertion{}, err
 	}

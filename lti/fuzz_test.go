@@ -121,23 +121,75 @@ func FuzzConfiguration(f *testing.F) {
 }
 
 func FuzzAssertionClaims(f *testing.F) {
-	f.Add([]byte(`{"iss":"i","aud":"c","sub":"3","iat":1,"exp":61,"jti":"x","token_use":"socket","attempt_end":0}`))
+	const claims = `"iss":"i","aud":"c","sub":"3","iat":1,"exp":61,"jti":"x","token_use":"socket","attempt_end":0,` +
+		`"https://purl.imsglobal.org/spec/lti/claim/deployment_id":"1","https://purl.imsglobal.org/spec/lti/claim/resource_link":{"id":"q"},` +
+		`"https://purl.imsglobal.org/spec/lti-ap/claim/attempt_number":1`
+	f.Add([]byte("{" + claims + "}"))
+	f.Add([]byte("{" + claims + `,"vigil":2,"told_at":1001,"attempt_paused_at":1,"requests":["a","b"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		claims, err := parseObject(data)
-		if err != nil {
+		j := judgeClaims(data, socketUse)
+		if j == nil {
 			return
 		}
-		j := &judgedAssertion{claims: claims, now: time.Unix(30, 0)}
-		j.out.Platform.Issuer, j.out.Platform.ClientID = "i", "c"
-		for _, check := range assertionChecks {
-			if check(j) != nil {
-				return
-			}
-		}
-		if j.out.Subject == "" || j.out.ID == "" || j.out.Attempt < 1 || j.out.Expires.Sub(j.out.Issued) > assertionLife {
+		checkAccepted(t, data, j)
+		if j.out.Expires.Sub(j.out.Issued) > assertionLife {
 			t.Fatalf("accepted %q as %+v", data, j.out)
 		}
 	})
+}
+
+func FuzzPageClaims(f *testing.F) {
+	const claims = `"iss":"i","aud":"c","sub":"3","iat":1,"exp":86401,"jti":"x","token_use":"page","vigil":2,"told_at":1001,"requests":[],` +
+		`"https://purl.imsglobal.org/spec/lti/claim/deployment_id":"1","https://purl.imsglobal.org/spec/lti/claim/resource_link":{"id":"q"},` +
+		`"https://purl.imsglobal.org/spec/lti-ap/claim/attempt_number":1,`
+	f.Add([]byte("{" + claims + `"page_requested_at":900,"page_answered_at":1001}`))
+	f.Add([]byte("{" + claims + `"page_requested_at":1002,"page_answered_at":1001}`))
+	f.Add([]byte("{" + claims + `"page_requested_at":-9223372036854775808,"page_answered_at":9223372036854775807}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j := judgeClaims(data, pageUse)
+		if j == nil {
+			return
+		}
+		checkAccepted(t, data, j)
+		p := j.page()
+		if took := p.Answered.Sub(p.Requested); took < 0 || took > maxPageTime || p.Report.Version < 2 || p.Expires.Sub(p.Issued) > pageLife {
+			t.Fatalf("accepted %q as %+v", data, p)
+		}
+	})
+}
+
+// judgeClaims does the checks after the signature; nil: refused.
+func judgeClaims(data []byte, use assertionUse) *judgedAssertion {
+	claims, err := parseObject(data)
+	if err != nil {
+		return nil
+	}
+	j := &judgedAssertion{use: use, claims: claims, now: time.Unix(30, 0)}
+	j.out.Platform.Issuer, j.out.Platform.ClientID = "i", "c"
+	for _, check := range use.checks {
+		if check(j) != nil {
+			return nil
+		}
+	}
+	return j
+}
+
+// checkAccepted checks what is promised of every use that was accepted.
+func checkAccepted(t *testing.T, data []byte, j *judgedAssertion) {
+	t.Helper()
+	o, r := j.out, j.out.Report
+	ahead := j.now.Add(clockSkew)
+	bad := o.Subject == "" || o.ID == "" || o.Deployment == "" || o.ResourceLink == "" || o.Attempt < 1 ||
+		o.Issued.After(ahead) || !o.Expires.After(o.Issued) || o.Expires.Before(j.now.Add(-clockSkew)) ||
+		r.Version < 1 || r.Version > vigil.PluginVersion || r.At.After(ahead) || r.At.Before(o.Issued.Add(-maxReportAge)) ||
+		r.PausedAt.After(ahead) || len(r.Requests) > maxRequests ||
+		r.Version == 1 && (!r.PausedAt.IsZero() || r.Requests != nil || !r.At.Equal(o.Issued))
+	for _, id := range r.Requests {
+		bad = bad || id == "" || utf8.RuneCountInString(id) > maxRequestID
+	}
+	if bad {
+		t.Fatalf("accepted %q as %+v", data, o)
+	}
 }
 
 func FuzzURL(f *testing.F) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vigil"
 )
 
 func TestAddressesThatMayBeDialled(t *testing.T) {
@@ -182,5 +184,25 @@ func TestTruncateKeepsCharactersWhole(t *testing.T) {
 		if got := truncate(row.in, row.n); got != row.want {
 			t.Errorf("%q to %d: got %q, want %q", row.in, row.n, got, row.want)
 		}
+	}
+}
+
+// A fetch or a read that panics must not lock out everyone who comes after it: the HTTP
+// server goes on.
+func TestAPanicLocksNobodyOut(t *testing.T) {
+	panics := func(f func()) (did bool) {
+		defer func() { did = recover() != nil }()
+		f()
+		return false
+	}
+	sets := newKeySets(nil, time.Now) // no fetcher: a fetch panics
+	get := func() { _, _ = sets.key(t.Context(), "https://lms.example/jwks", false, "a") }
+	if !panics(get) || panics(get) {
+		t.Error("key sets: want one panic, then an answer")
+	}
+	keys := NewKeys(nil, nil, KeyOptions{}) // no store
+	read := func() { _, _ = keys.Set(t.Context(), vigil.KeyLTI) }
+	if !panics(read) || panics(read) {
+		t.Error("keys: want one panic, then an answer")
 	}
 }

@@ -19,6 +19,9 @@ import (
 const (
 	keySnapshotAge = 3 * time.Second // how old a node's view of the keys may be
 	keyMissAge     = time.Second     // how old it may be when a key id is not in it
+	keyRetry       = time.Second     // after a read that failed, the store is not asked again sooner
+	keyPatience    = time.Second     // how long a caller waits for another's read who has an older view to go by
+	keyReadTimeout = 5 * time.Second // of one read
 	// nextKeyAge is how long a next key must have been published before it may sign:
 	// platforms cache key sets.
 	nextKeyAge = 5 * time.Minute
@@ -48,13 +51,21 @@ type Keys struct {
 	sealer Sealer
 	opt    KeyOptions
 
-	mu    sync.Mutex // guards views, held over a reload: one at a time
-	views map[vigil.KeyUse]*keyView
+	mu     sync.Mutex // guards what the caches hold; a leaf: nothing is called with it held
+	caches map[vigil.KeyUse]*keyCache
+}
+
+// keyCache is what a node knows of the keys of one use. At most one read is under way.
+type keyCache struct {
+	view    *keyView
+	reading chan struct{} // closed when the read under way is over; nil: there is none
+	err     error         // of the last read
+	failed  time.Time     // when it failed, if it did
 }
 
 // keyView is an immutable snapshot of the keys of one use.
 type keyView struct {
-	at     time.Time
+	at     time.Time // when the read of it began
 	keys   []vigil.Key
 	public map[string]verifyKey
 	set    []byte // the JWKS document
@@ -74,7 +85,11 @@ func NewKeys(store KeyStore, sealer Sealer, opt KeyOptions) *Keys {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	return &Keys{store: store, sealer: sealer, opt: opt, views: map[vigil.KeyUse]*keyView{}}
+	k := &Keys{store: store, sealer: sealer, opt: opt, caches: map[vigil.KeyUse]*keyCache{}}
+	for _, use := range keyUses {
+		k.caches[use] = &keyCache{}
+	}
+	return k
 }
 
 var keyUses = []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket}
@@ -245,7 +260,8 @@ func (k *Keys) sign(ctx context.Context, use vigil.KeyUse, typ string, claims an
 }
 
 // verifier returns the public key with an id. A key that another node made since our
-// snapshot is found by one reload.
+// snapshot is found by one reload; while the store does not answer, nobody can say that a
+// key is not there.
 func (k *Keys) verifier(ctx context.Context, use vigil.KeyUse, kid string) (verifyKey, error) {
 	view, err := k.view(ctx, use, keySnapshotAge)
 	if err != nil {
@@ -254,7 +270,7 @@ func (k *Keys) verifier(ctx context.Context, use vigil.KeyUse, kid string) (veri
 	if key, ok := view.public[kid]; ok {
 		return key, nil
 	}
-	if view, err = k.view(ctx, use, keyMissAge); err != nil {
+	if view, err = k.current(ctx, use, keyMissAge, false); err != nil {
 		return verifyKey{}, err
 	}
 	if key, ok := view.public[kid]; ok {
@@ -263,47 +279,126 @@ func (k *Keys) verifier(ctx context.Context, use vigil.KeyUse, kid string) (veri
 	return verifyKey{}, vigil.Errorf(vigil.CodeNotFound, "There is no such key.")
 }
 
-// view returns a snapshot that is at most maxAge old. When the store does not answer, an
-// older one goes on being used: keys change rarely and a launch must not fail for it.
+// view returns a snapshot that is at most maxAge old. When the store does not answer, or is
+// slow, an older one goes on being used: keys change rarely and a launch must not fail for
+// it.
 func (k *Keys) view(ctx context.Context, use vigil.KeyUse, maxAge time.Duration) (*keyView, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	view := k.views[use]
-	if view != nil && k.opt.Now().Sub(view.at) < maxAge {
-		return view, nil
-	}
-	fresh, err := k.load(ctx, use, view)
-	if err != nil {
-		if view != nil && ctx.Err() == nil && k.opt.Now().Sub(view.at) < retiredKeyAge-maxSigned {
+	return k.current(ctx, use, maxAge, true)
+}
+
+// current is view; without old it insists on maxAge. The first caller who finds the snapshot
+// too old reads the store, the others wait for that.
+func (k *Keys) current(ctx context.Context, use vigil.KeyUse, maxAge time.Duration, old bool) (*keyView, error) {
+	asked := k.opt.Now()
+	c := k.caches[use]
+	for {
+		now := k.opt.Now()
+		k.mu.Lock()
+		view := c.view
+		// A read that began after we asked is as new as can be, however long it took.
+		if view != nil && (now.Sub(view.at) < maxAge || !view.at.Before(asked)) {
+			k.mu.Unlock()
+			return view, nil
+		}
+		good := old && view != nil && now.Sub(view.at) < retiredKeyAge-maxSigned
+		reading, err := c.reading, c.err
+		pause := err != nil && now.Sub(c.failed) < keyRetry
+		if reading == nil && !pause {
+			c.reading = make(chan struct{})
+		}
+		k.mu.Unlock()
+		switch {
+		case reading != nil:
+			done, err := waitFor(ctx, reading, good)
+			if err != nil {
+				return nil, err
+			}
+			if !done {
+				return view, nil
+			}
+			continue
+		case !pause:
+			var fresh *keyView
+			if fresh, err = k.read(ctx, use, view); err == nil {
+				return fresh, nil
+			}
+		}
+		if good {
 			return view, nil
 		}
 		return nil, err
 	}
-	k.views[use] = fresh
-	return fresh, nil
 }
 
-// reload replaces the snapshot whatever its age.
-func (k *Keys) reload(ctx context.Context, use vigil.KeyUse) (*keyView, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	fresh, err := k.load(ctx, use, k.views[use])
-	if err != nil {
-		return nil, err
+// waitFor waits until a read is over: for as long as the caller does, or for keyPatience
+// where there is something else to go by.
+func waitFor(ctx context.Context, reading <-chan struct{}, impatient bool) (done bool, err error) {
+	var patience <-chan time.Time
+	if impatient {
+		timer := time.NewTimer(keyPatience)
+		defer timer.Stop()
+		patience = timer.C
 	}
-	k.views[use] = fresh
-	return fresh, nil
+	select {
+	case <-reading:
+		return true, nil
+	case <-patience:
+		return false, nil
+	case <-ctx.Done():
+		return false, vigil.Wrap(ctx.Err(), vigil.CodeUnavailable, "The keys cannot be read at the moment; try again.")
+	}
+}
+
+// read reads the keys of a use for all who wait for that. The caller has set the cache's
+// reading. The read does not end with its first caller.
+func (k *Keys) read(ctx context.Context, use vigil.KeyUse, old *keyView) (fresh *keyView, err error) {
+	err = errors.New("the read of the keys broke off") // it panicked
+	defer func() {
+		now := k.opt.Now()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		c := k.caches[use]
+		if c.err, c.failed = err, now; err == nil {
+			c.view = fresh
+		}
+		close(c.reading)
+		c.reading = nil
+	}()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyReadTimeout)
+	defer cancel()
+	fresh, err = k.load(ctx, use, old)
+	return fresh, err
+}
+
+// reload replaces the snapshot whatever its age, by a read that begins after the call.
+func (k *Keys) reload(ctx context.Context, use vigil.KeyUse) (*keyView, error) {
+	c := k.caches[use]
+	for {
+		k.mu.Lock()
+		view, reading := c.view, c.reading
+		if reading == nil {
+			c.reading = make(chan struct{})
+		}
+		k.mu.Unlock()
+		if reading == nil {
+			return k.read(ctx, use, view)
+		}
+		if _, err := waitFor(ctx, reading, false); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // load reads the keys of a use from the store. The private key is opened only when it
 // was not yet in the old snapshot.
 func (k *Keys) load(ctx context.Context, use vigil.KeyUse, old *keyView) (*keyView, error) {
+	begun := k.opt.Now()
 	keys, err := k.store.Keys(ctx, use)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(keys, func(a, b vigil.Key) int { return a.Created.Compare(b.Created) })
-	view := &keyView{at: k.opt.Now(), keys: keys, public: map[string]verifyKey{}, alg: algOf(use)}
+	view := &keyView{at: begun, keys: keys, public: map[string]verifyKey{}, alg: algOf(use)}
 	doc := struct {
 		Keys []json.RawMessage `json:"keys"`
 	}{Keys: []json.RawMessage{}}

@@ -79,12 +79,17 @@ func (s *keySets) key(ctx context.Context, url string, private bool, kid string)
 		case <-ctx.Done():
 			return verifyKey{}, ErrKeySetUnavailable.because("%w", ctx.Err())
 		}
-		// Someone else may have fetched while we waited.
-		if _, fetch, _ := e.lookup(kid, s.now()); fetch {
-			s.refresh(ctx, e, url, private)
-			e.remember(kid, s.now())
-		}
-		<-e.fetching
+		s.refreshFor(ctx, e, url, private, kid)
+	}
+}
+
+// refreshFor fetches the set for a key id, if nobody else did while the caller waited for
+// the entry's fetching token, and gives the token back.
+func (s *keySets) refreshFor(ctx context.Context, e *keySetEntry, url string, private bool, kid string) {
+	defer func() { <-e.fetching }()
+	if _, fetch, _ := e.lookup(kid, s.now()); fetch {
+		s.refresh(ctx, e, url, private)
+		e.remember(kid, s.now())
 	}
 }
 
@@ -166,14 +171,16 @@ func (s *keySets) refresh(ctx context.Context, e *keySetEntry, url string, priva
 	e.mu.Lock()
 	e.tried, e.busy = begun, true
 	e.mu.Unlock()
-	set, err := s.read(ctx, url, private)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.err, e.busy = err, false
-	if err != nil {
-		return
-	}
-	e.set, e.fetched = set, begun
+	var set *keySet
+	err := errors.New("key set: the fetch broke off") // it panicked
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.err, e.busy = err, false; err == nil {
+			e.set, e.fetched = set, begun
+		}
+	}()
+	set, err = s.read(ctx, url, private)
 }
 
 // read fetches and parses one key set document.

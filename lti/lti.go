@@ -25,7 +25,9 @@
 //	members, err := tool.Members(ctx, platform, membersURL, MembersRequest{…})
 //
 //	assertion, err := tool.VerifyAssertion(ctx, compact)           // POST /api/v1/socket/token
-//	token, err := tool.MintSocket(ctx, SocketClaims{…})
+//	page, err := tool.VerifyPage(ctx, compact)                     // the page stamp of a hello
+//	ended, err := tool.VerifyEnded(ctx, compact)                   // POST /api/v1/attempts/ended
+//	token, expires, err := tool.MintSocket(ctx, SocketClaims{…})
 //	claims, err := tool.VerifySocket(ctx, token)
 //
 // What it checks is a list of small named checks, each with a sentinel error of type
@@ -101,6 +103,8 @@ type Tool struct {
 	fetch  *fetcher
 	sets   *keySets
 	tokens *tokens
+
+	parties *knownParties
 }
 
 // New makes a Tool, or says which field of the configuration is at fault. It does no
@@ -148,6 +152,7 @@ func New(cfg Config) (*Tool, error) {
 	t.fetch = newFetcher()
 	t.sets = newKeySets(t.fetch, cfg.Now)
 	t.tokens = newTokens()
+	t.parties = &knownParties{store: cfg.Store, now: cfg.Now}
 	return t, nil
 }
 

@@ -182,6 +182,21 @@ func TestTheWholeWayWithMoodle(t *testing.T) {
 	h.wholeWay(t, p, []string{"flag", "pause", "resume", "terminate", "update"})
 }
 
+func TestTheWholeWayWithAnOlderPlugin(t *testing.T) {
+	h := newHouse(t, ltitest.Config{Plugin: 1})
+	h.wholeWay(t, h.registerDynamically(), []string{"flag", "pause", "resume", "terminate", "update"})
+}
+
+func TestTheWholeWayWithoutAPlugin(t *testing.T) {
+	h := newHouse(t, ltitest.Config{Plugin: -1})
+	h.wholeWay(t, h.registerDynamically(), []string{"flag", "pause", "resume", "terminate", "update"})
+}
+
+func TestTheWholeWayWithANewerPlugin(t *testing.T) {
+	h := newHouse(t, ltitest.Config{Plugin: 3})
+	h.wholeWay(t, h.registerDynamically(), []string{"flag", "pause", "resume", "terminate", "update"})
+}
+
 func TestTheWholeWayWithOpenEdX(t *testing.T) {
 	h := newHouse(t, ltitest.Config{Like: ltitest.OpenEdX, PageSize: 3})
 	course, exams := h.registerByHand(), h.registerByHand()
@@ -237,17 +252,23 @@ func (h *house) wholeWay(t *testing.T, p vigil.Platform, actions []string) {
 	if err != nil || word.Subject != "3" || word.ResourceLink != start.Resource.ID || word.Attempt != 1 || word.Deployment != start.Deployment {
 		t.Errorf("got assertion %+v, %v", word, err)
 	}
+	if word.Report.Version != max(1, min(2, h.lms.Plugin())) {
+		t.Errorf("got %+v, want version %d", word.Report, h.lms.Plugin())
+	}
 
 	for _, action := range []string{"pause", "resume", "update", "flag", "terminate"} {
 		r := lti.ControlRequest{
 			Subject: "3", ResourceLink: start.Resource.ID, Attempt: 1, Action: action, Offered: start.Proctoring.Actions,
 			IncidentTime: time.Now(), Severity: 0.3, ReasonMsg: "test",
 		}
+		if h.lms.Plugin() > 0 {
+			r.RequestID = "request-" + action
+		}
 		if action == lti.ActionUpdate {
 			r.ExtraMinutes = 5
 		}
 		before := len(h.lms.Controls())
-		_, err := h.tool.Control(ctx, p, start.Proctoring.ControlURL, r)
+		result, err := h.tool.Control(ctx, p, start.Proctoring.ControlURL, r)
 		if !strings.Contains(strings.Join(actions, " "), action) {
 			wantFault(t, err, lti.ErrControlNotOffered)
 			continue
@@ -260,6 +281,11 @@ func (h *house) wholeWay(t *testing.T, p vigil.Platform, actions []string) {
 		if len(controls) != before+1 || controls[before].Action != action || !controls[before].Applied || controls[before].Severity != 0.3 {
 			t.Errorf("%s: got %+v", action, controls)
 		}
+		if want := map[bool]vigil.Applied{true: vigil.AppliedNow}[h.lms.Plugin() >= 2]; result.Applied != want {
+			t.Errorf("%s: got %+v, want applied %q", action, result, want)
+		}
+		attempt, _ = h.lms.AttemptByID(attempt.ID)
+		h.checkStamp(t, attempt)
 	}
 	if got := h.lms.Count(ltitest.AtToken); got > 3 {
 		t.Errorf("got %d token requests, want one a scope", got)
@@ -273,6 +299,37 @@ func (h *house) wholeWay(t *testing.T, p vigil.Platform, actions []string) {
 	defer h.mu.Unlock()
 	if len(h.refused) != 0 {
 		t.Errorf("got refusals %v, want none", h.refused)
+	}
+}
+
+// checkStamp checks that we read of a page stamp what the platform knows.
+func (h *house) checkStamp(t *testing.T, a ltitest.Attempt) {
+	t.Helper()
+	answered := time.Now()
+	compact := h.lms.PageStamp(a, answered.Add(-3*time.Second), answered)
+	if h.lms.Plugin() < 2 {
+		if compact != "" {
+			t.Error("got a stamp of a platform that knows none")
+		}
+		return
+	}
+	seen := map[string]bool{}
+	for range 2 {
+		p, err := h.tool.VerifyPage(t.Context(), compact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[p.Nonce] = true
+		if p.Subject != a.UserID || p.Attempt != a.Number || p.ResourceLink != a.LinkID || p.Answered.Sub(p.Requested) != 3*time.Second ||
+			p.Answered.UnixMilli() != answered.UnixMilli() {
+			t.Errorf("got %+v of %+v", p, a)
+		}
+		if r := p.Report; r.Version != 2 || r.End.Unix() != a.Ends.Unix() || r.PausedAt.IsZero() != (a.Status != ltitest.Paused) || len(r.Requests) != len(a.Requests) {
+			t.Errorf("got %+v of %+v", r, a)
+		}
+	}
+	if len(seen) != 1 {
+		t.Errorf("got nonces %v of one stamp", seen)
 	}
 }
 

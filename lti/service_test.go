@@ -124,6 +124,60 @@ func TestControlSendsWhatTheSpecificationSays(t *testing.T) {
 	}
 }
 
+// The id of a request is for our plugin: other platforms are not sent what the
+// specification does not know.
+func TestControlSendsARequestIDWhereThereIsOne(t *testing.T) {
+	g := newServices(t)
+	const id = "01960000-0000-7000-8000-000000000001"
+	for i, want := range []any{nil, id, id} {
+		if _, err := g.control(func(r *lti.ControlRequest) { r.RequestID, _ = want.(string) }); err != nil {
+			t.Fatal(err)
+		}
+		var body m
+		if err := json.Unmarshal([]byte(g.bodies[i]), &body); err != nil {
+			t.Fatal(err)
+		}
+		if got, there := body["request_id"]; got != want || there != (want != nil) {
+			t.Errorf("request %d: got request_id %v, want %v", i, got, want)
+		}
+	}
+}
+
+func TestControlReadsWhatWasDone(t *testing.T) {
+	g := newServices(t)
+	for _, row := range []struct {
+		body    string
+		applied vigil.Applied
+		reason  vigil.NoReason
+	}{
+		{`{"status":"paused"}`, "", ""},
+		{`{"status":"paused","applied":"now"}`, vigil.AppliedNow, ""},
+		{`{"status":"paused","applied":"before"}`, vigil.AppliedBefore, ""},
+		{`{"status":"none","applied":"no","reason":"not_begun"}`, vigil.AppliedNo, vigil.NoNotBegun},
+		{`{"status":"complete","applied":"no","reason":"ended"}`, vigil.AppliedNo, vigil.NoEnded},
+		{`{"status":"none","applied":"no","reason":"gone"}`, vigil.AppliedNo, vigil.NoGone},
+		{`{"status":"running","applied":"no","reason":"switched_off"}`, vigil.AppliedNo, vigil.NoSwitchedOff},
+		{`{"status":"running","applied":"no","reason":"no_end"}`, vigil.AppliedNo, vigil.NoEnd},
+		{`{"status":"terminated","applied":"no","reason":"cannot_reopen"}`, vigil.AppliedNo, vigil.NoCannotReopen},
+		{`{"status":"running","applied":"no","reason":"override"}`, vigil.AppliedNo, vigil.NoOverride},
+		{`{"applied":"no","reason":"because"}`, vigil.AppliedNo, ""},
+		{`{"applied":"no","reason":1}`, vigil.AppliedNo, ""},
+		{`{"applied":"no"}`, vigil.AppliedNo, ""},
+		{`{"applied":"now","reason":"gone"}`, vigil.AppliedNow, ""},
+		{`{"applied":"perhaps","reason":"gone"}`, "", ""},
+		{`{"applied":"","reason":""}`, "", ""},
+		{`{"applied":true,"reason":null}`, "", ""},
+		{`{"applied":"no","applied":"now"}`, "", ""},
+		{`[]`, "", ""},
+	} {
+		g.service = status(http.StatusOK, row.body)
+		got, err := g.control(nil)
+		if err != nil || got.Applied != row.applied || got.Reason != row.reason {
+			t.Errorf("%s: got %q, %q, %v, want %q, %q", row.body, got.Applied, got.Reason, err, row.applied, row.reason)
+		}
+	}
+}
+
 func TestControlOutcomes(t *testing.T) {
 	for _, row := range []struct {
 		name    string
@@ -166,6 +220,8 @@ func TestControlOutcomes(t *testing.T) {
 		{name: "severity 1.1", change: func(r *lti.ControlRequest) { r.Severity = 1.1 }, want: lti.ErrControlInput},
 		{name: "update without minutes", change: func(r *lti.ControlRequest) { r.Action = lti.ActionUpdate }, want: lti.ErrControlInput},
 		{name: "pause with minutes", change: func(r *lti.ControlRequest) { r.ExtraMinutes = 5 }, want: lti.ErrControlInput},
+		{name: "request id too long", change: func(r *lti.ControlRequest) { r.RequestID = strings.Repeat("x", 65) }, want: lti.ErrControlInput},
+		{name: "request id with a line break", change: func(r *lti.ControlRequest) { r.RequestID = "a\nb" }, want: lti.ErrControlInput},
 		{name: "reason too long", change: func(r *lti.ControlRequest) { r.ReasonMsg = strings.Repeat("x", 5000) }, want: lti.ErrControlInput},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -41,10 +41,11 @@ var (
 	ErrSocketClaims    = &Fault{"socket_claims", vigil.CodeUnauthorized, "The connection's token is not complete. Reload the page."}
 )
 
-// MintSocket signs a socket token.
-func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (string, error) {
+// MintSocket signs a socket token, and tells when it expires. Where the claims leave the
+// times out, the tool's own clock decides.
+func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (token string, expires time.Time, err error) {
 	if c.Subject == "" || c.Role == "" || (c.Session == "") == (c.Exam == "") {
-		return "", vigil.Errorf(vigil.CodeInternal, "A socket token needs a subject, a role, and either a session or an exam.")
+		return "", time.Time{}, vigil.Errorf(vigil.CodeInternal, "A socket token needs a subject, a role, and either a session or an exam.")
 	}
 	if c.ID == "" {
 		c.ID = rand.Text()
@@ -59,7 +60,7 @@ func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (string, error) {
 		c.Expires = c.Until
 	}
 	if c.Expires.Sub(c.Issued) > maxSigned {
-		return "", vigil.Errorf(vigil.CodeInternal, "A socket token lives for ten minutes at most.")
+		return "", time.Time{}, vigil.Errorf(vigil.CodeInternal, "A socket token lives for ten minutes at most.")
 	}
 	claims := map[string]any{
 		"aud": SocketAudience, "sub": c.Subject, "role": c.Role, "jti": c.ID,
@@ -73,7 +74,10 @@ func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (string, error) {
 	if !c.Until.IsZero() {
 		claims["until"] = c.Until.Unix()
 	}
-	return t.keys.sign(ctx, vigil.KeySocket, typSocket, claims)
+	if token, err = t.keys.sign(ctx, vigil.KeySocket, typSocket, claims); err != nil {
+		return "", time.Time{}, err
+	}
+	return token, time.Unix(c.Expires.Unix(), 0), nil // as the token says it, in whole seconds
 }
 
 // VerifySocket checks a socket token: signed by one of our socket keys, for

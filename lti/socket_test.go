@@ -18,9 +18,12 @@ func TestSocketTokenComesBack(t *testing.T) {
 	g.ensureKeys()
 	until := g.clock.now().Add(2 * time.Minute)
 	in := lti.SocketClaims{Subject: "p1|u1", Session: "s1", Role: "student", Name: "Amara", Until: until}
-	token, err := g.tool.MintSocket(ctx, in)
+	token, expires, err := g.tool.MintSocket(ctx, in)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !expires.Equal(until) {
+		t.Errorf("got the end %s, want Until", expires)
 	}
 	got, err := g.tool.VerifySocket(ctx, token)
 	if err != nil {
@@ -31,7 +34,11 @@ func TestSocketTokenComesBack(t *testing.T) {
 		t.Errorf("got %+v, want it to end with Until", got)
 	}
 	in.Until = time.Time{}
-	token, _ = g.tool.MintSocket(ctx, in)
+	g.clock.add(300 * time.Millisecond)
+	token, expires, _ = g.tool.MintSocket(ctx, in)
+	if got, err := g.tool.VerifySocket(ctx, token); err != nil || !got.Expires.Equal(expires) {
+		t.Errorf("got the end %s, %v, want that of the token: %s", expires, err, got.Expires)
+	}
 	if got, err := g.tool.VerifySocket(ctx, token); err != nil || got.Expires.Sub(got.Issued) != 5*time.Minute || !got.Until.IsZero() {
 		t.Errorf("got %+v, %v, want five minutes", got, err)
 	}
@@ -52,7 +59,7 @@ func TestSocketTokenOutlivesARotationAndIsKnownToEveryNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.clock.add(6 * time.Minute)
-	token, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
+	token, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +71,7 @@ func TestSocketTokenOutlivesARotationAndIsKnownToEveryNode(t *testing.T) {
 			t.Errorf("a token of the retired key: got %v, want none", err)
 		}
 	}
-	token, err = g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
+	token, _, err = g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +92,7 @@ func TestSocketTokensThatAreRefused(t *testing.T) {
 	g := newRig(t)
 	ctx := context.Background()
 	g.ensureKeys()
-	honest, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Session: "s", Role: "student"})
+	honest, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Session: "s", Role: "student"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +178,7 @@ func TestSocketTokensThatAreNotMinted(t *testing.T) {
 		{Subject: "a", Session: "s"},
 		{Subject: "a", Session: "s", Role: "student", Expires: g.clock.now().Add(time.Hour)},
 	} {
-		if _, err := g.tool.MintSocket(ctx, c); vigil.CodeOf(err) != vigil.CodeInternal {
+		if _, _, err := g.tool.MintSocket(ctx, c); vigil.CodeOf(err) != vigil.CodeInternal {
 			t.Errorf("%+v: got %v, want internal", c, err)
 		}
 	}

@@ -35,12 +35,16 @@ type Attempt struct {
 	Ended    time.Time `json:"ended"`
 	PausedAt time.Time `json:"pausedAt"`
 	Extra    int       `json:"extra"` // minutes granted so far
-	// Incidents are the incident_times of the extensions and resumptions that were
-	// applied: a repeat changes nothing.
+	// Incidents are the control requests that were done, by their ids or else by action and
+	// incident_time: a repeat changes nothing.
 	Incidents map[string]bool `json:"incidents"`
-	Flags     []Flag          `json:"flags"`
-	Reason    string          `json:"reason"`    // reason_msg of the last pause or termination
-	EndReturn bool            `json:"endReturn"` // the tool wants LtiEndAssessment
+	// Requests are the ids of the requests for extra time and for resuming whose time Ends
+	// holds, oldest first.
+	Requests  []string `json:"requests,omitempty"`
+	Marked    bool     `json:"marked,omitempty"` // since it ended: it cannot be opened again
+	Flags     []Flag   `json:"flags"`
+	Reason    string   `json:"reason"`    // reason_msg of the last pause or termination
+	EndReturn bool     `json:"endReturn"` // the tool wants LtiEndAssessment
 }
 
 // Flag is a flag that a proctor put on an attempt.
@@ -70,9 +74,18 @@ func (a *Attempt) settle(now time.Time) {
 	}
 }
 
+// goOn ends a pause and gives its time back.
+func (a *Attempt) goOn(now time.Time) {
+	if a.Status == Paused {
+		a.Ends = a.EndsAt(now)
+		a.Status, a.PausedAt, a.Reason = Running, time.Time{}, ""
+	}
+}
+
 func (a *Attempt) clone() Attempt {
 	c := *a
 	c.Incidents = maps.Clone(a.Incidents)
+	c.Requests = slices.Clone(a.Requests)
 	c.Flags = slices.Clone(a.Flags)
 	return c
 }
@@ -85,7 +98,7 @@ func (p *Platform) AttemptByID(id string) (Attempt, bool) {
 	if !ok {
 		return Attempt{}, false
 	}
-	a.settle(p.cfg.Now())
+	p.settleLocked(a, p.cfg.Now())
 	return a.clone(), true
 }
 
@@ -103,7 +116,7 @@ func (p *Platform) FindAttempt(userID, linkID string, number int) (Attempt, bool
 func (p *Platform) findLocked(userID, linkID string, number int) *Attempt {
 	for _, a := range p.attempts {
 		if a.UserID == userID && a.LinkID == linkID && a.Number == number {
-			a.settle(p.cfg.Now())
+			p.settleLocked(a, p.cfg.Now())
 			return a
 		}
 	}
@@ -118,7 +131,7 @@ func (p *Platform) Attempts(userID, linkID string) []Attempt {
 	var out []Attempt
 	for _, a := range p.attempts {
 		if (userID == "" || a.UserID == userID) && a.LinkID == linkID {
-			a.settle(p.cfg.Now())
+			p.settleLocked(a, p.cfg.Now())
 			out = append(out, a.clone())
 		}
 	}
@@ -162,11 +175,13 @@ func (p *Platform) UpdateAttempt(id string, f func(*Attempt) error) (Attempt, er
 		p.mu.Unlock()
 		return Attempt{}, vigil.Errorf(vigil.CodeNotFound, "There is no such attempt.")
 	}
-	a.settle(p.cfg.Now())
+	p.settleLocked(a, p.cfg.Now())
 	c := a.clone()
 	err := f(&c)
 	if err == nil {
+		status := a.Status
 		*a = c
+		p.endedLocked(a, status)
 	}
 	out := a.clone()
 	p.mu.Unlock()
@@ -197,6 +212,7 @@ func (p *Platform) startAttempt(s session, endReturn bool) (Attempt, error) {
 			a.Ends = now.Add(link.TimeLimit)
 		}
 		p.attempts[a.ID] = a
+		delete(p.deleted, attemptKey{a.ClientID, a.UserID, a.LinkID, a.Number})
 	}
 	a.EndReturn = endReturn
 	out := a.clone()
@@ -224,6 +240,10 @@ func (p *Platform) serveAssertion(w http.ResponseWriter, r *http.Request) {
 	}
 	if !a.Open() {
 		refuse(http.StatusGone, "the attempt is over")
+		return
+	}
+	if link, _ := p.Link(a.LinkID); link.Unproctored {
+		refuse(http.StatusGone, "the quiz is not proctored any more")
 		return
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{"assertion": p.Assertion(a)})

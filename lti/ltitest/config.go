@@ -29,6 +29,11 @@ const (
 type Config struct {
 	Issuer string // base URL without a trailing slash; Serve fills it in
 	Like   Like
+	// Plugin is the version of Vigil's plugin in it: 1 as it was before page stamps, with
+	// ends that move while paused and no word of what was done. Default
+	// vigil.PluginVersion. Negative: there is none, and the platform offers Proctoring
+	// Services by itself.
+	Plugin int
 	Now    func() time.Time // default time.Now
 	Log    *slog.Logger     // default discards
 	Client *http.Client     // fetches tools' key sets; default: 5 s, no redirects
@@ -118,8 +123,10 @@ type Link struct {
 	ClientID  string            `json:"clientID,omitempty"`
 	TimeLimit time.Duration     `json:"timeLimit,omitempty"` // of an attempt; none when 0
 	// Settings is proctoring_settings.data. Vigil's plugin sends JSON,
-	// {"vigil":1,"policy":{…}}.
-	Settings string `json:"settings,omitempty"`
+	// {"vigil":2,"policy":{…},"attempt_started":…}: where it holds vigil, the platform puts
+	// in its own version, and from version 2 on when the launched attempt began.
+	Settings    string `json:"settings,omitempty"`
+	Unproctored bool   `json:"unproctored,omitempty"` // proctoring was switched off
 }
 
 // Tool is a registered tool.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"vigil"
 )
@@ -26,8 +27,16 @@ type Control struct {
 	Severity float64
 	Code     string
 	Message  string
+	Request  string // request_id: Vigil's own name for it; may be empty
 	Applied  bool   // false when mischief kept it from being done
 	Body     string // as it came
+}
+
+// Answer is the platform's to a control request.
+type Answer struct {
+	Status  Status
+	Extra   int
+	Verdict Verdict // what was done; platforms without our plugin do not say it
 }
 
 const maxControl = 64 << 10
@@ -65,6 +74,13 @@ func parseControl(body []byte, like Like) (Control, error) {
 			return c, vigil.Invalid("extra_time", "extra_time is not a number of minutes.")
 		}
 		c.Extra = int(n)
+	}
+	if v, there := m["request_id"]; there && like == Moodle {
+		id, ok := v.(string)
+		if n := utf8.RuneCountInString(id); !ok || n < 1 || n > 64 {
+			return c, vigil.Invalid("request_id", "request_id is not a string of 1 to 64 characters.")
+		}
+		c.Request = id
 	}
 	severity := m["incident_severity"]
 	if s, ok := severity.(string); ok {
@@ -143,7 +159,7 @@ func (p *Platform) serveControl(w http.ResponseWriter, r *http.Request) {
 	}
 	fails := fault.Status != 0 || fault.Drop
 	c.Applied = !fails || fault.Apply
-	answer, err := p.Apply(c)
+	answer, err := p.apply(c, fault.No)
 	if fault.Wait != nil {
 		select {
 		case <-fault.Wait:
@@ -164,8 +180,17 @@ func (p *Platform) serveControl(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := map[string]any{"status": string(answer.Status), "extra_time": answer.Extra}
-	if p.cfg.Like == OpenEdX {
+	switch {
+	case p.cfg.Like == OpenEdX:
 		out = map[string]any{"message": "ok"}
+	case p.Plugin() >= 2 && c.Request != "":
+		out["applied"] = answer.Verdict.Applied
+		if answer.Verdict.Applied == vigil.AppliedNo {
+			out["reason"] = answer.Verdict.Reason
+		}
+	case answer.Verdict.Reason == vigil.NoCannotReopen || answer.Verdict.Reason == vigil.NoOverride:
+		refuse(http.StatusForbidden, string(answer.Verdict.Reason))
+		return
 	}
 	if m.ControlAnswer != nil {
 		m.ControlAnswer(out)
@@ -173,70 +198,141 @@ func (p *Platform) serveControl(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answerMedia, out)
 }
 
-// Apply records a control request and, if it says so, does it. Extra time is added
-// once for each incident_time.
-func (p *Platform) Apply(c Control) (Attempt, error) {
+// Apply records a control request and does it as ControlTable says.
+func (p *Platform) Apply(c Control) (Answer, error) { return p.apply(c, "") }
+
+func (p *Platform) apply(c Control, refused vigil.NoReason) (Answer, error) {
 	now := p.cfg.Now()
 	p.mu.Lock()
 	p.controls = append(p.controls, c)
 	if !c.Applied {
 		p.mu.Unlock()
-		return Attempt{}, nil
+		return Answer{}, nil
 	}
-	a := p.findLocked(c.UserID, c.LinkID, c.Attempt)
-	if a != nil && a.ClientID != c.ClientID {
-		a = nil
-	}
-	if a == nil {
-		waiting := false
-		for _, s := range p.sessions {
-			waiting = waiting || s.UserID == c.UserID && s.LinkID == c.LinkID && s.Attempt == c.Attempt && s.ClientID == c.ClientID
-		}
+	a, at := p.standingLocked(c)
+	if at == "" {
 		p.mu.Unlock()
-		if waiting {
-			return Attempt{Status: None}, nil
-		}
-		return Attempt{}, vigil.Errorf(vigil.CodeNotFound, "There is no such attempt.")
+		return Answer{}, vigil.Errorf(vigil.CodeNotFound, "There is no such attempt.")
 	}
-	if p.cfg.Like == OpenEdX && c.Action != "terminate" {
-		out := a.clone()
+	if p.cfg.Like == OpenEdX && c.Action != vigil.ActionTerminate {
 		p.mu.Unlock()
-		return out, vigil.Errorf(vigil.CodeInvalid, "Only terminate is done here.")
+		return Answer{}, vigil.Errorf(vigil.CodeInvalid, "Only terminate is done here.")
 	}
-	a.control(c, now)
-	out := a.clone()
+	out := Answer{Status: None, Verdict: p.judgeLocked(c, a, at, refused, now)}
+	if a != nil {
+		out.Extra = a.Extra
+		if at != Deleted {
+			out.Status = a.Status
+		}
+	}
 	p.mu.Unlock()
 	p.changed()
 	return out, nil
 }
 
-// control does what a request asks of an attempt. What the state does not allow
-// changes nothing; the answer's status says so.
-func (a *Attempt) control(c Control, now time.Time) {
-	switch c.Action {
-	case "pause":
-		if a.Status == Running {
-			a.Status, a.PausedAt, a.Reason = Paused, now, c.Message
-		}
-	case "resume":
-		if a.Status == Paused {
-			a.Ends = a.EndsAt(now)
-			a.Status, a.PausedAt, a.Reason = Running, time.Time{}, ""
-		}
-	case "terminate":
-		if a.Open() {
-			a.Status, a.Ended, a.Reason = Terminated, now, c.Message
-		}
-	case "update":
-		key := c.Action + " " + c.Time
-		if c.Extra > 0 && a.Open() && !a.Incidents[key] {
-			a.Incidents[key] = true
-			a.Extra += c.Extra
-			if !a.Ends.IsZero() {
-				a.Ends = a.Ends.Add(time.Duration(c.Extra) * time.Minute)
+// standingLocked finds the attempt of a request and tells how it stands: not at all where
+// the platform knows nothing of it.
+func (p *Platform) standingLocked(c Control) (*Attempt, Condition) {
+	a := p.findLocked(c.UserID, c.LinkID, c.Attempt)
+	if a == nil || a.ClientID != c.ClientID {
+		for _, s := range p.sessions {
+			if s.UserID == c.UserID && s.LinkID == c.LinkID && s.Attempt == c.Attempt && s.ClientID == c.ClientID {
+				return nil, NotBegun
 			}
 		}
-	case "flag":
+		if a = p.deleted[attemptKey{c.ClientID, c.UserID, c.LinkID, c.Attempt}]; a != nil {
+			return a, Deleted
+		}
+		return nil, ""
+	}
+	link, _ := p.linkLocked(a.LinkID)
+	switch {
+	case a.Status == Complete:
+		return a, Over
+	case a.Status == Terminated:
+		return a, Stopped
+	case link.Unproctored && p.Plugin() >= 2:
+		return a, Unproctored
+	case a.Status == Paused:
+		return a, OnHold
+	}
+	return a, InProgress
+}
+
+// judgeLocked does what a request asks for, or says why not.
+func (p *Platform) judgeLocked(c Control, a *Attempt, at Condition, refused vigil.NoReason, now time.Time) Verdict {
+	key := c.Action + " " + c.Time
+	if c.Request != "" && p.Plugin() >= 2 {
+		key = "id " + c.Request
+	}
+	if a != nil && a.Incidents[key] {
+		return stands
+	}
+	v := ControlTable[c.Action][at]
+	switch {
+	case v.Applied == vigil.AppliedNo:
+		return v
+	case v.Applied == vigil.AppliedNow && c.Action == vigil.ActionUpdate && c.Extra == 0:
+		v = stands
+	case v.Applied == vigil.AppliedNow:
+		why := p.impossibleLocked(c, a)
+		if refused != "" {
+			why = refused
+		}
+		if why != "" {
+			return refuses(why)
+		}
+		status := a.Status
+		a.do(c, now)
+		p.endedLocked(a, status)
+	}
+	if a.Incidents == nil {
+		a.Incidents = map[string]bool{}
+	}
+	a.Incidents[key] = true
+	if c.Request != "" && (c.Action == vigil.ActionUpdate || c.Action == vigil.ActionResume) {
+		a.Requests = append(a.Requests, c.Request)
+	}
+	v.Or = ""
+	return v
+}
+
+// impossibleLocked tells why something that the table allows cannot be done.
+func (p *Platform) impossibleLocked(c Control, a *Attempt) vigil.NoReason {
+	switch {
+	case c.Action == vigil.ActionUpdate && a.Ends.IsZero() && p.Plugin() >= 2:
+		return vigil.NoEnd
+	case c.Action == vigil.ActionResume && a.Status == Terminated:
+		for _, b := range p.attempts {
+			if a.Marked || b.UserID == a.UserID && b.LinkID == a.LinkID && b.Number > a.Number {
+				return vigil.NoCannotReopen
+			}
+		}
+	}
+	return ""
+}
+
+// do does what a request asks for, which its condition allows.
+func (a *Attempt) do(c Control, now time.Time) {
+	switch c.Action {
+	case vigil.ActionPause:
+		a.Status, a.PausedAt, a.Reason = Paused, now, c.Message
+	case vigil.ActionResume:
+		if a.Status == Terminated { // it was not the student's time since the end, nor since the pause before it
+			if a.PausedAt.IsZero() {
+				a.PausedAt = a.Ended
+			}
+			a.Status, a.Ended = Paused, time.Time{}
+		}
+		a.goOn(now)
+	case vigil.ActionTerminate:
+		a.Status, a.Ended, a.Reason = Terminated, now, c.Message
+	case vigil.ActionUpdate:
+		a.Extra += c.Extra
+		if !a.Ends.IsZero() {
+			a.Ends = a.Ends.Add(time.Duration(c.Extra) * time.Minute)
+		}
+	case vigil.ActionFlag:
 		a.Flags = append(a.Flags, Flag{Time: c.Time, Severity: c.Severity, Code: c.Code, Message: c.Message})
 	}
 }

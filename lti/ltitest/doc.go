@@ -32,6 +32,14 @@
 //	claims := p.Claims(launch, nonce)             // what an honest id_token would say
 //	p.SetMischief(ltitest.Mischief{Claims: func(c map[string]any) { delete(c, "exp") }})
 //
+// With Vigil's plugin (Config.Plugin says of which version) it signs what the plugin signs,
+// does Assessment Control by ControlTable, and owes Vigil reports of ends:
+//
+//	jwt := p.Assertion(attempt)                   // for a socket
+//	jwt := p.PageStamp(attempt, requested, answered)
+//	err := p.SendReports(ctx, 0)                  // what Moodle's cron does; p.Owed() is what is left
+//	p.MoveEnd(id, end); p.HandIn(id); p.Delete(id); p.SwitchOff("quiz-2")
+//
 // Package lms puts pages around it: the demo LMS.
 //
 // What came in is kept: Platform.Controls, Platform.Starts, Platform.DeepLinks, and

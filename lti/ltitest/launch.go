@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -219,7 +220,7 @@ func (p *Platform) claims(row launch, tool Tool, user User, link Link, nonce str
 			"assessment_control_url": e.Control,
 		}
 		if link.Settings != "" {
-			c[ClaimAP+"proctoring_settings"] = map[string]any{"data": link.Settings}
+			c[ClaimAP+"proctoring_settings"] = map[string]any{"data": p.settings(row, link)}
 		}
 	case EndAssessment:
 		c[ClaimAP+"attempt_number"] = row.Attempt
@@ -234,6 +235,24 @@ func (p *Platform) claims(row launch, tool Tool, user User, link Link, nonce str
 		openEdXClaims(c, row, tool, now)
 	}
 	return c
+}
+
+// settings is proctoring_settings.data of a launch. What is not our plugin's goes out as it
+// is.
+func (p *Platform) settings(row launch, link Link) string {
+	var data map[string]json.RawMessage
+	if p.Plugin() == 0 || json.Unmarshal([]byte(link.Settings), &data) != nil || data["vigil"] == nil {
+		return link.Settings
+	}
+	data["vigil"] = raw(p.Plugin())
+	if p.Plugin() >= 2 {
+		started := int64(0)
+		if a, ok := p.FindAttempt(row.UserID, row.LinkID, row.Attempt); ok {
+			started = a.Started.Unix()
+		}
+		data["attempt_started"] = raw(started)
+	}
+	return string(raw(data))
 }
 
 // openEdXClaims makes the claims what Open edX sends.

@@ -98,7 +98,7 @@ func TestStartProctoringSaysWhatMoodleSays(t *testing.T) {
 		"link":     {link["id"], "quiz-7"},
 		"control":  {acs["assessment_control_url"], p.Issuer() + "/mod/lti/services.php/assessmentcontrol"},
 		"start":    {c[ltitest.ClaimAP+"start_assessment_url"], p.Issuer() + "/mod/quiz/accessrule/vigil/start.php"},
-		"settings": {settings["data"], `{"vigil":1,"policy":{}}`},
+		"settings": {settings["data"], `{"attempt_started":0,"policy":{},"vigil":2}`},
 		"version":  {c[ltitest.ClaimLTI+"version"], "1.3.0"},
 	} {
 		if pair[0] != pair[1] {

@@ -4,6 +4,8 @@ import (
 	"crypto/rsa"
 	"net/http"
 	"net/url"
+
+	"vigil"
 )
 
 // Mischief makes the platform misbehave. Every func is optional; a map it is given
@@ -24,6 +26,8 @@ type Mischief struct {
 	Members       func(answer map[string]any)
 	ControlAnswer func(answer map[string]any)
 	Assertion     func(header, claims map[string]any)
+	Stamp         func(header, claims map[string]any)
+	Report        func(header, claims map[string]any)
 
 	// HTTP may answer a request itself and return true.
 	HTTP func(at Endpoint, w http.ResponseWriter, r *http.Request) bool
@@ -44,6 +48,8 @@ type Fault struct {
 	// Apply does what was asked even though Status or Drop says otherwise: the
 	// answer is lost, not the request. It is done before Wait.
 	Apply bool
+	// No has the plugin answer that it did not do it, for this reason; nothing is changed.
+	No vigil.NoReason
 }
 
 // SetMischief replaces the platform's mischief; the zero Mischief makes it honest.

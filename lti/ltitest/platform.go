@@ -37,8 +37,10 @@ type Platform struct {
 	users     []User
 	links     []Link
 	attempts  map[string]*Attempt
-	sessions  map[string]session // by session_data
-	launches  map[string]launch  // by launch id, until auth.php spends it
+	deleted   map[attemptKey]*Attempt // until the number is used again
+	owed      []*Report               // what tools have not heard yet
+	sessions  map[string]session      // by session_data
+	launches  map[string]launch       // by launch id, until auth.php spends it
 	codes     map[string]code
 	regTokens map[string]time.Time
 	tokens    map[string]accessToken
@@ -86,10 +88,11 @@ func New(cfg Config) *Platform {
 			cfg.SessionLife = 300 * time.Second
 		}
 	}
+	cfg.Plugin = pluginVersion(cfg.Plugin)
 	cfg.Issuer = strings.TrimSuffix(cfg.Issuer, "/")
 	p := &Platform{
 		cfg: cfg, stop: make(chan struct{}), mischief: cfg.Mischief, secret: []byte(rand.Text()),
-		keys: map[string]Key{}, tools: map[string]Tool{}, attempts: map[string]*Attempt{},
+		keys: map[string]Key{}, tools: map[string]Tool{}, attempts: map[string]*Attempt{}, deleted: map[attemptKey]*Attempt{},
 		sessions: map[string]session{}, launches: map[string]launch{}, codes: map[string]code{},
 		regTokens: map[string]time.Time{}, tokens: map[string]accessToken{}, seen: map[string]time.Time{},
 		cached: map[string]map[string]Key{}, fetches: map[string]int{}, counts: map[Endpoint]int{},

@@ -130,6 +130,15 @@ func (p *Platform) serveStart(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, p.cfg.Issuer+p.path(AtContinue)+"?"+url.Values{"c": {c}}.Encode(), http.StatusSeeOther)
 }
 
+// StartUnproctored starts or finds the attempt of a launch that the tool does not see, for its
+// activity is not proctored any more.
+func (p *Platform) StartUnproctored(l Launch) (Attempt, error) {
+	if k, ok := p.Link(l.LinkID); !ok || !k.Unproctored {
+		return Attempt{}, vigil.Errorf(vigil.CodeIllegal, "This activity is proctored.")
+	}
+	return p.startAttempt(session{ClientID: l.ClientID, UserID: l.UserID, LinkID: l.LinkID, Attempt: l.Attempt}, false)
+}
+
 // serveContinue spends the code for the same user's browser and starts the attempt.
 func (p *Platform) serveContinue(w http.ResponseWriter, r *http.Request) {
 	u, err := p.requireUser(r)

@@ -14,6 +14,8 @@ type state struct {
 	Users    []User             `json:"users"`
 	Links    []Link             `json:"links"`
 	Attempts []Attempt          `json:"attempts"`
+	Deleted  []Attempt          `json:"deleted,omitempty"`
+	Owed     []*Report          `json:"owed,omitempty"`
 	Sessions map[string]session `json:"sessions"`
 	Number   int                `json:"number"`
 }
@@ -27,7 +29,7 @@ func (p *Platform) Export() (json.RawMessage, error) {
 	p.sweepLocked(p.cfg.Now())
 	s := state{
 		Secret: base64.StdEncoding.EncodeToString(p.secret), Keys: map[string]string{}, Users: p.users, Links: p.links,
-		Sessions: p.sessions, Number: p.number,
+		Sessions: p.sessions, Number: p.number, Owed: p.owed,
 	}
 	for id, k := range p.keys {
 		s.Keys[id] = k.marshal()
@@ -37,6 +39,9 @@ func (p *Platform) Export() (json.RawMessage, error) {
 	}
 	for _, a := range p.attempts {
 		s.Attempts = append(s.Attempts, a.clone())
+	}
+	for _, a := range p.deleted {
+		s.Deleted = append(s.Deleted, a.clone())
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -79,10 +84,11 @@ func (p *Platform) Import(b json.RawMessage) error {
 		p.order = append(p.order, t.ClientID)
 	}
 	for _, a := range s.Attempts {
-		if a.Incidents == nil {
-			a.Incidents = map[string]bool{}
-		}
 		p.attempts[a.ID] = &a
 	}
+	for _, a := range s.Deleted {
+		p.deleted[attemptKey{a.ClientID, a.UserID, a.LinkID, a.Number}] = &a
+	}
+	p.owed = s.Owed
 	return nil
 }

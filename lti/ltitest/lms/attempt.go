@@ -84,6 +84,15 @@ func (l *LMS) postStart(w http.ResponseWriter, r *http.Request, u ltitest.User) 
 		l.fail(w, r, err)
 		return
 	}
+	if k, _ := l.p.Link(LinkID); k.Unproctored {
+		a, err := l.p.StartUnproctored(launch)
+		if err != nil {
+			l.fail(w, r, err)
+			return
+		}
+		l.started(w, r, a)
+		return
+	}
 	http.Redirect(w, r, l.p.Begin(launch), http.StatusSeeOther)
 }
 
@@ -131,11 +140,13 @@ type attemptBody struct {
 	Process   string
 	Summary   string
 	Resume    string
-	Vigil     map[string]any // configuration of Vigil's monitor
+	Vigil     map[string]any // configuration of Vigil's monitor; nil: the quiz is not proctored
 	Clock     map[string]any // configuration of the page's own script
 }
 
-func (l *LMS) attemptBody(a ltitest.Attempt, name string, n int) attemptBody {
+// attemptBody makes a page that was asked for at a time: the stamp says when, and when it
+// was answered.
+func (l *LMS) attemptBody(a ltitest.Attempt, name string, n int, requested time.Time) attemptBody {
 	l.mu.Lock()
 	given := l.answers[a.ID]
 	all := questions(-1, given)
@@ -158,6 +169,12 @@ func (l *LMS) attemptBody(a ltitest.Attempt, name string, n int) attemptBody {
 	if name == "attempt" {
 		b.Vigil["page"] = n + 1
 	}
+	if stamp := l.p.PageStamp(a, requested, now); stamp != "" {
+		b.Vigil["stamp"] = stamp
+	}
+	if k, _ := l.p.Link(a.LinkID); k.Unproctored {
+		b.Vigil = nil
+	}
 	for _, q := range all {
 		if len(q.Values) > 0 {
 			b.Answered++
@@ -175,30 +192,53 @@ func pageOf(text string) int {
 }
 
 func (l *LMS) getAttempt(w http.ResponseWriter, r *http.Request, u ltitest.User) {
+	requested := l.now()
+	l.beSlow(r)
 	a, ok := l.mine(w, r, u)
 	if !ok || l.elsewhere(w, r, a, ltitest.Running) {
 		return
 	}
-	l.show(w, r, http.StatusOK, "attempt", page{Title: quizTitle, Wide: true, Body: l.attemptBody(a, "attempt", pageOf(r.Form.Get("page")))})
+	l.show(w, r, http.StatusOK, "attempt", page{Title: quizTitle, Wide: true, Body: l.attemptBody(a, "attempt", pageOf(r.Form.Get("page")), requested)})
 }
 
 func (l *LMS) getSummary(w http.ResponseWriter, r *http.Request, u ltitest.User) {
+	requested := l.now()
+	l.beSlow(r)
 	a, ok := l.mine(w, r, u)
 	if !ok || l.elsewhere(w, r, a, ltitest.Running) {
 		return
 	}
-	l.show(w, r, http.StatusOK, "summary", page{Title: "Summary of attempt", Wide: true, Body: l.attemptBody(a, "summary", -1)})
+	l.show(w, r, http.StatusOK, "summary", page{Title: "Summary of attempt", Wide: true, Body: l.attemptBody(a, "summary", -1, requested)})
 }
 
 func (l *LMS) getPaused(w http.ResponseWriter, r *http.Request, u ltitest.User) {
+	requested := l.now()
+	l.beSlow(r)
 	a, ok := l.mine(w, r, u)
 	if !ok || l.elsewhere(w, r, a, ltitest.Paused) {
 		return
 	}
-	b := l.attemptBody(a, "paused", -1)
+	b := l.attemptBody(a, "paused", -1, requested)
 	b.Resume = attemptURL(attemptPath, a.ID, "page", strconv.Itoa(pageOf(r.Form.Get("page"))))
 	b.Clock["resume"] = b.Resume
 	l.show(w, r, http.StatusOK, "paused", page{Title: "Paused", Body: b})
+}
+
+// SetSlow makes the LMS's quiz pages slow: f is called for each between its request and its
+// answer. Nil ends that.
+func (l *LMS) SetSlow(f func(r *http.Request)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slow = f
+}
+
+func (l *LMS) beSlow(r *http.Request) {
+	l.mu.Lock()
+	f := l.slow
+	l.mu.Unlock()
+	if f != nil {
+		f(r)
+	}
 }
 
 // keep saves one page's answers and, if asked, hands the attempt in. It runs under the

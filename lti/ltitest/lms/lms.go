@@ -32,7 +32,7 @@ type Config struct {
 	ClientID string
 	// StateFile keeps people, attempts, answers and keys; empty: memory only.
 	StateFile string
-	// Settings is proctoring_settings.data of the quiz; default {"vigil":1,"policy":{}}.
+	// Settings is proctoring_settings.data of the quiz; default {"vigil":2,"policy":{}}.
 	Settings string
 	// AddSimulated adds n simulated students to the exam and returns when they are on
 	// their way; they may go on until ctx ends. NewStudents enrols people for it. Nil
@@ -55,6 +55,7 @@ type LMS struct {
 	work sync.WaitGroup
 
 	mu      sync.Mutex
+	slow    func(r *http.Request)
 	answers map[string]answers // by attempt id
 	ended   map[string]bool    // attempts whose LtiEndAssessment was sent
 	sim     simulation
@@ -82,7 +83,7 @@ func New(cfg Config) (*LMS, error) {
 	}
 	cfg.Tool = strings.TrimSuffix(cfg.Tool, "/")
 	if cfg.Settings == "" {
-		cfg.Settings = `{"vigil":1,"policy":{}}`
+		cfg.Settings = `{"vigil":2,"policy":{}}`
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -105,21 +106,50 @@ func New(cfg Config) (*LMS, error) {
 	if err := l.load(); err != nil {
 		return nil, err
 	}
+	if old, _ := l.p.Link(LinkID); old.ID == LinkID {
+		quiz.Unproctored = old.Unproctored
+	}
 	l.p.SetLink(quiz) // the settings may have changed since the state was kept
 	l.ready = true
 	l.save()
 	l.routes()
+	l.work.Add(1)
+	go l.cron()
 	return l, nil
 }
 
 // Platform is the platform beneath.
 func (l *LMS) Platform() *ltitest.Platform { return l.p }
 
-// Close ends simulated students and waits for them.
+// Close ends simulated students and the reports of ends, and waits for them.
 func (l *LMS) Close() {
 	l.stop()
 	l.work.Wait()
 	l.p.Close()
+}
+
+// Moodle's cron comes a while after an attempt has ended: Vigil has the answer to its own
+// requests by then.
+const (
+	cronEvery = time.Second
+	cronAge   = 2 * time.Second
+)
+
+// cron ends attempts whose time is up, and reports ends to Vigil, until Close.
+func (l *LMS) cron() {
+	defer l.work.Done()
+	every := time.NewTicker(cronEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-every.C:
+		}
+		if err := l.p.SendReports(l.ctx, cronAge); err != nil && l.ctx.Err() == nil {
+			l.log.Info("ends not reported", "err", err)
+		}
+	}
 }
 
 // ServeHTTP answers for the pages and for the platform.

@@ -2,6 +2,7 @@ package lms_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -231,6 +232,86 @@ func TestPauseKeepsAnswersAndRefusesMore(t *testing.T) {
 	f, _ = page.Form("responseform")
 	if page.URL.Path != "/mod/quiz/attempt.php" || f.Fields.Get("q1") != "The nucleus" {
 		t.Errorf("resumed: got %s with %v, want the answer saved before", page.URL, f.Fields)
+	}
+}
+
+// stamp reads the claims of a page's stamp.
+func stamp(t *testing.T, page *ltitest.Page) map[string]any {
+	t.Helper()
+	jwt, _ := config(t, page, "vigil-config")["stamp"].(string)
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		t.Fatalf("no stamp on %s: %q", page.URL, jwt)
+	}
+	b, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var m map[string]any
+	if err != nil || json.Unmarshal(b, &m) != nil {
+		t.Fatalf("the stamp on %s cannot be read: %s", page.URL, b)
+	}
+	return m
+}
+
+func TestPagesCarryStamps(t *testing.T) {
+	d := serve(t, lms.Config{})
+	b := d.be(t, "3")
+	page := d.attempt(t, b)
+	id := page.URL.Query().Get("attempt")
+	first := stamp(t, page)
+	if first["page_requested_at"] != first["page_answered_at"] || first["sub"] != "3" {
+		t.Errorf("got %v, want a page that was made at once", first)
+	}
+	d.SetSlow(func(*http.Request) { d.clk.Add(4 * time.Second) })
+	second := stamp(t, d.open(t, b, "/mod/quiz/summary.php?attempt="+id))
+	if took := second["page_answered_at"].(float64) - second["page_requested_at"].(float64); took != 4000 || second["jti"] == first["jti"] {
+		t.Errorf("got a page of %v ms, want 4000, with a nonce of its own", took)
+	}
+	d.SetSlow(nil)
+	d.control(t, "pause", "")
+	if got := stamp(t, d.open(t, b, "/mod/quiz/accessrule/vigil/paused.php?attempt="+id)); got["attempt_paused_at"] != float64(d.clk.Now().Unix()) {
+		t.Errorf("paused: got %v", got)
+	}
+	old := serve(t, lms.Config{Platform: ltitest.Config{Plugin: 1}})
+	if got, there := config(t, old.attempt(t, old.be(t, "3")), "vigil-config")["stamp"]; there {
+		t.Errorf("an older plugin: got the stamp %v", got)
+	}
+}
+
+func TestQuizThatIsNotProctoredAnyMore(t *testing.T) {
+	d := serve(t, lms.Config{})
+	b := d.be(t, "3")
+	page := d.attempt(t, b)
+	if err := d.Platform().SwitchOff(lms.LinkID); err != nil {
+		t.Fatal(err)
+	}
+	page = d.open(t, b, page.URL.RequestURI())
+	if strings.Contains(page.Body, "monitor.js") || strings.Contains(page.Body, "vigil-config") {
+		t.Error("the monitor is still there")
+	}
+	config(t, page, "quiz-config")
+	other := d.attempt(t, d.be(t, "4"))
+	if len(d.tool.Launches()) != 1 || strings.Contains(other.Body, "monitor.js") {
+		t.Errorf("got %d launches, want another student to begin without one", len(d.tool.Launches()))
+	}
+}
+
+// As Moodle's cron does, a while after the end.
+func TestEndsAreReportedByThemselves(t *testing.T) {
+	d := serve(t, lms.Config{})
+	submit(t, d.be(t, "3"), d.attempt(t, d.be(t, "3")), "responseform", url.Values{"finishattempt": {"1"}})
+	d.attempt(t, d.be(t, "4"))
+	if got := d.tool.Reports(); len(got) != 0 {
+		t.Errorf("got %v at once, want it later", got)
+	}
+	d.clk.Add(lms.TimeLimit + 3*time.Second)
+	for deadline := time.Now().Add(20 * time.Second); len(d.Platform().Owed()) > 0 || len(d.tool.Reports()) < 2; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting for the reports: got %v", d.tool.Reports())
+		}
+	}
+	for _, c := range d.tool.Reports() {
+		if c["outcome"] != "submitted" || c["sub"] != "3" && c["sub"] != "4" {
+			t.Errorf("got %v", c)
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ type Tool struct {
 	Manual   bool                      // wait at check-in for the form "start"
 	Start    func(h, c map[string]any) // changes StartAssessment before it is signed
 	DeepLink func(c map[string]any)
+	Ended    func() int // the status that answers a report of an end; 200 when nil
 
 	tb testing.TB
 	p  *ltitest.Platform
@@ -41,6 +42,7 @@ type Tool struct {
 	mu       sync.Mutex
 	states   map[string]string // state → nonce
 	launches []map[string]any  // verified claims
+	reports  []map[string]any  // verified claims of reports
 }
 
 // New starts a tool on localhost, which is another site than 127.0.0.1.
@@ -53,6 +55,7 @@ func New(tb testing.TB) *Tool {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{t.Key.JWK()}})
 	})
 	mux.HandleFunc("GET /register", t.register)
+	mux.HandleFunc("POST /api/v1/attempts/ended", t.ended)
 	s := httptest.NewServer(mux)
 	tb.Cleanup(s.Close)
 	t.URL = strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
@@ -74,6 +77,34 @@ func (t *Tool) Launches() []map[string]any {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]map[string]any(nil), t.launches...)
+}
+
+// Reports are the claims of the reports of ends that were verified and taken.
+func (t *Tool) Reports() []map[string]any {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]map[string]any(nil), t.reports...)
+}
+
+func (t *Tool) ended(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Assertion string `json:"assertion"`
+	}
+	_ = json.NewDecoder(r.Body).Decode(&in)
+	c, err := t.verify(r.Context(), in.Assertion)
+	if err != nil || c["token_use"] != "ended" {
+		http.Error(w, "bad report", http.StatusUnauthorized)
+		return
+	}
+	if t.Ended != nil {
+		if status := t.Ended(); status != http.StatusOK {
+			w.WriteHeader(status)
+			return
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reports = append(t.reports, c)
 }
 
 func (t *Tool) login(w http.ResponseWriter, r *http.Request) {

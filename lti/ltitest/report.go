@@ -1,0 +1,151 @@
+package ltitest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"vigil"
+)
+
+// Outcomes of attempts, as the plugin reports them (docs/assertion.md, "Report of an end").
+const (
+	OutcomeSubmitted   = "submitted"
+	OutcomeAbandoned   = "abandoned"
+	OutcomeSwitchedOff = "switched_off"
+	OutcomeDeleted     = "deleted"
+	OutcomeErased      = "erased"
+)
+
+// reportPath is where Vigil takes reports.
+const reportPath = "/api/v1/attempts/ended"
+
+// Report is what the plugin owes a tool: that an attempt has ended, or is not proctored any
+// more.
+type Report struct {
+	Attempt Attempt   `json:"attempt"`
+	Outcome string    `json:"outcome"`
+	At      time.Time `json:"at"`
+}
+
+// oweLocked notes that a tool must hear of an attempt. What was owed of it before is
+// overtaken. Only our plugin reports, and of version 2 on that proctoring was switched off.
+func (p *Platform) oweLocked(a *Attempt, outcome string, at time.Time) {
+	if p.Plugin() == 0 || outcome == OutcomeSwitchedOff && p.Plugin() < 2 {
+		return
+	}
+	p.forgetLocked(a.ID)
+	p.owed = append(p.owed, &Report{Attempt: a.clone(), Outcome: outcome, At: at})
+}
+
+// forgetLocked takes back what a tool was to hear of an attempt.
+func (p *Platform) forgetLocked(attemptID string) {
+	p.owed = slices.DeleteFunc(p.owed, func(r *Report) bool { return r.Attempt.ID == attemptID })
+}
+
+// endedLocked notes what became of an attempt that was changed.
+func (p *Platform) endedLocked(a *Attempt, before Status) {
+	open := before == Running || before == Paused
+	switch {
+	case open && !a.Open():
+		p.oweLocked(a, OutcomeSubmitted, a.Ended)
+	case !open && a.Open(): // it was opened again
+		p.forgetLocked(a.ID)
+	}
+}
+
+// settleLocked ends an attempt whose time is up.
+func (p *Platform) settleLocked(a *Attempt, now time.Time) {
+	status := a.Status
+	a.settle(now)
+	p.endedLocked(a, status)
+}
+
+// Owed are the reports that no tool has taken yet, oldest first.
+func (p *Platform) Owed() []Report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]Report, len(p.owed))
+	for i, r := range p.owed {
+		out[i] = *r
+	}
+	return out
+}
+
+// SendReports does what Moodle's cron does: it ends the attempts whose time is up, and
+// reports what has been owed for at least age. Reports that a tool did not take are tried
+// again the next time.
+func (p *Platform) SendReports(ctx context.Context, age time.Duration) error {
+	now := p.cfg.Now()
+	p.mu.Lock()
+	for _, a := range p.attempts {
+		p.settleLocked(a, now)
+	}
+	var due []*Report
+	for _, r := range p.owed {
+		if now.Sub(r.At) >= age {
+			due = append(due, r)
+		}
+	}
+	p.mu.Unlock()
+	var errs []error
+	for _, r := range due {
+		if err := p.send(ctx, *r); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.mu.Lock()
+		p.owed = slices.DeleteFunc(p.owed, func(o *Report) bool { return o == r })
+		p.mu.Unlock()
+	}
+	if len(due) > len(errs) {
+		p.changed()
+	}
+	return errors.Join(errs...)
+}
+
+// ReportToken signs a report.
+func (p *Platform) ReportToken(r Report) string {
+	now := p.cfg.Now()
+	claims := p.named(r.Attempt, "ended", now, assertionLife)
+	claims["outcome"], claims["ended_at"] = r.Outcome, r.At.Unix()
+	if v := p.Plugin(); v >= 2 {
+		claims["vigil"], claims["told_at"], claims["requests"] = v, now.UnixMilli(), []string{}
+	}
+	return p.signAbout(r.Attempt.ClientID, claims, p.mischiefNow().Report)
+}
+
+// send makes one report. A tool that does not know the attempt will not know it the next
+// time either; one of version 1 does not know what "switched off" is.
+func (p *Platform) send(ctx context.Context, r Report) error {
+	tool, ok := p.Tool(r.Attempt.ClientID)
+	if !ok {
+		return nil
+	}
+	body, err := json.Marshal(map[string]string{"assertion": p.ReportToken(r)})
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, vigil.Origin(tool.LoginURL)+reportPath, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := p.cfg.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if err := res.Body.Close(); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	refused := r.Outcome == OutcomeSwitchedOff && res.StatusCode == http.StatusBadRequest
+	if res.StatusCode/100 == 2 || res.StatusCode == http.StatusNotFound || refused {
+		return nil
+	}
+	return vigil.Errorf(vigil.CodeUnavailable, "The tool answered the report with status %d.", res.StatusCode)
+}
