@@ -3,6 +3,7 @@ package redisrelay
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,15 +27,16 @@ type tailer struct {
 	tried   chan struct{}      // closed when the reader has tried for the first time
 	read    time.Time          // when Redis last answered
 	failing bool
-	alien   bool // another node works with another number of partitions
+	mixed   bool // a live node works with another number of partitions
 	peers   map[string]*peer
 }
 
 // peer is another node that writes to the stream.
 type peer struct {
-	n     uint64
-	heard time.Time
-	bye   bool
+	n          uint64
+	partitions uint64 // that it works with; 0: not heard since reading began
+	heard      time.Time
+	bye        bool
 }
 
 type subscription struct {
@@ -46,8 +48,19 @@ const (
 	tailEntries = 256 // that are looked at for the other nodes' counters when reading begins
 	readEntries = 256 // at once
 	upWithin    = 5 * time.Second
-	beatsMissed = 4 // after so many a node is silent
+	beatsMissed = 4  // after so many a node is silent
+	maxSilent   = 64 // nodes that are named though they were not heard for Keep: the newest
 )
+
+// silent tells whether p had not been heard for too long at that time.
+func (t *tailer) silent(p *peer, at time.Time) bool {
+	return at.Sub(p.heard) > beatsMissed*t.r.cfg.Beat
+}
+
+// mismatched tells whether p is live and works with another number of partitions.
+func (t *tailer) mismatched(p *peer, at time.Time) bool {
+	return p.partitions != 0 && p.partitions != uint64(t.r.cfg.Partitions) && !p.bye && !t.silent(p, at)
+}
 
 func newTailer(r *Relay, p int) *tailer {
 	return &tailer{r: r, p: p, key: streamKey(r.cfg.Prefix, p), subs: map[string][]*subscription{}}
@@ -65,6 +78,7 @@ func (t *tailer) subscribe(exam string, to realtime.Receiver) (func(), error) {
 			return nil, realtime.ErrRelayClosed
 		}
 		t.stop, t.tried, t.read, t.failing = cancel, tried, time.Now(), false
+		t.mixed, t.peers = false, nil // the last reader's
 	}
 	t.subs[exam] = append(t.subs[exam][:len(t.subs[exam]):len(t.subs[exam])], s)
 	t.count++
@@ -117,15 +131,22 @@ func (t *tailer) state() (up bool, silent []string) {
 		return true, nil
 	}
 	now := time.Now()
-	if t.alien || now.Sub(t.read) > upWithin || t.failing && now.Sub(t.read) > failGrace {
+	if now.Sub(t.read) > upWithin || t.failing && now.Sub(t.read) > failGrace {
 		return false, nil
 	}
 	for node, p := range t.peers {
-		if !p.bye && now.Sub(p.heard) > beatsMissed*t.r.cfg.Beat {
+		if !p.bye && t.silent(p, now) {
 			silent = append(silent, node)
 		}
 	}
 	return true, silent
+}
+
+// isMixed tells whether a live node with another number of partitions writes to the stream.
+func (t *tailer) isMixed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stop != nil && t.mixed
 }
 
 // tailing is what one run of the reader knows. A run that was stopped may still end while
@@ -134,6 +155,7 @@ type tailing struct {
 	*tailer
 	last   string // the id up to which everything was read; "": not known yet
 	handed int    // messages in what was read last, ours too
+	met    bool   // what was read last has an entry made with another number of partitions
 	peers  map[string]*peer
 }
 
@@ -185,12 +207,13 @@ func (t *tailer) failed(err error) {
 	}
 }
 
+// answered takes in that Redis answered, and what that says of the other nodes.
 func (g *tailing) answered(ctx context.Context) {
 	t := g.tailer
 	now := time.Now()
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if ctx.Err() != nil {
+		t.mu.Unlock()
 		return
 	}
 	if t.failing || now.Sub(t.read) > upWithin {
@@ -198,14 +221,52 @@ func (g *tailing) answered(ctx context.Context) {
 			t.r.log.Info("Redis answers again", "key", t.key)
 		}
 		for _, p := range g.peers { // nobody could be heard
-			p.heard = now
+			if !t.silent(p, t.read) {
+				p.heard = now
+			}
 		}
 	}
 	t.failing, t.read, t.peers = false, now, g.peers
+	was := t.mixed
+	t.mixed = false
 	for node, p := range g.peers {
-		if now.Sub(p.heard) > t.r.cfg.Keep {
-			delete(g.peers, node)
+		if t.mismatched(p, now) {
+			if t.mixed = true; !was {
+				t.r.log.Error("another node works with another number of partitions; --redis-partitions must be the same on all",
+					"other", node, "theirs", p.partitions, "ours", t.r.cfg.Partitions)
+			}
 		}
+	}
+	g.forget(now)
+	over := (was || g.met) && !t.mixed
+	g.met = false
+	t.mu.Unlock()
+	if over {
+		t.r.log.Info("all nodes work with the same number of partitions again", "key", t.key)
+		t.r.hole("nodes worked with different numbers of partitions")
+	}
+}
+
+// forget leaves out the nodes that said goodbye long ago. One that is silent is named for as
+// long as it may be cut off, which its row in the store tells and nothing here; many that
+// died are bounded. t.mu is held.
+func (g *tailing) forget(now time.Time) {
+	var silent []string
+	for node, p := range g.peers {
+		switch {
+		case now.Sub(p.heard) <= g.r.cfg.Keep:
+		case p.bye:
+			delete(g.peers, node)
+		default:
+			silent = append(silent, node)
+		}
+	}
+	if len(silent) <= maxSilent {
+		return
+	}
+	slices.SortFunc(silent, func(a, b string) int { return g.peers[a].heard.Compare(g.peers[b].heard) })
+	for _, node := range silent[:len(silent)-maxSilent] {
+		delete(g.peers, node)
 	}
 }
 
@@ -229,7 +290,8 @@ func (g *tailing) place(ctx context.Context) error {
 		if err != nil || peers[e.node] != nil || e.node == g.r.cfg.Node {
 			continue
 		}
-		// Whether it lives will show: one that is gone is silent from now on.
+		// Whether it lives will show: one that is gone is silent from now on. Nor does its
+		// number of partitions count before it is heard.
 		peers[e.node] = &peer{n: e.n, heard: now, bye: e.flags&flagBye != 0}
 	}
 	g.mu.Lock()
@@ -314,11 +376,6 @@ func (g *tailing) take(ctx context.Context, m redis.XMessage) {
 		return
 	}
 	g.mu.Lock()
-	if e.partitions != uint64(g.r.cfg.Partitions) && !g.alien {
-		g.alien = true
-		g.r.log.Error("another node works with another number of partitions; --redis-partitions must be the same on all",
-			"other", e.node, "theirs", e.partitions, "ours", g.r.cfg.Partitions)
-	}
 	p := g.peers[e.node]
 	var hole, repeat bool
 	switch {
@@ -329,7 +386,8 @@ func (g *tailing) take(ctx context.Context, m redis.XMessage) {
 	default:
 		hole, repeat = e.n > p.n+1, e.n <= p.n
 	}
-	p.heard = time.Now()
+	p.heard, p.partitions = time.Now(), e.partitions
+	g.met = g.met || e.partitions != uint64(g.r.cfg.Partitions)
 	if !repeat {
 		p.n, p.bye = e.n, e.flags&flagBye != 0
 	}
@@ -365,14 +423,21 @@ func (g *tailing) hole(ctx context.Context, why string) {
 	g.mu.Lock()
 	var all []*subscription
 	if ctx.Err() == nil {
-		for _, list := range g.subs {
-			all = append(all, list...)
-		}
+		all = g.all()
 	}
 	g.mu.Unlock()
 	for _, s := range all {
 		s.Hole()
 	}
+}
+
+// all lists the subscriptions. t.mu is held.
+func (t *tailer) all() []*subscription {
+	out := make([]*subscription, 0, t.count)
+	for _, list := range t.subs {
+		out = append(out, list...)
+	}
+	return out
 }
 
 func parse(m redis.XMessage) (entry, error) {

@@ -3,15 +3,22 @@
 //
 // A node writes to a partition by one writer, which sends whatever gathered while its
 // previous entry was on the way and for a few milliseconds more: a quiet system relays at
-// once, a busy one many messages per command. It reads only the partitions in which it has subscriptions, by one reader
-// each, because one XREAD over several hash slots is refused by a cluster.
+// once, a busy one many messages per command. It reads partition 0 and those in which it
+// has subscriptions, by one reader each, because one XREAD over several hash slots is
+// refused by a cluster.
 //
 // An entry carries its node's id and a counter. A hole in the counters, a stream whose
 // ids stepped back (a failover, a restart without data) and an overflow of our own queues
-// all become Receiver.Hole. Each node shows a sign of life in each partition that it has
-// written to, so that a loss shows within seconds even if nothing else happens, and a node
-// that is cut off is known to the others. Redis may lose everything: what matters is in
-// the store.
+// all become Receiver.Hole. Each node that has written shows signs of life in partition 0
+// and in those that it has written to, so that a loss shows within seconds even if nothing
+// else happens, and a node that is cut off is known to the others. Redis may lose
+// everything: what matters is in the store.
+//
+// Nodes with different numbers of partitions look for an exam in different streams. They
+// notice each other in partition 0, which they all have. While a node with another number
+// is live, the relay is not up, so that the store is read instead: during a rolling
+// restart that changes the number, too. When the last such node has said goodbye, or has
+// been silent for four beats, the relay is up again, and its receivers are told of a hole.
 package redisrelay
 
 import (
@@ -19,6 +26,7 @@ import (
 	_ "embed"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -35,7 +43,7 @@ type Config struct {
 	URL        string // see open
 	Node       string // this process's id, as the hub has it; new at each start
 	Prefix     string // of the keys; "vigil". Installations that share a Redis need different ones
-	Partitions int    // the same on all nodes; 1, or 8 on a cluster
+	Partitions int    // the same on all nodes, see the package; 1, or 8 on a cluster
 	Log        *slog.Logger
 
 	Keep     time.Duration // entries stay so long in Redis; 5 min
@@ -142,6 +150,7 @@ type Relay struct {
 	cancel   context.CancelFunc
 	writers  []*writer
 	readers  []*tailer
+	common   sync.Once // starts partition 0's writer
 	counters counters
 
 	mu     sync.RWMutex
@@ -214,6 +223,7 @@ func (r *Relay) spawn(f func()) bool {
 func (r *Relay) Publish(exam string, payload []byte) {
 	r.counters.published.Add(1)
 	r.writers[r.partition(exam)].put(message{exam, payload})
+	r.common.Do(r.writers[0].start)
 }
 
 // Subscribe implements realtime.Relay. It waits a moment for Redis, so that the reader
@@ -223,21 +233,60 @@ func (r *Relay) Subscribe(exam string, to realtime.Receiver) (func(), error) {
 	if exam == "" || len(exam) > maxExam {
 		return nil, vigil.Invalid("exam", "An exam's id has 1 to %d bytes.", maxExam)
 	}
-	return r.readers[r.partition(exam)].subscribe(exam, to)
+	p := r.partition(exam)
+	cancel, err := r.readers[p].subscribe(exam, to)
+	if err != nil || p == 0 {
+		return cancel, err
+	}
+	common, err := r.readers[0].subscribe(exam, nobody{})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return func() {
+		cancel()
+		common()
+	}, nil
 }
+
+// nobody keeps a reader at work.
+type nobody struct{}
+
+func (nobody) Receive([]byte) {}
+func (nobody) Hole()          {}
 
 // State implements realtime.Watched.
 func (r *Relay) State(exam string) realtime.RelayState {
 	p := r.partition(exam)
 	up, silent := r.readers[p].state()
-	return realtime.RelayState{Up: up && r.writers[p].up(), Silent: silent}
+	return realtime.RelayState{Up: up && r.writers[p].up() && !r.mixed(), Silent: silent}
+}
+
+// mixed tells whether a live node works with another number of partitions. Any exam may be
+// in another partition there, so it concerns all of ours.
+func (r *Relay) mixed() bool {
+	return slices.ContainsFunc(r.readers, (*tailer).isMixed)
+}
+
+// hole tells the subscribers of all partitions that something is missing.
+func (r *Relay) hole(why string) {
+	r.counters.holes.Add(1)
+	r.log.Info("a hole in the relay: what is shown is read anew", "why", why)
+	for _, t := range r.readers {
+		t.mu.Lock()
+		all := t.all()
+		t.mu.Unlock()
+		for _, s := range all {
+			s.Hole()
+		}
+	}
 }
 
 // Stats returns the counts as they are now.
 func (r *Relay) Stats() Stats {
 	c := &r.counters
 	s := Stats{
-		Up: true, Lag: time.Duration(c.lag.Load()), Published: c.published.Load(), Entries: c.entries.Load(), Dropped: c.dropped.Load(),
+		Up: !r.mixed(), Lag: time.Duration(c.lag.Load()), Published: c.published.Load(), Entries: c.entries.Load(), Dropped: c.dropped.Load(),
 		Received: c.received.Load(), Holes: c.holes.Load(), Faults: c.faults.Load(), Bad: c.bad.Load(),
 	}
 	for p := range r.writers {

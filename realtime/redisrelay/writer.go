@@ -68,12 +68,23 @@ func (w *writer) put(m message) {
 		w.queue = append(w.queue, m)
 		w.bytes += size
 	}
-	if !w.started {
-		w.started = w.r.spawn(w.run)
-	}
+	w.startLocked()
 	select {
 	case w.wake <- struct{}{}:
 	default:
+	}
+}
+
+// start has the writer show signs of life, if it does not yet.
+func (w *writer) start() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.startLocked()
+}
+
+func (w *writer) startLocked() {
+	if !w.started && !w.ending {
+		w.started = w.r.spawn(w.run)
 	}
 }
 
