@@ -219,7 +219,7 @@ func (st *student) catchUp(s vigil.Session) {
 	st.stalesLocked()
 	st.mu.Unlock()
 	if s.Presence.Epoch > epoch {
-		st.outdo(s.Presence.Epoch, nil)
+		st.outdo(s.Presence.Epoch, came(s.Presence), nil)
 		return
 	}
 	st.mu.Lock()

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
@@ -127,34 +126,55 @@ func distinct(ids []string) ([]string, error) {
 	return out, nil
 }
 
+// fitting completes a command that depends on the session and its ledger, whose gaps it
+// decides on with it; false: there is nothing to do.
+type fitting func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.Command) (gaps []vigil.Gap, do bool, err error)
+
 // commandOne does a command to one session. Refusals by the rules are progress, not
 // errors. Where the command depends on the session, fit completes it, or says that there
-// is nothing to do, and then the progress is empty.
-func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c vigil.Command, fit func(vigil.Session, *vigil.Command) bool) (Progress, error) {
+// is nothing to do, and then the progress is empty. A command that came before is told
+// again to everyone who should know of it: it may be that nobody was told.
+func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c vigil.Command, fit fitting) (Progress, error) {
 	c.SessionID, c.ExamID = session, exam.ID
 	// The platform's answer may come at once: what is told of it waits for what is told here.
-	unlock := h.lockCommands(session)
+	unlock, err := h.lockCommands(ctx, session)
+	if err != nil {
+		return Progress{}, err
+	}
 	defer unlock()
-	deliveryID := uuid.Must(uuid.NewV7()).String()
+	deliveryID := newID()
 	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		if s.ExamID != exam.ID {
 			return plan{}, errNoAttempt
 		}
-		c := c
+		stored, s, c := s, s.Settled(e.Policy, now), c
 		c.At = now
-		if fit != nil && !fit(s, &c) {
-			return plan{}, errNothing
+		var gaps []vigil.Gap
+		if fit != nil {
+			var do bool
+			var err error
+			if gaps, do, err = fit(ctx, s, e, &c); err != nil {
+				return plan{}, err
+			} else if !do {
+				return plan{}, errNothing
+			}
 		}
 		did, err := s.Do(e.Policy, c, now, deliveryID)
 		if errors.Is(err, vigil.ErrIllegal) {
 			c.SessionID, c.ExamID, c.Stage, c.Problem = s.ID, s.ExamID, vigil.StageRefused, problemOf(err)
 			c.LMS.State = vigil.LMSNone
-			return plan{session: s, command: &c}, nil
+			return plan{session: stored, command: &c}, nil
 		}
 		if err != nil {
 			return plan{}, err
 		}
-		out := plan{session: did.Session, command: &did.Command, delivery: did.Delivery}
+		out := plan{session: did.Session, command: &did.Command, gaps: gaps}
+		if !did.Changed {
+			out.session = stored
+		}
+		if did.Delivery != nil {
+			out.deliveries = []vigil.Delivery{*did.Delivery}
+		}
 		if did.ToPeer {
 			out.told = &did.Command
 		}
@@ -162,11 +182,7 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c
 	})
 	switch {
 	case errors.Is(err, vigil.ErrExists): // the command came before
-		before, err := h.store.Command(ctx, session, c.ID)
-		if err != nil {
-			return Progress{}, err
-		}
-		return progress(before), nil
+		return h.tellAgain(ctx, session, c.ID)
 	case errors.Is(err, vigil.ErrNotFound):
 		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoAttempt.Message, h.now()
 		return progress(c), nil
@@ -175,6 +191,37 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c
 	}
 	h.tellProgress(*p.command)
 	return progress(*p.command), nil
+}
+
+// tellAgain tells of a command that is stored, and of what became of its session. Every
+// receiver takes it for what it is: something that it knows, or not yet.
+func (h *Hub) tellAgain(ctx context.Context, session, id string) (Progress, error) {
+	c, err := h.store.Command(ctx, session, id)
+	if err != nil {
+		return Progress{}, err
+	}
+	s, err := h.store.Session(ctx, session)
+	if err != nil {
+		return Progress{}, err
+	}
+	e, err := h.exam(ctx, s.ExamID)
+	if err != nil {
+		return Progress{}, err
+	}
+	h.tellProgress(c)
+	now := h.now()
+	h.tellLife(e, s, now)
+	if c.Stage == vigil.StageQueued && forStudent(c) {
+		fs := frames(encode(commandDown(c)), encode(stateDown(s)))
+		if !s.State.Ended() {
+			fs = append(fs, encode(timeDown(s, e.Policy, now)))
+		}
+		h.toStudent(s.ExamID, s.ID, fs, &sentCommand{c.ID}, s.State.Ended())
+	}
+	if c.LMS.State == vigil.LMSWaiting {
+		h.wakeQueue()
+	}
+	return progress(c), nil
 }
 
 var errNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
@@ -191,7 +238,7 @@ func problemOf(err error) string {
 // audit records who did something; a failure is logged, for the deed is done.
 func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action string, by vigil.Actor, reason string) {
 	a := vigil.Audit{
-		ID: uuid.Must(uuid.NewV7()).String(), ExamID: exam, Action: action, By: by, At: h.now(),
+		ID: newID(), ExamID: exam, Action: action, By: by, At: h.now(),
 		Detail: fmt.Sprintf("%d attempts", len(sessions)),
 	}
 	if len(sessions) == 1 {
@@ -201,15 +248,18 @@ func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action 
 		a.Detail += ", " + reason
 	}
 	if err := h.store.AppendAudit(ctx, a); err != nil {
-		h.log.Error("an entry of the record of deeds is not stored", "exam", exam, "action", action, "error", err)
+		h.log.Error("audit entry not stored", "exam", exam, "action", action, "error", err)
 	}
 }
 
 // Settled applies what a platform answered to a delivery: extra time and a termination
-// take effect, the student is told of them and the proctors of the answer. It may be
-// called again for the same answer. An error means that it must be.
+// take effect, what it refused is taken back, the student is told of it and the proctors of
+// the answer. It may be called again for the same answer. An error means that it must be.
 func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) error {
-	unlock := h.lockCommands(d.SessionID)
+	unlock, err := h.lockCommands(ctx, d.SessionID)
+	if err != nil {
+		return err
+	}
 	defer unlock()
 	c, err := h.store.Command(ctx, d.SessionID, d.CommandID)
 	if errors.Is(err, vigil.ErrNotFound) {
@@ -222,19 +272,23 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 		return nil // answered already
 	}
 	answered := c
-	_, _, err = h.change(ctx, d.SessionID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
-		if c.Kind == vigil.CommandExtend && !pendingGrant(s, c.ID) { // applied, but the command was not stored then
-			_, answered, _ = s.Answer(c, d, a, now)
-			return plan{}, errNothing
-		}
+	_, _, err = h.change(ctx, d.SessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+		s = s.Settled(e.Policy, now)
 		next, cmd, told := s.Answer(c, d, a, now)
 		answered = cmd
-		if next.Version == s.Version {
-			return plan{}, errNothing
+		if c.Kind == vigil.CommandExtend && !pendingGrant(s, c.ID) || next.Version == s.Version {
+			return plan{}, errNothing // it was applied, but the command not stored then
 		}
-		p := plan{session: next}
+		p := plan{session: next.Settled(e.Policy, now)}
 		if told {
 			p.told = &cmd
+		}
+		if answered.Stage == vigil.StageRefused && c.ReasonCode == reasonLostTime {
+			gaps, err := h.store.GapsOfSession(ctx, s.ID)
+			if err != nil {
+				return plan{}, err
+			}
+			p.gaps = reopened(gaps, c.ID)
 		}
 		return p, nil
 	})
@@ -248,10 +302,22 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 		return err
 	}
 	h.tellProgress(answered)
-	if answered.Stage == vigil.StageRefused && c.ReasonCode == reasonLostTime {
-		h.takeBack(ctx, c)
+	if c.ReasonCode == reasonLostTime {
+		h.tellLost(ctx, c.ExamID, c.SessionID)
 	}
 	return nil
+}
+
+// reopened are the gaps of a command that the platform refused, to be decided anew.
+func reopened(gaps []vigil.Gap, command string) []vigil.Gap {
+	var out []vigil.Gap
+	for _, g := range gaps {
+		if g.Decision == vigil.GapGranted && g.CommandID == command {
+			g.Decision, g.CommandID = vigil.GapUndecided, ""
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 func pendingGrant(s vigil.Session, command string) bool {

@@ -1,6 +1,7 @@
 package realtime_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,7 +28,8 @@ func (l *lms) Control(_ context.Context, _ vigil.Session, d vigil.Delivery) vigi
 	answer := l.answer
 	l.mu.Unlock()
 	if answer == nil {
-		return vigil.Result{State: vigil.LMSAccepted, Status: "running"}
+		status := map[string]string{vigil.ActionPause: vigil.StatusPaused, vigil.ActionTerminate: vigil.StatusTerminated}[d.Action]
+		return vigil.Result{State: vigil.LMSAccepted, Status: cmp.Or(status, vigil.StatusRunning)}
 	}
 	return answer(d)
 }
@@ -129,7 +131,7 @@ func TestExtraTimeTakesEffectWhenThePlatformAnswered(t *testing.T) {
 		t.Fatalf("the clock moved before the answer: got %d, want %d", end, before)
 	}
 	close(hold)
-	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { end, _ := c.Clock(); return end == before+90_000 }))
+	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { end, _ := c.Clock(); return end == before+120_000 })) // by the platform's clock
 	r.until("accepted and seen", func() bool {
 		g := p.Progress(id, s.ID)
 		return g.LMS != nil && g.LMS.State == vigil.LMSAccepted && g.Stage == vigil.StageSeen
@@ -380,12 +382,12 @@ func TestTheReportedEndMovesTheStudentsClock(t *testing.T) {
 	s := r.session()
 	st := r.student(s)
 	end := s.End.Add(10 * time.Minute)
-	_, err := r.hub.ReportEnd(r.ctx, s.ID, end, time.Now())
+	_, err := r.hub.ReportEnd(r.ctx, s.ID, vigil.Report{Version: 1, End: end, At: time.Now()})
 	r.ok(err)
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { e, _ := c.Clock(); return e == end.UnixMilli() }))
 	v := r.read(s.ID).Version
 	for range 3 {
-		_, err = r.hub.ReportEnd(r.ctx, s.ID, end, time.Now())
+		_, err = r.hub.ReportEnd(r.ctx, s.ID, vigil.Report{Version: 1, End: end, At: time.Now()})
 		r.ok(err)
 	}
 	if got := r.read(s.ID).Version; got != v {

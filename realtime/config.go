@@ -19,6 +19,8 @@ type Config struct {
 	Signer   Signer
 	// Controller sends commands to platforms; nil: the queue stays as it is.
 	Controller Controller
+	// Pages checks the page stamps of the platforms' quiz pages; nil: they are not looked at.
+	Pages PageVerifier
 	// Relay reaches the other nodes; nil: there are none. The hub does not close it.
 	Relay Relay
 
@@ -42,7 +44,7 @@ type Config struct {
 
 	Now      func() time.Time // time.Now
 	Log      *slog.Logger     // discarded when nil
-	Liveness vigil.Liveness   // vigil.DefaultLiveness
+	Liveness vigil.Liveness   // what is zero is as in vigil.DefaultLiveness
 	Rates    map[Type]Rate    // those of docs/protocol.md; given ones replace single types
 	Limits   Limits
 
@@ -61,6 +63,7 @@ type Config struct {
 	RelayEvery   time.Duration // the relay's state is looked at; 1 s
 	RefreshEvery time.Duration // while the relay is away, dashboards and commands are read from the store; 5 s
 	QueueEvery   time.Duration // the queue to the platforms is looked at; 1 s
+	DueEvery     time.Duration // sessions whose time is over are looked for; 5 s
 	StoreEvery   time.Duration // from one batch of signals to the next while there are more; 30 ms
 	RetryFirst   time.Duration // first pause when the store does not answer; doubles to RetryMost; 100 ms
 	RetryMost    time.Duration // 5 s
@@ -84,6 +87,7 @@ type Limits struct {
 	QueueBytes        int // 1 MiB, as Queue
 	Jobs              int // frames of one socket that wait for the store; 64. More: refused with too_many
 	Deliveries        int // requests to platforms at once; 8
+	Due               int // sessions that are due taken at once; 32
 	TakeOver          int // sessions of a node that is gone stored at once; 16
 	Commands          int // sessions of one bulk command worked on at once; 8
 	Rows              int // of a snapshot's page; 200
@@ -99,9 +103,7 @@ func (c Config) withDefaults() Config {
 	if c.Relay == nil {
 		c.Relay = nowhere{}
 	}
-	if c.Liveness == (vigil.Liveness{}) {
-		c.Liveness = vigil.DefaultLiveness()
-	}
+	c.Liveness = c.Liveness.WithDefaults()
 	rates := make(map[Type]Rate, len(defaultRates))
 	for t, r := range defaultRates {
 		rates[t] = r
@@ -129,6 +131,7 @@ func (c Config) withDefaults() Config {
 		{&c.RelayEvery, time.Second},
 		{&c.RefreshEvery, 5 * time.Second},
 		{&c.QueueEvery, time.Second},
+		{&c.DueEvery, 5 * time.Second},
 		{&c.StoreEvery, 30 * time.Millisecond},
 		{&c.RetryFirst, 100 * time.Millisecond},
 		{&c.RetryMost, 5 * time.Second},
@@ -150,6 +153,7 @@ func (c Config) withDefaults() Config {
 		{&c.Limits.QueueBytes, 1 << 20},
 		{&c.Limits.Jobs, 64},
 		{&c.Limits.Deliveries, 8},
+		{&c.Limits.Due, 32},
 		{&c.Limits.TakeOver, 16},
 		{&c.Limits.Commands, 8},
 		{&c.Limits.Rows, 200},

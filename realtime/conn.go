@@ -114,10 +114,12 @@ func (h *Hub) newConn(l line.Line, claims Claims) *conn {
 // begin starts the socket: the welcome is made, then what the peer says is read, beginning
 // with what it said already.
 func (c *conn) begin(first []byte) {
-	if err := c.peer.start(c.h.ctx); err != nil {
-		c.refuse(err)
-	} else {
-		c.h.beats.add(c)
+	if c.closed() == 0 { // else the node is being drained
+		if err := c.peer.start(c.h.ctx); err != nil {
+			c.refuse(err)
+		} else {
+			c.h.beats.add(c)
+		}
 	}
 	if len(first) > 0 {
 		c.Read(first)

@@ -42,32 +42,39 @@ func (h *Hub) deliverLoop() {
 		case <-h.queueWake:
 		case <-tick.C:
 		}
-		if h.draining.Load() {
-			continue // those who come after send the rest
+		h.workQueue(slots, &busy)
+	}
+}
+
+// workQueue sends what is due, as far as there are slots. What is leased at the moment at which
+// a drain begins is still sent, and Drain waits for it; those who come after send the rest.
+func (h *Hub) workQueue(slots chan struct{}, busy *sync.WaitGroup) {
+	h.requests.Add(1)
+	defer h.requests.Add(-1)
+	for !h.draining.Load() {
+		free := cap(slots) - len(slots)
+		if free == 0 {
+			return // whoever ends wakes the queue again
 		}
-		for {
-			free := cap(slots) - len(slots)
-			if free == 0 {
-				break // whoever ends wakes the queue again
+		entries, err := h.store.LeaseDeliveries(h.ctx, h.boot, h.now(), free)
+		if err != nil {
+			if h.ctx.Err() == nil {
+				h.log.Warn("queue to the platforms not read", "error", err)
 			}
-			entries, err := h.store.LeaseDeliveries(h.ctx, h.boot, h.now(), free)
-			if err != nil {
-				if h.ctx.Err() == nil {
-					h.log.Warn("the queue to the platforms cannot be read", "error", err)
-				}
-				break
-			}
-			for _, d := range entries {
-				slots <- struct{}{}
-				busy.Go(func() {
-					h.deliverOne(h.ctx, d)
-					<-slots
-					h.wakeQueue() // the session's next entry may go
-				})
-			}
-			if len(entries) < free {
-				break
-			}
+			return
+		}
+		for _, d := range entries {
+			slots <- struct{}{}
+			h.requests.Add(1)
+			busy.Go(func() {
+				h.deliverOne(h.ctx, d)
+				h.requests.Add(-1)
+				<-slots
+				h.wakeQueue() // the session's next entry may go
+			})
+		}
+		if len(entries) < free {
+			return
 		}
 	}
 }

@@ -29,6 +29,7 @@ type event struct {
 	Command *sentCommand      `json:"c,omitempty"` // student: progress to tell when delivered
 	Ended   bool              `json:"e,omitempty"` // student: the socket is to be closed then
 	Epoch   int64             `json:"n,omitempty"`
+	At      int64             `json:"a,omitempty"` // epoch: when it connected, ms
 	Claim   *claim            `json:"m,omitempty"`
 	Version int64             `json:"v,omitempty"`
 	Tally   *vigil.Tally      `json:"t,omitempty"`
@@ -135,7 +136,7 @@ func (r *room) Receive(payload []byte) {
 		}
 	case eventEpoch:
 		if st := r.h.student(e.Session); st != nil {
-			st.outdo(e.Epoch, e.Claim)
+			st.outdo(e.Epoch, moment(e.At), e.Claim)
 		}
 	case eventSession:
 		if st := r.h.student(e.Session); st != nil {

@@ -14,8 +14,19 @@ func DefaultRates() map[Type]Rate { return maps.Clone(defaultRates) }
 // Claim is claim.
 func (h *Hub) Claim(ctx context.Context, n vigil.Node) (bool, error) { return h.claim(ctx, n) }
 
+// WorkDue is workDue.
+func (h *Hub) WorkDue(ctx context.Context) error { return h.workDue(ctx) }
+
 // LookAround is lookAround.
 func (h *Hub) LookAround(ctx context.Context) error { return h.lookAround(ctx) }
+
+// Here is how this node has a session's student, and whether nothing of it is to be stored.
+func (h *Hub) Here(session string) (connection vigil.Connection, idle bool) {
+	st := h.student(session)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.presence.Connection, st.jobs.quiet()
+}
 
 // Look is one look at rows as they are, at a moment; it returns the ids of who is gone.
 func Look(s *Sights, nodes []vigil.Node, now time.Time) []string {

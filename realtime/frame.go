@@ -17,6 +17,7 @@ type up struct {
 	Stream   string          `json:"stream"`
 	Next     int64           `json:"next"`
 	Page     int             `json:"page"`
+	Stamp    string          `json:"stamp"`
 	Seq      int64           `json:"seq"`
 	Kind     string          `json:"kind"`
 	At       int64           `json:"at"`

@@ -21,7 +21,9 @@ import (
 // the same time.
 //
 // Locks, in the order in which they may nest: room.order, Hub.mu, student.mu, conn.mu; the
-// others (room.mu, proctor.state, lane.mu, writer.mu) are leaves. None is held while the store, the relay's Subscribe or a socket is waited for.
+// others (room.mu, proctor.state, lane.mu, writer.mu, turns.mu, outages.mu, retelling.mu)
+// are leaves. None is held while the store, the relay's Subscribe or a socket is waited for;
+// commandLocks, which are, are no mutexes.
 type Hub struct {
 	cfg   Config
 	log   *slog.Logger
@@ -39,14 +41,20 @@ type Hub struct {
 	draining  atomic.Bool
 	quietNow  atomic.Bool  // Drain has finished
 	sights    sights       // of other nodes
+	upgrading atomic.Int64 // sockets that are being opened
+	requests  atomic.Int64 // to platforms, under way
 	serverSeq atomic.Int64 // of signals that this node makes
 	snapshots atomic.Int64
 	checks    atomic.Int64 // trial sockets that are open
 	queueWake chan struct{}
 	rowsWake  chan struct{}
 	writer    *writer
+	outages   outages
+	turns     turns
 	rush      rush
 	stale     stale
+	retelling retelling
+	besides   chan struct{} // slots of aside
 	polls     []line.Poll
 	flusher   *flusher
 	beats     *beats
@@ -79,12 +87,14 @@ func New(cfg Config) (*Hub, error) {
 		conns: map[*conn]struct{}{}, pending: map[string]int{},
 	}
 	_, h.alone = cfg.Relay.(nowhere)
+	h.commandLocks = newCommandLocks()
+	h.besides = make(chan struct{}, maxBesides)
 	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.writer = newWriter(h)
 	h.flusher = newFlusher()
 	h.beats = newBeats(cfg.Liveness.PingEvery, cfg.Liveness.PongWait)
-	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, func() { h.beats.run(h) }} {
+	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, func() { h.beats.run(h) }} {
 		h.spawn(work)
 	}
 	if relay, ok := cfg.Relay.(Watched); ok {
@@ -104,6 +114,22 @@ func (h *Hub) spawn(f func()) bool {
 		f()
 	}()
 	return true
+}
+
+// maxBesides is how many pieces of work of aside are done at once.
+const maxBesides = 16
+
+// aside is spawn for what many sessions have to do at the same moment, such as the end of an
+// exam: a few at once, and nobody waits for it. There is one per session that ends.
+func (h *Hub) aside(f func()) {
+	h.spawn(func() {
+		select {
+		case h.besides <- struct{}{}:
+			defer func() { <-h.besides }()
+			f()
+		case <-h.ctx.Done():
+		}
+	})
 }
 
 // begin counts one piece of work that Close waits for; wg.Done ends it.
@@ -166,6 +192,7 @@ func (h *Hub) retry(ctx context.Context, what string, f func(ctx context.Context
 	pause := h.cfg.RetryFirst
 	for {
 		err := f(ctx)
+		h.noteStore(err)
 		if err == nil || !transient(err) {
 			return err
 		}

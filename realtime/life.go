@@ -15,25 +15,27 @@ type life struct {
 	name    string
 	reason  string
 	// ms since 1970, 0: none
-	created, started, changed, pausedAt, end, endSeen int64
-	pausedTotal                                       time.Duration
-	grants                                            []vigil.Grant
+	created, started, ended, changed, pausedAt, end, endSeen int64
+	pausedTotal                                              time.Duration
+	pauses                                                   []vigil.Pause
+	grants                                                   []vigil.Grant
+	plugin                                                   bool
 }
 
 func lifeOf(s vigil.Session) life {
 	return life{
 		state: s.State, version: s.Version, name: s.Name, reason: s.Reason,
-		created: ms(s.Created), started: ms(s.Started), changed: ms(s.Changed), pausedAt: ms(s.PausedAt), end: ms(s.End), endSeen: ms(s.EndSeen),
-		pausedTotal: s.PausedTotal, grants: s.Grants,
+		created: ms(s.Created), started: ms(s.Started), ended: ms(s.Ended), changed: ms(s.Changed), pausedAt: ms(s.PausedAt), end: ms(s.End), endSeen: ms(s.EndSeen),
+		pausedTotal: s.PausedTotal, pauses: s.Pauses, grants: s.Grants, plugin: s.Plugin,
 	}
 }
 
 // session is the life as a session, for its rules; whatever else a session has is empty.
 func (l life) session() vigil.Session {
 	return vigil.Session{
-		State: l.state, Version: l.version, Name: l.name, Reason: l.reason,
-		Created: moment(l.created), Started: moment(l.started), Changed: moment(l.changed),
+		State: l.state, Version: l.version, Name: l.name, Reason: l.reason, Plugin: l.plugin,
+		Created: moment(l.created), Started: moment(l.started), Ended: moment(l.ended), Changed: moment(l.changed),
 		PausedAt: moment(l.pausedAt), End: moment(l.end), EndSeen: moment(l.endSeen),
-		PausedTotal: l.pausedTotal, Grants: l.grants,
+		PausedTotal: l.pausedTotal, Pauses: l.pauses, Grants: l.grants,
 	}
 }

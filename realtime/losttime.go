@@ -3,7 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
-	"time"
+	"strings"
 
 	"vigil"
 )
@@ -12,79 +12,45 @@ import (
 const reasonLostTime = "lost_time"
 
 // giveBackID names the command that gives back one of our own outages.
-func giveBackID(gap vigil.Gap) string { return "gap-" + gap.ID }
+func giveBackID(gap vigil.Gap) string { return "gap-" + strings.ReplaceAll(gap.ID, ".", "_") }
 
-// giveBack gives a gap of our own making back without asking. What of it fell into a
-// pause was not lost: the clock stood. Where the attempt has no clock, or has ended, the
-// gap stays as it is.
-func (h *Hub) giveBack(ctx context.Context, gap vigil.Gap) vigil.Gap {
-	to, command := vigil.GapGranted, giveBackID(gap)
-	err := h.retry(ctx, "lost time", func(ctx context.Context) error {
-		exam, err := h.exam(ctx, gap.ExamID)
-		if err != nil {
-			return err
-		}
-		p, err := h.commandOne(ctx, exam, gap.SessionID, vigil.Command{
-			ID: command, Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: system,
-		}, func(s vigil.Session, c *vigil.Command) bool {
-			c.Time = min(gap.Proposed-pausedWithin(s, gap), vigil.MaxExtend)
-			return c.Time >= vigil.MinExtend
-		})
-		switch p.Stage {
-		case "":
-			to, command = vigil.GapRefused, ""
-		case vigil.StageRefused:
-			to = vigil.GapUndecided
-		}
+// giveBack gives a gap of our own making back without asking: the gap is decided and the
+// time given in one write. Where the attempt has no clock, or has ended, the gap stays as it is.
+func (h *Hub) giveBack(ctx context.Context, gap vigil.Gap) error {
+	exam, err := h.exam(ctx, gap.ExamID)
+	if err != nil {
 		return err
-	})
-	if err == nil && to != vigil.GapUndecided {
-		var decided vigil.Gap
-		if decided, err = h.decide(ctx, gap, to, command); err == nil {
-			return decided
-		}
 	}
-	if err != nil && ctx.Err() == nil {
-		h.log.Error("an outage is not given back", "session", gap.SessionID, "error", err)
-	}
-	return gap
+	_, err = h.commandOne(ctx, exam, gap.SessionID, vigil.Command{
+		ID: giveBackID(gap), Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: system,
+	}, h.fromGaps(func(g vigil.Gap) bool { return g.ID == gap.ID }))
+	return err
 }
 
-// pausedWithin is how much of a gap the pause takes that the session is in.
-func pausedWithin(s vigil.Session, gap vigil.Gap) time.Duration {
-	if s.State != vigil.StatePaused || !s.PausedAt.Before(gap.End) {
-		return 0
-	}
-	if s.PausedAt.Before(gap.Start) {
-		return gap.End.Sub(gap.Start)
-	}
-	return gap.End.Sub(s.PausedAt)
-}
+// maxDecided is how many gaps are decided on in one write; more are proposed again.
+const maxDecided = vigil.MaxTogether / 2
 
-// decide stores what became of a gap.
-func (h *Hub) decide(ctx context.Context, gap vigil.Gap, to vigil.GapDecision, command string) (vigil.Gap, error) {
-	for range maxConflicts {
-		gap.Decision, gap.CommandID = to, command
-		err := h.store.UpdateGap(ctx, gap)
-		if err == nil {
-			gap.Version++
-			return gap, nil
-		}
-		if !errors.Is(err, vigil.ErrConflict) {
-			return gap, err
-		}
-		gaps, err := h.store.GapsOfSession(ctx, gap.SessionID)
+// fromGaps makes an extension of what the ledger proposes for the undecided gaps that are
+// wanted, and decides on them with it.
+func (h *Hub) fromGaps(want func(g vigil.Gap) bool) fitting {
+	return func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.Command) ([]vigil.Gap, bool, error) {
+		gaps, err := h.store.GapsOfSession(ctx, s.ID)
 		if err != nil {
-			return gap, err
+			return nil, false, err
 		}
-		for _, g := range gaps {
-			if g.ID == gap.ID {
-				g.Proposed = gap.Proposed
-				gap = g
+		var decided []vigil.Gap
+		c.Time = 0
+		for _, g := range vigil.ProposeLostTime(e.Policy, gaps) {
+			g.Proposed = min(g.Proposed, vigil.MaxExtend)
+			if g.Decision != vigil.GapUndecided || g.Proposed <= 0 || !want(g) || c.Time+g.Proposed > vigil.MaxExtend || len(decided) == maxDecided {
+				continue // what does not fit is proposed again
 			}
+			c.Time += g.Proposed
+			g.Decision, g.CommandID = vigil.GapGranted, c.ID
+			decided = append(decided, g)
 		}
+		return decided, c.Time >= vigil.MinExtend, nil
 	}
-	return gap, errBusy
 }
 
 // LostTime decides on what the ledger proposes for the targets. Granted time is an extend
@@ -122,94 +88,63 @@ func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, l Los
 
 func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, by vigil.Actor, l LostTimeUp) (Progress, error) {
 	c := vigil.Command{ID: l.ID, SessionID: session, ExamID: exam.ID, Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: by, At: h.now()}
-	refused := func(problem string) Progress {
-		c.Stage, c.Problem = vigil.StageRefused, problem
-		return progress(c)
-	}
-	s, err := h.store.Session(ctx, session)
-	if errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != exam.ID {
-		return refused(errNoAttempt.Message), nil
-	}
-	if err != nil {
-		return Progress{}, err
-	}
-	gaps, err := h.store.GapsOfSession(ctx, session)
-	if err != nil {
-		return Progress{}, err
-	}
 	before, err := h.store.Command(ctx, session, l.ID)
-	replay := err == nil
-	if err != nil && !errors.Is(err, vigil.ErrNotFound) {
+	switch {
+	case err == nil && before.ExamID == exam.ID:
+		return h.tellAgain(ctx, session, l.ID)
+	case err != nil && !errors.Is(err, vigil.ErrNotFound):
 		return Progress{}, err
 	}
-	var open []vigil.Gap
-	for _, g := range vigil.ProposeLostTime(exam.Policy, gaps) {
-		if g.Decision != vigil.GapUndecided || g.Proposed <= 0 || replay && g.End.After(before.At) {
-			continue
-		}
-		if given, err := h.store.Command(ctx, session, giveBackID(g)); err == nil && given.Stage != vigil.StageRefused {
-			if _, err := h.decide(ctx, g, vigil.GapGranted, given.ID); err != nil { // given back, but not noted then
-				return Progress{}, err
-			}
-			continue
-		}
-		open = append(open, g)
-		c.Time += g.Proposed
+	if !l.Grant {
+		return h.refuseLost(ctx, exam, c)
 	}
-	var p Progress
-	switch {
-	case replay:
-		p = progress(before)
-	case len(open) == 0:
-		return refused("Nothing is proposed for this attempt."), nil
-	case !l.Grant:
-		c.Stage, c.Time = vigil.StageDone, 0
-		p = progress(c)
-	default:
-		c.Time = min(max(c.Time, vigil.MinExtend), vigil.MaxExtend)
-		if p, err = h.commandOne(ctx, exam, session, c, nil); err != nil {
-			return Progress{}, err
-		}
+	p, err := h.commandOne(ctx, exam, session, c, h.fromGaps(func(vigil.Gap) bool { return true }))
+	if err != nil {
+		return Progress{}, err
 	}
-	if p.Stage == vigil.StageRefused {
-		return p, nil
-	}
-	to, command := vigil.GapRefused, ""
-	if l.Grant {
-		to, command = vigil.GapGranted, l.ID
-	}
-	for _, g := range open {
-		g, err := h.decide(ctx, g, to, command)
-		if err != nil {
-			return Progress{}, err
-		}
-		h.tellGap(g)
+	if p.Stage == "" {
+		c.Stage, c.Problem = vigil.StageRefused, "Nothing is proposed for this attempt."
+		return progress(c), nil
 	}
 	h.tellLost(ctx, exam.ID, session)
-	if !l.Grant {
-		h.toProctors(exam.ID, delta{frame: encode(p)})
-	}
 	return p, nil
 }
 
-// takeBack opens the gaps again whose granted time the platform refused.
-func (h *Hub) takeBack(ctx context.Context, c vigil.Command) {
-	gaps, err := h.store.GapsOfSession(ctx, c.SessionID)
-	for _, g := range gaps {
-		if g.Decision != vigil.GapGranted || g.CommandID != c.ID {
-			continue
-		}
-		var back vigil.Gap
-		if back, err = h.decide(ctx, g, vigil.GapUndecided, ""); err != nil {
-			break
-		}
-		h.tellGap(back)
+// refuseLost decides that nothing is given for what the ledger proposes. That is no command:
+// nothing is stored but the gaps' decisions, and doing it again finds nothing to decide.
+func (h *Hub) refuseLost(ctx context.Context, exam vigil.Exam, c vigil.Command) (Progress, error) {
+	s, err := h.store.Session(ctx, c.SessionID)
+	if errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != exam.ID {
+		c.Stage, c.Problem = vigil.StageRefused, errNoAttempt.Message
+		return progress(c), nil
 	}
 	if err != nil {
-		h.log.Error("refused lost time is not open again", "session", c.SessionID, "error", err)
-		return
+		return Progress{}, err
 	}
-	h.tellLost(ctx, c.ExamID, c.SessionID)
+	decided := 0
+	err = h.editLedger(ctx, c.SessionID, func(_ vigil.Session, e vigil.Exam, gaps []vigil.Gap) ledgerEdit {
+		var did ledgerEdit
+		for _, g := range vigil.ProposeLostTime(e.Policy, gaps) {
+			if g.Decision == vigil.GapUndecided && g.Proposed > 0 && len(did.change) < maxDecided {
+				g.Decision, g.CommandID = vigil.GapRefused, ""
+				did.change = append(did.change, g)
+			}
+		}
+		decided = len(did.change)
+		return did
+	})
+	if err != nil {
+		return Progress{}, err
+	}
+	if decided == 0 {
+		c.Stage, c.Problem = vigil.StageRefused, "Nothing is proposed for this attempt."
+		return progress(c), nil
+	}
+	c.Stage = vigil.StageDone
+	p := progress(c)
+	h.tellLost(ctx, exam.ID, c.SessionID)
+	h.toProctors(exam.ID, delta{frame: encode(p)})
+	return p, nil
 }
 
 func (h *Hub) tellGap(g vigil.Gap) {
@@ -225,7 +160,7 @@ func (h *Hub) tellLost(ctx context.Context, exam, session string) {
 		gaps, err = h.store.GapsOfSession(ctx, session)
 	}
 	if err != nil {
-		h.log.Warn("the sums of lost time are not told", "session", session, "error", err)
+		h.log.Warn("sums of lost time not told", "session", session, "error", err)
 		return
 	}
 	if lost := rowLost(e.Policy, gaps); lost != nil {

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +40,6 @@ func (h *Hub) nodeLoop() {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	renewed := h.cfg.Now()
-	var written []time.Time // since and with the last success: what others may have seen of us
 	for {
 		select {
 		case <-h.ctx.Done():
@@ -51,41 +51,60 @@ func (h *Hub) nodeLoop() {
 		}
 		if now := h.cfg.Now(); now.Sub(renewed) >= h.cfg.NodeEvery*9/10 {
 			ctx, cancel := context.WithTimeout(h.ctx, h.cfg.NodeLease)
-			at := h.now()
-			written = last(append(written, at), maxWritten)
-			err := h.renew(ctx, at)
+			err := h.renewLate(ctx, now.Sub(renewed))
 			cancel()
+			h.noteStore(err)
 			if err != nil {
 				if h.ctx.Err() == nil {
-					h.log.Warn("this node's row is not renewed", "error", err)
+					h.log.Warn("node row not renewed", "error", err)
 				}
 				h.sights.blind()
 				continue
 			}
-			if late := h.cfg.Now().Sub(renewed); h.cfg.Shared && late > h.cfg.NodeLease/2 {
-				if err := h.checkForsaken(h.ctx, written[:len(written)-1]); err != nil {
-					h.log.Warn("it cannot be told whether this node was taken for gone", "error", err)
-					continue // asked again at the next turn
-				}
-			}
-			renewed, written = h.cfg.Now(), []time.Time{at}
+			renewed = h.cfg.Now()
 		}
 		if h.cfg.Shared && !h.draining.Load() {
 			if err := h.lookAround(h.ctx); err != nil && h.ctx.Err() == nil {
 				h.sights.blind()
-				h.log.Warn("nodes that are gone could not be looked for", "error", err)
+				h.log.Warn("other nodes not looked at", "error", err)
 			}
 		}
 	}
 }
 
-// maxWritten bounds what is remembered of rows written in vain.
-const maxWritten = 64
+// renewLate renews the node's row. After a pause that was long enough to be taken for gone it
+// looks at what the others have seen: at the row as it stood, whoever wrote it and when, and
+// after it has moved the row, whether somebody had claimed that. A claim looks at the row
+// after it was made, so that one of the two sees the other. A row that is not there was taken
+// away by who took over.
+func (h *Hub) renewLate(ctx context.Context, pause time.Duration) error {
+	if !h.cfg.Shared || pause <= h.cfg.NodeLease/2 {
+		return h.renewNode(ctx)
+	}
+	nodes, err := h.store.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := h.renewNode(ctx); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(nodes, func(n vigil.Node) bool { return n.ID == h.boot })
+	if i < 0 {
+		h.forsaken()
+		return nil
+	}
+	_, err = h.store.GetRecord(ctx, takeOverRecord, takeOverKey(h.boot, nodes[i].Heard), h.now())
+	switch {
+	case errors.Is(err, vigil.ErrNotFound):
+		return nil
+	case err == nil:
+		h.forsaken()
+	}
+	return err
+}
 
-func (h *Hub) renewNode(ctx context.Context) error { return h.renew(ctx, h.now()) }
-
-func (h *Hub) renew(ctx context.Context, at time.Time) error {
-	return h.store.RenewNode(ctx, vigil.Node{ID: h.boot, Host: h.cfg.Host, Heard: at})
+func (h *Hub) renewNode(ctx context.Context) error {
+	return h.store.RenewNode(ctx, vigil.Node{ID: h.boot, Host: h.cfg.Host, Heard: h.now()})
 }
 
 // blind forgets when the last look was: what passed since does not count.
@@ -263,26 +282,9 @@ func (h *Hub) claim(ctx context.Context, n vigil.Node) (bool, error) {
 	return true, nil // its row is gone, but maybe not its sessions
 }
 
-// checkForsaken looks, after this node's row stood still for long, whether it was taken
-// for gone. Then its students count as lost by now, and its sockets connect anew.
-func (h *Hub) checkForsaken(ctx context.Context, written []time.Time) error {
-	for _, at := range written {
-		_, err := h.store.GetRecord(ctx, takeOverRecord, takeOverKey(h.boot, at), h.now())
-		switch {
-		case errors.Is(err, vigil.ErrNotFound):
-		case err != nil:
-			return err
-		default:
-			h.forsaken()
-			return nil
-		}
-	}
-	return nil
-}
-
 // forsaken sends away everyone here, because another node has taken over.
 func (h *Hub) forsaken() {
-	h.log.Error("this node stood still for so long that others took over; its clients connect anew")
+	h.log.Error("node lease lost: another node took over; disconnecting clients")
 	h.stats.forsaken.Add(1)
 	for _, st := range h.allStudents() {
 		st.mu.Lock()
@@ -331,7 +333,7 @@ func (h *Hub) owe(node string, lived time.Time) {
 			continue
 		}
 		st.openGap(vigil.GapChange{Start: lived, Cause: vigil.CauseServer})
-		st.closeGap(vigil.GapChange{End: m.at, Cause: vigil.CauseServer})
+		st.closeGap(m.at)
 	}
 }
 

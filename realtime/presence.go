@@ -3,20 +3,20 @@ package realtime
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
-
-	"github.com/google/uuid"
 
 	"vigil"
 )
 
-// stepLocked moves the presence and sees to what follows: the proctors are told, the
+// stepLocked moves the presence and does what follows: the proctors are told, the
 // store gets the new value, and the ledger its gap. st.mu and room.order (for reading)
 // are held.
 func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Presence, vigil.GapChange)) {
 	old := st.presence
 	p, gap := f(old)
+	if gap.Open {
+		p, gap = st.blameLocked(p, gap, now)
+	}
 	st.presence = p
 	if p.Connection == old.Connection && p.Epoch == old.Epoch && p.Cause == old.Cause {
 		return // Heard is not stored for itself
@@ -32,13 +32,15 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	}
 	st.savePresenceLocked()
 	if gap.Close {
-		st.closeGap(gap)
+		st.closeGap(gap.End)
 	}
-	if lost {
+	switch {
+	case lost && gap.Cause == vigil.CauseStudent, gap.Turn && st.gap != "" && st.life.state.Started():
+		st.blamed = true
+		st.lostLocked(st.gap, now, time.Time{})
+	case lost: // never held against the student
 		own := st.ownSignal(vigil.KindLost, now, encode(map[string]string{"cause": string(gap.Cause)}))
-		if gap.Cause == vigil.CauseServer {
-			own.Severity, own.Incident = 0, false // never held against the student
-		}
+		own.Severity, own.Incident = 0, false
 		st.emitLocked(own, nil)
 	}
 	if old.Connection == vigil.ConnLost && p.Connection == vigil.ConnOnline && p.Epoch == old.Epoch {
@@ -47,9 +49,35 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	st.armLocked(now)
 }
 
+// blameLocked says whose fault it is that somebody counts as lost, by what is known here of our
+// own outages and of the platform. When the time of an attempt is up nobody is lost any more.
+func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.Time) (vigil.Presence, vigil.GapChange) {
+	l := st.h.cfg.Liveness
+	switch {
+	case st.life.state.Ended() || st.life.state == vigil.StateTimeUp:
+		p.Connection, p.Cause = vigil.ConnClosed, ""
+		return p, vigil.GapChange{}
+	case st.h.outages.on(now):
+		return p.Blame(gap, vigil.CauseServer, l)
+	case gap.Cause == vigil.CauseUnclear && st.slowWithOthersLocked(gap.Start, now):
+		return p.Blame(gap, vigil.CauseLMS, l)
+	}
+	return p, gap
+}
+
+// slowWithOthersLocked tells whether the platform was slow for many in a stretch. What that
+// changes for the others follows outside the lock.
+func (st *student) slowWithOthersLocked(from, now time.Time) bool {
+	shared, others := st.h.slowForMany(st.platform.Value(), from, now)
+	if shared {
+		st.jobs.add(st.h, 0, func(context.Context) { st.h.reblameOthers(others, st.id) })
+	}
+	return shared
+}
+
 func (st *student) tellPresenceLocked() {
 	c := rowConn(st.presence, st.page)
-	st.room.toProctors(delta{key: "conn/" + st.id, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
+	st.room.toProctors(delta{key: connKey(st.id, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
 }
 
 // armLocked sets the timer for the end of a grace, where the student has no socket that
@@ -63,13 +91,39 @@ func (st *student) armLocked(now time.Time) {
 	st.timer = time.AfterFunc(max(0, due.Sub(now))+time.Millisecond, st.graceOver)
 }
 
-// graceOver ends the grace of a page turn or a drop. A node that is being drained leaves
-// the judgement to the nodes that come after it.
+// graceOver ends a grace: of a page turn, of a drop, or of somebody else's fault. Where other
+// nodes share the store it is asked first: the student may be on another node by now, and
+// the relay be late. A node that is being drained leaves the judgement to the nodes that
+// come after it.
 func (st *student) graceOver() {
 	if !st.h.begin() {
 		return
 	}
 	defer st.h.wg.Done()
+	if !st.h.cfg.Shared {
+		st.expire()
+		return
+	}
+	st.jobs.add(st.h, 0, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, st.h.cfg.Liveness.DropGrace)
+		defer cancel()
+		s, err := st.h.store.Session(ctx, st.id)
+		st.h.noteRead(err)
+		if err == nil {
+			st.mu.Lock()
+			epoch := st.presence.Epoch
+			st.mu.Unlock()
+			if s.Presence.Epoch > epoch {
+				st.outdo(s.Presence.Epoch, came(s.Presence), nil)
+				return
+			}
+		}
+		st.expire()
+	})
+}
+
+// expire judges a grace that is over.
+func (st *student) expire() {
 	now := st.h.now()
 	st.room.order.RLock()
 	defer st.room.order.RUnlock()
@@ -79,14 +133,24 @@ func (st *student) graceOver() {
 	if st.h.draining.Load() {
 		return
 	}
-	if st.presence.Connection == vigil.ConnDegraded && st.owner != nil {
+	switch p := st.presence; {
+	case p.Connection == vigil.ConnDegraded && st.owner != nil:
 		return // has a socket again: the pings judge
+	case p.Connection == vigil.ConnLost && p.Cause == vigil.CauseServer && st.h.outages.on(now):
+		st.timer = time.AfterFunc(st.h.cfg.Liveness.ReturnGrace, st.graceOver) // it goes on
+		return
+	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.slowWithOthersLocked(p.Since, now):
+		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+			return p.Still(now, vigil.CauseLMS), vigil.GapChange{}
+		})
+		st.armLocked(now)
+		return
 	}
-	before := st.presence.Connection
+	before := st.presence
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		return p.Expire(now, st.h.cfg.Liveness)
 	})
-	if st.presence.Connection == before {
+	if st.presence.Connection == before.Connection && st.presence.Cause == before.Cause {
 		st.armLocked(now) // too early, by the clock's grain
 	}
 }
@@ -113,6 +177,9 @@ func (st *student) savePresence(ctx context.Context) {
 		if errors.Is(err, vigil.ErrConflict) {
 			st.beaten(saved)
 		}
+		if err == nil {
+			st.tellSaved(saved)
+		}
 		st.mu.Lock()
 		p := st.presence
 		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause || p.Node != saved.Node)
@@ -123,10 +190,18 @@ func (st *student) savePresence(ctx context.Context) {
 			continue
 		case errors.Is(err, vigil.ErrConflict):
 		case err != nil && ctx.Err() == nil:
-			st.h.log.Error("a presence is not stored", "session", st.id, "error", err)
+			st.h.log.Error("presence not stored", "session", st.id, "error", err)
 		}
 		return
 	}
+}
+
+// came is when the connection was made that a stored presence tells of, as far as it tells.
+func came(p vigil.Presence) time.Time {
+	if p.Reachable() {
+		return p.Since
+	}
+	return p.Heard
 }
 
 // beaten is the store's word that another node has a newer connection of the session.
@@ -137,108 +212,26 @@ func (st *student) beaten(saved vigil.Presence) {
 		return
 	}
 	if s.Presence.Epoch > saved.Epoch {
-		st.outdo(s.Presence.Epoch, nil)
+		st.outdo(s.Presence.Epoch, came(s.Presence), nil)
 	}
 }
 
-// ended ends the judgement of a session that has ended while its student was away: who is
-// lost then stays away rightly, and an open gap ends with the attempt.
-func (st *student) ended(now time.Time) {
+// ended ends the judgement of a session that has ended, or whose time was up, while its
+// student was away: who is lost then stays away rightly, and an open gap ends with the
+// attempt.
+func (st *student) ended(now, over time.Time) {
 	st.room.order.RLock()
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.owner != nil {
-		return // its socket is being closed
+		return // its socket is being closed, or it is still watched
 	}
-	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Ended(now) })
-}
-
-// openGap stores the beginning of a gap.
-func (st *student) openGap(change vigil.GapChange) {
-	gap := vigil.Gap{
-		ID: uuid.Must(uuid.NewV7()).String(), SessionID: st.id, ExamID: st.room.exam,
-		Start: change.Start.Truncate(time.Millisecond), Cause: change.Cause,
-	}
-	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.createGap(ctx, gap) })
-}
-
-func (h *Hub) createGap(ctx context.Context, gap vigil.Gap) {
-	err := h.retry(ctx, "gap", func(ctx context.Context) error { return h.store.CreateGap(ctx, gap) })
-	if err != nil && !errors.Is(err, vigil.ErrExists) {
-		h.log.Error("a gap is not stored", "session", gap.SessionID, "error", err)
-		return
-	}
-	h.tellGap(gap)
-}
-
-// closeGap stores the end of the open gap and gives back what needs nobody's decision.
-func (st *student) closeGap(change vigil.GapChange) {
-	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.endGap(ctx, st.id, st.room.policy(), change) })
-}
-
-func (h *Hub) endGap(ctx context.Context, session string, policy vigil.Policy, change vigil.GapChange) {
-	var gaps []vigil.Gap
-	var at int // of the one that ends
-	err := h.retry(ctx, "gap", func(ctx context.Context) (err error) {
-		for range maxConflicts {
-			if gaps, err = h.store.GapsOfSession(ctx, session); err != nil {
-				return err
-			}
-			at = lastOpen(gaps)
-			if at < 0 {
-				return nil
-			}
-			open := &gaps[at]
-			open.End = change.End.Truncate(time.Millisecond)
-			if open.End.Before(open.Start) { // the clocks of two nodes
-				open.End = open.Start
-			}
-			if change.Cause == vigil.CauseServer {
-				open.Cause = vigil.CauseServer
-			}
-			for _, g := range vigil.ProposeLostTime(policy, gaps) {
-				if g.ID == open.ID {
-					*open = g
-				}
-			}
-			err = h.store.UpdateGap(ctx, *open)
-			if errors.Is(err, vigil.ErrConflict) {
-				continue
-			}
-			open.Version++
-			return err
+	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+		p, gap := p.Ended(now)
+		if gap.Close {
+			gap.End = over
 		}
-		return errBusy
+		return p, gap
 	})
-	switch {
-	case errors.Is(err, vigil.ErrNotFound), err == nil && at < 0: // erased, or lost before gaps were kept
-		return
-	case err != nil:
-		if ctx.Err() == nil {
-			h.log.Error("the end of a gap is not stored", "session", session, "error", err)
-		}
-		return
-	}
-	gap := gaps[at]
-	if gap.Cause == vigil.CauseServer && gap.Proposed >= vigil.MinExtend {
-		gap = h.giveBack(ctx, gap)
-	}
-	h.tellGap(gap)
-	h.tellLost(ctx, gap.ExamID, session)
 }
-
-// lastOpen is where the newest gap without an end is, or -1.
-func lastOpen(gaps []vigil.Gap) int {
-	for i, g := range slices.Backward(gaps) {
-		if g.End.IsZero() {
-			return i
-		}
-	}
-	return -1
-}
-
-// maxConflicts bounds how often a conditional write is tried anew.
-const maxConflicts = 16
-
-var errBusy = vigil.Errorf(vigil.CodeUnavailable, "Too many changes at once; try again.")

@@ -81,7 +81,8 @@ type Hello struct {
 	T      Type   `json:"t"`
 	Stream string `json:"stream"`
 	Next   int64  `json:"next"`
-	Page   int    `json:"page,omitempty"` // of the quiz, from 1; for proctors
+	Page   int    `json:"page,omitempty"`  // of the quiz, from 1; for proctors
+	Stamp  string `json:"stamp,omitempty"` // the page stamp that the platform printed into the page (docs/assertion.md)
 }
 
 // SignalUp is one signal. The server rates it; it is acknowledged when it is stored.

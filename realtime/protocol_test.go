@@ -108,6 +108,12 @@ func TestThePageNamesTheSignals(t *testing.T) {
 	}
 }
 
+func TestThePageNamesTheStatesAndTheCauses(t *testing.T) {
+	t.Parallel()
+	same(t, "states", firstCells(t, "## States"), vigil.States...)
+	same(t, "causes", firstCells(t, "## Liveness"), vigil.CauseStudent, vigil.CauseServer, vigil.CauseLMS, vigil.CauseUnclear, vigil.CauseNavigation)
+}
+
 func TestThePageNamesTheCloseCodes(t *testing.T) {
 	t.Parallel()
 	text := section(t, "## Close codes")

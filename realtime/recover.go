@@ -13,6 +13,7 @@ import (
 // stopped in order left its students as dropped by us: they get a while to come back
 // and are lost only then. A Shared hub judges nobody at its start, because it cannot know
 // yet who lives; it does so whenever it has seen a node's row stand still for NodeLease.
+// Sessions whose time ran out while no server ran are ended here, too.
 func (h *Hub) Recover(ctx context.Context) error {
 	if h.cfg.OneHost {
 		if err := h.otherHost(ctx); err != nil {
@@ -23,7 +24,7 @@ func (h *Hub) Recover(ctx context.Context) error {
 		return err
 	}
 	if h.cfg.Shared {
-		return nil
+		return h.workDue(ctx)
 	}
 	nodes, err := h.store.Nodes(ctx)
 	if err != nil {
@@ -33,11 +34,12 @@ func (h *Hub) Recover(ctx context.Context) error {
 		if n.ID == h.boot {
 			continue
 		}
+		h.outages.add(n.Heard, h.now()) // nobody was served meanwhile
 		if err := h.takeOver(ctx, n, n.Heard); err != nil {
 			return err
 		}
 	}
-	return nil
+	return h.workDue(ctx)
 }
 
 // takeOver judges the sessions of a node that is gone and forgets the node. heard is when
@@ -144,12 +146,17 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		case <-ctx.Done():
 		}
 	})
+	if was := s.Presence; was.Reachable() {
+		st.jobs.add(h, 0, func(ctx context.Context) { h.endLeft(ctx, s.ID, was.Since) })
+	}
 	if drained {
 		st.stopTimerLocked()
 		st.timer = time.AfterFunc(h.cfg.DrainSpread+h.cfg.Liveness.DropGrace, func() { st.lostWith(heard) })
 		st.savePresenceLocked() // so that it is listed under this node
 	} else {
-		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.NodeGone(now, heard) })
+		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+			return p.NodeGone(now, heard, h.cfg.Liveness)
+		})
 	}
 	all := make(chan struct{})
 	ended := st.jobs.add(h, 0, func(context.Context) { // behind the gap and the presence
@@ -194,7 +201,9 @@ func (st *student) lostWith(heard time.Time) {
 	if st.owner != nil || st.h.draining.Load() {
 		return
 	}
-	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.NodeGone(now, heard) })
+	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+		return p.NodeGone(now, heard, st.h.cfg.Liveness)
+	})
 }
 
 // Drain ends the node's work in order: it is not ready from now on, clients are told to
@@ -223,7 +232,8 @@ func (h *Hub) Drain(ctx context.Context) error {
 		}
 		if !sleep(ctx, drainPoll) {
 			return vigil.Wrap(ctx.Err(), vigil.CodeUnavailable,
-				"The node did not finish in time: %d sockets were open, %d students and %d signals waited for the store.", left.sockets, left.students, left.signals)
+				"The node did not finish in time: %d sockets were open, %d students and %d signals waited for the store, %d requests to platforms were under way.",
+				left.sockets, left.students, left.signals, left.requests)
 		}
 	}
 }
@@ -236,14 +246,14 @@ func (h *Hub) spread() time.Duration {
 const drainPoll = 10 * time.Millisecond
 
 // leftovers is what a drain still waits for.
-type leftovers struct{ sockets, students, signals int }
+type leftovers struct{ sockets, students, signals, requests int }
 
-// left counts the sockets that are open, the students of whom something is to be stored,
-// and the signals that are.
+// left counts the sockets that are open or being opened, the students of whom something is to
+// be stored, the signals that are, and the requests to platforms that are under way.
 func (h *Hub) left() leftovers {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	l := leftovers{sockets: len(h.conns), signals: h.writer.left()}
+	l := leftovers{sockets: len(h.conns) + int(h.upgrading.Load()), signals: h.writer.left(), requests: int(h.requests.Load())}
 	for _, st := range h.students {
 		if !st.jobs.quiet() {
 			l.students++

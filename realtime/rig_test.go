@@ -93,6 +93,17 @@ type faults struct {
 	errs map[string]error // by method; "" for all
 	seen map[string]int
 	held map[string]*hold // of the next call, by method
+	next map[string]error // of the next call, by method
+}
+
+// failNext makes the next call of a method fail.
+func (f *faults) failNext(method string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == nil {
+		f.next = map[string]error{}
+	}
+	f.next[method] = err
 }
 
 // hold keeps one call from reaching the store.
@@ -134,6 +145,10 @@ func (f *faults) check(method string) error { // "" fails every method below
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seen[method]++
+	if err := f.next[method]; err != nil {
+		delete(f.next, method)
+		return err
+	}
 	if err := f.errs[method]; err != nil {
 		return err
 	}
@@ -161,6 +176,20 @@ func (f *faults) Transition(ctx context.Context, t vigil.Transition) error {
 	return f.Store.Transition(ctx, t)
 }
 
+func (f *faults) Command(ctx context.Context, session, id string) (vigil.Command, error) {
+	if err := f.check("Command"); err != nil {
+		return vigil.Command{}, err
+	}
+	return f.Store.Command(ctx, session, id)
+}
+
+func (f *faults) StreamState(ctx context.Context, session, stream string) (count, highest int64, err error) {
+	if err := f.check("StreamState"); err != nil {
+		return 0, 0, err
+	}
+	return f.Store.StreamState(ctx, session, stream)
+}
+
 func (f *faults) NextEpoch(ctx context.Context, id string) (int64, error) {
 	if err := f.check("NextEpoch"); err != nil {
 		return 0, err
@@ -173,6 +202,27 @@ func (f *faults) SetPresence(ctx context.Context, id string, p vigil.Presence) e
 		return err
 	}
 	return f.Store.SetPresence(ctx, id, p)
+}
+
+func (f *faults) LeaseDue(ctx context.Context, now, until time.Time, n int) ([]vigil.Session, error) {
+	if err := f.check("LeaseDue"); err != nil {
+		return nil, err
+	}
+	return f.Store.LeaseDue(ctx, now, until, n)
+}
+
+func (f *faults) RenewNode(ctx context.Context, n vigil.Node) error {
+	if err := f.check("RenewNode"); err != nil {
+		return err
+	}
+	return f.Store.RenewNode(ctx, n)
+}
+
+func (f *faults) Nodes(ctx context.Context) ([]vigil.Node, error) {
+	if err := f.check("Nodes"); err != nil {
+		return nil, err
+	}
+	return f.Store.Nodes(ctx)
 }
 
 func (f *faults) AppendSignals(ctx context.Context, s []vigil.Signal) ([]vigil.Appended, error) {
@@ -432,3 +482,37 @@ func stoppedWith(err error, code int) bool {
 }
 
 func name(i int) string { return fmt.Sprintf("n%02d-%s", i, rand.Text()) }
+
+// another is a further server on the rig's database.
+func (r *rig) another(edits ...func(c *realtime.Config)) *rig {
+	r.Helper()
+	second := &rig{TB: r.TB, ctx: r.ctx, db: r.db, tokens: r.tokens, exam: r.exam, path: r.path}
+	second.store = &faults{Store: r.db, errs: map[string]error{}, seen: map[string]int{}}
+	second.start(edits...)
+	r.Cleanup(second.stop)
+	return second
+}
+
+// silent is a server whose relay reaches nobody.
+func silent(node string) func(c *realtime.Config) {
+	return func(c *realtime.Config) {
+		c.Relay, c.Shared, c.Node, c.NodeLease = realtime.NewLocal(0).Node(), true, node, time.Minute
+	}
+}
+
+// leave says goodbye to turn a page.
+func (r *rig) leave(s vigil.Session, w *wire) {
+	r.Helper()
+	w.write(`{"t":"bye","reason":"navigating"}`)
+	r.until("away", func() bool { return r.read(s.ID).Presence.Connection != vigil.ConnOnline })
+	_ = w.ws.CloseNow()
+}
+
+// comes opens a page.
+func (r *rig) comes(s vigil.Session) *wire {
+	r.Helper()
+	w := r.wire(studentClaims(s))
+	w.write(hello)
+	r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
+	return w
+}

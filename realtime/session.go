@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/maphash"
-	"sync"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"vigil"
 )
@@ -23,48 +25,79 @@ func (h *Hub) exam(ctx context.Context, id string) (vigil.Exam, error) {
 
 // plan is what a change of a session stores, and whom it tells.
 type plan struct {
-	session  vigil.Session
-	command  *vigil.Command // added to the store with it
-	delivery *vigil.Delivery
-	told     *vigil.Command // the student is told of this command
+	session    vigil.Session
+	command    *vigil.Command // added to the store with it
+	deliveries []vigil.Delivery
+	gaps       []vigil.Gap    // changed with it
+	newGaps    []vigil.Gap    // added with it
+	told       *vigil.Command // the student is told of this command
 }
 
 // errNothing ends a change that has nothing to do.
 var errNothing = errors.New("nothing to change")
 
-// change reads a session, lets f plan from it as it counts now, and stores the plan; when
+// change reads a session, lets f plan from it as it is stored, and stores the plan; when
 // someone else was quicker, all over again. On success everyone who should know is told.
-// When f returns errNothing, the session is returned as it is.
+// When f returns errNothing, the session is returned as it is. Where the store's answer got
+// lost, what is stored tells whether it was done; a command that is there is CodeExists then.
 func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error)) (vigil.Session, plan, error) {
 	for range maxConflicts {
-		s, err := h.store.Session(ctx, id)
+		stored, err := h.store.Session(ctx, id)
 		if err != nil {
 			return vigil.Session{}, plan{}, err
 		}
-		e, err := h.exam(ctx, s.ExamID)
+		e, err := h.exam(ctx, stored.ExamID)
 		if err != nil {
 			return vigil.Session{}, plan{}, err
 		}
-		now := h.now()
-		settled := s.Settled(e.Policy, now)
-		p, err := f(settled, e, now)
+		s := h.Live(stored)
+		p, err := f(s, e, h.now())
 		if errors.Is(err, errNothing) {
-			return settled, p, nil
+			return s, p, nil
 		}
 		if err != nil {
-			return settled, plan{}, err
+			return s, plan{}, err
 		}
-		err = h.store.Transition(ctx, vigil.Transition{Session: p.session, From: s.Version, Command: p.command, Delivery: p.delivery})
+		if p.session.Version != stored.Version {
+			p.session.DueAt = p.session.NextDue(e.Policy)
+		}
+		err = h.store.Transition(ctx, vigil.Transition{
+			Session: p.session, From: stored.Version, Command: p.command, Deliveries: p.deliveries, Gaps: p.gaps, NewGaps: p.newGaps,
+		})
+		if err != nil && transient(err) {
+			err = h.ambiguous(ctx, p, err)
+		}
+		h.noteStore(err)
 		if errors.Is(err, vigil.ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return settled, plan{}, err
+			if transient(err) {
+				h.tellLater(id) // it may be stored all the same
+			}
+			return s, plan{}, err
 		}
-		h.announce(e, s, p)
+		h.announce(e, stored, p)
 		return p.session, p, nil
 	}
 	return vigil.Session{}, plan{}, errBusy
+}
+
+// ambiguous finds out whether a transition was stored whose answer was not good: nil if it
+// was, CodeExists if its command is there, and else the error that there was.
+func (h *Hub) ambiguous(ctx context.Context, p plan, failed error) error {
+	if p.command != nil {
+		if _, err := h.store.Command(ctx, p.session.ID, p.command.ID); err == nil {
+			return vigil.Wrap(failed, vigil.CodeExists, "The command is there already.")
+		}
+		return failed
+	}
+	s, err := h.store.Session(ctx, p.session.ID)
+	if err == nil && s.Version == p.session.Version && s.State == p.session.State && s.Changed.Equal(p.session.Changed) && s.By == p.session.By &&
+		s.End.Equal(p.session.End) && len(s.Grants) == len(p.session.Grants) {
+		return nil
+	}
+	return failed
 }
 
 // announce tells proctors and the student what changed.
@@ -79,51 +112,61 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 		sent = &sentCommand{p.told.ID}
 	}
 	if moved {
-		life := rowLife(s, e.Policy, now)
-		h.toProctors(s.ExamID, delta{key: "life/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Life: &life}})})
 		fs = append(fs, changes(old, s, e.Policy, now)...)
-		if st := h.student(s.ID); st != nil {
-			st.mu.Lock()
-			if s.Version > st.life.version {
-				st.life = lifeOf(s)
-			}
-			st.mu.Unlock()
-		}
-		h.publish(s.ExamID, event{Kind: eventSession, Session: s.ID, Version: s.Version})
+		h.tellLife(e, s, now)
 	}
 	ended := s.State.Ended() && !old.State.Ended()
 	h.toStudent(s.ExamID, s.ID, fs, sent, ended)
-	if ended {
+	if ended || s.State == vigil.StateTimeUp && old.State != vigil.StateTimeUp {
 		h.endedAway(e, s, now)
 	}
-	if p.delivery != nil {
+	if at, was := over(e.Policy, s), over(e.Policy, old); !at.IsZero() && at.Before(now) && (was.IsZero() || at.Before(was)) {
+		h.closeLedger(s.ID, at)
+	}
+	for _, g := range slices.Concat(p.gaps, p.newGaps) {
+		h.tellGap(g)
+	}
+	if len(p.deliveries) > 0 {
 		h.wakeQueue()
 	}
 }
 
-// endedAway sees to the presence of a session that ended while its student was away.
+// endedAway ends the judgement of a session whose student was away when it ended, or when its
+// time was up: nobody is waited for any more.
 func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
 	if st := h.student(s.ID); st != nil {
-		st.ended(now)
+		st.ended(now, over(e.Policy, s))
 		return
 	}
 	p, gap := s.Presence.Ended(now)
-	if p.Connection == s.Presence.Connection {
-		return
+	if p.Connection == s.Presence.Connection || s.State == vigil.StateTimeUp && s.Presence.Connection != vigil.ConnLost {
+		return // another node has the student, and judges
 	}
-	h.spawn(func() {
+	h.aside(func() {
 		err := h.retry(h.ctx, "presence", func(ctx context.Context) error {
 			return h.ignoreNewer(h.store.SetPresence(ctx, s.ID, p))
 		})
 		if err != nil && h.ctx.Err() == nil {
-			h.log.Error("a presence is not stored", "session", s.ID, "error", err)
+			h.log.Error("presence not stored", "session", s.ID, "error", err)
 		}
 		c := rowConn(p, 0)
-		h.toProctors(s.ExamID, delta{key: "conn/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
+		h.toProctors(s.ExamID, delta{key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
 		if gap.Close {
-			h.endGap(h.ctx, s.ID, e.Policy, gap)
+			h.endGap(h.ctx, s.ID, over(e.Policy, s))
 		}
 	})
+}
+
+// over is when a session ended, or its time was up; zero: it goes on. Where nobody reports ends
+// the grace of the end is not held against anybody either.
+func over(p vigil.Policy, s vigil.Session) time.Time {
+	switch d := s.Deadline(p); {
+	case s.State == vigil.StateTimeUp:
+		return s.Changed
+	case s.State == vigil.StateExpired && !d.IsZero() && d.Before(s.Ended):
+		return d
+	}
+	return s.Ended
 }
 
 // toStudent gives frames to the session's owner, on whatever node it is; ended closes the
@@ -175,7 +218,10 @@ func (h *Hub) delivered(st *student, id string) {
 
 // advance moves a command's stage forward and tells the proctors.
 func (h *Hub) advance(ctx context.Context, session, id string, to vigil.Stage) error {
-	unlock := h.lockCommands(session)
+	unlock, err := h.lockCommands(ctx, session)
+	if err != nil {
+		return err
+	}
 	defer unlock()
 	c, err := h.store.Command(ctx, session, id)
 	if err != nil {
@@ -205,21 +251,30 @@ func (h *Hub) advance(ctx context.Context, session, id string, to vigil.Stage) e
 }
 
 func (h *Hub) tellProgress(c vigil.Command) {
-	h.toProctors(c.ExamID, delta{key: "progress/" + c.SessionID + "/" + c.ID, frame: encode(progress(c))})
+	h.toProctors(c.ExamID, delta{key: progressKey(c), frame: encode(progress(c))})
 }
 
 // commandLocks keep two updates of one session's commands on this node apart: a command
 // is stored whole, so the student's acknowledgement and the platform's answer must not
-// cross. They are the only locks held while the store is waited for, and nothing else is
-// locked within.
-type commandLocks struct {
-	locks [64]sync.Mutex
+// cross. They are held while the store is waited for, so they are no mutexes: who waits can
+// give up, and nothing else is waited for within but the store.
+type commandLocks [64]chan struct{}
+
+func newCommandLocks() (l commandLocks) {
+	for i := range l {
+		l[i] = make(chan struct{}, 1)
+	}
+	return l
 }
 
-func (h *Hub) lockCommands(session string) (unlock func()) {
-	m := &h.commandLocks.locks[maphash.String(h.seed, session)%64]
-	m.Lock()
-	return m.Unlock
+func (h *Hub) lockCommands(ctx context.Context, session string) (unlock func(), err error) {
+	lock := h.commandLocks[maphash.String(h.seed, session)%uint64(len(h.commandLocks))]
+	select {
+	case lock <- struct{}{}:
+		return func() { <-lock }, nil
+	case <-ctx.Done():
+		return nil, vigil.Wrap(ctx.Err(), vigil.CodeUnavailable, "The attempt's other commands take long; try again.")
+	}
 }
 
 // refresh reads the session again because another node moved it past version.
@@ -236,66 +291,136 @@ func (st *student) refresh(version int64) {
 			st.h.log.Warn("a session cannot be read", "session", st.id, "error", err)
 			return
 		}
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		if s.Version > st.life.version {
-			st.life = lifeOf(s)
-		}
+		st.learn(s)
 	})
+}
+
+// learn keeps the newest of a session that was read or written.
+func (st *student) learn(s vigil.Session) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.learnLocked(s)
+}
+
+func (st *student) learnLocked(s vigil.Session) {
+	if s.Version > st.life.version {
+		st.life = lifeOf(s)
+		st.who.Store(st.h.identityOf(s))
+	}
 }
 
 // Apply takes one step of a session's life (a consent, the activation at the first
 // assertion, ...) and tells everyone connected. It returns the session as it is then. A
 // step that the state does not allow is CodeIllegal; a race with other changes is
-// resolved here.
+// resolved here. Extra time that was granted before the attempt began is asked for with the
+// step that begins it.
 func (h *Hub) Apply(ctx context.Context, sessionID string, c vigil.Change) (vigil.Session, error) {
-	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
+	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		if c.At.IsZero() {
 			c.At = now
 		}
-		next, err := s.Apply(c)
-		return plan{session: next}, err
+		next, err := s.Settled(e.Policy, now).Apply(c)
+		if err != nil {
+			return plan{}, err
+		}
+		p := plan{session: next}
+		if c.Event == vigil.EventActivate {
+			p.session, p.deliveries = next.Unsent(now, newID)
+		}
+		return p, nil
 	})
 	return s, err
 }
 
-// ReportEnd records the end of the attempt that the platform told at a time (in an
-// assertion); the zero end means that it has none. The student's clock moves if the
-// deadline did. Nothing is written where the report brings nothing new.
-func (h *Hub) ReportEnd(ctx context.Context, sessionID string, end, at time.Time) (vigil.Session, error) {
-	end, at = end.UTC().Truncate(time.Millisecond), at.UTC().Truncate(time.Millisecond)
-	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
-		if s.State.Ended() || at.Before(s.EndSeen) {
+// newID makes an id that sorts by its time.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// Relaunched takes over what a further launch of the attempt says: edit changes a session as
+// it is stored, and tells whether it did. One that we concluded to be over goes on, because
+// the platform has launched it.
+func (h *Hub) Relaunched(ctx context.Context, sessionID string, edit func(s vigil.Session) (vigil.Session, bool)) (vigil.Session, error) {
+	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+		s = s.Settled(e.Policy, now)
+		next, changed := edit(s)
+		if s.State == vigil.StateExpired {
+			var err error
+			if next, err = next.Apply(vigil.Change{Event: vigil.EventReopen, At: now, By: vigil.Actor{Role: vigil.RoleLMS, ID: next.PlatformID}}); err != nil {
+				return plan{}, err
+			}
+			return plan{session: next}, nil
+		}
+		if !changed {
 			return plan{}, errNothing
 		}
-		news := s.EndSeen.IsZero() || !s.End.Equal(end)
-		for _, g := range s.Grants {
-			news = news || g.State == vigil.GrantConfirmed && !g.At.Before(s.EndSeen)
-		}
+		next.Version++
+		return plan{session: next}, nil
+	})
+	return s, err
+}
+
+// ReportEnd takes in what the platform says of the attempt's end. The student's clock moves
+// if the deadline did, and what we had called over goes on if the end is later. Nothing is
+// written where the report brings nothing new.
+func (h *Hub) ReportEnd(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error) {
+	r.End, r.At, r.PausedAt = whole(r.End), whole(r.At), whole(r.PausedAt)
+	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+		next, news := s.Told(r, e.Policy, now)
 		if !news {
 			return plan{}, errNothing
 		}
-		s = s.ReportEnd(end, at)
-		s.Version++
-		return plan{session: s}, nil
+		return plan{session: next}, nil
 	})
 	return s, err
 }
 
+// whole is a time as it is kept: in UTC and whole milliseconds.
+func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
 // Ended records that the attempt ended in order, by whoever reported it (the platform, or
-// the student's own return). The student's socket is told and closed. For a session that
-// has ended already it changes nothing.
+// the student's own return), and when: the platform's word counts whenever it comes, also over
+// our own conclusion that the time was over. The student's socket is told and closed. For a
+// session that was ended otherwise it changes nothing.
 func (h *Hub) Ended(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
-	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
-		if s.State.Ended() {
-			return plan{}, errNothing
-		}
-		if at.IsZero() {
+	s, p, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
+		if at = whole(at); at.IsZero() || at.After(now) {
 			at = now
 		}
+		if at.Before(s.Started) { // by a clock behind ours
+			at = s.Started
+		}
+		if s.State == vigil.StateSubmitted && at.Before(s.Ended) { // the answer to a command, say, told it later
+			s.Ended = at
+			s.Version++
+			return plan{session: s}, nil
+		}
 		next, err := s.Apply(vigil.Change{Event: vigil.EventSubmit, At: at, By: by})
-		return plan{session: next}, err
+		if err != nil {
+			return plan{}, errNothing
+		}
+		return plan{session: next}, nil
 	})
+	h.repeated(s, p, err)
+	return s, err
+}
+
+// Stopped records that proctoring of the attempt was switched off in the platform, while it
+// goes on there.
+func (h *Hub) Stopped(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
+	s, p, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+		if at = whole(at); at.IsZero() || at.After(now) {
+			at = now
+		}
+		s = s.Settled(e.Policy, now)
+		if at.Before(s.Changed) {
+			at = s.Changed
+		}
+		next, err := s.Apply(vigil.Change{Event: vigil.EventStop, At: at, By: by, Reason: "Proctoring was switched off in the learning platform."})
+		if err != nil {
+			return plan{}, errNothing
+		}
+		return plan{session: next}, nil
+	})
+	h.repeated(s, p, err)
 	return s, err
 }
 
@@ -303,7 +428,7 @@ func (h *Hub) Ended(ctx context.Context, sessionID string, by vigil.Actor, at ti
 // one that a proctor has ended may be launched anew from then on.
 func (h *Hub) Deleted(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
 	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
-		if s.Relaunch() != vigil.RelaunchRefused {
+		if s.Relaunch(time.Time{}) != vigil.RelaunchRefused {
 			return plan{}, errNothing
 		}
 		next, err := s.Apply(vigil.Change{Event: vigil.EventDelete, At: at, By: by, Reason: s.Reason})
@@ -315,13 +440,14 @@ func (h *Hub) Deleted(ctx context.Context, sessionID string, by vigil.Actor, at 
 	return h.Ended(ctx, sessionID, by, at)
 }
 
-// settle stores that a session has expired, if it has.
+// settle stores what time has made of a session, if anything.
 func (h *Hub) settle(ctx context.Context, sessionID string) (vigil.Session, error) {
-	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
-		if s.State != vigil.StateExpired && s.State != vigil.StateCanceled {
+	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+		next := s.Settled(e.Policy, now)
+		if next.Version == s.Version {
 			return plan{}, errNothing
 		}
-		return plan{session: s}, nil
+		return plan{session: next}, nil
 	})
 	return s, err
 }
@@ -348,12 +474,18 @@ func (h *Hub) ReviewChanged(ctx context.Context, sessionID string) error {
 	return h.reloadTally(ctx, sessionID)
 }
 
-// ExamChanged makes the exam's new settings count for those who are connected.
+// ExamChanged makes the exam's new settings count: at once for those who are connected, and
+// soon for when the others are due.
 func (h *Hub) ExamChanged(_ context.Context, e vigil.Exam) {
 	if r := h.lookup(e.ID); r != nil {
 		r.learn(e)
 	}
 	h.publish(e.ID, event{Kind: eventExam})
+	h.spawn(func() {
+		if err := h.dueAnew(h.ctx, e); err != nil && h.ctx.Err() == nil {
+			h.log.Error("an exam's attempts end when its settings said before they were changed", "exam", e.ID, "error", err)
+		}
+	})
 }
 
 // Live returns the session with the presence and the counts that this node knows better

@@ -36,12 +36,16 @@ type SessionStore interface {
 	NextEpoch(ctx context.Context, sessionID string) (int64, error)
 	Connected(ctx context.Context, node string, page vigil.Page) (sessions []vigil.Session, next string, err error)
 	SetHand(ctx context.Context, sessionID string, at time.Time) error
+	LeaseDue(ctx context.Context, now, until time.Time, n int) ([]vigil.Session, error)
+	SetDue(ctx context.Context, sessionID string, version int64, at time.Time) error
 }
 
 // SignalStore keeps signals.
 type SignalStore interface {
 	AppendSignals(ctx context.Context, signals []vigil.Signal) ([]vigil.Appended, error)
 	StreamState(ctx context.Context, sessionID, stream string) (count, highest int64, err error)
+	Incident(ctx context.Context, sessionID, id string) (vigil.Incident, error)
+	UpdateIncident(ctx context.Context, i vigil.Incident) error
 }
 
 // GapStore keeps the ledger of lost time.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/coder/websocket"
 
@@ -17,10 +18,12 @@ import (
 // student is a session on this node: from its first socket here until nothing of it is
 // left to judge or to store.
 type student struct {
-	h    *Hub
-	id   string // the session's
-	room *room
-	jobs lane // what is stored of it, in order
+	h        *Hub
+	id       string // the session's
+	room     *room
+	platform unique.Handle[string] // its id: most students have one of a few
+	who      atomic.Uint64         // Hub.identity, which a page stamp must have
+	jobs     lane                  // what is stored of it, in order
 
 	reachable atomic.Bool // presence.Reachable, for counting
 	used      atomic.Int64
@@ -42,7 +45,10 @@ type student struct {
 	ousted   []oust   // sockets that gave way a moment ago
 	streams  []stream // newest last, few
 	timer    *time.Timer
-	moved    moved // where it came from, when that is another node
+	moved    moved  // where it came from, when that is another node
+	gap      string // the last one that was opened here
+	blamed   bool   // it is noted as the student's fault
+	stamp    uint64 // a hash of the last page stamp that was taken
 }
 
 // from is where a socket comes from.
@@ -85,9 +91,8 @@ type claim struct {
 
 // stream is what is remembered of a browser's outbox.
 type stream struct {
-	id      string
-	dropped int64 // numbers that were refused for good: they are missing rightly
-	noted   bool  // a hole was noted
+	id    string
+	noted bool // a hole was noted
 }
 
 // Bounds of what is remembered of a session.
@@ -113,6 +118,9 @@ type studentConn struct {
 	bye    bool
 	hello  *time.Timer // for a socket that says none
 	looked time.Time   // owned by the timer
+
+	opened time.Time // when it was attached
+	away   time.Time // since when the student was lost that this socket brought back; zero: was not
 
 	resent atomic.Int64 // ms, when the last number below next came; 0: nothing is looked for
 }
@@ -140,7 +148,10 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 		h.leave(r)
 		return st, nil
 	}
-	st := &student{h: h, id: s.ID, room: r, life: lifeOf(s), presence: s.Presence, tally: s.Tally}
+	st := &student{
+		h: h, id: s.ID, room: r, life: lifeOf(s), presence: s.Presence, tally: s.Tally, platform: unique.Make(s.PlatformID),
+	}
+	st.who.Store(h.identityOf(s))
 	st.used.Store(h.now().UnixMilli())
 	h.students[s.ID] = st
 	h.mu.Unlock()
@@ -218,12 +229,23 @@ func (sc *studentConn) attach(now time.Time) bool {
 	if elsewhere {
 		st.moved = moved{was.Node, now, was.Connection == vigil.ConnOnline}
 	}
+	if was.Connection == vigil.ConnLost {
+		sc.away = was.Since.Add(-awayMost)
+		if !was.Heard.IsZero() {
+			sc.away = was.Heard.Add(-time.Second)
+		}
+	}
+	st.h.turns.end(st.platform.Value(), st.id, now)
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		return p.Connect(now, sc.epoch, st.h.cfg.Node)
 	})
-	st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch})
+	st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, At: ms(now)})
 	return true
 }
+
+// awayMost is how long before somebody counted as lost the absence can have begun, where that
+// is not known.
+const awayMost = 5 * time.Minute
 
 // arriveLocked notes what a new socket tells by where it comes from.
 func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Time) {
@@ -270,9 +292,9 @@ func (st *student) oustLocked(old *conn, now time.Time) {
 	old.close(CloseSuperseded, "")
 }
 
-// outdo closes this node's sockets because the session has a newer connection elsewhere.
-// With a claim, the newer one has said whose it is.
-func (st *student) outdo(epoch int64, c *claim) {
+// outdo closes this node's sockets because the session has a newer connection elsewhere,
+// since a time. With a claim, the newer one has said whose it is.
+func (st *student) outdo(epoch int64, since time.Time, c *claim) {
 	now := st.h.now()
 	st.room.order.RLock()
 	defer st.room.order.RUnlock()
@@ -290,7 +312,7 @@ func (st *student) outdo(epoch int64, c *claim) {
 	}
 	st.owner = nil
 	if st.presence.Connection == vigil.ConnLost { // the other node may not have known it
-		st.closeGap(vigil.GapChange{Close: true, End: now, Cause: st.presence.Cause})
+		st.closeGap(since)
 	}
 	st.presence = vigil.Presence{Connection: vigil.ConnSuperseded, Since: now, Heard: st.presence.Heard, Epoch: epoch}
 	st.reachable.Store(false)
@@ -392,7 +414,7 @@ func (sc *studentConn) missed(now time.Time, n int) {
 	if n >= 3 {
 		return // lost already
 	}
-	sc.step(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Miss(now) })
+	sc.step(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Miss(now, sc.h.cfg.Liveness) })
 }
 
 // step moves the presence, if this socket owns the session.
@@ -411,7 +433,7 @@ func (sc *studentConn) overflow() { sc.close(CloseSlow, "") }
 
 func (sc *studentConn) idle() {}
 
-// due ends a session whose time is over while its student is still connected.
+// due stores that the time of a session is over while its student is still connected.
 func (sc *studentConn) due(now time.Time) {
 	sc.lookForHole(now)
 	if now.Sub(sc.looked) >= dueEvery*sc.h.cfg.Liveness.PingEvery {
@@ -424,7 +446,7 @@ func (sc *studentConn) due(now time.Time) {
 // two minutes of grace anyhow.
 const dueEvery = 3
 
-// lookForEnd ends a session whose time is up. It copies whole sessions, which the stack of
+// lookForEnd stores that a session's time is up. It copies whole sessions, which the stack of
 // a timer would have to grow for at each ping.
 func (sc *studentConn) lookForEnd(now time.Time) {
 	st := sc.st
@@ -437,12 +459,12 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 	}
 	s := l.session()
 	s.Presence.Heard = heard
-	if !s.Settled(st.room.policy(), now).State.Ended() {
+	if s.Settled(st.room.policy(), now).State == l.state {
 		return
 	}
 	sc.jobs.add(sc.h, 2, func(ctx context.Context) {
 		if _, err := sc.h.settle(ctx, st.id); err != nil {
-			sc.h.log.Warn("an expired session could not be ended", "session", st.id, "error", err)
+			sc.h.log.Warn("session whose time is up not ended", "session", st.id, "error", err)
 		}
 	})
 }

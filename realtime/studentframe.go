@@ -89,6 +89,11 @@ func (sc *studentConn) sayHello(f *up) {
 	}
 	st.mu.Unlock()
 	st.room.order.RUnlock()
+	if f.Stamp != "" && len(f.Stamp) <= maxStamp && sc.h.cfg.Pages != nil {
+		stamp, a := f.Stamp, arrival{at: sc.opened, from: sc.away}
+		sc.away = time.Time{}
+		st.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { st.takeStamp(ctx, stamp, a) })
+	}
 	if first {
 		if sc.hello != nil {
 			sc.hello.Stop()
@@ -121,8 +126,8 @@ func (sc *studentConn) lookForHole(now time.Time) {
 	}
 }
 
-// findHole notes numbers that were given and never came, once for each stream. Those
-// that were refused for good are missing rightly.
+// findHole notes numbers that were given and never came, once for each stream. Of those that
+// were refused for good it is stored that they were.
 func (st *student) findHole(ctx context.Context, id string, next int64) {
 	count, highest, err := st.h.store.StreamState(ctx, st.id, id)
 	if err != nil {
@@ -135,7 +140,7 @@ func (st *student) findHole(ctx context.Context, id string, next int64) {
 	if i < 0 || st.streams[i].noted {
 		return
 	}
-	missing := max(highest, next-1) - count - st.streams[i].dropped
+	missing := max(highest, next-1) - count
 	if missing <= 0 {
 		return
 	}
@@ -147,12 +152,25 @@ func (st *student) findHole(ctx context.Context, id string, next int64) {
 	}
 }
 
-// drop remembers that a number was refused for good.
+// drop refuses a signal for good. What is stored in its place says so: its number is
+// missing rightly, whatever server is asked later. Of what the exam does not watch no more is
+// kept than that.
 func (sc *studentConn) drop(f *up, err error) {
 	st := sc.st
 	st.mu.Lock()
-	if i := slices.IndexFunc(st.streams, func(s stream) bool { return s.id == sc.stream }); i >= 0 && f.Seq >= 1 {
-		st.streams[i].dropped++
+	if f.Seq >= 1 && f.Seq <= vigil.MaxSeq && !st.life.state.Ended() {
+		data := map[string]string{"code": string(vigil.CodeOf(err))}
+		if !errors.Is(err, vigil.ErrForbidden) {
+			if kind := vigil.Kind(f.Kind); kind.Known() {
+				data["kind"] = f.Kind
+			}
+			if e, ok := errors.AsType[*vigil.Error](err); ok && e.Field != "" {
+				data["field"] = e.Field
+			}
+		}
+		s := st.ownSignal(vigil.KindRefused, sc.h.now(), encode(data))
+		s.Stream, s.Seq = sc.stream, f.Seq
+		st.emitLocked(s, nil)
 	}
 	st.mu.Unlock()
 	sc.sendError(f, err, 0)
@@ -337,6 +355,9 @@ func (sc *studentConn) sayBye(f *up) {
 	defer st.mu.Unlock()
 	sc.bye = true
 	if st.owner == sc.conn {
+		if reason == vigil.ByeNavigating {
+			sc.h.turns.begin(st.platform.Value(), st.id, now)
+		}
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Bye(now, reason), vigil.GapChange{} })
 	}
 }
@@ -353,6 +374,7 @@ func (sc *studentConn) sendTime(f *up) {
 func (sc *studentConn) start(ctx context.Context) error {
 	st := sc.st
 	now := sc.h.now()
+	sc.opened = now
 	if !sc.attach(now) {
 		return vigil.Errorf(vigil.CodeConflict, "A newer connection has the attempt.")
 	}
@@ -363,7 +385,6 @@ func (sc *studentConn) start(ctx context.Context) error {
 		return err
 	}
 	exam := *st.room.known.Load()
-	s = s.Settled(exam.Policy, now)
 	commands, err := sc.h.unseen(ctx, st.id)
 	if err != nil {
 		return err
@@ -373,16 +394,16 @@ func (sc *studentConn) start(ctx context.Context) error {
 		return err
 	}
 	st.mu.Lock()
-	if s.Version > st.life.version {
-		st.life = lifeOf(s)
-	} else {
-		s = st.life.session()
-	}
+	st.learnLocked(s)
+	s = st.life.session()
+	s.Presence = st.presence // who is here has not been unheard of for days
 	hand := !st.tally.Hand.IsZero()
 	st.mu.Unlock()
+	version := s.Version // what time has made of the session is shown before it is stored
+	s = s.Settled(exam.Policy, now)
 	w := Welcome{
 		T: TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: examView(exam), Now: ms(now), Epoch: sc.epoch,
-		State: s.State, Version: s.Version, End: ms(s.Deadline(exam.Policy)), Left: pausedLeft(s, exam.Policy, now),
+		State: s.State, Version: version, End: ms(s.Deadline(exam.Policy)), Left: pausedLeft(s, exam.Policy, now),
 		Reason: s.Reason, Hand: hand, Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(), Chat: chat,
 	}
 	budget := maxWelcomeText

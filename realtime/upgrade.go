@@ -68,6 +68,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.serveCheck(w, r)
 		return
 	}
+	h.upgrading.Add(1) // before draining is looked at, so that Drain waits for it
+	defer h.upgrading.Add(-1)
 	claims, serve, err := h.admit(r)
 	if err != nil {
 		h.refuseHTTP(w, r, err)
@@ -114,6 +116,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Unlock()
 	if h.ctx.Err() != nil {
 		c.kill() // Close may have looked before
+	}
+	if h.draining.Load() {
+		c.drain(h.spread()) // as may Drain
 	}
 	first := hand.first
 	go c.begin(first)
@@ -260,6 +265,7 @@ func (h *Hub) unreserve(session string) {
 
 func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error) {
 	s, err := h.store.Session(ctx, claims.Session)
+	h.noteRead(err)
 	if err != nil {
 		return admitted{}, gone(err)
 	}
@@ -274,6 +280,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 		return admitted{}, err
 	}
 	epoch, err := h.store.NextEpoch(ctx, s.ID)
+	h.noteStore(err)
 	var st *student
 	if err == nil {
 		st, err = h.studentOf(s, exam)

@@ -140,6 +140,7 @@ func (w *writer) store(ctx context.Context, batch []entry) {
 			return
 		}
 		if !transient(err) {
+			w.recovered() // it answers
 			w.poisoned(ctx, batch, err)
 			return
 		}
@@ -224,6 +225,11 @@ func (st *student) stored(e *entry, result vigil.Appended) {
 		st.countLocked(s)
 		if e.quiet {
 			st.room.toProctors(signalDelta(*s))
+		}
+		if s.Kind == vigil.KindLost && s.Incident {
+			if at := over(st.room.policy(), st.life.session()); !at.IsZero() && !s.At.Before(at) {
+				st.h.closeLedger(st.id, at) // the end came while it waited
+			}
 		}
 		switch s.Kind {
 		case vigil.KindHandRaised:

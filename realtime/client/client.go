@@ -48,6 +48,8 @@ type Config struct {
 	Stream string
 	Next   int64
 	Page   int
+	// Stamp gives the stamp of the page that a student's hello comes from; nil: it has none.
+	Stamp func() string
 	// KeepUnseen leaves commands unacknowledged; else each is seen at once.
 	KeepUnseen bool
 

@@ -58,10 +58,14 @@ func (s *Student) welcomed(frame json.RawMessage) {
 		s.cfg.Log.Error("a welcome cannot be read", "error", err)
 		return
 	}
+	stamp := ""
+	if s.cfg.Stamp != nil {
+		stamp = s.cfg.Stamp()
+	}
 	s.mu.Lock()
 	s.welcome, s.state, s.end, s.left = w, w.State, w.End, w.Left
 	s.lines = slices.Clone(w.Chat)
-	hello := realtime.Hello{T: realtime.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page}
+	hello := realtime.Hello{T: realtime.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page, Stamp: stamp}
 	signals, chats := slices.Clone(s.signals), slices.Clone(s.chats)
 	s.counts.Resent += int64(len(signals))
 	s.changedLocked()

@@ -1,0 +1,24 @@
+package realtime
+
+import (
+	"strconv"
+
+	"vigil"
+)
+
+// A delta's key names what a later delta may replace in a dashboard's full queue. What two
+// nodes tell of one session may overtake each other on the way, and dashboards keep the
+// newer, whichever comes first. So where they compare (Row, Progress), what they compare is
+// part of the key: an old delta that comes late does not replace a newer one that waits.
+
+func connKey(session string, c RowConn) string {
+	return "conn/" + session + "/" + strconv.FormatInt(c.Epoch, 36) + "/" + strconv.FormatInt(c.Since, 36)
+}
+
+func lifeKey(session string, l RowLife) string {
+	return "life/" + session + "/" + strconv.FormatInt(l.Version, 36)
+}
+
+func progressKey(c vigil.Command) string {
+	return "progress/" + c.SessionID + "/" + c.ID + "/" + string(c.Stage) + "/" + string(c.LMS.State)
+}

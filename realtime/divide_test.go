@@ -1,0 +1,105 @@
+package realtime
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"vigil"
+)
+
+// A gap is split, and its parts again and again by what is known later, it is cut at an end, and
+// some of it is decided on: no id comes twice, and nothing is lost or doubled.
+func TestPartsOfPartsAreFoundAgain(t *testing.T) {
+	h := &Hub{cfg: Config{Liveness: vigil.DefaultLiveness(), Now: time.Now}}
+	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	rapid.Check(t, func(t *rapid.T) {
+		ms := func(what string, most int) time.Time {
+			return t0.Add(time.Duration(rapid.IntRange(0, most).Draw(t, what)) * time.Millisecond)
+		}
+		causes := []vigil.Cause{vigil.CauseStudent, vigil.CauseServer, vigil.CauseLMS, vigil.CauseUnclear}
+		g := vigil.Gap{ID: "base", Start: t0, Cause: rapid.SampledFrom(causes).Draw(t, "cause")}
+		if rapid.Bool().Draw(t, "holds for a while") {
+			g.Until = ms("until", 200_000)
+		}
+		end := ms("end", 300_000)
+		s := vigil.Session{State: vigil.StateActive}
+		var faults []vigil.Fault
+		learn := func() {
+			for range rapid.IntRange(0, 3).Draw(t, "faults") {
+				from := ms("from", 300_000)
+				faults = append(faults, vigil.Fault{From: from, To: from.Add(time.Duration(rapid.IntRange(1, 60_000).Draw(t, "length")) * time.Millisecond), Cause: rapid.SampledFrom(causes[1:3]).Draw(t, "fault")})
+			}
+		}
+		learn()
+		gaps := []vigil.Gap{g}
+		write := func(did ledgerEdit) {
+			for _, c := range did.change {
+				i := slices.IndexFunc(gaps, func(g vigil.Gap) bool { return g.ID == c.ID })
+				if i < 0 || slices.ContainsFunc(did.add, func(g vigil.Gap) bool { return g.ID == c.ID }) {
+					t.Fatalf("changed %s, which is not there, or twice", c.ID)
+				}
+				gaps[i] = c
+			}
+			for _, a := range did.add {
+				if slices.ContainsFunc(gaps, func(g vigil.Gap) bool { return g.ID == a.ID }) {
+					t.Fatalf("%s is there already: this edit would conflict for ever", a.ID)
+				}
+				gaps = append(gaps, a)
+			}
+			slices.SortStableFunc(gaps, func(a, b vigil.Gap) int { return a.Start.Compare(b.Start) })
+		}
+		write(h.splitGap(s, gaps[0], end, faults))
+		for range rapid.IntRange(1, 5).Draw(t, "steps") {
+			learn()
+			var did ledgerEdit
+			for i, g := range gaps {
+				switch rapid.IntRange(0, 3).Draw(t, "what") {
+				case 0:
+					if g.Decision == vigil.GapUndecided {
+						gaps[i].Decision = vigil.GapGranted
+					}
+				case 1, 2:
+					if g.Decision == vigil.GapUndecided {
+						if rapid.Bool().Draw(t, "of a page turn") {
+							g.Cause = vigil.CauseStudent
+						}
+						parts := h.splitGap(s, g, g.End, faults)
+						did.change, did.add = append(did.change, parts.change...), append(did.add, parts.add...)
+					}
+				}
+			}
+			write(did)
+			from := t0
+			for _, g := range gaps {
+				if !g.Start.Equal(from) || g.End.Before(g.Start) {
+					t.Fatalf("a hole or an overlap in %+v", gaps)
+				}
+				from = g.End
+			}
+			if !from.Equal(end) {
+				t.Fatalf("the parts end at %v, want %v", from, end)
+			}
+		}
+		if rapid.Bool().Draw(t, "cut") {
+			s.Ended = ms("ended", 300_000)
+			for range 3 {
+				did, _, _ := h.cutAt(s, gaps, s.Ended)
+				write(did)
+			}
+			if did, _, _ := h.cutAt(s, gaps, s.Ended); len(did.change) != 0 {
+				t.Fatalf("cut for ever: %+v", did.change)
+			}
+			var did ledgerEdit
+			for _, g := range gaps {
+				if g.Decision == vigil.GapUndecided {
+					parts := h.splitGap(s, g, g.End, faults)
+					did.change, did.add = append(did.change, parts.change...), append(did.add, parts.add...)
+				}
+			}
+			write(did)
+		}
+	})
+}

@@ -1,0 +1,479 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"vigil"
+)
+
+// The ledger of lost time. A gap is opened when somebody counts as lost, with the cause that
+// is known then. When it ends it is split where the fault changed hands, and the parts are
+// stored in one write with the end; later knowledge (a page stamp, many slow page turns at
+// once, the end of the attempt) divides what nobody has decided on yet once more. Every step
+// may be done again after a fault.
+
+// openGap stores the beginning of a gap. st.mu is held.
+func (st *student) openGap(change vigil.GapChange) {
+	gap := vigil.Gap{
+		ID: newID(), SessionID: st.id, ExamID: st.room.exam, Start: whole(change.Start), Cause: change.Cause,
+	}
+	if !change.Until.IsZero() {
+		gap.Until = whole(change.Until)
+	}
+	st.gap, st.blamed = gap.ID, false
+	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.createGap(ctx, gap) })
+}
+
+func (h *Hub) createGap(ctx context.Context, gap vigil.Gap) {
+	err := h.retry(ctx, "gap", func(ctx context.Context) error {
+		if gap.Cause == vigil.CauseServer && !gap.Until.IsZero() { // while this cannot be stored nobody can come back either
+			if until := h.now().Add(h.cfg.Liveness.ReturnGrace); until.After(gap.Until) {
+				gap.Until = until
+			}
+		}
+		return h.store.CreateGap(ctx, gap)
+	})
+	if err != nil && !errors.Is(err, vigil.ErrExists) {
+		if ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+			h.log.Error("gap not stored", "session", gap.SessionID, "error", err)
+		}
+		return
+	}
+	h.tellGap(gap)
+}
+
+// closeGap stores the end of the open gap.
+func (st *student) closeGap(end time.Time) {
+	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.endGap(ctx, st.id, end) })
+}
+
+// endGap ends what is open of a session's ledger, divides it by whose fault it was, and gives
+// back what needs nobody's decision. What began after end is another connection's.
+func (h *Hub) endGap(ctx context.Context, session string, end time.Time) {
+	var base string
+	blamed := false // somebody was, and it turned out that they should not have been
+	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
+		open := openGaps(gaps, end)
+		if len(open) > 0 {
+			base = baseOf(open[0].gap)
+		}
+		var did ledgerEdit
+		blamed, _ = h.endOpen(s, open, &did) // what does not fit now ends with the next
+		return did
+	})
+	if err == nil && blamed {
+		err = h.clearBlame(ctx, session, "An outage of Vigil explains this.")
+	}
+	switch {
+	case errors.Is(err, vigil.ErrNotFound): // erased
+	case err != nil:
+		if ctx.Err() == nil {
+			h.log.Error("end of a gap not stored", "session", session, "error", err)
+		}
+	default:
+		h.settleLedger(ctx, session, base)
+	}
+}
+
+// slowForMany tells whether the platform was slow for many students in a stretch, and who
+// they were.
+func (h *Hub) slowForMany(platform string, from, to time.Time) (shared bool, others []string) {
+	return h.turns.shared(platform, from, to, h.now(), h.cfg.Liveness.NavigateGrace)
+}
+
+// reblameOthers divides the gaps anew of those who were slow with a session, and whose absence
+// was unclear until now.
+func (h *Hub) reblameOthers(others []string, session string) {
+	for _, id := range others {
+		if o := h.student(id); o != nil && id != session {
+			o.jobs.add(h, 0, func(ctx context.Context) { h.reblame(ctx, id) })
+		}
+	}
+}
+
+// clearBlame clears incidents of absences of which nothing is left that is the student's.
+func (h *Hub) clearBlame(ctx context.Context, session, why string) error {
+	gaps, err := h.store.GapsOfSession(ctx, session)
+	if err != nil {
+		return err
+	}
+	theirs := map[string]bool{}
+	for _, g := range gaps {
+		base := baseOf(g)
+		theirs[base] = theirs[base] || g.Cause == vigil.CauseStudent && (g.End.IsZero() || g.End.After(g.Start))
+	}
+	return h.clearLost(ctx, session, why, func(gap string, _ vigil.Incident) bool { return !theirs[gap] })
+}
+
+// faultsOf are the stretches in which others than the student kept the session's student
+// away, as far as this node knows.
+func (h *Hub) faultsOf(s vigil.Session) []vigil.Fault {
+	return append(h.outages.faults(h.now(), h.cfg.Liveness.ReturnGrace), h.turns.faults(s.PlatformID)...)
+}
+
+// ledgerEdit is what one write does to a session's ledger.
+type ledgerEdit struct {
+	change, add []vigil.Gap
+}
+
+func (l *ledgerEdit) and(more ledgerEdit) {
+	l.change, l.add = append(l.change, more.change...), append(l.add, more.add...)
+}
+
+// room tells whether one more gap fits into the write, whatever it is divided into.
+func (l *ledgerEdit) room() bool {
+	return len(l.change)+len(l.add)+vigil.MaxParts <= vigil.MaxTogether
+}
+
+// names tells whether a gap is one of the edit's.
+func (l *ledgerEdit) names(id string) bool {
+	is := func(g vigil.Gap) bool { return g.ID == id }
+	return slices.ContainsFunc(l.change, is) || slices.ContainsFunc(l.add, is)
+}
+
+// endLeft ends what a server that is gone left open, though its student had come back to it
+// by end.
+func (h *Hub) endLeft(ctx context.Context, session string, end time.Time) {
+	var left bool
+	err := h.retry(ctx, "ledger", func(ctx context.Context) error {
+		gaps, err := h.store.GapsOfSession(ctx, session)
+		left = len(openGaps(gaps, end)) > 0
+		return err
+	})
+	switch {
+	case err != nil && ctx.Err() == nil:
+		h.log.Error("end of a gap not stored", "session", session, "error", err)
+	case left:
+		h.endGap(ctx, session, end)
+	}
+}
+
+// endOpen adds to an edit what ends the gaps that are open. blamed tells whether somebody was
+// blamed who should not have been, more that not all of them fit.
+func (h *Hub) endOpen(s vigil.Session, open []openGap, did *ledgerEdit) (blamed, more bool) {
+	for _, o := range open {
+		if !did.room() {
+			return blamed, true
+		}
+		if o.gap.Cause == vigil.CauseUnclear || o.gap.Cause == vigil.CauseLMS {
+			_, others := h.slowForMany(s.PlatformID, o.gap.Start, o.end)
+			h.reblameOthers(others, s.ID)
+		}
+		parts := h.splitGap(s, o.gap, o.end, h.faultsOf(s))
+		blamed = blamed || o.was == vigil.CauseStudent && parts.change[0].Cause != vigil.CauseStudent
+		did.and(parts)
+	}
+	return blamed, false
+}
+
+// openGap is a gap without an end, and the end that it is to have.
+type openGap struct {
+	gap vigil.Gap
+	end time.Time
+	was vigil.Cause
+}
+
+// openGaps are those gaps without an end that began before end, newest first, which ends there.
+// Those before it should have been ended, by a server that is gone. All that is known of
+// their student's return is that it was before the next of them began: it is unclear, not theirs.
+func openGaps(gaps []vigil.Gap, end time.Time) []openGap {
+	var out []openGap
+	for _, g := range slices.Backward(gaps) {
+		if !g.End.IsZero() || g.Start.After(end) {
+			continue
+		}
+		o := openGap{g, end, g.Cause}
+		if n := len(out); n > 0 {
+			if o.end = out[n-1].gap.Start; g.Cause == vigil.CauseStudent {
+				o.gap.Cause = vigil.CauseUnclear
+			}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// splitGap ends a gap, or divides one that has ended.
+func (h *Hub) splitGap(s vigil.Session, g vigil.Gap, end time.Time, faults []vigil.Fault) ledgerEdit {
+	var out ledgerEdit
+	for i, p := range g.Split(whole(end), faults, h.cfg.Liveness) {
+		part := g
+		part.Start, part.End, part.Cause, part.Until = p.Start, p.End, p.Cause, time.Time{}
+		part.Paused = s.PausedWithin(p.Start, p.End)
+		if i == 0 {
+			out.change = append(out.change, part)
+			continue
+		}
+		part.ID, part.Version = partID(g, p.Start), 0
+		out.add = append(out.add, part)
+	}
+	return out
+}
+
+// partID names a part of a gap by when it begins, so that dividing it again finds it.
+func partID(g vigil.Gap, start time.Time) string {
+	return fmt.Sprintf("%s.%d", baseOf(g), start.UnixMilli())
+}
+
+// baseOf is the id of the gap that a part was made from.
+func baseOf(g vigil.Gap) string {
+	base, _, _ := strings.Cut(g.ID, ".")
+	return base
+}
+
+// editLedger changes a session's ledger: edit says how, from the session and its gaps as
+// they are stored. The proposals follow. It is one write, conditional on all of it. One whose
+// answer is lost is told when it is found to be stored.
+func (h *Hub) editLedger(ctx context.Context, session string, edit func(s vigil.Session, e vigil.Exam, gaps []vigil.Gap) ledgerEdit) error {
+	var lost ledgerEdit
+	return h.retry(ctx, "ledger", func(ctx context.Context) error {
+		for range maxConflicts {
+			s, err := h.store.Session(ctx, session)
+			if err != nil {
+				return err
+			}
+			e, err := h.exam(ctx, s.ExamID)
+			if err != nil {
+				return err
+			}
+			gaps, err := h.store.GapsOfSession(ctx, session)
+			if err != nil {
+				return err
+			}
+			for _, g := range gaps {
+				if lost.names(g.ID) {
+					h.tellGap(g)
+				}
+			}
+			lost = ledgerEdit{}
+			did := edit(s, e, gaps)
+			if len(did.change)+len(did.add) == 0 {
+				return nil
+			}
+			propose(e.Policy, gaps, &did)
+			err = h.store.Transition(ctx, vigil.Transition{Session: s, From: s.Version, Gaps: did.change, NewGaps: did.add})
+			if errors.Is(err, vigil.ErrConflict) || errors.Is(err, vigil.ErrExists) {
+				continue
+			}
+			if err != nil {
+				lost = did
+				return err
+			}
+			for _, g := range slices.Concat(did.change, did.add) {
+				h.tellGap(g)
+			}
+			return nil
+		}
+		return errBusy
+	})
+}
+
+// propose fills in what the policy proposes for the gaps of an edit, among all of the
+// session's.
+func propose(p vigil.Policy, gaps []vigil.Gap, did *ledgerEdit) {
+	all := make([]vigil.Gap, 0, len(gaps)+len(did.add))
+	for _, g := range gaps {
+		if i := slices.IndexFunc(did.change, func(c vigil.Gap) bool { return c.ID == g.ID }); i >= 0 {
+			g = did.change[i]
+		}
+		all = append(all, g)
+	}
+	all = append(all, did.add...)
+	slices.SortStableFunc(all, func(a, b vigil.Gap) int { return a.Start.Compare(b.Start) })
+	for _, g := range vigil.ProposeLostTime(p, all) {
+		for _, list := range [][]vigil.Gap{did.change, did.add} {
+			for i := range list {
+				if list[i].ID == g.ID {
+					list[i].Proposed = g.Proposed
+				}
+			}
+		}
+	}
+}
+
+// settleLedger gives back what is ours without asking, notes what is the student's of the gap
+// that was changed, and tells the sums. It looks at the whole ledger for what is to be given
+// back: what an earlier call could not do is done now.
+func (h *Hub) settleLedger(ctx context.Context, session, base string) {
+	err := h.retry(ctx, "lost time", func(ctx context.Context) error {
+		gaps, err := h.store.GapsOfSession(ctx, session)
+		if err != nil {
+			return err
+		}
+		for _, g := range gaps {
+			if g.Decision != vigil.GapUndecided || g.End.IsZero() {
+				continue
+			}
+			if g.Cause == vigil.CauseServer && g.Proposed >= vigil.MinExtend {
+				if err := h.giveBack(ctx, g); err != nil {
+					return err
+				}
+			}
+			if baseOf(g) == base && g.Cause == vigil.CauseStudent && g.End.After(g.Start) {
+				if err := h.noteLost(ctx, g); err != nil {
+					return err
+				}
+			}
+		}
+		if len(gaps) > 0 {
+			h.tellLost(ctx, gaps[0].ExamID, session)
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+		h.log.Error("lost time not given back", "session", session, "error", err)
+	}
+}
+
+// noteLost makes the incident of the student's part of a gap, if it was not noted when it
+// happened. It has one name, so that it is noted once, whoever notes it.
+func (h *Hub) noteLost(ctx context.Context, g vigil.Gap) error {
+	st := h.student(g.SessionID)
+	if st == nil {
+		return nil // whoever has the student notes it
+	}
+	_, err := h.store.Incident(ctx, g.SessionID, lostID(baseOf(g)))
+	if !errors.Is(err, vigil.ErrNotFound) {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.gap == baseOf(g) {
+		if st.blamed {
+			return nil // on its way
+		}
+		st.blamed = true
+	}
+	st.lostLocked(baseOf(g), g.Start, g.End)
+	return nil
+}
+
+// lostStream is the stream of the one signal that notes a gap as the student's, and lostID
+// the incident that it is.
+func lostStream(gap string) string { return vigil.ServerStreamPrefix + "lost:" + gap }
+
+func lostID(gap string) string { return vigil.Signal{Stream: lostStream(gap), Seq: 1}.ID() }
+
+// lostLocked makes the signal that the student was out of reach by their own fault.
+func (st *student) lostLocked(gap string, from, to time.Time) {
+	own := st.ownSignal(vigil.KindLost, from, encode(map[string]string{"cause": string(vigil.CauseStudent)}))
+	own.Stream, own.Seq, own.Received = lostStream(gap), 1, st.h.now()
+	own.Duration = max(0, to.Sub(from))
+	if st.h.writer.put(entry{signal: own, st: st, quiet: true}) {
+		st.storing++
+	}
+}
+
+// closeLedger ends the ledger of an attempt that was over at a time, or whose time was up, before
+// we knew: what was noted after that was none of the student's business.
+func (h *Hub) closeLedger(session string, at time.Time) {
+	h.aside(func() {
+		err := h.cutLedger(h.ctx, session, at)
+		if err == nil {
+			err = h.retry(h.ctx, "incidents", func(ctx context.Context) error { return h.clearAfter(ctx, session, at) })
+		}
+		if err != nil {
+			if h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+				h.log.Error("ledger of an ended attempt not closed", "session", session, "error", err)
+			}
+			return
+		}
+		h.settleLedger(h.ctx, session, "")
+	})
+}
+
+// cutLedger ends at a time what the ledger has from after it.
+func (h *Hub) cutLedger(ctx context.Context, session string, at time.Time) error {
+	for more := true; more; {
+		blamed := false
+		err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) (did ledgerEdit) {
+			did, blamed, more = h.cutAt(s, gaps, at)
+			return did
+		})
+		if err == nil && blamed {
+			err = h.clearBlame(ctx, session, "An outage of Vigil explains this.")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutAt ends at a time what the ledger has from after it, also of what was given back before
+// the end was known: nothing was lost there. What is open is divided as endGap would.
+func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledgerEdit, blamed, more bool) {
+	end := at
+	if p := h.Live(s).Presence; p.Reachable() && p.Since.Before(at) {
+		end = p.Since // the student is here, and a server is gone that should have ended it
+	}
+	blamed, more = h.endOpen(s, openGaps(gaps, end), &did)
+	for _, g := range gaps {
+		switch {
+		case more || did.names(g.ID), !g.End.IsZero() && !g.End.After(at), g.Start.After(at) && g.End.Equal(g.Start): // is cut already
+			continue
+		case !did.room():
+			return did, blamed, true
+		}
+		if g.End = at; g.End.Before(g.Start) {
+			g.End = g.Start
+		}
+		g.Paused = s.PausedWithin(g.Start, g.End)
+		did.change = append(did.change, g)
+	}
+	return did, blamed, more
+}
+
+// clearAfter clears the incidents of connections that were lost after a time at which the
+// attempt was over.
+func (h *Hub) clearAfter(ctx context.Context, session string, at time.Time) error {
+	return h.clearLost(ctx, session, "This was after the end of the attempt.", func(_ string, i vigil.Incident) bool { return !i.At.Before(at) })
+}
+
+// clearLost clears incidents of lost connections that turned out to be none of the student's.
+// A person's review of them stays.
+func (h *Hub) clearLost(ctx context.Context, session, why string, which func(gap string, i vigil.Incident) bool) error {
+	gaps, err := h.store.GapsOfSession(ctx, session)
+	if err != nil {
+		return err
+	}
+	cleared, looked := false, map[string]bool{}
+	for _, g := range gaps {
+		base := baseOf(g)
+		if looked[base] {
+			continue
+		}
+		looked[base] = true
+		i, err := h.store.Incident(ctx, session, lostID(base))
+		if errors.Is(err, vigil.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if i.Review != vigil.ReviewNone || !which(base, i) {
+			continue
+		}
+		if i, err = i.Decide(vigil.ReviewCleared, system, why, h.now()); err != nil {
+			return err
+		}
+		if err := h.store.UpdateIncident(ctx, i); err != nil && !errors.Is(err, vigil.ErrConflict) {
+			return err
+		}
+		cleared = true
+	}
+	if cleared {
+		return h.reloadTally(ctx, session)
+	}
+	return nil
+}
+
+// maxConflicts bounds how often a conditional write is tried anew.
+const maxConflicts = 16
+
+var errBusy = vigil.Errorf(vigil.CodeUnavailable, "Too many changes at once; try again.")
