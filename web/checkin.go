@@ -46,9 +46,13 @@ func (s *Server) showCheckin(w http.ResponseWriter, r *http.Request, p pass, ses
 	lang := pickLang(p.Lang, r)
 	s.allowFrame(w, p.Frame)
 	if session.State.Ended() {
+		title, stopped := catalogue[lang].text("end.title"), ""
+		if session.State == vigil.StateStopped { // the attempt goes on
+			title, stopped = catalogue[lang].text("end.stopped.title"), "yes"
+		}
 		s.show(w, r, http.StatusOK, "end.html", view{
-			Title: catalogue[lang].text("end.title"), Lang: lang, Page: "end",
-			Data: map[string]string{"ErrorMsg": "", "ReturnURL": p.ReturnURL},
+			Title: title, Lang: lang, Page: "end",
+			Data: map[string]string{"ErrorMsg": "", "ReturnURL": p.ReturnURL, "Stopped": stopped},
 		})
 		return
 	}

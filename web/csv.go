@@ -17,14 +17,21 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 		"name", "user", "attempt", "generation", "state", "started", "ended", "signals", "incidents", "open_incidents",
 		"highest_severity", "gaps", "lost_seconds", "granted_seconds", "commands", "session",
 	}}
+	for _, c := range causes {
+		rows[0] = append(rows[0], "lost_"+string(c)+"_seconds")
+	}
 	for _, row := range rep.Rows {
 		x := row.Session
-		rows = append(rows, []string{
+		cells := []string{
 			x.Name, x.UserID, strconv.Itoa(x.Attempt), strconv.Itoa(x.Generation), string(x.State), iso(x.Started), iso(x.Ended),
 			strconv.Itoa(x.Tally.Signals), strconv.Itoa(x.Tally.Incidents), strconv.Itoa(x.Tally.Open),
 			strconv.FormatFloat(x.Tally.Severity, 'g', -1, 64), strconv.Itoa(row.Gaps), seconds(row.Lost), seconds(row.Granted),
 			strconv.Itoa(row.Commands), x.ID,
-		})
+		}
+		for _, c := range causes {
+			cells = append(cells, seconds(row.lostBy(c)))
+		}
+		rows = append(rows, cells)
 	}
 	s.writeCSV(w, r, "report-"+chi.URLParam(r, "exam"), rows)
 }

@@ -41,10 +41,13 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	end := s.hub.Ended
-	if e.Outcome == lti.OutcomeDeleted {
+	switch e.Outcome {
+	case lti.OutcomeDeleted:
 		end = s.hub.Deleted
+	case lti.OutcomeSwitchedOff:
+		end = s.hub.Stopped
 	}
-	session, err = end(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, s.now())
+	session, err = end(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, e.At)
 	if err != nil {
 		s.problem(w, r, err)
 		return

@@ -389,7 +389,8 @@ func TestATokenIsForThePlatformsOwnPagesOnly(t *testing.T) {
 		r.want("allowed origin for "+name, got.header.Get("Access-Control-Allow-Origin"), l.Issuer())
 		r.want("duty for "+name, got.json(r)["duty"], "stop")
 	}
-	platform := l.platform
+	platform, err := r.store.Platform(t.Context(), l.platform.ID)
+	r.ok(err)
 	platform.State = vigil.PlatformDisabled
 	r.ok(r.store.UpdatePlatform(t.Context(), platform))
 	got := r.call(stranger(), "OPTIONS", "/api/v1/socket/token", "", "Origin", l.Issuer(), "Access-Control-Request-Method", "POST")

@@ -70,6 +70,7 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 		if settings, err = vigil.ParseSettings(l.Custom[customSettings]); err != nil {
 			return err
 		}
+		s.recordPlugin(ctx, l.Platform, settings.Plugin)
 	}
 	exam, err := s.examOf(ctx, l, settings)
 	if err != nil {
@@ -97,6 +98,19 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 	return s.goOn(w, r, p, to)
 }
 
+// recordPlugin notes which version of our plugin a platform was seen to speak, for vigil
+// doctor. No launch fails for it: of many at once one notes it, and the next one does where
+// none could.
+func (s *Server) recordPlugin(ctx context.Context, p vigil.Platform, version int) {
+	if version == 0 || version == p.Plugin {
+		return
+	}
+	p.Plugin = version
+	if err := s.store.UpdatePlatform(ctx, p); err != nil && !errors.Is(err, vigil.ErrConflict) {
+		s.log.WarnContext(ctx, "plugin version not recorded", "platform", p.ID, "version", version, "error", err)
+	}
+}
+
 // namedAttempt is the session of the attempt that a launch of a proctor names, or "". The
 // page asks again whether it is the exam's.
 func (s *Server) namedAttempt(ctx context.Context, exam vigil.Exam, l lti.Launch) (string, error) {
@@ -122,11 +136,12 @@ func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.L
 	if err != nil {
 		return err
 	}
+	s.recordPlugin(ctx, l.Platform, settings.Plugin)
 	exam, err := s.examOf(ctx, l, settings)
 	if err != nil {
 		return err
 	}
-	session, err := s.sessionOf(ctx, exam, l, settings.Plugin)
+	session, err := s.sessionOf(ctx, exam, l, settings)
 	if err != nil {
 		return err
 	}
@@ -247,7 +262,7 @@ func (s *Server) newExam(id, title string, l lti.Launch) vigil.Exam {
 // launch or one of our plugin's (a Vigil activity's own title is another one). A quiz that stopped to send a
 // policy leaves the last one, which can be changed here from then on.
 func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Exam, error) {
-	if l.Message != lti.MessageStartProctoring && !settings.Plugin {
+	if l.Message != lti.MessageStartProctoring && settings.Plugin == 0 {
 		return exam, nil
 	}
 	next := exam
@@ -269,9 +284,9 @@ func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 
 // sessionOf finds the session of the launched attempt, or makes it: of many launches at
 // once exactly one creates it and the others find it.
-func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, plugin bool) (vigil.Session, error) {
+func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Session, error) {
 	for range 5 {
-		fresh, err := s.newSession(exam, l, plugin)
+		fresh, err := s.newSession(exam, l, settings.Plugin > 0)
 		if err != nil {
 			return vigil.Session{}, err
 		}
@@ -282,16 +297,12 @@ func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, p
 			return vigil.Session{}, err
 		default:
 			old = old.Settled(exam.Policy, s.now())
-			switch old.Relaunch() {
+			switch old.Relaunch(settings.Started) {
 			case vigil.RelaunchRefused:
 				return vigil.Session{}, vigil.Errorf(vigil.CodeForbidden,
 					"A proctor ended this attempt. It can go on only after an instructor has reactivated it: ask your teacher.")
 			case vigil.RelaunchResume:
-				session, err := s.resume(ctx, old, fresh)
-				if errors.Is(err, vigil.ErrConflict) {
-					continue
-				}
-				return session, err
+				return s.resume(ctx, old, fresh)
 			}
 			fresh = old.NextGeneration(fresh)
 		}
@@ -314,32 +325,29 @@ func (s *Server) newSession(exam vigil.Exam, l lti.Launch, plugin bool) (vigil.S
 		return vigil.Session{}, err
 	}
 	now := s.now()
-	return vigil.Session{
+	session := vigil.Session{
 		ID: id.String(), ExamID: exam.ID, UserID: l.Subject, Name: nameOf(l), Attempt: l.Proctoring.Attempt, Generation: 1,
 		PlatformID: l.Platform.ID, DeploymentID: l.Deployment, ResourceLinkID: l.Resource.ID, Plugin: plugin,
 		Locale: l.Locale, ControlURL: l.Proctoring.ControlURL, ControlActions: l.Proctoring.Actions, ReturnURL: l.ReturnURL,
 		State: vigil.StateCreated, Version: 1, Created: now, Changed: now,
 		By:       vigil.Actor{Role: vigil.RoleStudent, ID: l.Platform.ID + "|" + l.Subject},
 		Presence: vigil.Presence{Connection: vigil.ConnNever, Since: now},
-	}, nil
+	}
+	session.DueAt = session.NextDue(exam.Policy)
+	return session, nil
 }
 
 // resume takes over what a further launch of the same attempt says: the platform may have
 // been registered anew, or may offer other actions.
 func (s *Server) resume(ctx context.Context, old, fresh vigil.Session) (vigil.Session, error) {
-	next := old
-	next.Name = firstOf(fresh.Name, old.Name)
-	next.PlatformID, next.DeploymentID, next.ResourceLinkID = fresh.PlatformID, fresh.DeploymentID, fresh.ResourceLinkID
-	next.Plugin, next.Locale, next.ReturnURL = fresh.Plugin, fresh.Locale, fresh.ReturnURL
-	next.ControlURL, next.ControlActions = fresh.ControlURL, fresh.ControlActions
-	if sameLaunch(next, old) {
-		return old, nil
-	}
-	next.Version++
-	if err := s.store.Transition(ctx, vigil.Transition{Session: next, From: old.Version}); err != nil {
-		return vigil.Session{}, err
-	}
-	return next, nil
+	return s.hub.Relaunched(ctx, old.ID, func(old vigil.Session) (vigil.Session, bool) {
+		next := old
+		next.Name = firstOf(fresh.Name, old.Name)
+		next.PlatformID, next.DeploymentID, next.ResourceLinkID = fresh.PlatformID, fresh.DeploymentID, fresh.ResourceLinkID
+		next.Plugin, next.Locale, next.ReturnURL = fresh.Plugin, fresh.Locale, fresh.ReturnURL
+		next.ControlURL, next.ControlActions = fresh.ControlURL, fresh.ControlActions
+		return next, !sameLaunch(next, old)
+	})
 }
 
 // audit records who did what. A store that fails does not undo what was done: it is

@@ -17,6 +17,7 @@ type reportRow struct {
 	Name     string
 	Gaps     int
 	Lost     time.Duration
+	Faults   []reportFault // what Lost is made of
 	Granted  time.Duration
 	Severity string // the words of the highest
 	Worst    []reportKind
@@ -30,6 +31,25 @@ type reportKind struct {
 	Count    int
 	Open     int           // without a review that ended
 	Longest  time.Duration // of those that last
+}
+
+// reportFault is what a session lost by one cause.
+type reportFault struct {
+	Cause vigil.Cause
+	Lost  time.Duration
+}
+
+// causes are those that a report tells apart, in its order.
+var causes = []vigil.Cause{vigil.CauseStudent, vigil.CauseServer, vigil.CauseLMS, vigil.CauseUnclear}
+
+// lostBy is what the session lost by a cause.
+func (r reportRow) lostBy(c vigil.Cause) time.Duration {
+	for _, f := range r.Faults {
+		if f.Cause == c {
+			return f.Lost
+		}
+	}
+	return 0
 }
 
 // report is the exam's summary.
@@ -75,9 +95,15 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 	out.More = more || cut
 
 	worst := worstOf(incidents)
-	lost, count := map[string]time.Duration{}, map[string]int{}
+	lost, count := map[string]map[vigil.Cause]time.Duration{}, map[string]int{}
 	for _, g := range gaps {
-		lost[g.SessionID] += g.Lost(now)
+		if noGap(g) {
+			continue
+		}
+		if lost[g.SessionID] == nil {
+			lost[g.SessionID] = map[vigil.Cause]time.Duration{}
+		}
+		lost[g.SessionID][causeOf(g)] += g.Lost(now)
 		count[g.SessionID]++
 	}
 	given := map[string]int{}
@@ -87,8 +113,14 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 	for _, session := range sessions {
 		session = s.hub.Live(session).Settled(exam.Policy, now)
 		row := reportRow{
-			Session: session, Name: firstOf(session.Name, session.UserID), Gaps: count[session.ID], Lost: lost[session.ID],
+			Session: session, Name: firstOf(session.Name, session.UserID), Gaps: count[session.ID],
 			Worst: worst[session.ID], Commands: given[session.ID],
+		}
+		for _, c := range causes {
+			if d := lost[session.ID][c]; d > 0 {
+				row.Faults = append(row.Faults, reportFault{c, d})
+				row.Lost += d
+			}
 		}
 		for _, g := range session.Grants {
 			if g.State == vigil.GrantConfirmed {

@@ -44,6 +44,7 @@ type faulty struct {
 	*sqlite.Store
 	fail   atomic.Bool // sessions and exams cannot be read
 	visits atomic.Bool // web sessions cannot be read
+	writes atomic.Bool // platforms cannot be written
 }
 
 var errDisk = errors.New("disk I/O error at /var/lib/secret")
@@ -53,6 +54,13 @@ func (f *faulty) Session(ctx context.Context, id string) (vigil.Session, error) 
 		return vigil.Session{}, errDisk
 	}
 	return f.Store.Session(ctx, id)
+}
+
+func (f *faulty) UpdatePlatform(ctx context.Context, p vigil.Platform) error {
+	if f.writes.Load() {
+		return errDisk
+	}
+	return f.Store.UpdatePlatform(ctx, p)
 }
 
 func (f *faulty) Exam(ctx context.Context, id string) (vigil.Exam, error) {

@@ -12,6 +12,7 @@ import (
 type Store interface {
 	Platform(ctx context.Context, id string) (vigil.Platform, error)
 	Platforms(ctx context.Context) ([]vigil.Platform, error)
+	UpdatePlatform(ctx context.Context, p vigil.Platform) error
 
 	CreateRecord(ctx context.Context, r vigil.Record, now time.Time) error
 	PutRecord(ctx context.Context, r vigil.Record) error
@@ -31,7 +32,6 @@ type Store interface {
 	SessionOfAttempt(ctx context.Context, examID, userID string, attempt int) (vigil.Session, error)
 	SessionsOfExam(ctx context.Context, examID string, page vigil.Page) (sessions []vigil.Session, next string, err error)
 	SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error)
-	Transition(ctx context.Context, t vigil.Transition) error
 	EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error)
 
 	SignalsOfSession(ctx context.Context, sessionID string, page vigil.Page) (signals []vigil.Signal, next string, err error)

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -104,8 +107,11 @@ func (s *Server) timeline(ctx context.Context, session vigil.Session, policy vig
 		entries = append(entries, signalEntry(g, reviews))
 	}
 	for _, g := range vigil.ProposeLostTime(policy, gaps) {
+		if noGap(g) {
+			continue
+		}
 		entries = append(entries, entry{
-			Type: "gap", At: ms(g.Start), ID: g.ID, End: ms(g.End), Cause: g.Cause,
+			Type: "gap", At: ms(g.Start), ID: g.ID, End: ms(g.End), Cause: causeOf(g),
 			Proposed: g.Proposed.Milliseconds(), Decision: g.Decision,
 		})
 	}
@@ -116,7 +122,7 @@ func (s *Server) timeline(ctx context.Context, session vigil.Session, policy vig
 		entries = append(entries, entry{Type: "chat", At: ms(l.At), ID: l.ID, From: l.From.Role, Name: l.From.Name, Text: l.Text})
 	}
 	entries = append(entries, stateEntries(session)...)
-	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.order(), b.order()) })
+	slices.SortFunc(entries, func(a, b entry) int { return a.place().compare(b.place()) })
 	return entries, more, nil
 }
 
@@ -127,6 +133,70 @@ func (e entry) order() int64 {
 		return e.Recv
 	}
 	return e.At
+}
+
+// place is where an entry stands in its session's timeline. It is the same at every
+// reading, and no two entries have the same: a page begins after one, whatever came before
+// it in the meantime (a gap is known long after it began) or is gone (retention).
+type place struct {
+	at   int64  // by the server's clock
+	rank int    // of its type
+	seq  int64  // signals: of the stream; states: in the order of their life
+	key  string // signals: the stream; else the id
+}
+
+// entryTypes are the types in the order in which they stand at one moment.
+var entryTypes = []string{"signal", "gap", "command", "chat", "state"}
+
+func (e entry) place() place {
+	p := place{at: e.order(), rank: slices.Index(entryTypes, e.Type), key: e.ID}
+	switch e.Type {
+	case "signal":
+		p.seq, p.key = e.Seq, e.Stream
+	case "state":
+		p.seq, p.key = int64(slices.Index(vigil.States, e.State)), string(e.State)
+	}
+	return p
+}
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.at, q.at), cmp.Compare(p.rank, q.rank), cmp.Compare(p.key, q.key), cmp.Compare(p.seq, q.seq))
+}
+
+// String is the place as the API's after.
+func (p place) String() string { return fmt.Sprintf("%d.%d.%d.%s", p.at, p.rank, p.seq, p.key) }
+
+// parsePlace reads what String wrote.
+func parsePlace(s string) (place, error) {
+	parts := strings.SplitN(s, ".", 4)
+	if len(parts) != 4 || len(s) > maxPlace {
+		return place{}, errNoPlace
+	}
+	at, err1 := strconv.ParseInt(parts[0], 10, 64)
+	rank, err2 := strconv.Atoi(parts[1])
+	seq, err3 := strconv.ParseInt(parts[2], 10, 64)
+	if err := errors.Join(err1, err2, err3); err != nil || rank < 0 || rank >= len(entryTypes) {
+		return place{}, errNoPlace
+	}
+	return place{at: at, rank: rank, seq: seq, key: parts[3]}, nil
+}
+
+// maxPlace is more than any place has: ids and streams have 64 characters at most, a gap's
+// or a stream of the server's a few more.
+const maxPlace = 256
+
+var errNoPlace = vigil.Invalid("after", "This is not a place in the timeline.")
+
+// noGap tells that nothing is left of a gap: it began after the end of the attempt, which
+// was not known then.
+func noGap(g vigil.Gap) bool { return !g.End.IsZero() && !g.End.After(g.Start) }
+
+// causeOf is a gap's cause under its present name.
+func causeOf(g vigil.Gap) vigil.Cause {
+	if g.Cause == vigil.CauseNavigation {
+		return vigil.CauseUnclear
+	}
+	return g.Cause
 }
 
 func signalEntry(g vigil.Signal, reviews map[string]vigil.Incident) entry {
@@ -164,6 +234,9 @@ func stateEntries(s vigil.Session) []entry {
 	if !s.Started.IsZero() {
 		out = append(out, entry{Type: "state", At: ms(s.Started), State: vigil.StateActive})
 	}
+	if s.State == vigil.StateTimeUp {
+		out = append(out, entry{Type: "state", At: ms(s.Changed), State: s.State, By: firstOf(s.By.Name, string(s.By.Role)), Reason: s.Reason})
+	}
 	if !s.Ended.IsZero() {
 		out = append(out, entry{Type: "state", At: ms(s.Ended), State: s.State, By: firstOf(s.By.Name, string(s.By.Role)), Reason: s.Reason})
 	}
@@ -173,7 +246,7 @@ func stateEntries(s vigil.Session) []entry {
 // timelinePageSize is how many entries one answer of the API holds.
 const timelinePageSize = 500
 
-// apiTimeline answers a part of the timeline; after counts entries.
+// apiTimeline answers a part of the timeline: what stands after a place.
 func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request) {
 	_, exam, err := s.proctor(r)
 	if err != nil {
@@ -185,10 +258,11 @@ func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	after := 0
-	if raw := r.URL.Query().Get("after"); raw != "" {
-		if after, err = strconv.Atoi(raw); err != nil || after < 0 {
-			s.problem(w, r, vigil.Invalid("after", "This is not a place in the timeline."))
+	raw := r.URL.Query().Get("after")
+	var after place
+	if raw != "" {
+		if after, err = parsePlace(raw); err != nil {
+			s.problem(w, r, err)
 			return
 		}
 	}
@@ -197,10 +271,17 @@ func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	entries = entries[min(after, len(entries)):]
+	if raw != "" {
+		i, found := slices.BinarySearchFunc(entries, after, func(e entry, p place) int { return e.place().compare(p) })
+		if found {
+			i++
+		}
+		entries = entries[i:]
+	}
 	next := ""
 	if len(entries) > timelinePageSize {
-		entries, next = entries[:timelinePageSize], strconv.Itoa(after+timelinePageSize)
+		entries = entries[:timelinePageSize]
+		next = entries[len(entries)-1].place().String()
 	}
 	if entries == nil {
 		entries = []entry{}

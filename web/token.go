@@ -30,17 +30,12 @@ func (s *Server) socketURL() string {
 }
 
 func (s *Server) answerToken(w http.ResponseWriter, r *http.Request, c lti.SocketClaims) {
-	now := s.now()
-	c.Issued, c.Expires = now, now.Add(lti.SocketTokenLife)
-	if !c.Until.IsZero() && c.Until.Before(c.Expires) {
-		c.Expires = c.Until
-	}
-	token, err := s.tool.MintSocket(r.Context(), c)
+	token, expires, err := s.tool.MintSocket(r.Context(), c)
 	if err != nil {
 		s.problem(w, r, err)
 		return
 	}
-	writeJSON(w, tokenAnswer{Token: token, Expires: c.Expires.UnixMilli(), URL: s.socketURL(), Session: c.Session, Now: now.UnixMilli()})
+	writeJSON(w, tokenAnswer{Token: token, Expires: expires.UnixMilli(), URL: s.socketURL(), Session: c.Session, Now: s.now().UnixMilli()})
 }
 
 // preflight answers the browser's question whether a quiz page may post its assertion to
@@ -154,9 +149,9 @@ func (s *Server) attend(ctx context.Context, a lti.Assertion) (vigil.Session, er
 		return vigil.Session{}, err
 	}
 	// The report comes first: it may move the end of a session that would else count as
-	// expired.
-	if !session.State.Ended() {
-		if session, err = s.hub.ReportEnd(ctx, session.ID, a.AttemptEnd, a.Issued); err != nil {
+	// over, and let one go on that was called over.
+	if !session.State.Ended() || session.State == vigil.StateExpired {
+		if session, err = s.hub.ReportEnd(ctx, session.ID, a.Report); err != nil {
 			return vigil.Session{}, err
 		}
 	}
@@ -171,8 +166,10 @@ func (s *Server) attend(ctx context.Context, a lti.Assertion) (vigil.Session, er
 			return vigil.Session{}, vigil.Errorf(vigil.CodeForbidden, "A proctor has not admitted you yet. Go back to the check-in.")
 		}
 		return s.activate(ctx, session)
-	case vigil.StateActive, vigil.StatePaused:
+	case vigil.StateActive, vigil.StatePaused, vigil.StateTimeUp:
 		return session, nil
+	case vigil.StateStopped:
+		return vigil.Session{}, vigil.Errorf(vigil.CodeForbidden, "Proctoring of this quiz was switched off. Go on with your attempt.")
 	case vigil.StateTerminated:
 		return vigil.Session{}, vigil.Errorf(vigil.CodeForbidden, "A proctor ended this attempt.")
 	case vigil.StateSubmitted, vigil.StateExpired, vigil.StateCanceled:

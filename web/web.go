@@ -24,11 +24,16 @@ type Hub interface {
 
 	// Apply takes one step of a session's life, whatever version it is at.
 	Apply(ctx context.Context, sessionID string, c vigil.Change) (vigil.Session, error)
-	// ReportEnd records the end of the attempt as the platform told it.
-	ReportEnd(ctx context.Context, sessionID string, end, at time.Time) (vigil.Session, error)
+	// ReportEnd takes in what the platform says of the attempt's end.
+	ReportEnd(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error)
+	// Relaunched takes over what a further launch of an attempt says, and lets a session go on
+	// that we had concluded to be over.
+	Relaunched(ctx context.Context, sessionID string, edit func(s vigil.Session) (vigil.Session, bool)) (vigil.Session, error)
 	// Ended ends the session because the platform said so, and closes the student's
-	// socket. A session that ended before is left as it is.
+	// socket. The platform's word counts over our own conclusions; an end by a proctor stays.
 	Ended(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
+	// Stopped ends the watching because proctoring was switched off; the attempt goes on.
+	Stopped(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
 	Deleted(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
 	// SessionCreated shows a new session on the exam's dashboards.
 	SessionCreated(ctx context.Context, s vigil.Session)
@@ -54,6 +59,8 @@ type Config struct {
 	// same time, as in the demo. On a shared computer a student would inherit what a
 	// proctor may do, so it is off.
 	KeepOtherUsersSignedIn bool
+	// Version is the program's, as GET /api/v1/about tells it. Default "dev".
+	Version string
 
 	Now func() time.Time // time.Now
 	Log *slog.Logger     // slog.Default()
@@ -68,6 +75,7 @@ type Server struct {
 	now     func() time.Time
 	log     *slog.Logger
 	keep    bool
+	version string
 	handler chi.Router
 }
 
@@ -83,6 +91,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		tool: cfg.Tool, hub: cfg.Hub, store: cfg.Store, now: cfg.Now, log: cfg.Log, keep: cfg.KeepOtherUsersSignedIn,
+		version: cfg.Version,
+	}
+	if s.version == "" {
+		s.version = "dev"
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -125,6 +137,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r.Get("/favicon.ico", serveIcon)
 	r.HandleFunc(lti.LoginPath, s.tool.ServeLogin)
 	r.Get(lti.KeysPath, s.tool.ServeKeys)
+	r.Get("/api/v1/about", s.about)
 	r.Post("/api/v1/socket/token", s.exchange)
 	r.Options("/api/v1/socket/token", s.preflight)
 	r.Post("/api/v1/attempts/ended", s.attemptEnded)

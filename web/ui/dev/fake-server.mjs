@@ -38,8 +38,10 @@ export function makeStudents(count, now, seed = 7) {
   for (let i = 0; i < count; i++) {
     const started = now - (10 + roll() * 25) * 60_000;
     const r = roll();
-    const state = i % 12 === 3 ? "paused" : i % 12 === 6 ? "awaiting" : i % 12 === 9 && r < 0.7 ? "submitted" : i % 40 === 11 ? "terminated" : i % 25 === 4 ? "created" : "active";
-    const working = state === "active" || state === "paused";
+    const state = i % 12 === 3 ? "paused" : i % 12 === 6 ? "awaiting" : i % 12 === 9 && r < 0.7 ? "submitted" : i % 40 === 11 ? "terminated" : i % 25 === 4 ? "created"
+      : i % 12 === 0 ? "time_up" : i % 14 === 13 ? "stopped" : "active";
+    const working = state === "active" || state === "paused" || state === "time_up";
+    const over = state === "submitted" || state === "terminated" || state === "stopped";
     const lost = state === "active" && (i % 12 === 1 || r < 0.02);
     const incidents = working ? Math.floor(roll() * roll() * 6) : 0;
     const open = Math.max(0, incidents - Math.floor(roll() * 3));
@@ -55,16 +57,18 @@ export function makeStudents(count, now, seed = 7) {
     };
     if (working) Object.assign(row.life, { started, end: now + Math.floor((2 + roll() * 55) * 60_000) });
     if (state === "paused") Object.assign(row.life, { left: 1_534_000, reason: "Please wait for me.", by: "Pak Guru" });
-    if (state === "submitted" || state === "terminated") Object.assign(row.life, { started, ended: now - 120_000 });
+    if (state === "time_up") Object.assign(row.life, { end: now - 180_000, changed: now - 180_000, reason: "deadline", by: "Vigil" });
+    if (over) Object.assign(row.life, { started, ended: now - 120_000 });
     if (working || state === "awaiting") row.conn = { c: "online", since: now - 300_000, heard: now - 2000, epoch: 3, page: 1 + (i % 3) };
-    if (lost) row.conn = { c: "lost", since: now - Math.floor(20 + roll() * 200) * 1000, heard: now - 240_000, epoch: 3, cause: pick(["student", "server", "navigation"], i) };
+    if (lost) row.conn = { c: "lost", since: now - Math.floor(20 + roll() * 200) * 1000, heard: now - 240_000, epoch: 3, cause: pick(["student", "server", "lms", "unclear", "navigation"], Math.floor(i / 12) + 1) };
     if (i % 12 === 8 && state === "active") row.conn = { c: "degraded", since: now - 4000, heard: now - 12_000, epoch: 3, cause: "student" };
     if (i % 12 === 10) row.lost = { gaps: 2, total: 190_000, proposed: 130_000, granted: 0 };
     if (i === 2 || i % 300 === 77) row.tally.hand = now - 45_000;
     if (i === 3) row.tally.unread = 2;
     if (i === 5) row.tally.unread = 1;
     if (i === 7) row.lms = [{ id: "old-command-0001", session: row.id, kind: "extend", stage: "queued", lms: { state: "unknown", problem: "The LMS did not answer in time.", at: now - 60_000 }, at: now - 90_000, by: "Bu Rina" }];
-    if (state === "submitted" || state === "terminated") row.conn = { c: "closed", since: now - 120_000, heard: now - 120_000, epoch: 3 };
+    if (state === "created") row.lms = [{ id: "old-command-0002", session: row.id, kind: "extend", stage: "queued", lms: { state: "waiting" }, at: now - 90_000, by: "Bu Rina" }];
+    if (over) row.conn = { c: "closed", since: now - 120_000, heard: now - 120_000, epoch: 3 };
     list.push(row);
   }
   return list;
@@ -91,6 +95,10 @@ function timeline(row, now) {
     out.push(e);
   }
   out.push({ type: "gap", at: now - 900_000, id: "gap-1", end: now - 770_000, cause: "student", proposed: 130_000, review: { state: "none", version: 1 } });
+  out.push({ type: "gap", at: now - 760_000, id: "gap-2", end: now - 730_000, cause: "server", decision: "granted", proposed: 30_000 });
+  out.push({ type: "gap", at: now - 700_000, id: "gap-3", end: now - 660_000, cause: "lms", proposed: 40_000 });
+  out.push({ type: "gap", at: now - 660_000, id: "gap-4", end: now - 640_000, cause: "unclear", proposed: 20_000 });
+  out.push({ type: "command", at: now - 450_000, id: "cmd-old-3", kind: "pause", by: "Bu Rina", stage: "refused", problem: "The attempt has not begun in the learning platform.", lms: { state: "refused", status: "none", problem: "The attempt has not begun in the learning platform.", at: now - 449_000 } });
   out.push({ type: "command", at: now - 600_000, id: "cmd-old-1", kind: "warn", text: "Please stay on the exam page. Leaving it is recorded.", by: "Bu Rina", stage: "seen" });
   out.push({ type: "command", at: now - 500_000, id: "cmd-old-2", kind: "extend", seconds: 300, reason: "technical", by: "Bu Rina", stage: "queued", lms: { state: "refused", problem: "Extra time is not allowed in this quiz.", at: now - 490_000 } });
   out.push({ type: "chat", at: now - 400_000, id: "chat-old-1", from: "student", name: row.who.name, text: "Bu, gambar di soal 4 tidak muncul." });
@@ -163,9 +171,11 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
       if (m) {
         const row = exam(m[1]).rows.get(decodeURIComponent(m[2]));
         if (!row) return json(404, { title: "Not found", status: 404, detail: "No such session." });
-        const all = timeline(row, Date.now());
-        const from = Number(q.get("after") ?? 0);
-        return json(200, { entries: all.slice(from, from + 20), ...(from + 20 < all.length ? { next: String(from + 20) } : {}) });
+        // The story is told once, so that a place in it stays one.
+        const all = (row.story ??= timeline(row, Date.now()));
+        const place = (e) => `${e.at}.${e.id ?? e.seq ?? e.state}`;
+        const from = q.has("after") ? all.findIndex((e) => place(e) === q.get("after")) + 1 : 0;
+        return json(200, { entries: all.slice(from, from + 20), next: from + 20 < all.length ? place(all[from + 19]) : "" });
       }
       m = /^\/api\/v1\/exams\/([^/]+)\/sessions\/([^/]+)\/incidents\/review$/.exec(url.pathname);
       if (m) {
@@ -228,7 +238,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
   function snapshot(e, tell) {
     const rows = [...e.rows.values()];
     const number = Date.now();
-    for (let i = 0, n = 1; i === 0 || i < rows.length; i += 100, n++) tell({ t: "snapshot", number, page: n, ...(i + 100 >= rows.length ? { last: true } : {}), rows: rows.slice(i, i + 100) });
+    for (let i = 0, n = 1; i === 0 || i < rows.length; i += 100, n++) tell({ t: "snapshot", number, page: n, ...(i + 100 >= rows.length ? { last: true } : {}), rows: rows.slice(i, i + 100).map(({ story, ...row }) => row) });
   }
 
   function take(ws, e, f, tell) {
@@ -262,19 +272,24 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         }
         return;
       case "command": {
-        const targets = f.all ? [...e.rows.values()].filter((r) => !["submitted", "terminated", "expired", "canceled"].includes(r.life.state)).map((r) => r.id) : f.targets;
+        const targets = f.all ? [...e.rows.values()].filter((r) => !["submitted", "terminated", "expired", "stopped", "canceled"].includes(r.life.state)).map((r) => r.id) : f.targets;
         targets.forEach((id, i) => {
           const row = e.rows.get(id);
           const told = row.life.control.length > 0 && ["pause", "resume", "extend", "terminate", "flag"].includes(f.kind);
           const p = (stage, lms, problem) => all(e, { t: "progress", id: f.id, session: id, kind: f.kind, stage, ...(problem ? { problem } : {}), ...(lms ? { lms } : {}), at: Date.now(), by: "Bu Rina" });
           p(f.kind === "note" || f.kind === "flag" ? "done" : "queued", told ? { state: "waiting" } : undefined);
+          if (f.kind === "extend" && ["created", "ready", "awaiting", "authorized"].includes(row.life.state)) return;
           if (f.kind === "pause") life(e, row, { state: "paused", left: Math.max(0, row.life.end - Date.now()), reason: f.text });
           if (f.kind === "resume") life(e, row, { state: "active", end: Date.now() + (row.life.left ?? 0), left: undefined });
           if (f.kind === "admit") life(e, row, { state: "authorized" });
           if (row.conn.c !== "online") return;
           setTimeout(() => f.kind !== "note" && f.kind !== "flag" && p("delivered", told ? { state: "waiting" } : undefined), 400 + i * 3);
           setTimeout(() => {
-            if (told && i % 9 === 5) return p("refused", { state: "refused", problem: "The LMS says: not allowed for this user.", at: Date.now() }, "The LMS did not allow it.");
+            if (told && i % 9 === 5) {
+              const problem = "The learning platform did not do it; the attempt is running there.";
+              if (f.kind === "pause") life(e, row, { state: "active", left: undefined, reason: problem, by: undefined });
+              return p("refused", { state: "refused", status: "running", problem, at: Date.now() }, problem);
+            }
             if (f.kind === "extend") life(e, row, { end: row.life.end + f.seconds * 1000, granted: (row.life.granted ?? 0) + f.seconds * 1000 });
             if (f.kind === "terminate") life(e, row, { state: "terminated", ended: Date.now() });
             p(f.kind === "note" || f.kind === "flag" ? "done" : "seen", told ? { state: "accepted", status: "running", at: Date.now() } : undefined);

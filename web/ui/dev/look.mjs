@@ -1,11 +1,13 @@
 // Takes pictures of the pages as the fake server fills them, to be looked at: node dev/look.mjs OUT [name…]
 import { mkdir } from "node:fs/promises";
 import { chromium } from "playwright-core";
+import { FakeVigil } from "../e2e/lib/fake-vigil.mjs";
 import { start } from "./fake-server.mjs";
 
 const [out = "look", ...only] = process.argv.slice(2);
 const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const server = await start({ students: 12 });
+const server = await start({ students: 14 });
+const quiz = await new FakeVigil().start();
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
 await mkdir(out, { recursive: true });
 const sizes = { wide: { width: 1280, height: 860 }, phone: { width: 360, height: 740 } };
@@ -14,6 +16,20 @@ const openFirst = async (page) => {
   await page.locator("[data-session] .name").first().click();
   await page.waitForTimeout(900);
 };
+const openState = (state) => async (page) => {
+  await page.locator(`[data-session][data-state=${state}] .name`).first().click();
+  await page.waitForTimeout(900);
+};
+/** The student's panel in a quiz page, where the session comes to a state. */
+const studentIn = (frames, { close = 0, open = true } = {}) => async (page) => {
+  await page.locator(".pill[data-kind=connected]").waitFor();
+  for (const f of frames) quiz.last.send({ at: Date.now(), ...f });
+  if (close) quiz.last.close(close);
+  await page.waitForTimeout(400);
+  if (open) await page.locator(".pill").click();
+  await page.waitForTimeout(300);
+};
+const paused = [{ t: "command", id: "look-cmd1", kind: "pause" }, { t: "state", state: "paused", version: 4, reason: "Fire drill" }];
 const shots = {
   list: ["/dashboard"],
   many: ["/dashboard?students=2000"],
@@ -33,6 +49,34 @@ const shots = {
     await page.getByRole("button", { name: /Details|Rincian/ }).first().click();
     await page.waitForTimeout(300);
   }],
+  refused: ["/dashboard", async (page) => {
+    await page.locator("[role=columnheader] input").check();
+    await page.locator(".bulk").getByRole("button", { name: /^(Pause|Jeda)/ }).click();
+    await page.getByRole("dialog").getByRole("button", { name: /^(Pause|Jeda)/ }).last().click();
+    await page.waitForTimeout(2500);
+    await page.getByRole("button", { name: /Details|Rincian/ }).first().click();
+    await page.waitForTimeout(300);
+  }],
+  timeup: ["/dashboard", openState("time_up")],
+  stopped: ["/dashboard", openState("stopped")],
+  kept: ["/dashboard", openState("created")],
+  gaps: ["/dashboard", async (page) => {
+    await openFirst(page);
+    await page.getByLabel(/Incidents only|Hanya insiden/).check();
+    await page.locator(".entry-gap").last().scrollIntoViewIfNeeded();
+    await page.waitForTimeout(200);
+  }],
+  gapsid: ["/dashboard?lang=id", async (page) => {
+    await openState("time_up")(page);
+    await page.getByLabel(/Incidents only|Hanya insiden/).check();
+    await page.locator(".entry-gap").last().scrollIntoViewIfNeeded();
+    await page.waitForTimeout(200);
+  }],
+  quiztimeup: [`${quiz.url}/quiz`, studentIn([{ t: "state", state: "time_up", version: 4 }])],
+  quizstopped: [`${quiz.url}/quiz`, studentIn([{ t: "state", state: "stopped", version: 4 }], { close: 4000, open: false })],
+  quizstoppedopen: [`${quiz.url}/quiz?lang=id`, studentIn([{ t: "state", state: "stopped", version: 4 }], { close: 4000 })],
+  quizunpaused: [`${quiz.url}/quiz`, studentIn([...paused, { t: "state", state: "active", version: 5, reason: "x" }], { open: false })],
+  quizagain: [`${quiz.url}/quiz`, studentIn([...paused, { t: "command", id: "look-cmd2", kind: "resume" }, { t: "state", state: "active", version: 5 }, { t: "state", state: "paused", version: 6, reason: "x" }], { open: false })],
   menu: ["/dashboard", async (page) => { await page.locator(".menu > button").click(); await page.waitForTimeout(200); }],
   indonesian: ["/dashboard?lang=id", openFirst],
   rtl: ["/dashboard", async (page) => { await page.evaluate(() => { document.documentElement.dir = "rtl"; }); await openFirst(page); }],
@@ -49,11 +93,12 @@ for (const [name, [path, act]] of Object.entries(shots)) {
   if (only.length > 0 && !only.includes(name)) continue;
   for (const [size, viewport] of Object.entries(sizes)) {
     for (const colorScheme of ["light", "dark"]) {
+      server.exams.clear(); // each picture has students of its own
       const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
       const page = await context.newPage();
       page.on("console", (m) => ["error", "warning"].includes(m.type()) && console.log(`${name}: ${m.text()}`));
       page.on("pageerror", (err) => console.log(`${name}: ${err.stack}`));
-      await page.goto(server.url + path);
+      await page.goto(new URL(path, server.url).href);
       await page.waitForTimeout(1400);
       try {
         await act?.(page);
@@ -69,3 +114,4 @@ for (const [name, [path, act]] of Object.entries(shots)) {
 }
 await browser.close();
 await server.close();
+await quiz.stop();

@@ -169,8 +169,10 @@ test("a pause covers the page and has the conversation; going on and an end are 
   await pause.getByRole("textbox").fill("I need water");
   await page.keyboard.press("Enter");
   await until("chat", () => vigil.of("chat").some((frame) => frame.text === "I need water"));
+  command({ id: "command03", kind: "resume" });
   vigil.last.send({ t: "state", state: "active", version: 5, at: Date.now() });
   await page.getByText("You are back in.").waitFor();
+  await seen("command03");
   await pause.waitFor({ state: "hidden" });
   vigil.last.send({ t: "state", state: "paused", version: 4, at: Date.now() });
   command({ id: "command02", kind: "terminate" });
@@ -182,6 +184,27 @@ test("a pause covers the page and has the conversation; going on and an end are 
   assert.equal((await events("paused")).length, 1);
   assert.equal((await events("resumed")).length, 1);
   assert.deepEqual(await events("terminated"), [{ reason: "Identity" }]);
+});
+
+test("time that is over by Vigil's clock stops nobody, and neither does proctoring that is switched off", async () => {
+  await open();
+  vigil.last.send({ t: "state", state: "time_up", version: 4, reason: "deadline", at: Date.now() });
+  await page.locator(".pill[data-kind=timeup]").waitFor();
+  await page.fill("textarea[name=answer]", "works");
+  await page.locator("textarea[name=answer]").press("Control+A");
+  await page.locator("textarea[name=answer]").press("Control+C");
+  await until("copy", () => vigil.signals("copy").length === 1);
+  vigil.last.send({ t: "state", state: "stopped", version: 5, at: Date.now() });
+  vigil.last.close(4000, "ended");
+  await page.locator(".card", { hasText: "You can go on working" }).waitFor();
+  await page.locator(".pill[data-kind=off]").waitFor();
+  await page.fill("textarea[name=answer]", "works on");
+  assert.equal(await page.getByRole("alertdialog").count(), 0);
+  assert.equal((await events("terminated")).length, 0);
+  const count = vigil.peers.length;
+  await page.getByRole("button", { name: "OK" }).click();
+  await page.waitForTimeout(1500);
+  assert.equal(vigil.peers.length, count, "it does not come back");
 });
 
 test("the conversation survives a cut and a page turn", async () => {

@@ -157,7 +157,7 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await step("and every check is green", async () => {
       await admin.getByText("This browser reaches the tool from pages of this site").waitFor();
       const checks = await admin.locator("tr", { hasText: /^\s*Vigil: / }).all();
-      assert.equal(checks.length, 10, "checks");
+      assert.equal(checks.length, 11, "checks");
       for (const row of checks) {
         const cells = await row.locator("td").allInnerTexts();
         assert.match(cells[1].trim(), /^OK$/, cells.join(" | "));
@@ -167,7 +167,7 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await step("in Moodle's own status report, too", async () => {
       await admin.goto(`${url}/report/status/index.php`);
       const rows = await admin.locator("tr", { hasText: "Vigil: " }).all();
-      assert.equal(rows.length, 9, "checks");
+      assert.equal(rows.length, 10, "checks");
       for (const row of rows) assert.match((await row.textContent()) ?? "", /OK/);
     });
     await admin.context().close();
@@ -175,18 +175,21 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
 
   // --- 2. The instructor.
 
+  /** The teacher opens the settings of a quiz, with what is folded in them. */
+  async function openSettings(quiz) {
+    await teacher.goto(`${url}/course/modedit.php?update=${quiz.cmid}&return=1`);
+    await teacher.locator("#id_security a[data-toggle=collapse], #id_security a[data-bs-toggle=collapse]").first().waitFor();
+    await teacher.evaluate(() => document.querySelectorAll(".collapseexpand.collapsed, .collapsemenu.collapsed").forEach((e) => e.click()));
+    await teacher.locator("#id_vigil_enabled").waitFor();
+    const more = teacher.locator("#id_security .moreless-toggler:not(.moreless-less)");
+    if (await more.count()) await more.first().click();
+  }
+
   proves("a teacher has a quiz proctored, and wrong settings are refused", async () => {
     const quiz = await makeQuiz("Settings", { vigil_enabled: 0 });
     await site.view(teacher, quiz);
     assert.equal(await teacher.getByText("This quiz is proctored with Vigil").count(), 0);
-    const open = async () => {
-      await teacher.goto(`${url}/course/modedit.php?update=${quiz.cmid}&return=1`);
-      await teacher.locator("#id_security a[data-toggle=collapse], #id_security a[data-bs-toggle=collapse]").first().waitFor();
-      await teacher.evaluate(() => document.querySelectorAll(".collapseexpand.collapsed, .collapsemenu.collapsed").forEach((e) => e.click()));
-      await teacher.locator("#id_vigil_enabled").waitFor();
-      const more = teacher.locator("#id_security .moreless-toggler:not(.moreless-less)");
-      if (await more.count()) await more.first().click();
-    };
+    const open = () => openSettings(quiz);
     await open();
     await teacher.selectOption("#id_vigil_enabled", "1");
     await teacher.selectOption("#id_vigil_admission", "1");
@@ -463,6 +466,68 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     });
   });
 
+  proves("proctoring is switched off while one student works and one is paused: both go on, and nothing is lost", async () => {
+    const d = await desk("Off", { timelimit: 1800 });
+    await answerField(d.page).fill("frog");
+    const before = await clock(d.page);
+    await d.give("Pause");
+    await d.page.waitForURL(/paused\.php/);
+    const worker = await student();
+    await site.attempt(worker.page, d.quiz);
+    await answerField(worker.page).fill("newt");
+    await step("Moodle's own list has a way out of the pause", async () => {
+      await teacher.goto(`${url}/mod/quiz/accessrule/vigil/attempts.php?cmid=${d.quiz.cmid}`);
+      await teacher.getByRole("button", { name: "Let it go on" }).waitFor();
+      assert.equal(await teacher.getByRole("button", { name: "Let it go on" }).count(), 1, "of the paused one only");
+      await shot(teacher, "paused-list");
+    });
+    await step("the settings say how many work", async () => {
+      await openSettings(d.quiz);
+      const notice = teacher.getByText("2 students are working in proctored attempts now").first();
+      await notice.waitFor();
+      await notice.scrollIntoViewIfNeeded();
+      await shot(teacher, "switching-off");
+      await teacher.selectOption("#id_vigil_enabled", "0");
+      await teacher.click("#id_submitbutton");
+      await teacher.waitForURL(/\/mod\/quiz\/view\.php/);
+    });
+    await step("the paused one is back in the attempt, with the time and the answers", async () => {
+      await d.page.waitForURL(inAttempt);
+      const later = await clock(d.page);
+      assert.ok(later <= before + 1 && later > before - 60, `${before} s before the pause, ${later} s after it`);
+      assert.equal(await answerField(d.page).inputValue(), "frog");
+      const { session, override } = await d.look();
+      assert.deepEqual([session.state, Number(session.pausedat)], ["off", 0]);
+      assert.equal(Number(override.timelimit), 1800 + Number(session.returned), "no parking time is left");
+    });
+    await step("Vigil is told, and nobody is watched", async () => {
+      await report();
+      await d.page.reload();
+      await answerField(d.page).waitFor();
+      assert.equal(await d.page.getByRole("region", { name: "Exam proctoring" }).count(), 0);
+    });
+    await step("the one at work turns the page and hands in", async () => {
+      await worker.page.getByRole("button", { name: "Next page" }).click();
+      await worker.page.waitForURL((u) => inAttempt(u) && u.searchParams.get("page") === "1");
+      assert.equal(await worker.page.getByRole("region", { name: "Exam proctoring" }).count(), 0);
+      await site.handIn(worker.page);
+      const { attempts, session } = await php("look", d.quiz.quiz, worker.id);
+      assert.deepEqual([attempts[0].answers[0], session.outcome], ["newt", "submitted"]);
+    });
+    await step("switched on again, the other checks in again and keeps the time", async () => {
+      await openSettings(d.quiz);
+      await teacher.selectOption("#id_vigil_enabled", "1");
+      await teacher.click("#id_submitbutton");
+      await teacher.waitForURL(/\/mod\/quiz\/view\.php/);
+      const { override } = await d.look();
+      await site.attempt(d.page, d.quiz);
+      assert.deepEqual((await d.look()).override, override);
+      await site.handIn(d.page);
+      await report();
+      assert.equal((await d.look()).override, null);
+    });
+  });
+
   proves("a pause in a quiz without any end, and one while the student is away", async () => {
     const d = await desk("Endless");
     await d.page.goto(`${url}/my/`);
@@ -599,7 +664,7 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
 
     await step("the instructor takes the end back, and resumes", async () => {
       await report();
-      await d.give("Take back the end");
+      await d.give("Reopen attempt");
       await d.row.getByText("Paused").waitFor();
       await d.detail.getByRole("button", { name: "Resume" }).click();
       await d.row.getByText("Working").waitFor();

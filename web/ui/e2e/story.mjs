@@ -99,10 +99,10 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       await student.getByRole("button", { name: "Previous page" }).click();
       await student.waitForURL((u) => u.searchParams.get("page") === "1", { timeout: patience });
       await pill(student, "Proctor connected");
-      await step("a cut connection is told (as shaky at once)", async () => {
+      await step("a cut connection is told (as unsteady at once)", async () => {
         cut = true;
         proxy.cut();
-        await row.getByText(/Shaky|Offline/).first().waitFor({ timeout: patience });
+        await row.getByText(/Unsteady|Offline/).first().waitFor({ timeout: patience });
       });
       const cutAt = performance.now();
       for (let i = 0; i < 3; i++) await copyQuestion(student);

@@ -1,8 +1,10 @@
 // The monitor for a page of someone else's: the demo LMS, or any platform that shows quizzes. The page says what it needs
 // to know in <script type="application/json" id="vigil-config">:
 //
-//   {"tokenEndpoint": "…", "assertionURL": "…", "lang": "en", "page": 2, "pages": 3, "attempt": "17", "back": "…"}
+//   {"tokenEndpoint": "…", "assertionURL": "…", "lang": "en", "page": 2, "pages": 3, "attempt": "17", "back": "…",
+//    "stamp": "…"}
 //
+// stamp is what the platform says of this page, signed (docs/assertion.md, page stamp); it may be left out.
 // assertionURL answers {"assertion": "…"} to this student; it names the attempt, and no two attempts share one. A status
 // of 403, 404 or 410 says that there will be no assertion any more.
 import { init, type Monitor } from "../../../moodle-plugin/quizaccess_vigil/amd/src/monitor";
@@ -16,6 +18,7 @@ interface PageConfig {
   pages?: number;
   attempt?: number | string;
   back?: string;
+  stamp?: string;
 }
 
 async function assertion(url: string): Promise<string> {
@@ -42,6 +45,7 @@ function start(): Monitor | undefined {
     pages: config.pages,
     mount: document.getElementById("vigil-panel") ?? undefined,
     back: config.back,
+    stamp: config.stamp,
   });
 }
 

@@ -130,7 +130,8 @@ export class FakeVigil {
     };
     if (url.pathname === "/quiz") {
       res.writeHead(200, { "content-type": "text/html; charset=utf-8" });
-      res.end(page(Number(url.searchParams.get("page") || 1), this.look));
+      const lang = url.searchParams.get("lang");
+      res.end(page(Number(url.searchParams.get("page") || 1), lang ? { ...this.look, lang } : this.look));
     } else if (url.pathname === "/assets/monitor.js") {
       res.writeHead(200, { "content-type": "text/javascript" });
       res.end(await readFile(new URL("../../../assets/monitor.js", import.meta.url)));

@@ -1,7 +1,8 @@
 // What this proctor ordered: one batch per decision, with what came of it for each student.
+import { begun } from "./clock";
 import { isEnded } from "./order";
-import { maxTargets, newID, type CommandKind, type CommandUp, type LostTimeUp, type Progress } from "./protocol";
-import { mergeOrders, badAtLMS, waitsForLMS, type Student } from "./merge";
+import { maxTargets, newID, type CommandKind, type CommandUp, type LostTimeUp, type Progress, type State } from "./protocol";
+import { badAtLMS, keptUntilBegin, mergeOrders, stageOf, waitsForLMS, type Student } from "./merge";
 
 /** What a proctor can decide: a command, or what becomes of lost time. */
 export type Action = CommandKind | "grant" | "refuse";
@@ -82,15 +83,21 @@ export interface Summary {
   seen: number;
   done: number;
   refused: number;
+  kept: number; // extra time that waits for the attempt to begin
   lmsWaiting: number;
   lmsAccepted: number;
   lmsBad: number;
 }
 
-export function summary(b: Batch): Summary {
-  const s: Summary = { total: Math.max(b.targets.length, b.results.size), sent: 0, queued: 0, delivered: 0, seen: 0, done: 0, refused: 0, lmsWaiting: 0, lmsAccepted: 0, lmsBad: 0 };
+/** What came of a batch. stateOf tells how a session stands, where that is known. */
+export function summary(b: Batch, stateOf: (session: string) => State | undefined = () => undefined): Summary {
+  const s: Summary = { total: Math.max(b.targets.length, b.results.size), sent: 0, queued: 0, delivered: 0, seen: 0, done: 0, refused: 0, kept: 0, lmsWaiting: 0, lmsAccepted: 0, lmsBad: 0 };
   for (const p of b.results.values()) {
-    s[p.stage]++;
+    if (keptUntilBegin(p, stateOf(p.session))) {
+      s.kept++;
+      continue;
+    }
+    s[stageOf(p)]++;
     if (waitsForLMS(p)) s.lmsWaiting++;
     else if (badAtLMS(p)) s.lmsBad++;
     else if (p.lms?.state === "accepted") s.lmsAccepted++;
@@ -104,7 +111,7 @@ export function undoOf(b: Batch): { action: Action; targets: string[] } | undefi
   if (b.undone || b.problem) return undefined;
   const action = b.action === "pause" ? "resume" : b.action === "resume" ? "pause" : undefined;
   if (!action) return undefined;
-  const targets = [...b.results.values()].filter((p) => p.stage !== "refused").map((p) => p.session);
+  const targets = [...b.results.values()].filter((p) => stageOf(p) !== "refused").map((p) => p.session);
   return targets.length > 0 ? { action, targets } : undefined;
 }
 
@@ -120,7 +127,7 @@ export function fits(action: Action, s: Student): boolean {
     case "resume":
       return s.life.state === "paused";
     case "terminate":
-      return s.life.state === "active" || s.life.state === "paused";
+      return begun.has(s.life.state);
     case "admit":
       return s.life.state === "awaiting";
     case "reactivate":

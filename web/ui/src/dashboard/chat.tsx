@@ -68,7 +68,7 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
         </ol>
       </div>
       {unread > 0 && hand > 0 && <button type="button" class="button-small" onClick={() => store.seen(s.id)}>{t("mark_read")}</button>}
-      {over ? <p class="muted small">{t("chat_over")}</p> : (
+      {over ? <p class="muted small">{t(s.life.state === "stopped" ? "chat_stopped" : "chat_over")}</p> : (
         <form class="chat-form" onSubmit={send}>
           <div class="canned canned-line">
             {canned.map((w) => <button key={w} type="button" class="button-small" onClick={() => (text.value = t(w))}>{t(w)}</button>)}

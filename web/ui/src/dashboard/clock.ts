@@ -1,7 +1,12 @@
 // The server's clock as this browser knows it, and what is left of an attempt by it.
 import type { Life } from "./protocol";
 
-export const ended = new Set(["submitted", "terminated", "expired", "canceled"]);
+/** States in which nobody is watched any more. One that we do not know is of a newer server, and none of them. */
+export const ended = new Set(["submitted", "terminated", "expired", "stopped", "canceled"]);
+/** States of an attempt that has begun and is not over, by the LMS's word; time_up is over by ours only. */
+export const begun = new Set(["active", "paused", "time_up"]);
+/** States before the attempt begins. */
+export const before = new Set(["created", "ready", "awaiting", "authorized"]);
 
 /** Estimates the server's time. It runs on the monotonic clock, so that a change of the computer's clock moves nothing. */
 export class ServerClock {

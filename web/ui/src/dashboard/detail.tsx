@@ -96,6 +96,8 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
   const { why } = attention(s, store.dismissed.value);
   const now = store.now.value;
   const over = isEnded(s);
+  const { state } = s.life;
+  const more = state === "time_up" || state === "stopped" ? t(`about_${state}`) : ""; // its name does not say it all
   const trouble = s.orders.filter((p) => badAtLMS(p) && !store.dismissed.value.has(s.id + p.id));
   const page = `/dashboard/${encodeURIComponent(store.config.exam.id)}/sessions/${encodeURIComponent(s.id)}`;
 
@@ -122,7 +124,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
 
       <div class="detail-scroll">
         <dl class="facts">
-          <div><dt>{t("col_state")}</dt><dd><State s={s} />{s.life.reason && <span class="small muted"> {s.life.reason}</span>}</dd></div>
+          <div><dt>{t("col_state")}</dt><dd><State s={s} />{s.life.reason && !more && <span class="small muted"> {named("reason", s.life.reason)}</span>}</dd></div>
           <div><dt>{t("col_connection")}</dt><dd><Conn s={s} /></dd></div>
           <div><dt>{t("col_left")}</dt><dd><Left s={s} /></dd></div>
           <div><dt>{t("last_heard")}</dt><dd class="numbers">{s.conn.c === "online" && !over ? t("heard_live") : s.conn.heard ? t("ago", { length: lengthText(now - s.conn.heard, t.lang) }) : "–"}</dd></div>
@@ -130,6 +132,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
           <div><dt>{t("user_id")}</dt><dd class="user-id">{s.who.user}{s.who.attempt > 1 ? `, ${t("attempt", { n: s.who.attempt })}` : ""}</dd></div>
         </dl>
 
+        {more && <p class="note small callout">{more}</p>}
         {!!s.tally.hand && !over && (
           <div class="note note-warn callout">
             <p><Icon name="hand" /> {t("hand_up", { length: shortLength(now - s.tally.hand, t.lang) })}</p>
@@ -138,7 +141,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
         )}
         {trouble.map((p) => (
           <div class="note note-bad callout" key={p.id}>
-            <p><strong>{named("do", p.kind)}:</strong> <ProgressWords p={p} /></p>
+            <p><strong>{named("do", p.kind)}:</strong> <ProgressWords p={p} state={s.life.state} /></p>
             <button type="button" class="button-small" onClick={() => store.dismiss(s.id, p.id)}>{t("put_aside")}</button>
           </div>
         ))}

@@ -41,6 +41,16 @@ export function incidentID(e: Entry): string | undefined {
   return e.type === "gap" && e.review ? `gap/${e.id}` : undefined;
 }
 
+/** Nothing is left of a gap that began after the end of the attempt, which was not known then. */
+function noGap(e: Entry): boolean {
+  return e.type === "gap" && e.end !== undefined && e.end <= e.at;
+}
+
+/** Whether an entry is an incident; of gaps only the student's own are. One that comes in live has no review yet. */
+export function isIncident(e: Entry): boolean {
+  return incidentID(e) !== undefined || (e.type === "gap" && e.cause === "student");
+}
+
 /** The entry of a live frame for this session; undefined when it has none. */
 export function entryOf(f: Down, session: string): Entry | undefined {
   if (!("session" in f) || f.session !== session) return undefined;
@@ -97,7 +107,7 @@ export class Feed {
 
   /** Newest first. */
   list(): Entry[] {
-    return [...this.#entries.values()].sort((a, b) => momentOf(b) - momentOf(a) || (keyOf(a) < keyOf(b) ? 1 : -1));
+    return [...this.#entries.values()].filter((e) => !noGap(e)).sort((a, b) => momentOf(b) - momentOf(a) || (keyOf(a) < keyOf(b) ? 1 : -1));
   }
 }
 

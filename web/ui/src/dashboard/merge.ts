@@ -1,6 +1,7 @@
 // How rows from snapshots and deltas become what the dashboard shows. Pure: the same frames in the same order always give
 // the same students, and a group that is older than the one shown changes nothing.
-import type { Connection, Life, Lost, Progress, Row, Stage, Tally, Who } from "./protocol";
+import { before } from "./clock";
+import type { CommandKind, Connection, Life, Lost, Progress, Row, Stage, State, Tally, Who } from "./protocol";
 
 /** A student as shown. Objects are never changed, only replaced, so that comparing by identity is enough. */
 export interface Student {
@@ -87,6 +88,19 @@ export function mergeOrders(orders: readonly Progress[], p: Progress): readonly 
   const merged = newerProgress(orders[i] as Progress, p);
   if (JSON.stringify(merged) === JSON.stringify(orders[i])) return orders;
   return orders.map((o, j) => (j === i ? merged : o));
+}
+
+/** What is in effect at once, and is taken back when the LMS refuses it. */
+const takenBack = new Set<CommandKind>(["pause", "resume"]);
+
+/** How far a command got: one that the LMS refused is refused, also where the student had seen it before. */
+export function stageOf(p: Pick<Progress, "kind" | "stage" | "lms">): Stage {
+  return takenBack.has(p.kind) && p.lms?.state === "refused" ? "refused" : p.stage;
+}
+
+/** Extra time that waits for the attempt to begin: the LMS is not asked before, or it answered that it knows no running attempt. */
+export function keptUntilBegin(p: Pick<Progress, "kind" | "lms">, state: State | undefined): boolean {
+  return p.kind === "extend" && p.lms?.state === "waiting" && (p.lms.status === "none" || (state !== undefined && before.has(state)));
 }
 
 /** The LMS has not answered this command yet. */

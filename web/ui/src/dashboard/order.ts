@@ -30,10 +30,11 @@ export function isLost(s: Student): boolean {
 }
 
 export function isOffline(s: Student): boolean {
-  return !isEnded(s) && (s.conn.c === "lost" || ((s.conn.c === "closed" || s.conn.c === "superseded") && started(s)));
+  return !isEnded(s) && (s.conn.c === "lost" || ((s.conn.c === "closed" || s.conn.c === "superseded") && running(s)));
 }
 
-function started(s: Student): boolean {
+/** The attempt has begun, and its time is not over: who left after that is not missed. */
+function running(s: Student): boolean {
   return s.life.state === "active" || s.life.state === "paused";
 }
 
@@ -63,7 +64,13 @@ function reason(s: Student, dismissed: Dismissed): Why {
 }
 
 export type SortKey = "attention" | "name" | "state" | "left";
-const stateOrder = ["awaiting", "active", "paused", "authorized", "ready", "created", "terminated", "expired", "submitted", "canceled"];
+const stateOrder = ["awaiting", "active", "paused", "time_up", "?", "authorized", "ready", "created", "terminated", "expired", "submitted", "stopped", "canceled"];
+
+/** Where a state stands in the order; one that we do not know stands after those that run. */
+function stateRank(s: Student): number {
+  const at = stateOrder.indexOf(s.life.state);
+  return at < 0 ? stateOrder.indexOf("?") : at;
+}
 
 /** Names as people read them; built once, since building one is slow. */
 const byName = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
@@ -116,7 +123,7 @@ export function compare(key: SortKey, now: number, dismissed: Dismissed = nothin
     case "name":
       return compareNames;
     case "state":
-      return (a, b) => stateOrder.indexOf(a.life.state) - stateOrder.indexOf(b.life.state) || compareNames(a, b);
+      return (a, b) => stateRank(a) - stateRank(b) || compareNames(a, b);
     case "left":
       return (a, b) => {
         const x = timeLeft(a.life, now).left ?? Infinity;
@@ -136,7 +143,7 @@ export function severityStep(severity: number): 0 | 1 | 2 | 3 | 4 {
   return severity > 0 ? 1 : 0;
 }
 
-export const filters = ["all", "attention", "working", "offline", "paused", "waiting", "finished"] as const;
+export const filters = ["all", "attention", "working", "offline", "paused", "time_up", "waiting", "finished"] as const;
 export type Filter = (typeof filters)[number];
 
 export function passes(s: Student, f: Filter, dismissed: Dismissed = nothing): boolean {
@@ -151,6 +158,8 @@ export function passes(s: Student, f: Filter, dismissed: Dismissed = nothing): b
       return isOffline(s);
     case "paused":
       return s.life.state === "paused";
+    case "time_up":
+      return s.life.state === "time_up";
     case "waiting":
       return s.life.state === "awaiting";
     case "finished":
@@ -159,7 +168,7 @@ export function passes(s: Student, f: Filter, dismissed: Dismissed = nothing): b
 }
 
 export function counts(students: Iterable<Student>, dismissed: Dismissed = nothing): Record<Filter, number> {
-  const out: Record<Filter, number> = { all: 0, attention: 0, working: 0, offline: 0, paused: 0, waiting: 0, finished: 0 };
+  const out: Record<Filter, number> = { all: 0, attention: 0, working: 0, offline: 0, paused: 0, time_up: 0, waiting: 0, finished: 0 };
   for (const s of students) for (const f of filters) if (passes(s, f, dismissed)) out[f]++;
   return out;
 }

@@ -3,9 +3,10 @@
 
 export type State =
   | "created" | "ready" | "awaiting" | "authorized" | "active" | "paused"
-  | "submitted" | "terminated" | "expired" | "canceled";
+  | "time_up" | "submitted" | "terminated" | "expired" | "stopped" | "canceled";
 export type Conn = "never" | "online" | "navigating" | "degraded" | "lost" | "superseded" | "closed";
-export type Cause = "student" | "server" | "navigation";
+/** navigation is of older servers, and counts as unclear. */
+export type Cause = "student" | "server" | "lms" | "unclear" | "navigation";
 export type CommandKind =
   | "message" | "warn" | "pause" | "resume" | "extend" | "terminate" | "flag" | "note" | "admit" | "reactivate";
 export type Stage = "queued" | "delivered" | "seen" | "done" | "refused";

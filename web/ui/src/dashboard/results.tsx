@@ -4,9 +4,9 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { summary, undoOf, type Batch, type Summary } from "./batch";
 import { useStore } from "./context";
-import { badAtLMS, waitsForLMS } from "./merge";
+import { badAtLMS, keptUntilBegin, stageOf, waitsForLMS } from "./merge";
 import { nameOf } from "./order";
-import type { Progress } from "./protocol";
+import type { CommandKind, LMSState, Progress, State } from "./protocol";
 import { named, t } from "./words";
 
 export function Results(): JSX.Element | null {
@@ -29,6 +29,7 @@ function words(s: Summary, b: Batch, open: boolean): string[] {
   if (s.seen > 0) out.push(t("result_seen", { n: s.seen }));
   if (s.done > 0) out.push(t("result_done", { n: s.done }));
   if (s.refused > 0) out.push(t("result_refused", { n: s.refused }));
+  if (s.kept > 0) out.push(t("result_kept", { n: s.kept }));
   if (s.lmsWaiting > 0) out.push(t("result_lms_waiting", { n: s.lmsWaiting }));
   if (s.lmsAccepted > 0) out.push(t("result_lms_accepted", { n: s.lmsAccepted }));
   if (s.lmsBad > 0) out.push(t("result_lms_bad", { n: s.lmsBad }));
@@ -38,7 +39,7 @@ function words(s: Summary, b: Batch, open: boolean): string[] {
 function Result({ batch: b }: { batch: Batch }): JSX.Element {
   const store = useStore();
   const details = useSignal(false);
-  const s = summary(b);
+  const s = summary(b, (session) => store.student(session)?.life.state);
   const bad = s.refused > 0 || s.lmsBad > 0 || b.problem !== undefined;
   const settled = !bad && s.total > 0 && s.sent === 0 && s.queued === 0 && s.lmsWaiting === 0;
   const undo = undoOf(b);
@@ -74,7 +75,7 @@ function Result({ batch: b }: { batch: Batch }): JSX.Element {
         <ul class="result-list plain">
           {[...b.results.values()].sort(worstFirst).slice(0, 300).map((p) => (
             <li key={p.session}>
-              <span class="result-name">{nameFor(store.student(p.session), p)}</span> <ProgressWords p={p} />
+              <span class="result-name">{nameFor(store.student(p.session), p)}</span> <ProgressWords p={p} state={store.student(p.session)?.life.state} />
             </li>
           ))}
         </ul>
@@ -88,26 +89,36 @@ function nameFor(s: ReturnType<ReturnType<typeof useStore>["student"]>, p: Progr
 }
 
 function worstFirst(a: Progress, b: Progress): number {
-  const rank = (p: Progress): number => (p.stage === "refused" || badAtLMS(p) ? 0 : p.stage === "queued" || waitsForLMS(p) ? 1 : 2);
+  const rank = (p: Progress): number => (stageOf(p) === "refused" || badAtLMS(p) ? 0 : p.stage === "queued" || waitsForLMS(p) ? 1 : 2);
   return rank(a) - rank(b) || b.at - a.at;
 }
 
-/** How far one command got with one student, and what to do where it did not. */
-export function ProgressWords({ p }: { p: Pick<Progress, "stage" | "problem" | "lms"> }): JSX.Element {
+/** How far one command got with one student, whose session is in a state, and what to do where it did not. */
+export function ProgressWords({ p, state }: { p: Pick<Progress, "kind" | "stage" | "problem" | "lms">; state: State | undefined }): JSX.Element {
+  if (keptUntilBegin(p, state)) return <span class="progress">{t("lms_kept")}</span>;
   const lms = p.lms && p.lms.state !== "none" ? p.lms : undefined;
-  const bad = p.stage === "refused" || lms?.state === "refused" || lms?.state === "failed" || lms?.state === "unknown";
+  const stage = stageOf(p);
+  const bad = stage === "refused" || lms?.state === "refused" || lms?.state === "failed" || lms?.state === "unknown";
   return (
     <span class={`progress${bad ? " progress-bad" : ""}`}>
-      {named("stage", p.stage)}
+      {named("stage", stage)}
       {p.problem ? `: ${p.problem}` : ""}
       {lms && (
         <>
           {" · "}
           {lms.state === "waiting" ? t("lms_waiting") : t("lms_trouble", { what: named("lms", lms.state) })}
           {lms.problem && lms.problem !== p.problem ? ` (${lms.problem})` : ""}
-          {bad && <span class="todo"> {named("todo", lms.state)}</span>}
+          {bad && <span class="todo"> {todo(p.kind, lms.state)}</span>}
         </>
       )}
     </span>
   );
+}
+
+/** What to do where the LMS did not follow. A pause or a resumption that it refused is taken back here, too. */
+function todo(kind: CommandKind, lms: LMSState): string {
+  if (lms === "refused" && kind === "pause") return t("todo_refused_pause");
+  if (lms === "refused" && kind === "resume") return t("todo_refused_resume");
+  if (lms === "refused" && kind === "flag") return t("lms_not_flag");
+  return named("todo", lms);
 }

@@ -3,10 +3,10 @@ import type { JSX } from "preact";
 import type { Signal } from "@preact/signals";
 import { memo } from "preact/compat";
 import { useStore } from "./context";
-import { timeLeft } from "./clock";
+import { begun, timeLeft } from "./clock";
 import { clockText, lengthText, shortLength } from "./format";
 import { Icon, type IconName } from "./icons";
-import { badAtLMS, waitsForLMS, type Student } from "./merge";
+import { badAtLMS, keptUntilBegin, stageOf, waitsForLMS, type Student } from "./merge";
 import { attention, isEnded, lmsTrouble, nameOf, severityStep, type Why } from "./order";
 import { named, t, type Word } from "./words";
 
@@ -83,6 +83,7 @@ export function stateTone(s: Student): string {
       return "pill-good";
     case "paused":
     case "awaiting":
+    case "time_up":
       return "pill-warn";
     case "terminated":
       return "pill-bad";
@@ -126,10 +127,17 @@ export function Conn({ s }: { s: Student }): JSX.Element {
 
 export function Left({ s }: { s: Student }): JSX.Element {
   const store = useStore();
-  if (isEnded(s)) return <span class="muted">{t("over")}</span>;
+  if (isEnded(s)) return <span class="muted">{s.life.state === "stopped" ? "–" : t("over")}</span>;
   const { left, stands } = timeLeft(s.life, stands0(s) ? 0 : store.now.value);
-  const started = s.life.state === "active" || s.life.state === "paused";
-  if (left === undefined) return <span class="muted">{started ? t("no_limit") : "–"}</span>;
+  if (s.life.state === "time_up") {
+    return (
+      <span class="two">
+        <span class="numbers left left-stands">{clockText(left ?? 0)}</span>
+        <span class="sub muted">{t("waits_for_lms")}</span>
+      </span>
+    );
+  }
+  if (left === undefined) return <span class="muted">{begun.has(s.life.state) ? t("no_limit") : "–"}</span>;
   const sub = stands ? t("stands") : s.life.granted ? t("granted", { length: shortLength(s.life.granted, t.lang) }) : "";
   return (
     <span class="two">
@@ -168,9 +176,11 @@ export function Signs({ s }: { s: Student }): JSX.Element {
   const store = useStore();
   const over = isEnded(s);
   const bad = lmsTrouble(s, store.dismissed.value) ? s.orders.find((p) => badAtLMS(p) && !store.dismissed.value.has(s.id + p.id)) : undefined;
-  const waiting = s.orders.some(waitsForLMS);
+  const waits = s.orders.filter(waitsForLMS);
+  const kept = waits.some((p) => keptUntilBegin(p, s.life.state));
+  const waiting = waits.some((p) => !keptUntilBegin(p, s.life.state));
   const last = s.orders[s.orders.length - 1];
-  const undelivered = !waiting && !bad && last && !over && (last.stage === "queued" || last.stage === "delivered") && last.kind !== "note" && last.kind !== "flag";
+  const undelivered = !waiting && !kept && !bad && last && !over && (last.stage === "queued" || last.stage === "delivered") && last.kind !== "note" && last.kind !== "flag";
   return (
     <span class="signs">
       {!!s.tally.hand && !over && <span class="pill pill-bad"><Icon name="hand" />{t("hand", { length: shortLength(store.now.value - s.tally.hand, t.lang) })}</span>}
@@ -178,7 +188,8 @@ export function Signs({ s }: { s: Student }): JSX.Element {
       {bad && <span class="pill pill-bad"><Icon name="server" />{t("lms_trouble", { what: named("lms", bad.lms?.state ?? "unknown") })}</span>}
       {s.lost.proposed > 0 && !over && <span class="pill pill-warn"><Icon name="clock" />{t("lost_proposed", { length: shortLength(s.lost.proposed, t.lang) })}</span>}
       {waiting && <span class="pill"><Icon name="server" />{t("lms_waiting")}</span>}
-      {undelivered && <span class="pill">{named("do", last.kind)}: {named("stage", last.stage)}</span>}
+      {kept && <span class="pill"><Icon name="clock" />{t("do_extend")}: {t("lms_kept")}</span>}
+      {undelivered && <span class="pill">{named("do", last.kind)}: {named("stage", stageOf(last))}</span>}
     </span>
   );
 }

@@ -86,7 +86,8 @@ export class Store {
     effect(() => {
       const open = this.link.state.value.is === "open";
       if (open) {
-        if (this.stale.peek() > 0) void this.story.peek()?.load();
+        // What happened meanwhile may have begun before it: a gap is known long after it began.
+        if (this.stale.peek() > 0) void this.story.peek()?.load(true);
         this.stale.value = 0;
       } else if (this.stale.peek() === 0) {
         this.stale.value = this.clock.now();

@@ -18,8 +18,10 @@ export class Story {
   readonly refusals = signal<ReadonlyMap<string, string>>(new Map());
   readonly reviewProblem = signal("");
   #aborted = new AbortController();
-  #after: string | number | undefined;
+  /** The last place that the server named: what stands after it is asked for again. */
+  #after: string | undefined;
   #soon = 0;
+  #soonAnew = false;
 
   constructor(
     private readonly store: Store,
@@ -30,24 +32,33 @@ export class Story {
     return `${this.store.config.api}/sessions/${encodeURIComponent(this.session)}`;
   }
 
-  /** Loads what there is, from where an earlier load ended. */
-  async load(): Promise<void> {
+  /** Loads what there is: from where an earlier load ended, or (anew) all of it. */
+  async load(anew = false): Promise<void> {
     this.loading.value = true;
     this.problem.value = "";
+    // Two loads may be under way: each goes its own way through the pages.
+    let after = anew ? undefined : this.#after;
+    let restarted = false;
     try {
       let pages = 0;
       for (; pages < mostPages; pages++) {
-        const query = this.#after === undefined ? "" : `?after=${encodeURIComponent(this.#after)}`;
+        const query = after === undefined ? "" : `?after=${encodeURIComponent(after)}`;
         const response = await fetch(`${this.path}/timeline${query}`, { headers: { Accept: "application/json" }, signal: this.#aborted.signal });
         if (!response.ok) {
+          // A place of another version of the server, which was replaced meanwhile.
+          if (response.status === 400 && after !== undefined && !restarted) {
+            this.#after = after = undefined;
+            restarted = true;
+            continue;
+          }
           this.problem.value = await problemOf(response);
           break;
         }
-        const body = (await response.json()) as { entries?: Entry[] | null; next?: string | number };
+        const body = (await response.json()) as { entries?: Entry[] | null; next?: string };
         for (const e of body.entries ?? []) this.#feed.add(e);
         this.#show();
-        if (body.next === undefined || body.next === "" || body.next === 0 || body.next === this.#after) break;
-        this.#after = body.next;
+        if (!body.next || body.next === after) break;
+        this.#after = after = body.next;
       }
       this.part.value = pages >= mostPages;
     } catch (err) {
@@ -66,8 +77,10 @@ export class Story {
     let changed = false;
     for (const f of frames) {
       const e = entryOf(f, this.session);
-      // What a command says and what a state was changed for is in the store only.
-      if ((e?.type === "command" && !this.#feed.has(e)) || (f.t === "session" && f.row.id === this.session && f.row.life)) this.#loadSoon();
+      // What a command says and what a state was changed for is in the store only. A command was given now; a state may have begun before the
+      // end of what was loaded (a time that was over while all servers were stopped).
+      if (e?.type === "command" && !this.#feed.has(e)) this.#loadSoon(false);
+      if (f.t === "session" && f.row.id === this.session && f.row.life) this.#loadSoon(true);
       if (e) changed = this.#feed.add(e) || changed;
       // The server took our line: an acknowledgement names it by its id only.
       if (f.t === "ack" && f.id) {
@@ -78,9 +91,13 @@ export class Story {
     if (changed) this.#show();
   }
 
-  #loadSoon(): void {
+  #loadSoon(anew: boolean): void {
     clearTimeout(this.#soon);
-    this.#soon = window.setTimeout(() => void this.load(), 1000);
+    this.#soonAnew ||= anew;
+    this.#soon = window.setTimeout(() => {
+      void this.load(this.#soonAnew);
+      this.#soonAnew = false;
+    }, 1000);
   }
 
   /** Sends a chat line and shows it at once, as being sent. */
@@ -114,7 +131,7 @@ export class Story {
       if (!response.ok) {
         this.reviewProblem.value = await problemOf(response);
         // Someone else may have decided meanwhile: show it.
-        if (response.status === 409) await this.#again();
+        if (response.status === 409) await this.load(true);
         return;
       }
       const answer = (await response.json().catch(() => ({}))) as Partial<Review> & { review?: ReviewState | Review };
@@ -125,11 +142,6 @@ export class Story {
     } catch (err) {
       this.reviewProblem.value = err instanceof Error ? err.message : String(err);
     }
-  }
-
-  async #again(): Promise<void> {
-    this.#after = undefined;
-    await this.load();
   }
 
   #show(): void {

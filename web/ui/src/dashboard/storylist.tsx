@@ -3,9 +3,10 @@ import type { JSX } from "preact";
 import { useSignal } from "@preact/signals";
 import { Plot } from "./chart";
 import { useStore } from "./context";
-import { bins, incidentID, keyOf, momentOf, type Entry, type ReviewState, type SignalEntry } from "./feed";
+import { bins, incidentID, isIncident, keyOf, momentOf, type Entry, type ReviewState, type SignalEntry } from "./feed";
 import { lengthText, timeText } from "./format";
 import { ProgressWords } from "./results";
+import type { State } from "./protocol";
 import { Severity } from "./row";
 import { named, t } from "./words";
 
@@ -18,7 +19,8 @@ export function StoryList(): JSX.Element | null {
   const story = store.story.value;
   if (!story) return null;
   const all = story.entries.value;
-  const list = incidents.value ? all.filter((e) => incidentID(e) !== undefined || e.type === "gap") : all.filter((e) => e.type !== "chat");
+  const state = store.student(story.session)?.life.state;
+  const list = incidents.value ? all.filter(isIncident) : all.filter((e) => e.type !== "chat");
   const chart = bins(all, 60_000);
   return (
     <div class="story">
@@ -36,28 +38,28 @@ export function StoryList(): JSX.Element | null {
       {story.reviewProblem.value && <p class="note note-bad small" role="alert">{t("review_failed", { problem: story.reviewProblem.value })}</p>}
       {list.length === 0 && <p class="muted small" aria-busy={story.loading.value}>{story.loading.value ? "…" : t("story_empty")}</p>}
       <ol class="entries plain">
-        {list.slice(0, most.value).map((e) => <EntryRow key={keyOf(e)} e={e} />)}
+        {list.slice(0, most.value).map((e) => <EntryRow key={keyOf(e)} e={e} state={state} />)}
       </ol>
       {list.length > most.value && <button type="button" class="button-small" onClick={() => (most.value += 300)}>{t("more")}</button>}
     </div>
   );
 }
 
-function EntryRow({ e }: { e: Entry }): JSX.Element {
+function EntryRow({ e, state }: { e: Entry; state: State | undefined }): JSX.Element {
   const store = useStore();
   const now = store.now.peek();
   return (
-    <li class={`entry entry-${e.type}${e.type === "signal" && e.incident ? " entry-incident" : ""}`} data-kind={e.type === "signal" ? e.kind : e.type}>
+    <li class={`entry entry-${e.type}${e.type === "signal" && e.incident ? " entry-incident" : ""}`} data-kind={e.type === "signal" ? e.kind : e.type} data-cause={e.type === "gap" ? e.cause : undefined}>
       <time class="entry-time numbers" dateTime={new Date(momentOf(e)).toISOString()}>{timeText(momentOf(e), now, t.lang)}</time>
       <div class="entry-body">
-        <Body e={e} now={now} />
+        <Body e={e} now={now} state={state} />
         <ReviewRow e={e} />
       </div>
     </li>
   );
 }
 
-function Body({ e, now }: { e: Entry; now: number }): JSX.Element {
+function Body({ e, now, state }: { e: Entry; now: number; state: State | undefined }): JSX.Element {
   switch (e.type) {
     case "signal":
       return (
@@ -83,13 +85,13 @@ function Body({ e, now }: { e: Entry; now: number }): JSX.Element {
           <p><strong>{named("do", e.kind)}</strong>{e.seconds ? ` +${lengthText(e.seconds * 1000, t.lang)}` : ""} {e.by && <span class="muted small">{t("by", { name: e.by })}</span>}</p>
           {e.text && <p class="entry-quote">{e.text}</p>}
           {e.reason && <p class="small muted">{named("reason", e.reason)}</p>}
-          <p class="small"><ProgressWords p={e} /></p>
+          <p class="small"><ProgressWords p={e} state={state} /></p>
         </>
       );
     case "chat":
       return <p>{e.text}</p>;
     case "state":
-      return <p>{t("state_to", { state: named("state", e.state) })} {e.by && <span class="muted small">{t("by", { name: e.by })}</span>}{e.reason && <span class="muted small"> · {e.reason}</span>}</p>;
+      return <p>{t("state_to", { state: named("state", e.state) })} {e.by && <span class="muted small">{t("by", { name: e.by })}</span>}{e.reason && <span class="muted small"> · {named("reason", e.reason)}</span>}</p>;
   }
 }
 
@@ -106,6 +108,7 @@ function SignalData({ e }: { e: SignalEntry }): JSX.Element | null {
     if (key === "length") parts.push(t("data_length", { n: Number(value) }));
     else if (key === "page") parts.push(pageOf(value));
     else if (key === "frame") { if (value) parts.push(t("data_frame")); }
+    else if (key === "cause") parts.push(named("cause", String(value)));
     else if (key === "hash") parts.push(`# ${String(value)}`);
     else if (key === "width" || key === "height") continue;
     else parts.push(`${key}: ${value === true ? "✓" : value === false ? "–" : String(value)}`);

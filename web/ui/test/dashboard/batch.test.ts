@@ -2,11 +2,12 @@ import { describe, expect, it } from "vitest";
 import { Activity } from "../../src/dashboard/activity";
 import { loadSettings, alertsOf } from "../../src/dashboard/alerts";
 import { answered, fits, makeBatch, summary, undoOf, withProgress } from "../../src/dashboard/batch";
-import { bins, entryOf, Feed, incidentID, type Entry } from "../../src/dashboard/feed";
+import { bins, entryOf, Feed, incidentID, isIncident, type Entry } from "../../src/dashboard/feed";
 import { emptyStudent, newerProgress } from "../../src/dashboard/merge";
-import { newID, parseFrames, type Progress, type SignalFrame } from "../../src/dashboard/protocol";
+import { newID, parseFrames, type Progress, type SignalFrame, type State } from "../../src/dashboard/protocol";
 import { Roster } from "../../src/dashboard/roster";
-import { words } from "../../src/dashboard/words";
+import { filters } from "../../src/dashboard/order";
+import { named, words } from "../../src/dashboard/words";
 
 const progress = (id: string, session: string, stage: Progress["stage"], lms?: Progress["lms"]): Progress => ({ id, session, kind: "pause", stage, at: 1, ...(lms ? { lms } : {}) });
 
@@ -47,6 +48,23 @@ describe("a batch", () => {
     expect(undoOf({ ...batch, action: "terminate" })).toBeUndefined();
   });
 
+  it.each(["pause", "resume"] as const)("counts a %s that the LMS refused as refused, also where the student had seen it", (kind) => {
+    let { batch } = makeBatch(kind, ["a", "b"], false, {}, 1, () => "cmd00001");
+    batch = withProgress(batch, { ...progress("cmd00001", "a", "seen", { state: "refused", problem: "It is not proctored any more." }), kind });
+    batch = withProgress(batch, { ...progress("cmd00001", "b", "seen", { state: "failed" }), kind });
+    expect(summary(batch)).toMatchObject({ seen: 1, refused: 1, lmsBad: 2 });
+    expect(undoOf(batch)?.targets).toEqual(["b"]);
+  });
+
+  it("counts extra time for an attempt that has yet to begin as kept, not as waiting for the LMS", () => {
+    let { batch } = makeBatch("extend", ["a", "b", "c"], false, { seconds: 60 }, 1, () => "cmd00001");
+    const extend = (session: string, status?: string): Progress => ({ ...progress("cmd00001", session, "queued", { state: "waiting", status }), kind: "extend" });
+    batch = withProgress(batch, extend("a"), extend("b", "none"), extend("c"));
+    const states = new Map<string, State>([["a", "ready"], ["b", "active"], ["c", "active"]]);
+    expect(summary(batch, (id) => states.get(id))).toMatchObject({ kept: 2, queued: 1, lmsWaiting: 1 });
+    expect(summary(batch)).toMatchObject({ kept: 1, queued: 2, lmsWaiting: 2 });
+  });
+
   it("grants lost time by its own frame", () => {
     expect(makeBatch("grant", ["a"], false, {}, 1, () => "cmd00001").frames).toEqual([{ t: "lost_time", id: "cmd00001", targets: ["a"], grant: true }]);
   });
@@ -54,6 +72,9 @@ describe("a batch", () => {
   it.each([
     ["pause", "active", true], ["pause", "paused", false], ["resume", "paused", true], ["admit", "awaiting", true], ["admit", "active", false],
     ["terminate", "ready", false], ["message", "submitted", false], ["note", "submitted", true], ["reactivate", "terminated", true],
+    ["message", "time_up", true], ["warn", "time_up", true], ["extend", "time_up", true], ["terminate", "time_up", true], ["flag", "time_up", true],
+    ["note", "time_up", true], ["pause", "time_up", false], ["resume", "time_up", false],
+    ["message", "stopped", false], ["extend", "stopped", false], ["terminate", "stopped", false], ["reactivate", "stopped", false], ["note", "stopped", true],
   ] as const)("%s fits a session that is %s: %s", (action, state, want) => {
     const s = emptyStudent("a");
     expect(fits(action, { ...s, life: { version: 1, state } })).toBe(want);
@@ -74,6 +95,12 @@ describe("Feed", () => {
     expect(list.length).toBe(2);
     expect(list[1]).toMatchObject({ seq: 1, review: { state: "cleared" } });
     expect(incidentID(list[1] as Entry)).toBe("abc/1");
+  });
+
+  it("has a loss of the student's own among the incidents, and no other", () => {
+    const causes = ["student", "server", "lms", "unclear", "navigation"] as const;
+    const got = causes.filter((cause) => isIncident(entryOf({ t: "gap", session: "a", id: cause, start: 1, cause }, "a") as Entry));
+    expect(got).toEqual(["student"]);
   });
 
   it("does not take frames of another session", () => {
@@ -167,6 +194,25 @@ describe("small things", () => {
 
   it.each([[null], ["{"], ['{"volume":7,"sound":"yes"}']])("falls back from kept settings that make no sense: %s", (kept) => {
     expect(loadSettings({ getItem: () => kept })).toEqual({ sound: true, volume: 0.6, desktop: false });
+  });
+
+  it("has words for every state, cause and filter", () => {
+    for (const state of ["created", "ready", "awaiting", "authorized", "active", "paused", "time_up", "submitted", "terminated", "expired", "stopped", "canceled"]) {
+      expect(words.en, state).toHaveProperty(`state_${state}`);
+    }
+    for (const cause of ["student", "server", "lms", "unclear", "navigation"]) {
+      expect(words.en, cause).toHaveProperty(`cause_${cause}`);
+      expect(words.en, cause).toHaveProperty(`brief_${cause}`);
+    }
+    for (const f of filters) expect(words.en, f).toHaveProperty(`filter_${f}`);
+    expect(named("state", "napping")).toBe("napping");
+  });
+
+  it.each(["en", "id"] as const)("says that a loss is the student's own of theirs only, and calls older ones by their new name (%s)", (lang) => {
+    const w = words[lang];
+    const others = [w.cause_server, w.cause_lms, w.cause_unclear, w.brief_server, w.brief_lms, w.brief_unclear].join(" ");
+    expect(others).not.toMatch(/own link|student|sambungan|peserta/);
+    expect([w.cause_navigation, w.brief_navigation]).toEqual([w.cause_unclear, w.brief_unclear]);
   });
 
   it("has the same parameters in both languages", () => {

@@ -43,6 +43,8 @@ describe("timeLeft", () => {
     ["a zero that the server left out", { version: 1, state: "paused", end: 5000, changed: 6000 }, 9000, 0, true],
     ["has no end", { version: 1, state: "active" }, 9000, undefined, false],
     ["is over", { version: 1, state: "submitted", end: 99_000 }, 9000, undefined, true],
+    ["is over by what we know", { version: 1, state: "time_up", end: 5000 }, 9000, 0, false],
+    ["goes on without us", { version: 1, state: "stopped", end: 99_000 }, 9000, undefined, true],
   ] as const)("%s", (_name, life, now, left, stands) => {
     expect(timeLeft(life, now)).toEqual({ left, stands });
   });

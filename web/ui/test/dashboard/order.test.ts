@@ -67,13 +67,26 @@ describe("the order by attention", () => {
   });
 });
 
+describe("the order by state", () => {
+  it("has those who run first, one that we do not know after them, and those that are over last", () => {
+    const states = ["canceled", "stopped", "submitted", "napping", "created", "time_up", "paused", "active", "awaiting"] as const;
+    const got = states.map((state) => student(state, { life: { state: state as Life["state"] } })).sort(compare("state", 0)).map((s) => s.id);
+    expect(got).toEqual(["awaiting", "active", "paused", "time_up", "napping", "created", "submitted", "stopped", "canceled"]);
+  });
+});
+
 describe("filters", () => {
-  const list = [student("a"), student("b", { life: { state: "paused" } }), student("c", { conn: lost }), student("d", { life: { state: "awaiting" } }), student("e", { life: { state: "terminated" }, conn: lost })];
+  const list = [
+    student("a"), student("b", { life: { state: "paused" } }), student("c", { conn: lost }), student("d", { life: { state: "awaiting" } }), student("e", { life: { state: "terminated" }, conn: lost }),
+    student("f", { life: { state: "time_up" } }), student("g", { life: { state: "time_up" }, conn: { c: "closed" } }), student("h", { life: { state: "stopped" }, conn: lost, tally: { hand: 4 } }),
+  ];
 
   it("count what they pass", () => {
     const n = counts(list);
-    expect(n).toEqual({ all: 5, attention: 2, working: 2, offline: 1, paused: 1, waiting: 1, finished: 1 });
+    expect(n).toEqual({ all: 8, attention: 2, working: 2, offline: 1, paused: 1, time_up: 2, waiting: 1, finished: 2 });
     expect(list.filter((s) => passes(s, "offline")).map((s) => s.id)).toEqual(["c"]);
+    expect(list.filter((s) => passes(s, "time_up")).map((s) => s.id)).toEqual(["f", "g"]);
+    expect(list.filter((s) => passes(s, "finished")).map((s) => s.id)).toEqual(["e", "h"]);
   });
 
   it.each([

@@ -98,6 +98,30 @@ describe("the assertion", () => {
   });
 });
 
+describe("the page's stamp", () => {
+  const stamped = (text: string) => {
+    document.body.insertAdjacentHTML("beforeend", '<script type="application/json" id="quizaccess_vigil_page"></script>');
+    (document.getElementById("quizaccess_vigil_page") as HTMLElement).textContent = text;
+  };
+
+  it("is handed to the monitor", async () => {
+    stamped('{"stamp":"a.b.c"}');
+    await init(config);
+    expect(given().stamp).toBe("a.b.c");
+  });
+
+  it.each(["", "{", "null", "[]", '{"stamp":5}', "{}"])("%j is none", async (text) => {
+    stamped(text);
+    await init(config);
+    expect(given().stamp).toBe("");
+  });
+
+  it("is missing where Moodle printed none", async () => {
+    await init(config);
+    expect(given().stamp).toBe("");
+  });
+});
+
 describe("a new end", () => {
   it("moves the clock to what Moodle says", async () => {
     await init(config);
@@ -123,6 +147,32 @@ describe("a new end", () => {
     timer.Y = {};
     await vi.advanceTimersByTimeAsync(3000);
     expect(Math.abs(timer.endtime - end)).toBeLessThan(3000);
+  });
+});
+
+describe("proctoring that is switched off", () => {
+  const off = () => handlers.set("quizaccess_vigil_get_attempt_status", () => ({ status: "running", end: 0, now: 0, proctored: false }));
+
+  it("leads from the waiting page back into the attempt", async () => {
+    await init({ ...config, kind: "paused", page: "paused" });
+    off();
+    await vi.advanceTimersByTimeAsync(16_000);
+    expect(replaced).toEqual(["http://moodle.test/mod/quiz/attempt.php?attempt=7&cmid=3"]);
+  });
+
+  it("ends a pause that Moodle was yet to hear of", async () => {
+    await init(config);
+    tell("paused", { reason: "", left: 1000 });
+    off();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(replaced).toHaveLength(1);
+    expect(replaced[0]).not.toContain("paused.php");
+  });
+
+  it("ends the asking for tokens", async () => {
+    handlers.set("quizaccess_vigil_get_socket_token", () => Promise.reject({ errorcode: "errorswitchedoff", message: "no" }));
+    await init(config);
+    await expect(given().assertion()).rejects.toMatchObject({ duty: "stop" });
   });
 });
 

@@ -1,0 +1,173 @@
+package web_test
+
+import (
+	"encoding/csv"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"vigil"
+)
+
+// TestTimelinePagesFollowEachOther reads a long timeline page by page, while entries come in
+// that stand before the end of what was read: a gap is known long after it began.
+func TestTimelinePagesFollowEachOther(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p, teacher := l.person(student), l.person(instructor)
+	checkin := p.attempt(1)
+	s := r.session(last(checkin))
+	p.start(checkin)
+	exam := teacher.dashboard()
+
+	// Fifty arrive at each moment, so that a page ends among those of one moment.
+	const n = 1130
+	at := r.now().Add(-time.Hour).Truncate(time.Millisecond).UTC()
+	list := make([]vigil.Signal, n)
+	for i := range list {
+		received := at.Add(time.Duration(i/50) * time.Minute)
+		list[i] = vigil.Signal{SessionID: s.ID, ExamID: s.ExamID, Stream: "stream-0123456789", Seq: int64(i + 1), Kind: "copy", At: received, Received: received}
+	}
+	for part := range 12 {
+		_, err := r.store.AppendSignals(t.Context(), list[part*100:min(n, (part+1)*100)])
+		r.ok(err)
+	}
+	gap := func(id string, start time.Time) {
+		r.ok(r.store.CreateGap(t.Context(), vigil.Gap{
+			ID: id, SessionID: s.ID, ExamID: s.ExamID, Start: start, End: start.Add(time.Minute), Cause: vigil.CauseUnclear,
+		}))
+	}
+	gap("gap-000", at)
+
+	path := "/api/v1/exams/" + exam + "/sessions/" + s.ID + "/timeline"
+	seen := map[string]int{}
+	order, pages := int64(-1), 0
+	for after := ""; ; pages++ {
+		body := teacher.call("GET", path+"?after="+url.QueryEscape(after), "").json(r)
+		entries := body["entries"].([]any)
+		if len(entries) > 500 {
+			t.Fatalf("got %d entries in a page, want at most 500", len(entries))
+		}
+		for _, e := range entries {
+			m := e.(map[string]any)
+			if m["type"] != "signal" && m["type"] != "gap" {
+				continue
+			}
+			seen[m["id"].(string)]++
+			if m["type"] == "signal" {
+				seq := int64(m["seq"].(float64))
+				if seq <= order {
+					t.Fatalf("got signal %d after %d", seq, order)
+				}
+				order = seq
+			}
+		}
+		next, _ := body["next"].(string)
+		if next == "" {
+			break
+		}
+		if next == after || pages > 5 {
+			t.Fatalf("got %q after %q, want the timeline to end", next, after)
+		}
+		after = next
+		gap("gap-late-"+string(rune('a'+pages)), at.Add(30*time.Second)) // before all that was read
+	}
+	r.want("pages before the last", pages, 2)
+	r.want("signals and gaps read", len(seen), n+1)
+	for id, times := range seen {
+		if times != 1 {
+			t.Errorf("got %q %d times, want it once", id, times)
+		}
+	}
+	whole := teacher.call("GET", path, "").json(r)["entries"].([]any)
+	r.want("entries of a page read anew", len(whole), 500)
+}
+
+// TestTimelineRefusesForeignPlaces asks for what stands after no place at all.
+func TestTimelineRefusesForeignPlaces(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p, teacher := l.person(student), l.person(instructor)
+	checkin := p.attempt(1)
+	s := r.session(last(checkin))
+	p.start(checkin)
+	path := "/api/v1/exams/" + teacher.dashboard() + "/sessions/" + s.ID + "/timeline?after="
+	for _, after := range []string{"x", "-1", "50", "1e3", "1.2.3", "1.9.0.a", "1.-1.0.a", "a.0.0.a", "99999999999999999999.0.0.a", "1.0.0." + string(make([]byte, 300))} {
+		r.want("status after "+after, teacher.call("GET", path+url.QueryEscape(after), "").status, http.StatusBadRequest)
+	}
+	r.want("entries after the end", len(teacher.call("GET", path+"9999999999999.4.0.z", "").json(r)["entries"].([]any)), 0)
+	if len(teacher.call("GET", path+"0.0.0.", "").json(r)["entries"].([]any)) == 0 {
+		t.Error("got no entries after the beginning, want all")
+	}
+}
+
+// TestLossesAreToldByTheirCause: what the student's side did not lose is never shown as
+// theirs, and what older servers called navigation is unclear.
+func TestLossesAreToldByTheirCause(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p, teacher := l.person(student), l.person(instructor)
+	checkin := p.attempt(1)
+	s := r.session(last(checkin))
+	p.start(checkin)
+	base := "/dashboard/" + teacher.dashboard()
+	at := r.now().Add(-time.Hour)
+	for i, c := range []vigil.Cause{vigil.CauseStudent, vigil.CauseServer, vigil.CauseLMS, vigil.CauseUnclear, vigil.CauseNavigation} {
+		start := at.Add(time.Duration(i) * 5 * time.Minute)
+		r.ok(r.store.CreateGap(t.Context(), vigil.Gap{
+			ID: "gap-" + string(c), SessionID: s.ID, ExamID: s.ExamID, Start: start, End: start.Add(time.Duration(i+1) * time.Minute), Cause: c,
+		}))
+	}
+	after := at.Add(50 * time.Minute) // an absence after the end of the attempt, which was not known then
+	r.ok(r.store.CreateGap(t.Context(), vigil.Gap{ID: "gap-none", SessionID: s.ID, ExamID: s.ExamID, Start: after, End: after, Cause: vigil.CauseStudent}))
+
+	report := teacher.get(base + "/report")
+	for _, text := range []string{"15 min 0 s (5)", "student&#39;s side 1 min 0 s", "our side 2 min 0 s", "learning platform 3 min 0 s", "unclear 9 min 0 s"} {
+		r.contains(report, text)
+	}
+	timeline := teacher.get(base + "/sessions/" + s.ID)
+	for text, times := range map[string]int{
+		"Offline (student&#39;s side)": 1, "Offline (our side)": 1, "Offline (learning platform was slow)": 1, "Offline (unclear: between two pages)": 2,
+	} {
+		r.want(text, strings.Count(timeline.Body, text), times)
+	}
+
+	_, text, _ := strings.Cut(teacher.call("GET", base+"/report?format=csv", "").text, "\uFEFF")
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	r.ok(err)
+	want := map[string]string{
+		"lost_seconds": "900", "lost_student_seconds": "60", "lost_server_seconds": "120", "lost_lms_seconds": "180", "lost_unclear_seconds": "540",
+	}
+	for i, name := range rows[0] {
+		if seconds, ok := want[name]; ok {
+			r.want(name, rows[1][i], seconds)
+			delete(want, name)
+		}
+	}
+	r.want("columns that are missing", len(want), 0)
+	file := teacher.call("GET", base+"/sessions/"+s.ID+"?format=csv", "").text
+	r.want("gaps in the file that are unclear", strings.Count(file, ",unclear,"), 2)
+	r.want("gaps in the file under an old name", strings.Count(file, "navigation"), strings.Count(file, "gap-navigation"))
+}
+
+// TestCheckinOfAStoppedSession says that the attempt goes on, not that it is over.
+func TestCheckinOfAStoppedSession(t *testing.T) {
+	r := newRig(t)
+	p := r.lms(pluginQuiz(`{}`)).person(student)
+	checkin := p.attempt(1)
+	s := r.session(last(checkin))
+	p.start(checkin)
+	lms := vigil.Actor{Role: vigil.RoleLMS}
+	for _, event := range []vigil.Event{vigil.EventActivate, vigil.EventStop} {
+		_, err := r.hub.Apply(t.Context(), s.ID, vigil.Change{Event: event, At: r.now(), By: lms})
+		r.ok(err)
+	}
+	page := p.get("/checkin/" + s.ID)
+	r.contains(page, "Proctoring was switched off")
+	r.contains(page, "go on working in your quiz")
+	if strings.Contains(page.Body, "has ended") {
+		t.Errorf("got %s, want no word of an end", page.Body)
+	}
+}
