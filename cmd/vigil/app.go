@@ -83,6 +83,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	a.hub, err = realtime.New(realtime.Config{
 		Store: store, Verifier: tokens, Signer: tokens,
 		Controller:  controller{a.tool, store, log},
+		Pages:       pageStamps{a.tool},
 		Origin:      a.tool.Origin(),
 		AllowOrigin: active.allowOrigin,
 		Allow:       active.allow,
@@ -95,7 +96,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	}
 	a.web, err = web.New(web.Config{
 		Tool: a.tool, Hub: a.hub, Store: store, TrustedProxies: proxies, Log: log, Now: now,
-		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn,
+		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn, Version: version,
 	})
 	if err != nil {
 		return nil, err

@@ -36,20 +36,27 @@ func (t socketTokens) VerifySocket(ctx context.Context, token string) (realtime.
 
 // MintSocket implements realtime.Signer: a fresh token for the same rights.
 func (t socketTokens) MintSocket(ctx context.Context, c realtime.Claims) (string, time.Time, error) {
-	if c.Issued.IsZero() {
-		c.Issued = time.Now()
-	}
-	if c.Expires.IsZero() {
-		c.Expires = c.Issued.Add(lti.SocketTokenLife)
-	}
-	if !c.Until.IsZero() && c.Until.Before(c.Expires) {
-		c.Expires = c.Until
-	}
-	token, err := t.tool.MintSocket(ctx, lti.SocketClaims{
+	return t.tool.MintSocket(ctx, lti.SocketClaims{
 		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: string(c.Role), Name: c.Name,
 		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until,
 	})
-	return token, c.Expires, err
+}
+
+// pageStamps lets package realtime check the page stamps of platforms.
+type pageStamps struct{ tool *lti.Tool }
+
+var _ realtime.PageVerifier = pageStamps{}
+
+// VerifyPage implements realtime.PageVerifier.
+func (p pageStamps) VerifyPage(ctx context.Context, stamp string) (realtime.Page, error) {
+	v, err := p.tool.VerifyPage(ctx, stamp)
+	if err != nil {
+		return realtime.Page{}, err
+	}
+	return realtime.Page{
+		Platform: v.Platform.ID, Deployment: v.Deployment, ResourceLink: v.ResourceLink, User: v.Subject, Attempt: v.Attempt, Nonce: v.Nonce,
+		Requested: v.Requested, Answered: v.Answered, Report: v.Report,
+	}, nil
 }
 
 // platforms finds a session's platform.
@@ -75,12 +82,16 @@ func (c controller) Control(ctx context.Context, s vigil.Session, d vigil.Delive
 	if err != nil {
 		return vigil.Result{State: vigil.LMSFailed, Problem: "Vigil's store did not answer.", Retry: true}
 	}
-	result, err := c.tool.Control(ctx, p, s.ControlURL, lti.ControlRequest{
+	request := lti.ControlRequest{
 		Subject: s.UserID, ResourceLink: s.ResourceLinkID, Attempt: s.Attempt, Action: d.Action, Offered: s.ControlActions,
 		ExtraMinutes: d.ExtraMinutes, IncidentTime: d.IncidentTime, Severity: d.Severity, ReasonCode: d.ReasonCode, ReasonMsg: d.Reason,
-	})
-	if err == nil {
-		return vigil.Result{State: vigil.LMSAccepted, Status: result.Status}
+	}
+	if s.Plugin {
+		request.RequestID = d.ID
+	}
+	result, err := c.tool.Control(ctx, p, s.ControlURL, request)
+	if err == nil { // it answered; whether it did anything, its answer says
+		return vigil.Result{State: vigil.LMSAccepted, Status: result.Status, Applied: result.Applied, Reason: result.Reason}
 	}
 	c.log.WarnContext(ctx, "assessment control", "delivery", d.ID, "action", d.Action, "platform", p.ID, "try", d.Tries+1, "error", err)
 	problem := "The learning platform could not be asked."

@@ -354,15 +354,23 @@ func (c *copier) copySession(ctx context.Context, v vigil.Session) error {
 	err = eachPage(func(p storage.Page) ([]vigil.Command, string, error) { return c.source.CommandsOfSession(ctx, v.ID, p) },
 		func(cmd vigil.Command) error {
 			t := vigil.Transition{Session: v, From: v.Version, Command: &cmd}
-			for i := range deliveries {
-				if deliveries[i].CommandID == cmd.ID {
-					t.Delivery = &deliveries[i]
+			deliveries = slices.DeleteFunc(deliveries, func(d vigil.Delivery) bool {
+				own := d.CommandID == cmd.ID
+				if own {
+					t.Deliveries = append(t.Deliveries, d)
 				}
-			}
+				return own
+			})
 			return there(c.target.Transition(ctx, t))
 		})
 	if err != nil {
 		return err
+	}
+	for i := range deliveries { // whose command is not kept: one by one, so that a repeat skips those that are there
+		err := there(c.target.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Deliveries: deliveries[i : i+1]}))
+		if err != nil && vigil.CodeOf(err) != vigil.CodeConflict { // another version: reading back reports it
+			return err
+		}
 	}
 	err = eachPage(func(p storage.Page) ([]vigil.ChatLine, string, error) { return c.source.ChatOfSession(ctx, v.ID, p) },
 		func(l vigil.ChatLine) error { return there(c.target.AddChat(ctx, l)) })

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func (d *desk) once(action string, fault ltitest.Fault) {
 }
 
 // withoutPlugin is a platform without our plugin.
-func withoutPlugin(c *lms.Config) { c.Settings = `{"other":true}` }
+func withoutPlugin(c *lms.Config) { c.Settings, c.Platform.Plugin = `{"other":true}`, -1 }
 
 func TestEachCommandReachesThePlatform(t *testing.T) {
 	t.Parallel()
@@ -220,10 +221,11 @@ func TestALostAnswerNeverDoublesAnExtension(t *testing.T) {
 				d.want("extra minutes", d.seen().Extra, 2)
 				if !plugin {
 					d.want("extensions sent", len(got), 1)
+					d.want("the request's id", got[0].Request, "")
 					return
 				}
-				if len(got) != 2 || got[0].Time != got[1].Time || got[1].Extra != 2 {
-					t.Errorf("extensions sent: got %+v, want two with the same incident time", got)
+				if len(got) != 2 || got[0].Time != got[1].Time || got[1].Extra != 2 || got[0].Request == "" || got[0].Request != got[1].Request {
+					t.Errorf("extensions sent: got %+v, want two with the same id and incident time", got)
 				}
 			})
 		}
@@ -244,6 +246,43 @@ func TestARefusalIsShownAndTakesTheTimeBack(t *testing.T) {
 	d.warm()
 	d.want("extensions sent", len(d.requests("update")), 1)
 	d.want("granted", d.proctor.Row(d.session).Life.Granted, int64(0))
+}
+
+// Our plugin says what it did not do, and why; other platforms say how the attempt stands.
+func TestWhatThePlatformDidNotDoIsRefusedInWords(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		edit []func(*lms.Config)
+		want string
+	}{
+		{"our plugin", nil, "contradict the quiz's own"},
+		{"an older plugin", []func(*lms.Config){func(c *lms.Config) { c.Platform.Plugin = 1 }}, "refused the request"},
+		{"another platform", []func(*lms.Config){withoutPlugin}, "refused the request"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, row.edit...)
+			s.serve()
+			d := newDesk(s)
+			d.lms.Platform().SetMischief(ltitest.Mischief{Control: func(c ltitest.Control) (f ltitest.Fault) {
+				if c.Action == vigil.ActionUpdate {
+					f.No = vigil.NoOverride
+				}
+				return f
+			}})
+			if got := d.answer(d.extend(60), vigil.LMSRefused); !strings.Contains(got.Problem, row.want) {
+				t.Errorf("got %q, want it to say %q", got.Problem, row.want)
+			}
+			d.want("extra minutes", d.seen().Extra, 0)
+			if _, err := d.lms.Platform().HandIn(d.attempt.ID); err != nil {
+				t.Fatal(err)
+			}
+			if got := d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandTerminate}), vigil.LMSRefused); !strings.Contains(got.Problem, "The student was first") {
+				t.Errorf("got %q, want it to say that the student was first", got.Problem)
+			}
+		})
+	}
 }
 
 func TestMinutesAreWholeAndTheRestIsCarried(t *testing.T) {
@@ -322,9 +361,12 @@ func TestOurOwnOutageIsGivenBackAtThePlatform(t *testing.T) {
 		return true
 	})
 	until(t, "the platform to have it", func() bool { return s.lms.Platform().Attempts(student, lms.LinkID)[0].Extra > 0 })
-	until(t, "the student's clock to move by what was lost", func() bool { end, _ := st.Clock(); return end == before+lost })
-	minutes := int((time.Duration(lost)*time.Millisecond + time.Minute - 1) / time.Minute)
-	if got := s.lms.Platform().Attempts(student, lms.LinkID)[0].Extra; got != minutes {
+	minutes := (lost + 59_999) / 60_000 // the platform takes whole ones
+	until(t, "the student's clock to be the platform's", func() bool {
+		end, _ := st.Clock()
+		return end == before+minutes*60_000
+	})
+	if got := s.lms.Platform().Attempts(student, lms.LinkID)[0].Extra; got != int(minutes) {
 		t.Errorf("extra minutes for %d ms: got %d, want %d", lost, got, minutes)
 	}
 	if got := s.lms.Platform().Controls(); len(got) != 1 || got[0].Code != "lost_time" {

@@ -70,9 +70,11 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 		}
 	}
 	log := c.logger(s.err)
+	usual := vigil.DefaultLiveness()
 	settings := serverSettings{
 		PublicURL: fmt.Sprintf("http://localhost:%d", c.Port), Listen: fmt.Sprintf("127.0.0.1:%d", c.Port), AdminListen: c.AdminListen,
-		PingEvery: c.PingEvery, PongWait: min(4*time.Second, c.PingEvery/2), NavigateGrace: 8 * time.Second, DropGrace: 5 * time.Second, DrainTime: time.Second,
+		PingEvery: c.PingEvery, PongWait: min(4*time.Second, c.PingEvery/2), NavigateGrace: usual.NavigateGrace, DropGrace: usual.DropGrace,
+		LoadLimit: usual.LoadLimit, ReturnGrace: usual.ReturnGrace, DrainTime: time.Second,
 	}
 	if err := settings.Validate(); err != nil {
 		return err

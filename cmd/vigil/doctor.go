@@ -36,11 +36,13 @@ const (
 	doctorRead = 1 << 20
 )
 
-// finding is what one check found; advice says what to do where it failed.
+// finding is what one check found; advice says what to do where it failed. Warnings say what
+// is not at its best though nothing fails.
 type finding struct {
-	what   string
-	err    error
-	advice string
+	what     string
+	err      error
+	advice   string
+	warnings []string
 }
 
 // Run prints what it found and fails if anything must be done.
@@ -59,11 +61,20 @@ func (c doctorCmd) Run(ctx context.Context, s *streams) error {
 		{"public url", c.checkPublic},
 		{"clock", c.checkClock},
 		{"websocket", c.checkSocket},
+		{"plugins", c.checkPlugins},
 	} {
 		checkCtx, cancel := context.WithTimeout(ctx, doctorTime)
 		f := check.do(checkCtx)
 		cancel()
 		if f.err == nil {
+			for _, w := range f.warnings {
+				if err := s.sayf("warn  %-11s %s\n", check.name, w); err != nil {
+					return err
+				}
+			}
+			if len(f.warnings) > 0 {
+				continue
+			}
 			if err := s.sayf("ok    %-11s %s\n", check.name, f.what); err != nil {
 				return err
 			}
@@ -290,4 +301,44 @@ func (c doctorCmd) checkSocket(ctx context.Context) finding {
 		}
 	}
 	return finding{what: "requests for one reach the servers with all their headers"}
+}
+
+// checkPlugins compares the version of the assertion that each platform's plugin was last
+// seen to speak with this program's (docs/assertion.md). Either may be the older one:
+// attempts go on, and what is lost is said in the warning.
+func (c doctorCmd) checkPlugins(ctx context.Context) finding {
+	store, err := c.asItIs(ctx)
+	if err != nil {
+		return finding{err: err, advice: "the store comes first."}
+	}
+	defer store.Close()
+	list, err := store.Platforms(ctx)
+	if err != nil {
+		return finding{err: err, advice: "the store comes first."}
+	}
+	var f finding
+	seen := 0
+	for _, p := range list {
+		if p.State == vigil.PlatformDisabled || p.Plugin == 0 {
+			continue
+		}
+		seen++
+		name := p.Name
+		if name == "" {
+			name = p.Issuer
+		}
+		switch {
+		case p.Plugin < vigil.PluginVersion:
+			f.warnings = append(f.warnings, fmt.Sprintf("%s (%s): its Vigil plugin speaks version %d, this server version %d. "+
+				"Update the plugin there: until then page turns do not bring the attempt's end, and proctors are not told what the platform did not do.",
+				name, p.ID, p.Plugin, vigil.PluginVersion))
+		case p.Plugin > vigil.PluginVersion:
+			f.warnings = append(f.warnings, fmt.Sprintf("%s (%s): its Vigil plugin speaks version %d, this server only version %d. Update Vigil here.",
+				name, p.ID, p.Plugin, vigil.PluginVersion))
+		}
+	}
+	if f.what = fmt.Sprintf("%d platforms, all of version %d", seen, vigil.PluginVersion); seen == 0 {
+		f.what = "no platform with Vigil's plugin has launched yet"
+	}
+	return f
 }

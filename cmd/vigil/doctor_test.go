@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"vigil/lti/ltitest/lms"
 	"vigil/realtime/redisrelay/redistest"
 )
 
@@ -15,8 +16,33 @@ func TestTheDoctorFindsNothingWhereAllIsWell(t *testing.T) {
 	s := newSite(t)
 	s.serve()
 	code, out, errs := command(t.Context(), nil, "doctor", "--store", s.store(), "--public-url", s.tool)
-	if code != 0 || strings.Count(out, "ok  ") != 6 {
-		t.Errorf("got code %d, %q, %q, want 0 and six times ok", code, out, errs)
+	if code != 0 || strings.Count(out, "ok  ") != 7 {
+		t.Errorf("got code %d, %q, %q, want 0 and seven times ok", code, out, errs)
+	}
+}
+
+// The older side is named, the plugin or this server, and what to update; nothing fails.
+func TestTheDoctorNamesOldPlugins(t *testing.T) {
+	for _, row := range []struct {
+		version int
+		want    string
+	}{
+		{-1, "no platform with Vigil's plugin"},
+		{1, "Update the plugin there"},
+		{2, "all of version 2"},
+		{3, "Update Vigil here"},
+	} {
+		s := newSite(t, func(c *lms.Config) {
+			if c.Platform.Plugin = row.version; row.version < 0 {
+				withoutPlugin(c)
+			}
+		})
+		s.serve()
+		s.seat(student)
+		code, out, errs := command(t.Context(), nil, "doctor", "--store", s.store(), "--public-url", s.tool)
+		if code != 0 || !strings.Contains(out, row.want) || strings.Contains(out, "warn  plugins") != strings.HasPrefix(row.want, "Update") {
+			t.Errorf("version %d: got code %d, %q, %q, want 0 and %q", row.version, code, out, errs, row.want)
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 		}
 	}
 	ctx, now := t.Context(), time.Now().UTC().Truncate(time.Millisecond)
-	p := vigil.Platform{ID: freshID(), Issuer: "https://lms.example", ClientID: "client", Name: "LMS", State: vigil.PlatformActive, Created: now, Version: 3}
+	p := vigil.Platform{ID: freshID(), Issuer: "https://lms.example", ClientID: "client", Name: "LMS", State: vigil.PlatformActive, Created: now, Version: 3, Plugin: 2}
 	ok(store.CreatePlatform(ctx, p))
 	ok(store.SaveDeployment(ctx, vigil.Deployment{PlatformID: p.ID, ID: "1", State: vigil.DeploymentActive, Created: now}))
 	ok(store.CreateKey(ctx, vigil.Key{ID: "kid-1", Use: vigil.KeyLTI, State: vigil.KeyActive, Sealed: []byte{1, 2}, Public: []byte("{}"), Created: now, Since: now, Version: 1}))
@@ -79,7 +79,9 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 	for _, user := range []string{"ana", "=1+1"} {
 		v := vigil.Session{
 			ID: freshID(), ExamID: e.ID, UserID: user, Name: user, Attempt: 1, Generation: 1, PlatformID: p.ID, State: vigil.StateActive, Version: 5,
-			Created: now, Changed: now, Grants: []vigil.Grant{{CommandID: "c", Time: time.Minute, State: vigil.GrantConfirmed, At: now}},
+			Created: now, Changed: now, DueAt: now.Add(time.Hour),
+			Grants: []vigil.Grant{{CommandID: "c", ID: "r", Time: time.Minute, Taken: 2 * time.Minute, State: vigil.GrantConfirmed, At: now, Held: true, Own: true}},
+			Pauses: []vigil.Pause{{From: now.Add(-time.Minute), To: now, ID: "r2"}},
 		}
 		ok(store.CreateSession(ctx, v))
 		var signals []vigil.Signal
@@ -94,13 +96,17 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 		in := vigil.IncidentOf(signals[1])
 		in.Review, in.Note, in.Reviewed = vigil.ReviewCleared, "nothing", now
 		ok(store.UpdateIncident(ctx, in))
-		ok(store.CreateGap(ctx, vigil.Gap{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Start: now, Cause: vigil.CauseServer, Version: 2}))
+		ok(store.CreateGap(ctx, vigil.Gap{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Start: now, Cause: vigil.CauseServer, Until: now.Add(time.Minute), Paused: time.Second, Version: 2}))
 		c := vigil.Command{ID: freshID(), SessionID: v.ID, ExamID: e.ID, Kind: vigil.CommandPause, At: now, Stage: vigil.StageSeen, By: vigil.Actor{Role: vigil.RoleProctor}}
 		d := vigil.Delivery{
 			ID: freshID(), SessionID: v.ID, ExamID: e.ID, CommandID: c.ID, Action: vigil.ActionPause, IncidentTime: now, Severity: 0.5,
-			State: vigil.DeliveryWaiting, NextTry: now.Add(time.Hour),
+			Version: v.Version, State: vigil.DeliveryWaiting, NextTry: now.Add(time.Hour),
 		}
-		ok(store.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Command: &c, Delivery: &d}))
+		more := d // of one command, and of none that is kept
+		more.ID, more.Action = freshID(), vigil.ActionUpdate
+		other := d
+		other.ID, other.CommandID = freshID(), "not kept"
+		ok(store.Transition(ctx, vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d, more, other}}))
 		ok(store.AddChat(ctx, vigil.ChatLine{ID: freshID(), SessionID: v.ID, ExamID: e.ID, From: vigil.Actor{Role: vigil.RoleStudent}, Text: "hello, \"you\"", At: now}))
 	}
 	return e
@@ -122,8 +128,12 @@ func exportsJSONLines(t *testing.T, place string, e vigil.Exam) {
 		if kind == "signal" && (row["signal_kind"] != "hidden" || row["duration_ms"] != 1000.0 || row["data"].(map[string]any)["length"] != 3.0) {
 			t.Errorf("got signal %s, want its kind, duration and data", line)
 		}
-		if kind == "session" && (row["user_id"] == nil || !strings.Contains(line, `"grants":[{"command_id":"c","time_ms":60000,"state":"confirmed"`)) {
-			t.Errorf("got session %s, want its user and grants", line)
+		if kind == "session" && (row["user_id"] == nil || !strings.Contains(line, `"grants":[{"command_id":"c","id":"r","time_ms":60000,"taken_ms":120000,"state":"confirmed"`) ||
+			!strings.Contains(line, `"held":true,"own":true}`) || !strings.Contains(line, `"pauses":[{"from":"20`) || row["due_at"] == nil) {
+			t.Errorf("got session %s, want its user, grants, pauses and when it is due", line)
+		}
+		if kind == "gap" && (row["until"] == nil || row["paused_ms"] != 1000.0) {
+			t.Errorf("got gap %s, want to when its cause holds, and the pause in it", line)
 		}
 	}
 	want := map[string]int{"exam": 1, "session": 2, "signal": 6, "incident": 4, "gap": 2, "command": 2, "chat": 2, "audit": 1}

@@ -70,15 +70,20 @@ type serverSettings struct {
 	PongWait       time.Duration `help:"Time until a pong counts as missed." default:"4s"`
 	NavigateGrace  time.Duration `help:"How long a page turn may take." default:"8s"`
 	DropGrace      time.Duration `help:"Time from a dropped connection to lost." default:"5s"`
+	LoadLimit      time.Duration `help:"Time from the loss of who turned a page until the page counts as closed by the student." default:"1m"`
+	ReturnGrace    time.Duration `help:"Time that clients have to come back after an outage of ours, before their absence is their own." default:"30s"`
 	DrainTime      time.Duration `help:"Time over which clients are sent away at a stop." default:"5s"`
 
 	Redis           string `help:"Redis that many servers reach each other by, which share a store (a dynamodb: one, or, all on one host, an SQLite file): redis://, rediss:// or unix://; with ?cluster=true a cluster, with ?master_name=NAME a sentinel. Set VIGIL_REDIS where it holds a password." placeholder:"URL"`
 	RedisPrefix     string `help:"What the keys in Redis begin with (default: ${default}). Installations that share a Redis need different ones." default:"vigil" placeholder:"NAME"`
-	RedisPartitions int    `help:"Streams in Redis, the same number on all servers. Default: 1, or 8 on a cluster." placeholder:"N"`
+	RedisPartitions int    `help:"Streams in Redis, the same number on all servers; while the numbers differ, servers work as if Redis were away. Default: 1, or 8 on a cluster." placeholder:"N"`
 }
 
 func (s serverSettings) liveness() vigil.Liveness {
-	return vigil.Liveness{PingEvery: s.PingEvery, PongWait: s.PongWait, NavigateGrace: s.NavigateGrace, DropGrace: s.DropGrace}
+	return vigil.Liveness{
+		PingEvery: s.PingEvery, PongWait: s.PongWait, NavigateGrace: s.NavigateGrace, DropGrace: s.DropGrace,
+		LoadLimit: s.LoadLimit, ReturnGrace: s.ReturnGrace,
+	}
 }
 
 // Validate names the first setting that makes no sense.

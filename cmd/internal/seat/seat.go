@@ -97,9 +97,22 @@ func (s *Student) Token(ctx context.Context) (client.Token, error) {
 	return ask(s.Client, req)
 }
 
+// Stamp is the stamp of a quiz page that the platform serves now, in no time.
+func (s *Student) Stamp() string {
+	attempt, ok := s.Platform.AttemptByID(s.Attempt.ID)
+	if !ok || !attempt.Open() {
+		return ""
+	}
+	now := time.Now()
+	return s.Platform.PageStamp(attempt, now, now)
+}
+
 // Dial opens the student's socket. cfg brings what else is wanted of the client.
 func (s *Student) Dial(ctx context.Context, cfg client.Config) (*client.Student, error) {
 	cfg.TokenSource, cfg.Origin, cfg.HTTPClient = s.Token, s.Origin(), s.Client
+	if cfg.Stamp == nil {
+		cfg.Stamp = s.Stamp
+	}
 	return client.Dial(ctx, cfg)
 }
 
