@@ -24,12 +24,14 @@
 
 use mod_quiz\quiz_settings;
 use quizaccess_vigil\local\attempt_list;
+use quizaccess_vigil\local\rescue;
 
 require_once(__DIR__ . '/../../../../config.php');
 require_once($CFG->dirroot . '/mod/quiz/locallib.php');
 
 $cmid = required_param('cmid', PARAM_INT);
 $page = optional_param('page', 0, PARAM_INT);
+$release = optional_param('release', 0, PARAM_INT);
 
 $quizobj = quiz_settings::create_for_cmid($cmid);
 $url = new moodle_url('/mod/quiz/accessrule/vigil/attempts.php', ['cmid' => $cmid]);
@@ -43,11 +45,20 @@ $PAGE->set_heading(format_string($quizobj->get_course()->fullname));
 $PAGE->activityheader->disable();
 
 $list = new attempt_list($quizobj);
+if ($release) {
+    require_sesskey();
+    if ($list->has($release) && (new rescue(\core\di::get(\core\clock::class)))->release_attempt($release)) {
+        redirect($PAGE->url, get_string('attempts_released', 'quizaccess_vigil'), null, \core\output\notification::NOTIFY_SUCCESS);
+    }
+    redirect($PAGE->url, get_string('attempts_notpaused', 'quizaccess_vigil'), null, \core\output\notification::NOTIFY_WARNING);
+}
 echo $OUTPUT->header();
 echo $OUTPUT->heading($title);
 echo $OUTPUT->render_from_template('quizaccess_vigil/attempts', $list->page($page) + [
     'live' => attempt_list::live_url($cmid)->out(false),
     'back' => $quizobj->view_url()->out(false),
+    'action' => $PAGE->url->out(false),
+    'sesskey' => sesskey(),
 ]);
 echo $OUTPUT->paging_bar($list->count(), $page, attempt_list::PAGE, $url);
 echo $OUTPUT->footer();

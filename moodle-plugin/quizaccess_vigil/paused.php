@@ -56,6 +56,10 @@ $PAGE->set_heading($attemptobj->get_course()->fullname);
 $PAGE->set_pagelayout('incourse');
 $PAGE->activityheader->disable();
 $PAGE->set_show_course_index(false);
+if (method_exists($PAGE, 'set_show_navigation_footer')) {
+    // Since Moodle 5.3 a course format may show one.
+    $PAGE->set_show_navigation_footer(false);
+}
 if (empty($attemptobj->get_quiz()->showblocks)) {
     $PAGE->blocks->show_only_fake_blocks();
 }

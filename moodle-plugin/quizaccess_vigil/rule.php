@@ -23,6 +23,7 @@ use quizaccess_vigil\local\launcher;
 use quizaccess_vigil\local\policy;
 use quizaccess_vigil\local\session_store;
 use quizaccess_vigil\local\settings_form;
+use quizaccess_vigil\local\switching_off;
 use quizaccess_vigil\local\time_grant;
 
 /**
@@ -166,11 +167,11 @@ class quizaccess_vigil extends access_rule_base {
      */
     public function time_left_display($attempt, $timenow) {
         $session = $this->sessions->of_attempt((int)$attempt->id);
-        if (!$session || !$session->pausedat) {
+        if (!$session || !session_store::is_paused($session)) {
             return false;
         }
         $end = time_grant::end($session, $attempt, $timenow);
-        return $end ? max(0, $end - $timenow) : false;
+        return $end ? max(0, $end - (int)$session->pausedat) : false;
     }
 
     /**
@@ -230,6 +231,9 @@ class quizaccess_vigil extends access_rule_base {
             $DB->update_record('quizaccess_vigil', $fields);
         } else {
             $DB->insert_record('quizaccess_vigil', $fields);
+        }
+        if (!$fields->enabled) {
+            (new switching_off(\core\di::get(\core\clock::class)))->of_quiz((int)$quiz->id);
         }
     }
 

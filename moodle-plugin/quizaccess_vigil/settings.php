@@ -44,4 +44,10 @@ if ($ADMIN->fulltree) {
         0,
         [0 => get_string('typeid_none', 'quizaccess_vigil')] + (new \quizaccess_vigil\local\lti_bridge())->tools()
     ));
+    $settings->add(new admin_setting_configcheckbox(
+        'quizaccess_vigil/requeststart',
+        new lang_string('requeststart', 'quizaccess_vigil'),
+        new lang_string('requeststart_desc', 'quizaccess_vigil'),
+        0
+    ));
 }

@@ -25,9 +25,9 @@
 defined('MOODLE_INTERNAL') || die();
 
 $plugin->component = 'quizaccess_vigil';
-$plugin->version = 2026112700;
+$plugin->version = 2026112800;
 $plugin->requires = 2024100700;
 $plugin->supported = [405, 501];
 $plugin->maturity = MATURITY_BETA;
-$plugin->release = '0.1.0';
-$plugin->dependencies = ['ltiservice_vigil' => 2026112700];
+$plugin->release = '0.2.0';
+$plugin->dependencies = ['ltiservice_vigil' => 2026112800];

@@ -18,6 +18,7 @@ namespace quizaccess_vigil;
 
 use quizaccess_vigil\local\ending;
 use quizaccess_vigil\local\launcher;
+use quizaccess_vigil\local\page_stamp;
 
 /**
  * Callbacks of core's hooks.
@@ -53,5 +54,14 @@ class hook_callbacks {
         if (launcher::is_ours($launchid) && !isset($SESSION->$launchid)) {
             throw new \moodle_exception('errorlaunchgone', 'quizaccess_vigil', new \moodle_url('/my/'));
         }
+    }
+
+    /**
+     * Puts the stamp on a page of a proctored attempt. Runs for every page of the site; only those that asked get one.
+     *
+     * @param \core\hook\output\before_footer_html_generation $hook
+     */
+    public static function before_footer(\core\hook\output\before_footer_html_generation $hook): void {
+        $hook->add_html(page_stamp::html($_SERVER));
     }
 }

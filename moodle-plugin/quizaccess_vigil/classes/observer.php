@@ -17,6 +17,8 @@
 namespace quizaccess_vigil;
 
 use quizaccess_vigil\local\ending;
+use quizaccess_vigil\local\rescue;
+use quizaccess_vigil\local\time_grant;
 
 /**
  * Observers of core's events.
@@ -33,5 +35,56 @@ class observer {
      */
     public static function user_enrolment_deleted(\core\event\user_enrolment_deleted $event): void {
         (new ending(\core\di::get(\core\clock::class)))->unenrolled((int)$event->courseid, (int)$event->relateduserid);
+    }
+
+    /**
+     * Somebody changed or removed a student's override, perhaps one that keeps a paused attempt from ending.
+     *
+     * @param \core\event\base $event
+     */
+    public static function user_override_changed(\core\event\base $event): void {
+        if (!time_grant::is_writing()) {
+            self::rescue()->override_changed((int)$event->other['quizid'], (int)$event->relateduserid);
+        }
+    }
+
+    /**
+     * The settings of an activity were saved.
+     *
+     * @param \core\event\course_module_updated $event
+     */
+    public static function course_module_updated(\core\event\course_module_updated $event): void {
+        if ($event->other['modulename'] === 'quiz') {
+            self::rescue()->quiz_changed((int)$event->other['instanceid']);
+        }
+    }
+
+    /**
+     * The override of a group was made, changed or removed.
+     *
+     * @param \core\event\base $event
+     */
+    public static function group_override_changed(\core\event\base $event): void {
+        self::rescue()->quiz_changed((int)$event->other['quizid']);
+    }
+
+    /**
+     * A course is about to be reset. Attempts that go by it go without a word, and dates may be moved before that is noticed.
+     *
+     * @param \core\event\course_reset_started $event
+     */
+    public static function course_reset_started(\core\event\course_reset_started $event): void {
+        if (!empty($event->other['reset_options']['reset_quiz_attempts'])) {
+            self::rescue()->course_is_reset((int)$event->courseid);
+        }
+    }
+
+    /**
+     * What keeps pauses from outliving those who could end them.
+     *
+     * @return rescue
+     */
+    private static function rescue(): rescue {
+        return new rescue(\core\di::get(\core\clock::class));
     }
 }

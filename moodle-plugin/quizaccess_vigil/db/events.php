@@ -29,4 +29,36 @@ $observers = [
         'eventname' => '\core\event\user_enrolment_deleted',
         'callback' => '\quizaccess_vigil\observer::user_enrolment_deleted',
     ],
+    [
+        'eventname' => '\core\event\course_reset_started',
+        'callback' => '\quizaccess_vigil\observer::course_reset_started',
+    ],
+    [
+        'eventname' => '\core\event\course_module_updated',
+        'callback' => '\quizaccess_vigil\observer::course_module_updated',
+    ],
+    [
+        'eventname' => '\mod_quiz\event\group_override_created',
+        'callback' => '\quizaccess_vigil\observer::group_override_changed',
+    ],
+    [
+        'eventname' => '\mod_quiz\event\group_override_updated',
+        'callback' => '\quizaccess_vigil\observer::group_override_changed',
+    ],
+    [
+        'eventname' => '\mod_quiz\event\group_override_deleted',
+        'callback' => '\quizaccess_vigil\observer::group_override_changed',
+    ],
+    [
+        'eventname' => '\mod_quiz\event\user_override_created',
+        'callback' => '\quizaccess_vigil\observer::user_override_changed',
+    ],
+    [
+        'eventname' => '\mod_quiz\event\user_override_updated',
+        'callback' => '\quizaccess_vigil\observer::user_override_changed',
+    ],
+    [
+        'eventname' => '\mod_quiz\event\user_override_deleted',
+        'callback' => '\quizaccess_vigil\observer::user_override_changed',
+    ],
 ];

@@ -33,4 +33,10 @@ $callbacks = [
         'hook' => \core\hook\after_config::class,
         'callback' => \quizaccess_vigil\hook_callbacks::class . '::after_config',
     ],
+    [
+        'hook' => \core\hook\output\before_footer_html_generation::class,
+        'callback' => \quizaccess_vigil\hook_callbacks::class . '::before_footer',
+        // The later, the truer is what the page's stamp says.
+        'priority' => -100,
+    ],
 ];

@@ -95,9 +95,15 @@ final class backup_test extends \advanced_testcase {
         $DB->set_field('quizaccess_vigil', 'policy', '{"attention":0.6,"admission":true}', ['quizid' => $quiz->id]);
         $session = $generator->create_session($quiz, $student, $typeid);
         $DB->update_record('quizaccess_vigil_session', (object)[
-            'id' => $session->id, 'terminated' => 1795426800, 'reason' => 'Talked', 'override' => '{"original":{}}',
+            'id' => $session->id, 'terminated' => 1795426800, 'reason' => 'Talked',
+            'override' => '{"original":{"timelimit":4400},"applied":{"timelimit":8000}}',
+        ]);
+        // An hour that was given to a student whose teacher had given ten minutes before.
+        $DB->insert_record('quiz_overrides', (object)[
+            'quiz' => $quiz->id, 'userid' => $student->id, 'timelimit' => 8000, 'attempts' => 2,
         ]);
         $DB->insert_record('quizaccess_vigil_incident', (object)[
+            'requestid' => 'r1',
             'sessionid' => $session->id, 'action' => 'terminate', 'incidenttime' => '2026-11-23T10:00:00Z', 'minutes' => 0,
             'severity' => 0.9, 'code' => 'note', 'message' => 'Talked', 'timecreated' => 1795426800,
         ]);
@@ -123,7 +129,31 @@ final class backup_test extends \advanced_testcase {
                 $session->reason, $session->override]
         );
         $this->assertGreaterThan(0, $session->endtold, 'the tool would be told of an attempt that it does not know');
-        $this->assertSame('Talked', $DB->get_field('quizaccess_vigil_incident', 'message', ['sessionid' => $session->id]));
+        $incident = $DB->get_record('quizaccess_vigil_incident', ['sessionid' => $session->id], '*', MUST_EXIST);
+        $this->assertSame(['Talked', 'r1'], [$incident->message, $incident->requestid]);
+        $override = $DB->get_record('quiz_overrides', ['quiz' => $new, 'userid' => $student->id], '*', MUST_EXIST);
+        $this->assertEquals([4400, 2], [$override->timelimit, $override->attempts]);
+        $this->assertEquals(8000, $DB->get_field('quiz_overrides', 'timelimit', ['quiz' => $quiz->id]));
+    }
+
+    /**
+     * A copy of a paused attempt is neither paused nor parked, and has no override where there was none before.
+     */
+    public function test_a_copy_of_a_paused_attempt(): void {
+        global $DB;
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        [$quiz, $student] = $generator->create_quiz(['timelimit' => 3600, 'timeclose' => time() + 9000]);
+        $session = $generator->create_session($quiz, $student, $generator->create_tool());
+        $session->pausedat = time();
+        \quizaccess_vigil\local\time_grant::apply($session);
+        (new \quizaccess_vigil\local\session_store(\core\di::get(\core\clock::class)))->save($session);
+        $this->assertTrue($DB->record_exists('quiz_overrides', ['quiz' => $quiz->id]));
+        $new = $this->copy((int)$quiz->course, true);
+        $copy = $DB->get_record('quizaccess_vigil_session', ['quizid' => $new], '*', MUST_EXIST);
+        $this->assertEquals(['ended', 0, null], [$copy->state, $copy->pausedat, $copy->override]);
+        $this->assertFalse($DB->record_exists('quiz_overrides', ['quiz' => $new]));
     }
 
     /**

@@ -145,6 +145,46 @@ final class rule_test extends \advanced_testcase {
     }
 
     /**
+     * The quiz's settings form, as it is shown to the user at hand.
+     *
+     * @param \stdClass $quiz
+     * @return string
+     */
+    private function settings_form(\stdClass $quiz): string {
+        global $CFG, $OUTPUT, $PAGE;
+        require_once($CFG->dirroot . '/course/modlib.php');
+        require_once($CFG->dirroot . '/mod/quiz/mod_form.php');
+        $PAGE = new \moodle_page();
+        $OUTPUT = new \bootstrap_renderer();
+        $PAGE->set_url('/course/modedit.php', ['update' => $quiz->cmid]);
+        [$course, $cm] = get_course_and_cm_from_cmid($quiz->cmid);
+        $PAGE->set_course($course);
+        [$cm, , , $data, $section] = get_moduleinfo_data($cm->get_course_module_record(true), $course);
+        $form = new \mod_quiz_mod_form($data, $section->section, $cm, $course);
+        $form->set_data($data);
+        return $form->render();
+    }
+
+    /**
+     * The settings form says how many students work in proctored attempts, while there are some.
+     */
+    public function test_the_settings_form_says_how_many_work(): void {
+        global $DB;
+        [$quiz, $student] = $this->ready();
+        $this->setAdminUser();
+        $one = get_string('enabled_open_one', 'quizaccess_vigil');
+        $two = get_string('enabled_open', 'quizaccess_vigil', 2);
+        $this->assertStringNotContainsString($one, $this->settings_form($quiz));
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        $generator->create_session($quiz, $student);
+        $this->assertStringContainsString($one, $this->settings_form($quiz));
+        $generator->create_session($quiz, $this->getDataGenerator()->create_and_enrol(get_course($quiz->course), 'student'));
+        $this->assertStringContainsString($two, $this->settings_form($quiz));
+        $DB->set_field('quizaccess_vigil', 'enabled', 0, ['quizid' => $quiz->id]);
+        $this->assertStringNotContainsString($two, $this->settings_form($quiz));
+    }
+
+    /**
      * A save that does not have our fields changes nothing; one that does, does.
      */
     public function test_saving_the_settings(): void {

@@ -20,6 +20,7 @@ const END_FOLLOWS = 400;
  * @typedef {object} Commands
  * @property {(command: import('./protocol').CommandFrame) => void} take
  * @property {(kind: 'pause'|'resume'|'terminate') => void} seen what those commands brought is on the screen
+ * @property {(kind: 'pause'|'resume') => boolean} waits whether such a command came whose effect has yet to be seen
  * @property {() => void} look the page has become visible
  * @property {() => void} again the connection is back
  * @property {(reason: string) => string} reason in words
@@ -132,6 +133,7 @@ export const makeCommands = ({panel, words, tab, send, local, end}) => {
             ['pause', 'resume', 'terminate'].forEach(other => other !== kind && effects.delete(other));
             effect(kind);
         },
+        waits: kind => (waiting.get(kind) || []).length > 0,
         look,
         again: () => {
             const ids = Array.from(untold);

@@ -5,7 +5,8 @@
  *
  * The page hears of it by events on the document:
  * - vigil:time {end, localEnd, left, offset}: when the attempt ends; end by the server's clock, localEnd by this machine's
- * - vigil:paused {reason, left}, vigil:resumed {end, localEnd}, vigil:terminated {reason}
+ * - vigil:paused {reason, left}, vigil:resumed {end, localEnd} (whatever ended the pause, so long as the attempt goes on),
+ *   vigil:terminated {reason}
  * - vigil:state {state, connection}
  *
  * @module     quizaccess_vigil/monitor
@@ -18,7 +19,7 @@ import {makeCommands} from './commands';
 import {capabilities, makeDetector} from './detect';
 import {openOutbox} from './outbox';
 import {makePanel} from './panel';
-import {hasEnded} from './protocol';
+import {MAX_STAMP, hasEnded, isWatched} from './protocol';
 import {makeSender} from './sender';
 import {makeSocket} from './socket';
 import {tabStorage} from './storage';
@@ -43,6 +44,7 @@ const PROBES = [0, 1000, 3000];
  * @property {{[key: string]: string}} [strings]
  * @property {number|string} [page] of the quiz: its number, or a name for pages that have none
  * @property {number} [pages]
+ * @property {string} [stamp] what the LMS says of this page, signed (docs/assertion.md); it goes with each hello
  * @property {string[]} [watch] limits what is noticed; [] is a connection and nothing else
  * @property {Element} [mount] where to put the panel; default: the body
  * @property {boolean} [inline]
@@ -223,7 +225,7 @@ export const init = config => {
     /** Notices what the exam asks for while the attempt runs in this tab. */
     const detect = () => {
         const status = socket.status().state;
-        const running = !stopped && (state === 'active' || state === 'paused') && status !== 'superseded' && status !== 'stopped';
+        const running = !stopped && isWatched(state) && status !== 'superseded' && status !== 'stopped';
         const watch = (exam.watch || []).filter(group => !config.watch || config.watch.includes(group));
         detector.set({watch: running ? watch : [], fullscreen: exam.fullscreen, paused: state === 'paused'});
     };
@@ -235,14 +237,16 @@ export const init = config => {
         const since = Date.now() - status.since;
         /** @type {import('./panel').Kind} */
         let kind = 'connected';
-        if (hasEnded(state) || status.code === 'ended') {
+        if (state === 'stopped') {
+            kind = 'off';
+        } else if (hasEnded(state) || status.code === 'ended') {
             kind = 'ended';
         } else if (status.state === 'superseded') {
             kind = 'elsewhere';
         } else if (status.state === 'stopped') {
             kind = 'stopped';
         } else if (status.state === 'connected') {
-            kind = state === 'paused' ? 'paused' : saving ? 'saving' : 'connected';
+            kind = state === 'paused' ? 'paused' : saving ? 'saving' : state === 'time_up' ? 'timeup' : 'connected';
         } else if (since >= OFFLINE) {
             kind = 'offline';
         } else {
@@ -280,7 +284,27 @@ export const init = config => {
         }
     };
 
-    const showPause = () => panel.paused({reason: reason ? commands.reason(reason) : '', left, shown: () => commands.seen('pause')});
+    const showPause = () => {
+        // Why the LMS did not let it go on is for the proctors, who see it.
+        const again = tab.get('still') === reason;
+        panel.paused({again, reason: reason && !again ? commands.reason(reason) : '', left, shown: () => commands.seen('pause')});
+    };
+
+    /**
+     * A pause is over, and the attempt goes on. Without a command to resume there was no pause for the LMS: it did not take it.
+     *
+     * @param {string} now
+     */
+    const goOn = now => {
+        const resumed = commands.waits('resume');
+        tab.set('resumed', resumed || undefined);
+        if (now === 'active') {
+            panel.card({
+                id: 'resumed', title: words.text('resume.title'), text: [words.text(resumed ? 'resume.text' : 'resume.unpaused')],
+            });
+        }
+        dispatch('resumed', times());
+    };
 
     let known = '';
     /**
@@ -304,6 +328,13 @@ export const init = config => {
             return;
         }
         if (now === 'paused') {
+            // Without a command to pause it is the LMS that did not let it go on when a proctor resumed it.
+            const still = before === 'active' && tab.get('resumed') && !commands.waits('pause');
+            if (before !== 'paused') {
+                tab.set('still', still ? reason : undefined);
+                tab.set('resumed', undefined);
+            }
+            panel.removeCard('resumed');
             showPause();
             dispatch('paused', {reason, left});
         } else {
@@ -319,11 +350,15 @@ export const init = config => {
         } else {
             panel.terminated(null);
         }
-        if (now === 'active' && before === 'paused') {
-            panel.card({id: 'resumed', title: words.text('resume.title'), text: [words.text('resume.text')]});
-            dispatch('resumed', times());
+        if (before === 'paused' && now !== 'paused' && (isWatched(now) || now === 'stopped')) {
+            goOn(now);
         }
-        if (now === 'active') {
+        if (now === 'stopped') {
+            panel.card({id: 'off', title: words.text('off.title'), text: [words.text('off.text')], button: words.text('message.ok')});
+        } else {
+            panel.removeCard('off');
+        }
+        if (isWatched(now) && now !== 'paused') {
             commands.seen('resume');
         }
         detect();
@@ -371,7 +406,7 @@ export const init = config => {
         clock.hint(frame.now);
         if (tab.get('of') !== frame.session) {
             // Another attempt under the same key: what was remembered is not about this one.
-            ['state', 'hand', 'read', 'rtt', 'fullscreen', 'extended', 'tools'].forEach(name => tab.set(name, undefined));
+            ['state', 'hand', 'read', 'rtt', 'fullscreen', 'extended', 'tools', 'still', 'resumed'].forEach(name => tab.set(name, undefined));
             tab.set('of', frame.session);
             state = '';
         }
@@ -477,7 +512,8 @@ export const init = config => {
             await findHand();
             const page = pageNumber(config.page);
             const {stream, next} = outbox ? await outbox.hello() : {stream: '', next: 1};
-            return Object.assign({t: 'hello', stream, next}, page ? {page} : {});
+            const {stamp} = config;
+            return Object.assign({t: 'hello', stream, next}, page ? {page} : {}, stamp && stamp.length <= MAX_STAMP ? {stamp} : {});
         },
         onFrame,
         onStatus: status => {

@@ -30,7 +30,8 @@ const ASK_LONGEST = 15000;
  * @param {object} options
  * @param {import('./moodle_clock').MoodleClock} options.clock
  * @param {() => Promise<boolean>} options.save sends the answers; false, or a rejection: they were not taken
- * @param {() => Promise<string>} options.status of the attempt in Moodle: running, paused, terminated or complete
+ * @param {() => Promise<string>} options.status of the attempt in Moodle: running, paused, terminated, complete, or off (it goes
+ *     on and is not proctored any more)
  * @param {() => void} options.hold keeps core from saving by itself
  * @param {() => void} options.release lets it again
  * @param {(status: string) => void} options.leave without asking; status as Moodle has it

@@ -18,7 +18,10 @@ import {addStyle} from './panel_style';
 const PASSING = 10000;
 
 /**
- * @typedef {'connecting'|'connected'|'reconnecting'|'offline'|'saving'|'paused'|'ended'|'elsewhere'|'stopped'} Kind
+ * What the pill says. Of a session that ended: ended, or off where proctoring was switched off and the attempt goes on. stopped is
+ * a connection that does not come back by itself.
+ *
+ * @typedef {'connecting'|'connected'|'reconnecting'|'offline'|'saving'|'paused'|'timeup'|'ended'|'off'|'elsewhere'|'stopped'} Kind
  */
 
 /**
@@ -51,7 +54,8 @@ const PASSING = 10000;
  * @property {(card: Card) => void} card
  * @property {(id: string) => void} removeCard
  * @property {(warning: {id: string, title: string, text: string, answered: () => void}) => void} warn
- * @property {(paused: {reason?: string, left?: number, shown?: () => void}|null) => void} paused
+ * @property {(paused: {again?: boolean, reason?: string, left?: number, shown?: () => void}|null) => void} paused again:
+ *     the LMS did not let it go on
  * @property {(ended: {reason?: string, back?: string, shown?: () => void}|null) => void} terminated
  * @property {(away: boolean) => void} elsewhere
  * @property {(asking: boolean) => void} askFullscreen
@@ -212,6 +216,8 @@ export const makePanel = ({mount = document.body, inline = false, words, actions
             label.textContent = words.text('status.' + now, {time: words.hour(since)});
             about.textContent = words.text('about.' + now) + (detail ? ' ' + detail : '');
             pill.dataset.kind = now;
+            // Where nobody is watched any more, nobody reads either.
+            chat.close(now === 'ended' || now === 'off');
             if (kind !== now && ['offline', 'stopped', 'saving'].includes(now)) {
                 say(label.textContent + '. ' + about.textContent);
             } else if (now === 'connected' && kind === 'offline') {
@@ -264,7 +270,7 @@ export const makePanel = ({mount = document.body, inline = false, words, actions
         paused: paused => {
             dialogs.set('paused', paused ? {
                 title: words.text('pause.title'),
-                body: [words.text('pause.text')]
+                body: [words.text(paused.again ? 'pause.again' : 'pause.text')]
                     .concat(paused.reason ? [words.text('pause.reason', {reason: paused.reason})] : [])
                     .map(text => /** @type {string|Node} */ (make('p', {dir: 'auto'}, text)))
                     .concat(paused.left ? [make('p', {class: 'left'}, words.text('pause.left', {time: words.duration(paused.left)}))] : [])

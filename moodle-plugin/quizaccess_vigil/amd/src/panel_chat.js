@@ -31,6 +31,7 @@ const SHOWN = 200;
  * @property {(line: ShownLine) => boolean} add false if it was there already; a repeat updates its state
  * @property {(id: string, state?: 'failed') => void} settle
  * @property {(up: boolean) => void} hand
+ * @property {(over: boolean) => void} close over: it can be read only
  * @property {() => void} toEnd
  * @property {() => void} focus
  */
@@ -131,7 +132,14 @@ export const makeChat = ({words, onSend, onHand}) => {
             up = raised;
             hand.textContent = words.text(up ? 'hand.lower' : 'hand.raise');
         },
+        close: over => {
+            const focused = form.contains(/** @type {Document|ShadowRoot} */ (form.getRootNode()).activeElement);
+            form.hidden = over;
+            if (over && focused) {
+                log.focus();
+            }
+        },
         toEnd,
-        focus: () => input.focus(),
+        focus: () => (form.hidden ? log : input).focus(),
     };
 };

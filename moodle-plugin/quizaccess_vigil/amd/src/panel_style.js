@@ -59,7 +59,7 @@ button:disabled { opacity: .55; cursor: not-allowed; }
 .pill[data-kind=offline] .dot, .pill[data-kind=stopped] .dot {
   background: var(--bad); border-radius: 0; clip-path: polygon(50% 0, 100% 100%, 0 100%);
 }
-.pill[data-kind=paused] .dot, .pill[data-kind=elsewhere] .dot { background: var(--accent); border-radius: .15rem; }
+.pill[data-kind=paused] .dot, .pill[data-kind=elsewhere] .dot, .pill[data-kind=timeup] .dot { background: var(--accent); border-radius: .15rem; }
 .pill[data-kind=offline], .pill[data-kind=stopped] { border-color: var(--bad); color: var(--bad); }
 @keyframes pulse { 50% { opacity: .3; } }
 .badge {

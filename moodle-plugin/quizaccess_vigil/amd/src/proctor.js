@@ -31,8 +31,10 @@ const SPREAD = 1500;
 const CLOCK_LOOKS = 20;
 const CLOCK_WAIT = 250;
 /** Refusals of Moodle that asking again does not change. */
-const FINAL = ['errorended', 'errornosession', 'errornotcheckedin', 'errorloginas', 'errortoolinactive', 'servicerequireslogin',
-    'invalidsesskey', 'requireloginerror', 'invalidrecord'];
+const FINAL = ['errorended', 'errornosession', 'errornotcheckedin', 'errorloginas', 'errortoolinactive', 'errorswitchedoff',
+    'servicerequireslogin', 'invalidsesskey', 'requireloginerror', 'invalidrecord'];
+/** The element with the page's stamp. */
+const STAMP = 'quizaccess_vigil_page';
 
 /**
  * @typedef {object} PageConfig
@@ -65,6 +67,21 @@ const callMoodle = (name, args) => new Promise((resolve, reject) => {
  * @returns {string}
  */
 export const stringId = key => 'panel_' + key.replace(/\./g, '_');
+
+/**
+ * What Moodle signed about this page, for the tool.
+ *
+ * @returns {string} '': nothing
+ */
+const pageStamp = () => {
+    const element = document.getElementById(STAMP);
+    try {
+        const {stamp} = JSON.parse((element && element.textContent) || '{}');
+        return typeof stamp === 'string' ? stamp : '';
+    } catch (e) {
+        return '';
+    }
+};
 
 /**
  * @param {number} ms
@@ -106,7 +123,11 @@ export const init = async(config) => {
     const attemptUrl = address('/mod/quiz/attempt.php', {attempt, cmid});
 
     const ask = () => callMoodle('get_attempt_status', {attemptid: attempt});
-    const status = async() => (await ask()).status;
+    /** How the attempt stands; 'off': it is not proctored any more. */
+    const status = async() => {
+        const found = await ask();
+        return found.proctored === false && found.status === 'running' ? 'off' : found.status;
+    };
 
     /**
      * Leaves this page without a question.
@@ -129,7 +150,7 @@ export const init = async(config) => {
 
     /** @param {string} now */
     const leave = now => {
-        if (now === 'running') {
+        if (now === 'running' || now === 'off') {
             goOn();
         } else if (now === 'paused') {
             go(pausedUrl);
@@ -224,6 +245,7 @@ export const init = async(config) => {
         strings: await dictionary(),
         page: config.page,
         pages: config.pages,
+        stamp: pageStamp(),
         back: quizUrl,
     });
 };

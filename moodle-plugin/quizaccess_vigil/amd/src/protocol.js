@@ -22,6 +22,8 @@ export const MAX_FRAME = 20000;
 export const MAX_CHAT = 2000;
 /** Bytes of a text in a signal's data. */
 export const MAX_TEXT = 128;
+/** Characters of a page stamp. A longer one is none of the format, and would be refused. */
+export const MAX_STAMP = 16384;
 
 /**
  * What to do after a close or a refusal: the same again after a pause, with a new token, or not by oneself.
@@ -57,16 +59,27 @@ export const CLOSE = {
  */
 export const closeOf = code => CLOSE[code] || {name: 'lost', duty: 'retry'};
 
-/** States of a session that are final. */
-export const ENDED = ['submitted', 'terminated', 'expired', 'canceled'];
+/** States of a session in which nobody is watched any more. The attempt of a stopped one goes on without us. */
+export const ENDED = ['submitted', 'terminated', 'expired', 'stopped', 'canceled'];
+/** States before the attempt begins. */
+export const BEFORE = ['created', 'ready', 'awaiting', 'authorized'];
 
 /**
- * Tells whether a state of a session is final.
+ * Tells whether nobody is watched any more in a state.
  *
  * @param {string} state
  * @returns {boolean}
  */
 export const hasEnded = state => ENDED.includes(state);
+
+/**
+ * Tells whether the student is watched in a state. One that we do not know is of a newer server, which closes the socket of a
+ * session that has ended: as long as the socket lives, the attempt runs.
+ *
+ * @param {string} state
+ * @returns {boolean}
+ */
+export const isWatched = state => state !== '' && !BEFORE.includes(state) && !hasEnded(state);
 
 /**
  * Groups of signals that an exam may ask for.

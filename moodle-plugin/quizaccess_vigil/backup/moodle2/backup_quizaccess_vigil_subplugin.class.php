@@ -52,7 +52,8 @@ class backup_quizaccess_vigil_subplugin extends backup_mod_quiz_access_subplugin
     }
 
     /**
-     * What became of an attempt. Which tool proctored it, and what was done to the student's override, are this site's affairs.
+     * What became of an attempt. Which tool proctored it is this site's affair. What was done to the student's override has to be
+     * taken from the copy of it.
      *
      * @return backup_subplugin_element
      */
@@ -61,12 +62,12 @@ class backup_quizaccess_vigil_subplugin extends backup_mod_quiz_access_subplugin
         $subplugin = $this->get_subplugin_element();
         $wrapper = new backup_nested_element($this->get_recommended_name());
         $session = new backup_nested_element('quizaccess_vigil_session', ['id'], [
-            'userid', 'attemptnum', 'attemptid', 'outcome', 'terminated', 'reason', 'extraminutes', 'returned', 'timecreated',
-            'timeended', 'timemodified',
+            'userid', 'attemptnum', 'attemptid', 'outcome', 'terminated', 'reason', 'extraminutes', 'returned', 'override',
+            'timecreated', 'timeended', 'timemodified',
         ]);
         $incidents = new backup_nested_element('quizaccess_vigil_incidents');
         $incident = new backup_nested_element('quizaccess_vigil_incident', ['id'], [
-            'action', 'incidenttime', 'minutes', 'severity', 'code', 'message', 'timecreated',
+            'requestid', 'action', 'incidenttime', 'minutes', 'severity', 'code', 'message', 'timecreated',
         ]);
 
         $subplugin->add_child($wrapper);

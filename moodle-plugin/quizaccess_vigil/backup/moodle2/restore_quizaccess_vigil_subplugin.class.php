@@ -24,6 +24,7 @@
 
 use quizaccess_vigil\local\policy;
 use quizaccess_vigil\local\session_store;
+use quizaccess_vigil\local\time_grant;
 
 defined('MOODLE_INTERNAL') || die();
 
@@ -84,7 +85,8 @@ class restore_quizaccess_vigil_subplugin extends restore_mod_quiz_access_subplug
 
     /**
      * Restores a proctored attempt: as a record of what was. It is another attempt for the tool, so it is ended and nobody is
-     * told. A student who goes on with it passes a new check-in; one whose attempt a proctor has ended does not.
+     * told. A student who goes on with it passes a new check-in; one whose attempt a proctor has ended does not. Time that was
+     * given, and the parking time of a pause, are taken from the copy of the student's override: nothing would take them later.
      *
      * @param array $data
      */
@@ -121,6 +123,33 @@ class restore_quizaccess_vigil_subplugin extends restore_mod_quiz_access_subplug
             'timeended' => $ended ? $this->apply_date_offset($ended) : $now,
             'timemodified' => $now,
         ]);
+        $this->restore_override((int)$this->get_new_parentid('quiz'), (int)$userid, $data->override ?? null);
+    }
+
+    /**
+     * Puts the copy of a student's override back to what it was before the session.
+     *
+     * @param int $quizid
+     * @param int $userid
+     * @param string|null $noted
+     */
+    private function restore_override(int $quizid, int $userid, ?string $noted): void {
+        global $DB;
+        $row = $DB->get_record('quiz_overrides', ['quiz' => $quizid, 'userid' => $userid]);
+        if (!$row) {
+            return;
+        }
+        $changes = time_grant::stripped($noted, $row, fn(int $time): int => (int)$this->apply_date_offset($time));
+        if (!$changes) {
+            return;
+        }
+        $row = (object)array_merge((array)$row, $changes);
+        $settings = array_intersect_key((array)$row, array_flip(['timeopen', 'timeclose', 'timelimit', 'attempts', 'password']));
+        if (array_filter($settings, static fn($value) => $value !== null)) {
+            $DB->update_record('quiz_overrides', $row);
+        } else {
+            $DB->delete_records('quiz_overrides', ['id' => $row->id]);
+        }
     }
 
     /**
@@ -136,6 +165,7 @@ class restore_quizaccess_vigil_subplugin extends restore_mod_quiz_access_subplug
         $data = (object)$data;
         $DB->insert_record('quizaccess_vigil_incident', (object)[
             'sessionid' => $this->sessionid,
+            'requestid' => $data->requestid ?? null,
             'action' => $data->action,
             'incidenttime' => $data->incidenttime,
             'minutes' => $data->minutes,

@@ -55,6 +55,7 @@ class get_attempt_status extends external_api {
             'status' => $own->status(),
             'end' => $own->end(),
             'now' => \core\di::get(\core\clock::class)->time(),
+            'proctored' => $own->is_proctored(),
         ];
     }
 
@@ -66,8 +67,12 @@ class get_attempt_status extends external_api {
     public static function execute_returns(): external_single_structure {
         return new external_single_structure([
             'status' => new external_value(PARAM_ALPHA, 'running, paused, terminated or complete'),
-            'end' => new external_value(PARAM_INT, 'When the attempt ends, in seconds; 0: it has no end'),
+            'end' => new external_value(
+                PARAM_INT,
+                'When the attempt ends, in seconds, while paused as of the start of the pause; 0: it has no end'
+            ),
             'now' => new external_value(PARAM_INT, 'The time of this server, in seconds'),
+            'proctored' => new external_value(PARAM_BOOL, 'Whether the attempt is watched; not any more once it was switched off'),
         ]);
     }
 }

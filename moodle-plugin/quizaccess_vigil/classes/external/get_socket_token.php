@@ -25,6 +25,7 @@ use quizaccess_vigil\local\assertion;
 use quizaccess_vigil\local\lti_bridge;
 use quizaccess_vigil\local\own_attempt;
 use quizaccess_vigil\local\session_store;
+use quizaccess_vigil\local\standing;
 
 /**
  * Signs that the user is in a proctored attempt now.
@@ -64,6 +65,9 @@ class get_socket_token extends external_api {
         if (!in_array($own->status(), ['running', 'paused'], true)) {
             throw new moodle_exception('errorended', 'quizaccess_vigil');
         }
+        if (!$own->is_proctored()) {
+            throw new moodle_exception('errorswitchedoff', 'quizaccess_vigil');
+        }
         if (!$store->is_checked_in((int)$session->quizid, (int)$session->userid, (int)$session->attempt)) {
             throw new moodle_exception('errornotcheckedin', 'quizaccess_vigil');
         }
@@ -72,13 +76,16 @@ class get_socket_token extends external_api {
         if (!$tool || !$tool->active) {
             throw new moodle_exception('errortoolinactive', 'quizaccess_vigil');
         }
-        $now = $clock->time();
+        // What was looked at before may have changed since: this is what is signed.
+        $standing = standing::read($session, $clock);
+        if (!$standing || !$standing->is_watched()) {
+            throw new moodle_exception('errorended', 'quizaccess_vigil');
+        }
+        $claims = assertion::socket($bridge->issuer(), $tool->clientid, $standing);
         return [
             'url' => lti_bridge::token_endpoint($tool),
-            'token' => $bridge->sign_claims(
-                assertion::socket($bridge->issuer(), $tool->clientid, $session, $own->end(), $now)
-            ),
-            'expires' => $now + assertion::LIFE,
+            'token' => $bridge->sign_claims($claims),
+            'expires' => $claims['exp'],
         ];
     }
 

@@ -26,25 +26,41 @@ use stdClass;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 final class assertion {
+    /** @var int the version of the format */
+    public const VERSION = 2;
+
     /** @var int seconds that it lives */
     public const LIFE = 60;
+
+    /** @var int seconds that a page's stamp lives: as long as the page may be open */
+    public const PAGE_LIFE = DAYSECS;
 
     /**
      * The claims that let a quiz page have a socket.
      *
      * @param string $issuer
      * @param string $clientid
-     * @param stdClass $session
-     * @param int $end when the attempt ends, in seconds; 0: it has no end
-     * @param int $now
+     * @param standing $standing
      * @return array
      */
-    public static function socket(string $issuer, string $clientid, stdClass $session, int $end, int $now): array {
-        $claims = self::claims('socket', $issuer, $clientid, $session, $now);
-        if ($end > 0) {
-            $claims['attempt_end'] = $end;
-        }
-        return $claims;
+    public static function socket(string $issuer, string $clientid, standing $standing): array {
+        return self::claims('socket', $issuer, $clientid, $standing->session, $standing->toldat) + self::standing($standing);
+    }
+
+    /**
+     * The claims of a quiz page's stamp.
+     *
+     * @param string $issuer
+     * @param string $clientid
+     * @param standing $standing
+     * @param int $requestedat when the page was asked for, in milliseconds
+     * @param int $answeredat when it was written, in milliseconds
+     * @return array
+     */
+    public static function page(string $issuer, string $clientid, standing $standing, int $requestedat, int $answeredat): array {
+        $claims = self::claims('page', $issuer, $clientid, $standing->session, $standing->toldat);
+        $claims['exp'] = $claims['iat'] + self::PAGE_LIFE;
+        return $claims + self::standing($standing) + ['page_requested_at' => $requestedat, 'page_answered_at' => $answeredat];
     }
 
     /**
@@ -53,11 +69,11 @@ final class assertion {
      * @param string $issuer
      * @param string $clientid
      * @param stdClass $session
-     * @param int $now
+     * @param int $toldat when that was read, in milliseconds
      * @return array
      */
-    public static function ended(string $issuer, string $clientid, stdClass $session, int $now): array {
-        return self::claims('ended', $issuer, $clientid, $session, $now) + [
+    public static function ended(string $issuer, string $clientid, stdClass $session, int $toldat): array {
+        return self::claims('ended', $issuer, $clientid, $session, $toldat) + [
             'outcome' => $session->outcome,
             'ended_at' => (int)$session->timeended,
         ];
@@ -69,11 +85,11 @@ final class assertion {
      * @param string $issuer
      * @param string $clientid
      * @param stdClass $session
-     * @param int $now
+     * @param int $toldat when that was read, in milliseconds
      * @return array
      */
-    public static function export(string $issuer, string $clientid, stdClass $session, int $now): array {
-        return self::claims('export', $issuer, $clientid, $session, $now);
+    public static function export(string $issuer, string $clientid, stdClass $session, int $toldat): array {
+        return self::claims('export', $issuer, $clientid, $session, $toldat);
     }
 
     /**
@@ -83,10 +99,11 @@ final class assertion {
      * @param string $issuer
      * @param string $clientid
      * @param stdClass $session
-     * @param int $now
+     * @param int $toldat
      * @return array
      */
-    private static function claims(string $use, string $issuer, string $clientid, stdClass $session, int $now): array {
+    private static function claims(string $use, string $issuer, string $clientid, stdClass $session, int $toldat): array {
+        $now = intdiv($toldat, 1000);
         return [
             'iss' => $issuer,
             'aud' => $clientid,
@@ -95,9 +112,22 @@ final class assertion {
             'exp' => $now + self::LIFE,
             'jti' => bin2hex(random_bytes(16)),
             'token_use' => $use,
+            'vigil' => self::VERSION,
+            'told_at' => $toldat,
             lti_bridge::CLAIM_LTI . 'deployment_id' => (string)$session->typeid,
             lti_bridge::CLAIM_LTI . 'resource_link' => ['id' => lti_bridge::link_id((int)$session->cmid)],
             lti_bridge::CLAIM_AP . 'attempt_number' => (int)$session->attempt,
         ];
+    }
+
+    /**
+     * The claims that say how the attempt stands.
+     *
+     * @param standing $standing
+     * @return array
+     */
+    private static function standing(standing $standing): array {
+        return ['requests' => $standing->requests]
+            + array_filter(['attempt_end' => $standing->end, 'attempt_paused_at' => $standing->paused_at()]);
     }
 }

@@ -73,6 +73,20 @@ final class attempt_list {
     }
 
     /**
+     * Whether it has an attempt.
+     *
+     * @param int $attemptid
+     * @return bool
+     */
+    public function has(int $attemptid): bool {
+        global $DB;
+        return $DB->record_exists_sql(
+            "SELECT 1 FROM {quizaccess_vigil_session} s WHERE {$this->where} AND s.attemptid = :attemptid",
+            $this->params + ['attemptid' => $attemptid]
+        );
+    }
+
+    /**
      * One page, for the template: the newest first.
      *
      * @param int $page
@@ -97,6 +111,7 @@ final class attempt_list {
                 'name' => fullname($row),
                 'number' => (int)$row->attempt,
                 'state' => self::state($row),
+                'paused' => session_store::is_paused($row) ? (int)$row->attemptid : 0,
                 'began' => userdate($row->timecreated, get_string('strftimedatetimeshort', 'core_langconfig')),
                 'ended' => $row->timeended ? userdate($row->timeended, get_string('strftimedatetimeshort', 'core_langconfig')) : '',
                 'review' => $row->attemptid ? $this->quizobj->review_url($row->attemptid)->out(false) : '',
@@ -104,7 +119,7 @@ final class attempt_list {
                     ? self::timeline_url((int)$this->quizobj->get_cmid(), (int)$row->attemptid)->out(false) : '',
             ];
         }
-        return ['attempts' => $out, 'hasattempts' => $out !== []];
+        return ['attempts' => $out, 'hasattempts' => $out !== [], 'haspaused' => array_filter(array_column($out, 'paused')) !== []];
     }
 
     /**
@@ -116,7 +131,7 @@ final class attempt_list {
     public static function state(stdClass $session): string {
         $name = match (true) {
             (bool)$session->terminated => 'terminated',
-            $session->state === session_store::ENDED => $session->outcome ?: 'submitted',
+            $session->state !== session_store::OPEN => $session->outcome ?: 'submitted',
             (bool)$session->pausedat => 'paused',
             default => 'running',
         };

@@ -105,6 +105,7 @@ final class attempt_pages {
         if (!$tool) {
             return;
         }
+        page_stamp::ask($own->session);
         $attemptobj = $own->attemptobj;
         $number = $kind === 'attempt' ? (int)$page->url->get_param('page') + 1 : $kind;
         $page->requires->js_call_amd('quizaccess_vigil/proctor', 'init', [[
@@ -131,8 +132,9 @@ final class attempt_pages {
             "SELECT s.*
                FROM {quizaccess_vigil_session} s
                JOIN {quiz_attempts} qa ON qa.id = s.attemptid
-              WHERE s.quizid = ? AND s.userid = ? AND (s.pausedat > 0 OR s.terminated > 0) AND qa.state IN (?, ?)",
-            [$quizobj->get_quizid(), $USER->id, quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE]
+              WHERE s.quizid = ? AND s.userid = ? AND (s.pausedat > 0 AND s.state = ? OR s.terminated > 0)
+                    AND qa.state IN (?, ?)",
+            [$quizobj->get_quizid(), $USER->id, session_store::OPEN, quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE]
         );
         foreach ($sessions as $session) {
             if ($session->terminated) {

@@ -25,8 +25,8 @@ use stdClass;
  * Does what the tool's proctors ask for.
  *
  * Every request takes the student's lock, as every save of answers does: a save in flight would write an old row over a new state.
- * A repeated request (same action and incident time) changes nothing and is answered alike. What the attempt's state does not
- * allow changes nothing either; the answer's status says how it stands.
+ * A repeated request changes nothing. What the attempt's state does not allow (control_table) changes nothing either; the answer
+ * says how the attempt stands, and, where the tool names its requests, what was done and why not.
  *
  * @package    quizaccess_vigil
  * @copyright  2026 The Vigil authors
@@ -57,25 +57,44 @@ final class control {
      * @throws control_exception
      */
     public function handle(int $typeid, string $body): array {
-        global $CFG, $DB;
+        global $CFG;
         require_once($CFG->dirroot . '/mod/quiz/locallib.php');
         $request = control_request::read($body, (new lti_bridge())->issuer());
-        $quizid = $request->cmid && $request->userid ? $DB->get_field_sql(
+        $quizid = $request->cmid && $request->userid ? $this->quiz($request, $typeid) : 0;
+        if (!$quizid) {
+            throw new control_exception(404, 'There is no such attempt.');
+        }
+        $lock = locks::take($quizid, $request->userid);
+        try {
+            return $this->under_lock($typeid, $quizid, $request);
+        } finally {
+            $lock->release();
+        }
+    }
+
+    /**
+     * The quiz that a request is about.
+     *
+     * @param control_request $request
+     * @param int $typeid
+     * @return int 0: there is none
+     */
+    private function quiz(control_request $request, int $typeid): int {
+        global $DB;
+        $quizid = (int)$DB->get_field_sql(
             "SELECT cm.instance
                FROM {course_modules} cm
                JOIN {modules} m ON m.id = cm.module AND m.name = 'quiz'
               WHERE cm.id = ?",
             [$request->cmid]
-        ) : 0;
-        if (!$quizid) {
-            throw new control_exception(404, 'There is no such attempt.');
+        );
+        if ($quizid || $request->id === '') {
+            return $quizid;
         }
-        $lock = locks::take((int)$quizid, $request->userid);
-        try {
-            return $this->under_lock($typeid, (int)$quizid, $request);
-        } finally {
-            $lock->release();
-        }
+        // The session of a deleted quiz is kept until the tool has heard of its end.
+        return (int)$DB->get_field(session_store::TABLE, 'quizid', [
+            'cmid' => $request->cmid, 'userid' => $request->userid, 'attempt' => $request->attempt, 'typeid' => $typeid,
+        ], IGNORE_MULTIPLE);
     }
 
     /**
@@ -89,43 +108,171 @@ final class control {
     private function under_lock(int $typeid, int $quizid, control_request $request): array {
         global $DB;
         $session = $this->sessions->find($quizid, $request->userid, $request->attempt);
-        if (!$session || (int)$session->typeid !== $typeid) {
-            $begun = $DB->record_exists_select(
-                launch_store::TABLE,
-                "kind = 'start' AND quizid = ? AND userid = ? AND attempt = ? AND typeid = ? AND timeexpires > ?",
-                [$quizid, $request->userid, $request->attempt, $typeid, $this->clock->time()]
-            );
-            if (!$session && $begun) {
-                return ['status' => 'none', 'extra_time' => 0];
-            }
+        $launched = $this->is_launched($typeid, $quizid, $request, (int)($session->timeended ?? 0));
+        if ($session ? (int)$session->typeid !== $typeid : !$launched) {
             throw new control_exception(404, 'There is no such attempt.');
         }
-        $attempt = $session->attemptid ? $DB->get_record('quiz_attempts', ['id' => $session->attemptid]) : false;
-        if (!$attempt) {
-            return ['status' => 'none', 'extra_time' => (int)$session->extraminutes];
+        $attempt = $session && $session->attemptid ? $DB->get_record('quiz_attempts', ['id' => $session->attemptid]) : false;
+        if ($attempt && $session->state === session_store::OPEN && !switching_off::is_proctored($quizid)) {
+            // It was switched off a moment ago, or in a way that nobody told us of.
+            (new ending($this->clock))->switched_off($session);
         }
-        $live = in_array($attempt->state, [quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE], true);
-        $repeat = $DB->record_exists('quizaccess_vigil_incident', [
-            'sessionid' => $session->id, 'action' => $request->action, 'incidenttime' => $request->time,
-        ]);
-        if (!$repeat && $this->allowed($request, $session, $live)) {
-            // Both or none: a request that was noted and not done would be taken for a repeat from then on.
-            $transaction = $DB->start_delegated_transaction();
-            try {
-                $DB->insert_record('quizaccess_vigil_incident', (object)[
-                    'sessionid' => $session->id, 'action' => $request->action, 'incidenttime' => $request->time,
-                    'minutes' => $request->minutes, 'severity' => $request->severity, 'code' => $request->code,
-                    'message' => $request->message, 'timecreated' => $this->clock->time(),
-                ]);
-                $this->{$request->action}($session, $request);
-                $transaction->allow_commit();
-            } catch (\Throwable $e) {
-                $transaction->rollback($e);
-            }
+        $state = self::state($session, $attempt ?: null, $launched);
+        $outcome = $session && $this->is_repeat($session, $request)
+            ? control_table::BEFORE : $this->outcome($session, $state, $request);
+        if ($session && $attempt) {
             $session = $this->sessions->find($quizid, $request->userid, $request->attempt);
             $attempt = $DB->get_record('quiz_attempts', ['id' => $session->attemptid]) ?: $attempt;
         }
-        return ['status' => self::status($session, $attempt), 'extra_time' => (int)$session->extraminutes];
+        $answer = [
+            'status' => $session && $attempt ? self::status($session, $attempt) : 'none',
+            'extra_time' => (int)($session->extraminutes ?? 0),
+        ];
+        if ($request->id === '') {
+            return $answer;
+        }
+        if ($outcome === 'ended' && in_array($answer['status'], ['running', 'paused'], true)) {
+            // The student was unenrolled: the attempt is as it was, and nobody works in it.
+            $answer['status'] = 'complete';
+        }
+        return $answer + control_table::members($outcome);
+    }
+
+    /**
+     * Whether the student is at the check-in of the attempt, or on the way there or back.
+     *
+     * @param int $typeid
+     * @param int $quizid
+     * @param control_request $request
+     * @param int $since of a session of the same number that has ended
+     * @return bool
+     */
+    private function is_launched(int $typeid, int $quizid, control_request $request, int $since): bool {
+        global $DB;
+        return $DB->record_exists_select(
+            launch_store::TABLE,
+            "kind = 'start' AND quizid = ? AND userid = ? AND attempt = ? AND typeid = ? AND timeexpires > ? AND timecreated >= ?",
+            [$quizid, $request->userid, $request->attempt, $typeid, $this->clock->time(), $since]
+        );
+    }
+
+    /**
+     * How an attempt stands, for the table.
+     *
+     * @param stdClass|null $session
+     * @param stdClass|null $attempt
+     * @param bool $launched
+     * @return string one of control_table::STATES
+     */
+    private static function state(?stdClass $session, ?stdClass $attempt, bool $launched): string {
+        $gone = $session && !$attempt && ($session->attemptid || $session->state === session_store::ENDED);
+        return match (true) {
+            $gone && !$launched => 'deleted',
+            !$attempt, $attempt->state === 'notstarted' => 'not_begun',
+            (bool)$session->terminated => 'terminated',
+            $session->state === session_store::ENDED, self::status($session, $attempt) === 'complete' => 'ended',
+            $session->state === session_store::OFF => 'switched_off',
+            default => self::status($session, $attempt),
+        };
+    }
+
+    /**
+     * Whether a request was done before. One that names itself is known by its name; of those that were done before the plugin
+     * knew names, and of tools that give none, action and incident time are the same.
+     *
+     * @param stdClass $session
+     * @param control_request $request
+     * @return bool
+     */
+    private function is_repeat(stdClass $session, control_request $request): bool {
+        global $DB;
+        $same = ['sessionid' => $session->id, 'action' => $request->action, 'incidenttime' => $request->time];
+        if ($request->id === '') {
+            return $DB->record_exists('quizaccess_vigil_incident', $same);
+        }
+        if ($DB->record_exists('quizaccess_vigil_incident', ['sessionid' => $session->id, 'requestid' => $request->id])) {
+            return true;
+        }
+        $unnamed = $DB->get_field('quizaccess_vigil_incident', 'id', $same + ['requestid' => null], IGNORE_MULTIPLE);
+        if ($unnamed) {
+            $DB->set_field('quizaccess_vigil_incident', 'requestid', $request->id, ['id' => $unnamed]);
+        }
+        return (bool)$unnamed;
+    }
+
+    /**
+     * Does what is asked for, if it can be done.
+     *
+     * @param stdClass|null $session
+     * @param string $state
+     * @param control_request $request
+     * @return string now, before, or why it was not done
+     * @throws control_exception where the tool does not name its requests
+     */
+    private function outcome(?stdClass $session, string $state, control_request $request): string {
+        $outcome = control_table::ANSWERS[$request->action][$state];
+        if ($outcome === control_table::NOW && $request->action === 'update') {
+            if (!$request->minutes) {
+                $outcome = control_table::BEFORE;
+            } else if ($request->id !== '' && !time_grant::can_move($session)) {
+                $outcome = 'no_end';
+            }
+        }
+        if ($outcome === control_table::BEFORE && $request->id !== '') {
+            // A late copy of this request must not do what it does not do now.
+            $this->note($session, $request);
+        }
+        if ($outcome !== control_table::NOW) {
+            return $outcome;
+        }
+        try {
+            $this->carry_out($session, $request);
+        } catch (control_exception $e) {
+            if ($request->id === '') {
+                throw $e;
+            }
+            return 'cannot_reopen';
+        } catch (override_refused $e) {
+            if ($request->id === '') {
+                throw new control_exception(403, 'The new times of the quiz contradict each other.');
+            }
+            return 'override';
+        }
+        return control_table::NOW;
+    }
+
+    /**
+     * Does a request and notes it. Both or none: one that was noted and not done would be taken for a repeat from then on.
+     *
+     * @param stdClass $session
+     * @param control_request $request
+     */
+    private function carry_out(stdClass $session, control_request $request): void {
+        global $DB;
+        $transaction = $DB->start_delegated_transaction();
+        try {
+            $this->note($session, $request);
+            $this->{$request->action}($session, $request);
+            $transaction->allow_commit();
+        } catch (\Throwable $e) {
+            $transaction->rollback($e);
+        }
+    }
+
+    /**
+     * Notes a request.
+     *
+     * @param stdClass $session
+     * @param control_request $request
+     */
+    private function note(stdClass $session, control_request $request): void {
+        global $DB;
+        $DB->insert_record('quizaccess_vigil_incident', (object)[
+            'sessionid' => $session->id, 'requestid' => $request->id === '' ? null : $request->id,
+            'action' => $request->action, 'incidenttime' => $request->time,
+            'minutes' => $request->minutes, 'severity' => $request->severity, 'code' => $request->code,
+            'message' => $request->message, 'timecreated' => $this->clock->time(),
+        ]);
     }
 
     /**
@@ -142,27 +289,7 @@ final class control {
         if (!in_array($attempt->state, [quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE], true)) {
             return 'complete';
         }
-        return $session->pausedat ? 'paused' : 'running';
-    }
-
-    /**
-     * Whether the state of an attempt allows what is asked for.
-     *
-     * @param control_request $request
-     * @param stdClass $session
-     * @param bool $live
-     * @return bool
-     */
-    private function allowed(control_request $request, stdClass $session, bool $live): bool {
-        $ended = !$live && $session->terminated;
-        $live = $live && !$session->terminated && $session->state === session_store::OPEN;
-        return match ($request->action) {
-            'flag' => true,
-            'pause' => $live && !$session->pausedat,
-            'resume' => $ended || ($live && $session->pausedat),
-            'terminate' => $live,
-            'update' => $live && $request->minutes > 0,
-        };
+        return session_store::is_paused($session) ? 'paused' : 'running';
     }
 
     /**
@@ -208,7 +335,8 @@ final class control {
         $session->returned += max(0, $this->clock->time() - $since);
         $session->pausedat = 0;
         $session->reason = null;
-        time_grant::apply($session);
+        // Whatever became of the quiz's times meanwhile: nobody stays paused for it.
+        time_grant::apply_or_leave($session);
         $this->sessions->save($session);
         $this->tell('attempt_resumed', $session, $request);
     }

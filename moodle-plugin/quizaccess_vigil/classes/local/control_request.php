@@ -29,6 +29,9 @@ final class control_request {
     /** @var int minutes, at most */
     private const LONGEST = 10080;
 
+    /** @var string what a repeat of it has, too; '': the tool does not name its requests */
+    public string $id;
+
     /** @var int the user's id */
     public int $userid;
 
@@ -70,6 +73,11 @@ final class control_request {
             throw new control_exception(400, 'The request is not a JSON object.');
         }
         $request = new self();
+        $id = $in->request_id ?? '';
+        if (!is_string($id) || ($id === '' && isset($in->request_id)) || !preg_match('/^\P{C}{0,64}$/Du', $id)) {
+            throw new control_exception(400, 'request_id is not a text of 1 to 64 characters.');
+        }
+        $request->id = $id;
         $issuerthere = $in->user->iss ?? null;
         if ($issuerthere !== null && $issuerthere !== $issuer) {
             throw new control_exception(400, 'user.iss is not this platform.');

@@ -71,13 +71,34 @@ final class ending {
             if ($wasover && $session->state === session_store::ENDED && !$session->terminated) {
                 $session->state = session_store::OPEN;
                 $session->outcome = null;
+                $session->timeended = 0;
                 $session->endtold = 0;
                 $session->endsent = 0;
+                // A pause ended with the attempt: nobody would let the student go on from it.
+                $session->pausedat = 0;
+                $session->reason = null;
                 $this->sessions->save($session);
             }
             return;
         }
-        $this->end($session, $outcome);
+        $this->end($session, $outcome, self::when($old, $new, $outcome));
+    }
+
+    /**
+     * When an attempt ended. Cron may see it much later.
+     *
+     * @param stdClass|null $old
+     * @param stdClass|null $new
+     * @param string $outcome
+     * @return int 0: now
+     */
+    private static function when(?stdClass $old, ?stdClass $new, string $outcome): int {
+        return (int)match ($outcome) {
+            'submitted' => $new->timefinish ?? 0,
+            // It had no end of its own if nothing says when cron was to look at it.
+            'abandoned' => $old->timecheckstate ?? 0,
+            default => 0,
+        };
     }
 
     /**
@@ -98,23 +119,62 @@ final class ending {
      *
      * @param stdClass $session
      * @param string $outcome
+     * @param int $when 0: now
      */
-    private function end(stdClass $session, string $outcome): void {
+    private function end(stdClass $session, string $outcome, int $when = 0): void {
         if ($session->state === session_store::ENDED && ($session->outcome === $outcome || $outcome !== 'deleted')) {
             return;
         }
+        $now = $this->clock->time();
         $session->state = session_store::ENDED;
         $session->outcome = $outcome;
-        $session->timeended = $this->clock->time();
+        // For the tool an end before the check-in is one of an earlier attempt.
+        $session->timeended = $when > 0 ? max((int)$session->timecreated, min($when, $now)) : $now;
         $session->endtold = 0;
         if ($outcome === 'deleted') {
             $session->attemptid = 0;
         }
         $this->sessions->save($session);
+        self::queue((int)$session->id);
+    }
+
+    /**
+     * Has a task do what remains to be done for a session.
+     *
+     * @param int $sessionid
+     */
+    private static function queue(int $sessionid): void {
         $task = new \quizaccess_vigil\task\report_end();
         $task->set_component('quizaccess_vigil');
-        $task->set_custom_data(['sessionid' => (int)$session->id]);
+        $task->set_custom_data(['sessionid' => $sessionid]);
         \core\task\manager::queue_adhoc_task($task, true);
+    }
+
+    /**
+     * Ends the watching of an open session, for proctoring of its quiz was switched off: the attempt goes on, with the time of a
+     * pause given back. To be called under the student's lock, with a row that was read under it.
+     *
+     * What was granted stays until the attempt ends.
+     *
+     * @param stdClass $session
+     */
+    public function switched_off(stdClass $session): void {
+        if ($session->state !== session_store::OPEN || !$session->attemptid) {
+            return;
+        }
+        $now = $this->clock->time();
+        if (session_store::is_paused($session)) {
+            $session->returned += max(0, $now - (int)$session->pausedat);
+        }
+        $session->pausedat = 0;
+        $session->reason = null;
+        $session->state = session_store::OFF;
+        $session->outcome = 'switched_off';
+        $session->timeended = $now;
+        $session->endtold = 0;
+        time_grant::apply_or_leave($session);
+        $this->sessions->save($session);
+        self::queue((int)$session->id);
     }
 
     /**
@@ -153,9 +213,9 @@ final class ending {
         $ids = $DB->get_fieldset_sql(
             "SELECT id
                FROM {quizaccess_vigil_session}
-              WHERE state = ? AND endtold = 0 AND timeended BETWEEN ? AND ?
+              WHERE state IN (?, ?) AND endtold = 0 AND timeended BETWEEN ? AND ?
            ORDER BY timemodified",
-            [session_store::ENDED, $now - self::GIVEN_UP, $now - DAYSECS]
+            [session_store::ENDED, session_store::OFF, $now - self::GIVEN_UP, $now - DAYSECS]
         );
         $done = 0;
         foreach (array_slice($ids, 0, self::RETRIES) as $id) {
@@ -198,23 +258,25 @@ final class ending {
     public function find_lost(int $quizid = 0, int $userid = 0): int {
         global $DB;
         $rows = $DB->get_records_sql(
-            "SELECT s.*, qa.state AS attemptstate
+            "SELECT s.*, qa.state AS attemptstate, qa.timefinish AS attemptfinish
                FROM {quizaccess_vigil_session} s
           LEFT JOIN {quiz_attempts} qa ON qa.id = s.attemptid
               WHERE s.attemptid <> 0
-                    AND (qa.id IS NULL OR s.state = :open AND qa.state NOT IN (:s1, :s2, :s3))
+                    AND (qa.id IS NULL OR s.state IN (:open, :off) AND qa.state NOT IN (:s1, :s2, :s3))
                     AND (:quizid = 0 OR s.quizid = :quizid2) AND (:userid = 0 OR s.userid = :userid2)",
             [
-                'open' => session_store::OPEN, 's1' => 'notstarted', 's2' => quiz_attempt::IN_PROGRESS,
-                's3' => quiz_attempt::OVERDUE, 'quizid' => $quizid, 'quizid2' => $quizid, 'userid' => $userid, 'userid2' => $userid,
+                'open' => session_store::OPEN, 'off' => session_store::OFF, 's1' => 'notstarted',
+                's2' => quiz_attempt::IN_PROGRESS, 's3' => quiz_attempt::OVERDUE,
+                'quizid' => $quizid, 'quizid2' => $quizid, 'userid' => $userid, 'userid2' => $userid,
             ],
             0,
             1000
         );
         foreach ($rows as $row) {
             $outcome = $row->attemptstate === null ? 'deleted' : self::outcome($row->attemptstate);
-            unset($row->attemptstate);
-            $this->end($row, $outcome);
+            $when = $outcome === 'submitted' ? (int)$row->attemptfinish : 0;
+            unset($row->attemptstate, $row->attemptfinish);
+            $this->end($row, $outcome, $when);
         }
         return count($rows);
     }
@@ -237,16 +299,13 @@ final class ending {
             if ($row->override === null) {
                 continue;
             }
-            if ($DB->record_exists('quiz', ['id' => $quizid]) && \core_user::is_real_user($userid, true)) {
-                time_grant::restore($row);
-            }
-            $row->override = null;
+            time_grant::restore($row);
             $this->sessions->save($row);
         }
     }
 
     /**
-     * Does what remains to be done for an ended session. May be called again.
+     * Does what remains to be done for a session that has ended or is not watched any more. May be called again.
      *
      * @param int $sessionid
      * @throws \moodle_exception so that the task is tried again
@@ -254,7 +313,7 @@ final class ending {
     public function work_off(int $sessionid): void {
         global $DB;
         $session = $DB->get_record(session_store::TABLE, ['id' => $sessionid]);
-        if (!$session || $session->state !== session_store::ENDED) {
+        if (!$session || $session->state === session_store::OPEN) {
             return;
         }
         $lock = locks::take((int)$session->quizid, (int)$session->userid);
@@ -264,7 +323,7 @@ final class ending {
             $lock->release();
         }
         $session = $DB->get_record(session_store::TABLE, ['id' => $sessionid], '*', MUST_EXIST);
-        if ($session->endtold || $session->state !== session_store::ENDED) {
+        if ($session->endtold || $session->state === session_store::OPEN) {
             return;
         }
         $this->tell_tool($session);
@@ -282,11 +341,12 @@ final class ending {
         $tool = $bridge->tool_by_id((int)$session->typeid);
         if (!$tool) {
             mtrace("Vigil: the tool of session {$session->id} is gone, so its end is not reported.");
-            $session->endtold = $this->clock->time();
-            $this->sessions->save($session);
+            $this->told($session);
             return;
         }
-        $jwt = $bridge->sign_claims(assertion::ended($bridge->issuer(), $tool->clientid, $session, $this->clock->time()));
+        $jwt = $bridge->sign_claims(
+            assertion::ended($bridge->issuer(), $tool->clientid, $session, standing::milliseconds($this->clock))
+        );
         $curl = new \curl();
         $curl->setHeader(['Content-Type: application/json', 'Accept: application/json, application/problem+json']);
         $answer = $curl->post(lti_bridge::ended_endpoint($tool), json_encode(['assertion' => $jwt]), [
@@ -294,12 +354,42 @@ final class ending {
         ]);
         $status = (int)($curl->get_info()['http_code'] ?? 0);
         $code = json_decode((string)$answer)->code ?? '';
-        // A tool that does not know the attempt will not know it the next time either.
-        if (($status >= 200 && $status < 300) || ($status === 404 && $code === 'not_found')) {
-            $session->endtold = $this->clock->time();
-            $this->sessions->save($session);
+        if (self::is_taken($session, $status, is_string($code) ? $code : '')) {
+            $this->told($session);
             return;
         }
         throw new \moodle_exception('errorendnottold', 'quizaccess_vigil', '', null, "status {$status} {$code} {$curl->error}");
+    }
+
+    /**
+     * Whether a report need not be made again.
+     *
+     * @param stdClass $session
+     * @param int $status of the tool's answer
+     * @param string $code
+     * @return bool
+     */
+    public static function is_taken(stdClass $session, int $status, string $code): bool {
+        return match (true) {
+            $status >= 200 && $status < 300 => true,
+            // A tool that does not know the attempt will not know it the next time either.
+            $status === 404 => $code === 'not_found',
+            // One of version 1 does not know what "switched off" is. It hears of the attempt's end later.
+            $session->state === session_store::OFF => $status >= 400 && $status < 500
+                && in_array($code, ['invalid', 'ended_outcome'], true),
+            default => false,
+        };
+    }
+
+    /**
+     * Notes that nothing more is to be reported, unless the session has changed meanwhile.
+     *
+     * @param stdClass $session
+     */
+    private function told(stdClass $session): void {
+        global $DB;
+        $DB->set_field(session_store::TABLE, 'endtold', $this->clock->time(), [
+            'id' => $session->id, 'state' => $session->state, 'timeended' => $session->timeended,
+        ]);
     }
 }

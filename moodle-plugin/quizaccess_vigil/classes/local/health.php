@@ -29,7 +29,7 @@ use stdClass;
  */
 final class health {
     /** @var string[] what is looked at, in the order in which faults are best mended */
-    public const TOPICS = ['tool', 'versions', 'curl', 'toolkeys', 'clock', 'ownkeys', 'trust', 'control', 'socket'];
+    public const TOPICS = ['tool', 'versions', 'curl', 'toolkeys', 'release', 'clock', 'ownkeys', 'trust', 'control', 'socket'];
 
     /** @var int seconds: signatures with a larger difference may be refused */
     private const DRIFT_WARNING = 3;
@@ -86,15 +86,17 @@ final class health {
         }
         $asked = match ($topic) {
             'socket' => $tool->origin . '/socket',
+            'release' => lti_bridge::about_endpoint($tool),
             'trust' => lti_bridge::ended_endpoint($tool),
             default => $tool->keyseturl,
         };
-        if (in_array($topic, ['toolkeys', 'clock', 'trust', 'socket'], true) && $this->http->is_blocked($asked)) {
+        if (in_array($topic, ['toolkeys', 'release', 'clock', 'trust', 'socket'], true) && $this->http->is_blocked($asked)) {
             return self::result(result::UNKNOWN, 'forbidden');
         }
         return match ($topic) {
             'curl' => $this->curl($tool),
             'toolkeys' => $this->toolkeys($tool),
+            'release' => $this->release($tool),
             'clock' => $this->clock($tool),
             'ownkeys' => $this->ownkeys(),
             'trust' => $this->trust($tool),
@@ -199,6 +201,37 @@ final class health {
     }
 
     /**
+     * Do this plugin and the tool speak the same version of what they tell each other?
+     *
+     * @param stdClass $tool
+     * @return result
+     */
+    private function release(stdClass $tool): result {
+        $url = lti_bridge::about_endpoint($tool);
+        $answer = $this->http->ask('GET', $url, ['Accept: application/json']);
+        $about = json_decode($answer->body);
+        $theirs = $about->assertion ?? null;
+        $a = (object)[
+            'url' => s($url),
+            'status' => $answer->status,
+            'problem' => s($answer->problem),
+            'version' => s(is_string($about->version ?? null) ? $about->version : ''),
+            'ours' => assertion::VERSION,
+            'theirs' => is_int($theirs) ? $theirs : 1,
+            'release' => s((string)get_config('quizaccess_vigil', 'version')),
+        ];
+        if ($answer->status !== 404 && ($answer->status !== 200 || !is_int($theirs))) {
+            return self::result(result::ERROR, 'release_down', $a);
+        }
+        // Before version 2 the tool was not asked.
+        return match ($a->theirs <=> $a->ours) {
+            -1 => self::result(result::WARNING, 'release_old', $a),
+            1 => self::result(result::WARNING, 'release_new', $a),
+            default => self::result(result::OK, 'release_ok', $a),
+        };
+    }
+
+    /**
      * Do both clocks agree?
      *
      * @param stdClass $tool
@@ -252,7 +285,9 @@ final class health {
         $nobody = (object)[
             'userid' => 0, 'typeid' => $tool->id, 'cmid' => 0, 'attempt' => 1, 'outcome' => 'submitted', 'timeended' => $now,
         ];
-        $jwt = $this->lti->sign_claims(assertion::ended($this->lti->issuer(), $tool->clientid, $nobody, $now));
+        $jwt = $this->lti->sign_claims(
+            assertion::ended($this->lti->issuer(), $tool->clientid, $nobody, standing::milliseconds($this->clock))
+        );
         $url = lti_bridge::ended_endpoint($tool);
         $headers = ['Content-Type: application/json', 'Accept: application/json, application/problem+json'];
         $answer = $this->http->ask('POST', $url, $headers, json_encode(['assertion' => $jwt]));

@@ -214,7 +214,10 @@ final class launcher {
             throw new moodle_exception('errortoolinactive', 'quizaccess_vigil', $quizobj->view_url());
         }
         $context = context_module::instance($launch->cmid);
-        $settings = policy::claim(policy::read($quizobj->get_quiz()->vigil_policy ?? null));
+        $settings = policy::claim(
+            policy::read($quizobj->get_quiz()->vigil_policy ?? null),
+            $launch->kind === 'start' ? self::started($launch) : null
+        );
         $params = [];
         $proctor = false;
         $return = $quizobj->view_url();
@@ -256,6 +259,23 @@ final class launcher {
             $return->out(false),
             $nonce,
             $proctor
+        );
+    }
+
+    /**
+     * When the attempt of a launch began.
+     *
+     * @param stdClass $launch
+     * @return int seconds; 0: it has yet to begin
+     */
+    private static function started(stdClass $launch): int {
+        global $DB;
+        return (int)$DB->get_field_select(
+            'quiz_attempts',
+            'timestart',
+            "quiz = ? AND userid = ? AND attempt = ? AND preview = 0 AND state <> 'notstarted'",
+            [$launch->quizid, $launch->userid, $launch->attempt],
+            IGNORE_MULTIPLE
         );
     }
 

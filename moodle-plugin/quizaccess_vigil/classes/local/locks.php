@@ -35,12 +35,13 @@ final class locks {
      *
      * @param int $quizid
      * @param int $userid
+     * @param int $patience seconds to wait for it
      * @return lock to be released by the caller
      * @throws moodle_exception
      */
-    public static function take(int $quizid, int $userid): lock {
+    public static function take(int $quizid, int $userid, int $patience = self::PATIENCE): lock {
         $lock = \core\lock\lock_config::get_lock_factory('quizaccess_vigil')
-            ->get_lock("attempt_{$quizid}_{$userid}", self::PATIENCE);
+            ->get_lock("attempt_{$quizid}_{$userid}", $patience);
         if (!$lock) {
             throw new moodle_exception('errorbusy', 'quizaccess_vigil');
         }

@@ -325,6 +325,16 @@ class lti_bridge {
     }
 
     /**
+     * Where the tool says what it is.
+     *
+     * @param stdClass $tool
+     * @return string
+     */
+    public static function about_endpoint(stdClass $tool): string {
+        return $tool->origin . '/api/v1/about';
+    }
+
+    /**
      * Asks the tool for all that it keeps of an attempt.
      *
      * @param stdClass $session
@@ -338,7 +348,8 @@ class lti_bridge {
         if (!$tool) {
             return null;
         }
-        $claims = assertion::export($this->issuer(), $tool->clientid, $session, \core\di::get(\core\clock::class)->time());
+        $now = standing::milliseconds(\core\di::get(\core\clock::class));
+        $claims = assertion::export($this->issuer(), $tool->clientid, $session, $now);
         $curl = new \curl();
         $curl->setHeader(['Content-Type: application/json', 'Accept: application/json, application/problem+json']);
         $text = $curl->post(

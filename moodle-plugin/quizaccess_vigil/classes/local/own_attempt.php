@@ -68,7 +68,16 @@ final class own_attempt {
     }
 
     /**
-     * When it ends, in seconds.
+     * Whether it is watched: proctoring of its quiz may have been switched off.
+     *
+     * @return bool
+     */
+    public function is_proctored(): bool {
+        return $this->session->state !== session_store::OFF && !empty($this->attemptobj->get_quiz()->vigil_enabled);
+    }
+
+    /**
+     * When it ends, in seconds, while paused as of the start of the pause.
      *
      * @return int 0: it has no end
      */

@@ -181,9 +181,14 @@ final class policy {
      * The proctoring_settings claim's data.
      *
      * @param array $policy
+     * @param int|null $started when the launched attempt began, in seconds; 0: it has yet to begin; null: none is launched
      * @return string
      */
-    public static function claim(array $policy): string {
-        return json_encode(['vigil' => 1, 'policy' => $policy], JSON_PRESERVE_ZERO_FRACTION | JSON_THROW_ON_ERROR);
+    public static function claim(array $policy, ?int $started = null): string {
+        $data = ['vigil' => assertion::VERSION, 'policy' => $policy];
+        if ($started !== null) {
+            $data['attempt_started'] = $started;
+        }
+        return json_encode($data, JSON_PRESERVE_ZERO_FRACTION | JSON_THROW_ON_ERROR);
     }
 }

@@ -81,6 +81,6 @@ final class save_guard {
         if ($session->terminated || !in_array($state, [quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE], true)) {
             return 'errorended';
         }
-        return $session->pausedat && $now > $session->pausedat + self::GRACE ? 'errorpaused' : '';
+        return session_store::is_paused($session) && $now > $session->pausedat + self::GRACE ? 'errorpaused' : '';
     }
 }

@@ -36,8 +36,14 @@ final class session_store {
     /** @var string the attempt can go on */
     public const OPEN = 'open';
 
+    /** @var string it can go on, and is not watched: proctoring of the quiz was switched off */
+    public const OFF = 'off';
+
     /** @var string it has ended */
     public const ENDED = 'ended';
+
+    /** @var int requests that are named in what the tool is told, at most */
+    private const REQUESTS = 200;
 
     /**
      * Constructor.
@@ -77,7 +83,56 @@ final class session_store {
     }
 
     /**
+     * Whether an attempt is paused.
+     *
+     * @param stdClass $row
+     * @return bool
+     */
+    public static function is_paused(stdClass $row): bool {
+        return $row->pausedat && !$row->terminated && $row->state === self::OPEN;
+    }
+
+    /**
+     * The ids of the tool's requests for extra time and for resuming that were done.
+     *
+     * @param int $sessionid
+     * @return string[] the latest, in their order
+     */
+    public function requests(int $sessionid): array {
+        global $DB;
+        $ids = $DB->get_records_select_menu(
+            'quizaccess_vigil_incident',
+            "sessionid = ? AND requestid IS NOT NULL AND action IN ('update', 'resume')",
+            [$sessionid],
+            'id DESC',
+            'id, requestid',
+            0,
+            self::REQUESTS
+        );
+        return array_reverse(array_values($ids));
+    }
+
+    /**
+     * How many attempts at a quiz are being worked in under watch.
+     *
+     * @param int $quizid
+     * @return int
+     */
+    public function count_open(int $quizid): int {
+        global $DB;
+        return $DB->count_records_sql(
+            "SELECT COUNT(1)
+               FROM {quizaccess_vigil_session} s
+               JOIN {quiz_attempts} qa ON qa.id = s.attemptid
+              WHERE s.quizid = ? AND s.state = ? AND qa.state IN ('inprogress', 'overdue')",
+            [$quizid, self::OPEN]
+        );
+    }
+
+    /**
      * Opens the session of an attempt whose check-in was verified, or finds it. To be called under the student's lock.
+     *
+     * One that went on while proctoring was switched off keeps what was done to its time, and needs a new check-in.
      *
      * @param stdClass $launch
      * @return stdClass
@@ -86,6 +141,14 @@ final class session_store {
         global $DB;
         $now = $this->clock->time();
         $row = $this->find($launch->quizid, $launch->userid, $launch->attempt);
+        if ($row && $row->state === self::OFF) {
+            $row->state = self::OPEN;
+            $row->outcome = null;
+            $row->timeended = 0;
+            $row->endtold = 0;
+            $row->endsent = 0;
+            $row->timecreated = max($now, (int)$row->timecreated + 1);
+        }
         if ($row && $row->state === self::OPEN) {
             $row->typeid = $launch->typeid;
             $row->cmid = $launch->cmid;

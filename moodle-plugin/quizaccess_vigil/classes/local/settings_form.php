@@ -49,6 +49,14 @@ final class settings_form {
         $mform->addElement('selectyesno', 'vigil_enabled', self::text('enabled'));
         $mform->addHelpButton('vigil_enabled', 'enabled', 'quizaccess_vigil');
         $mform->setDefault('vigil_enabled', (int)($stored->enabled ?? 0));
+        $open = empty($stored->enabled)
+            ? 0 : (new session_store(\core\di::get(\core\clock::class)))->count_open((int)$stored->quizid);
+        if ($open) {
+            $mform->addElement('static', 'vigil_open', '', \html_writer::div(
+                get_string($open === 1 ? 'enabled_open_one' : 'enabled_open', 'quizaccess_vigil', $open),
+                'alert alert-warning'
+            ));
+        }
         foreach (['admission', 'pause', 'fullscreen'] as $name) {
             $mform->addElement('selectyesno', 'vigil_' . $name, self::text($name));
             $mform->addHelpButton('vigil_' . $name, $name, 'quizaccess_vigil');

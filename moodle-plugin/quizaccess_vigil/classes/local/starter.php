@@ -95,6 +95,11 @@ final class starter {
             if ($launch->state === 'spent') {
                 return $this->again($launch, $quizobj);
             }
+            if (empty($quizobj->get_quiz()->vigil_enabled)) {
+                // It was switched off while the student was at the check-in: nothing stands between student and attempt.
+                $this->launches->spend($launch);
+                return (int)$launch->attemptid ? $quizobj->attempt_url($launch->attemptid) : $quizobj->view_url();
+            }
             $this->ending->find_lost((int)$quizobj->get_quizid(), (int)$USER->id);
             $this->ending->restore_overrides((int)$quizobj->get_quizid(), (int)$USER->id);
             return $this->start($launch, quiz_settings::create((int)$quizobj->get_quizid(), (int)$USER->id));
@@ -143,7 +148,7 @@ final class starter {
             throw new moodle_exception('errorothernumber', 'quizaccess_vigil', $quizobj->view_url());
         }
         $known = $this->sessions->find((int)$launch->quizid, (int)$launch->userid, (int)$launch->attempt);
-        $paused = $known && $known->state === session_store::OPEN && $known->pausedat && !$known->terminated;
+        $paused = $known && session_store::is_paused($known);
         if ($messages && !$paused) {
             throw new moodle_exception(
                 'attempterror',

@@ -27,6 +27,7 @@ use core_privacy\local\request\transform;
 use core_privacy\local\request\userlist;
 use core_privacy\local\request\writer;
 use quizaccess_vigil\local\lti_bridge;
+use quizaccess_vigil\local\time_grant;
 use quizaccess_vigil\task\report_erasure;
 
 /**
@@ -66,7 +67,9 @@ class provider implements
             'userid', 'attempt', 'state', 'outcome', 'pausedat', 'terminated', 'reason', 'extraminutes', 'returned', 'override',
             'timecreated', 'timeended',
         ]);
-        $describe('quizaccess_vigil_incident', ['action', 'incidenttime', 'minutes', 'severity', 'code', 'message', 'timecreated']);
+        $describe('quizaccess_vigil_incident', [
+            'requestid', 'action', 'incidenttime', 'minutes', 'severity', 'code', 'message', 'timecreated',
+        ]);
         $describe('quizaccess_vigil_launch', ['userid', 'kind', 'attempt', 'timecreated', 'timeexpires']);
         $collection->add_external_location_link('tool', [
             'userid' => 'privacy:metadata:tool:userid',
@@ -215,6 +218,7 @@ class provider implements
             'timecreated' => $time($session->timecreated),
             'timeended' => $time($session->timeended),
             'incidents' => array_values(array_map(static fn($incident) => (object)[
+                'requestid' => $incident->requestid,
                 'action' => $incident->action,
                 'incidenttime' => $incident->incidenttime,
                 'minutes' => (int)$incident->minutes,
@@ -277,6 +281,10 @@ class provider implements
         global $DB;
         $transaction = $DB->start_delegated_transaction();
         $sessions = $DB->get_records_sql("SELECT t.* FROM {quizaccess_vigil_session} t WHERE {$where}", $params);
+        foreach ($sessions as $session) {
+            // Nothing would know any more what to put back.
+            time_grant::restore($session);
+        }
         report_erasure::queue(array_filter($sessions, static fn($session) => (int)$session->typeid !== 0));
         foreach (array_chunk(array_keys($sessions), 1000) as $ids) {
             $DB->delete_records_list('quizaccess_vigil_incident', 'sessionid', $ids);

@@ -18,9 +18,11 @@ namespace quizaccess_vigil\task;
 
 use quizaccess_vigil\local\ending;
 use quizaccess_vigil\local\launch_store;
+use quizaccess_vigil\local\rescue;
+use quizaccess_vigil\local\switching_off;
 
 /**
- * Removes what has expired, and finds attempts that went without a word.
+ * Removes what has expired, finds attempts that went without a word, and those that nobody could let go on.
  *
  * @package    quizaccess_vigil
  * @copyright  2026 The Vigil authors
@@ -44,6 +46,8 @@ class cleanup extends \core\task\scheduled_task {
         (new launch_store($clock))->sweep();
         $ending = new ending($clock);
         $ending->find_lost();
+        (new switching_off($clock))->sweep();
+        (new rescue($clock))->sweep();
         $ending->retry();
         $ending->purge();
     }

@@ -18,6 +18,7 @@ namespace quizaccess_vigil\task;
 
 use quizaccess_vigil\local\assertion;
 use quizaccess_vigil\local\lti_bridge;
+use quizaccess_vigil\local\standing;
 
 /**
  * Tells the tool to erase what it keeps of an attempt whose student's data was deleted here. Core tries again when it fails.
@@ -67,7 +68,7 @@ class report_erasure extends \core\task\adhoc_task {
             $bridge->issuer(),
             $tool->clientid,
             $session,
-            \core\di::get(\core\clock::class)->time()
+            standing::milliseconds(\core\di::get(\core\clock::class))
         ));
         $curl = new \curl();
         $curl->setHeader(['Content-Type: application/json', 'Accept: application/json, application/problem+json']);

@@ -57,7 +57,9 @@ final class attempt_list_test extends \advanced_testcase {
             'running' => ['pausedat' => 0],
             'paused' => ['pausedat' => 5],
             'submitted' => ['state' => 'ended', 'outcome' => 'submitted', 'pausedat' => 0],
-            'abandoned' => ['outcome' => 'abandoned'], 'deleted' => ['outcome' => 'deleted'], 'terminated' => ['terminated' => 5],
+            'switched_off' => ['state' => 'off', 'outcome' => 'switched_off', 'pausedat' => 0],
+            'abandoned' => ['state' => 'ended', 'outcome' => 'abandoned'],
+            'deleted' => ['outcome' => 'deleted'], 'terminated' => ['terminated' => 5],
         ];
         foreach ($states as $name => $fields) {
             $DB->update_record(session_store::TABLE, (object)($fields + ['id' => $first->id]));

@@ -55,7 +55,9 @@ final class control_request_test extends \advanced_testcase {
         ]);
         $body = ['incident_severity' => '1.00', 'user' => ['sub' => '3'], 'action' => 'update', 'extra_time' => 5] + self::good();
         $request = control_request::read(json_encode($body), 'https://lms.example');
-        $this->assertSame([1.0, 5], [$request->severity, $request->minutes]);
+        $this->assertSame([1.0, 5, ''], [$request->severity, $request->minutes, $request->id]);
+        $id = '01988f5e-7c1a-7000-8000-00000000000a';
+        $this->assertSame($id, control_request::read(json_encode(['request_id' => $id] + self::good()), 'https://lms.example')->id);
     }
 
     /**
@@ -90,6 +92,8 @@ final class control_request_test extends \advanced_testcase {
             ['extra_time', -1], ['extra_time', '5'], ['extra_time', 10081], ['extra_time', 0.5],
             ['incident_time', null], ['incident_time', 'yesterday'], ['incident_time', 5],
             ['incident_time', '2026-11-23T09:33:16.364Z' . str_repeat('0', 30)],
+            ['request_id', ''], ['request_id', 5], ['request_id', ['a']], ['request_id', str_repeat('a', 65)],
+            ['request_id', "a\0b"], ['request_id', "a\n"],
             ['incident_severity', 2], ['incident_severity', -0.1], ['incident_severity', 'high'], ['incident_severity', 'NAN'],
         ];
     }

@@ -171,12 +171,64 @@ final class ending_test extends \advanced_testcase {
         $ending = new ending(\core\di::get(\core\clock::class));
         $ending->purge();
         $this->stored($session);
-        course_delete_module($session->cmid);
+        $this->delete_module((int)$session->cmid);
         $ending->find_lost();
         $ending->purge();
         $DB->set_field(session_store::TABLE, 'endtold', time(), ['id' => $this->stored($session)->id]);
         $ending->purge();
         $this->assertFalse($DB->record_exists(session_store::TABLE, ['id' => $session->id]));
+    }
+
+    /**
+     * Deletes a quiz, as the Moodle at hand wants it.
+     *
+     * @param int $cmid
+     */
+    private function delete_module(int $cmid): void {
+        global $DB;
+        if (method_exists('\core_courseformat\local\cmactions', 'delete')) {
+            $courseid = (int)$DB->get_field('course_modules', 'course', ['id' => $cmid], MUST_EXIST);
+            \core_courseformat\formatactions::cm($courseid)->delete($cmid);
+            return;
+        }
+        course_delete_module($cmid);
+    }
+
+    /**
+     * An end is told as when it was, and not as when cron saw it; never before the check-in, nor to come.
+     */
+    public function test_when_it_ended(): void {
+        global $DB;
+        $clock = $this->mock_clock_with_frozen(time());
+        $session = $this->session();
+        $clock->bump(7200);
+        $attemptobj = \mod_quiz\quiz_attempt::create($session->attemptid);
+        $due = (int)$attemptobj->get_attempt()->timestart + 3600;
+        $attemptobj->handle_if_time_expired($clock->time(), false);
+        $this->assertEquals(['submitted', $due], [$this->stored($session)->outcome, $this->stored($session)->timeended]);
+
+        $clock->set_to(time());
+        $session = $this->session();
+        $clock->bump(7200);
+        $DB->set_field('quiz', 'overduehandling', 'autoabandon', ['id' => $session->quizid]);
+        $attemptobj = \mod_quiz\quiz_attempt::create($session->attemptid);
+        $due = (int)$attemptobj->get_attempt()->timestart + 3600;
+        $attemptobj->handle_if_time_expired($clock->time(), false);
+        $this->assertEquals(['abandoned', $due], [$this->stored($session)->outcome, $this->stored($session)->timeended]);
+
+        $clock->set_to(time());
+        $session = $this->session();
+        $attemptobj = \mod_quiz\quiz_attempt::create($session->attemptid);
+        $attemptobj->process_abandon($clock->time(), false);
+        $this->assertEquals($clock->time(), $this->stored($session)->timeended, 'its time had not run out');
+
+        $session = $this->session();
+        $DB->set_field(session_store::TABLE, 'timecreated', $clock->time() - 5, ['id' => $session->id]);
+        $DB->update_record('quiz_attempts', (object)[
+            'id' => $session->attemptid, 'state' => 'finished', 'timefinish' => $clock->time() - 500,
+        ]);
+        (new ending($clock))->find_lost();
+        $this->assertEquals($clock->time() - 5, $this->stored($session)->timeended);
     }
 
     /**

@@ -91,10 +91,32 @@ final class launcher_test extends \advanced_testcase {
         $this->assertStringEndsWith('/mod/quiz/accessrule/vigil/start.php', $claims[$ap . 'start_assessment_url']);
         $this->assertSame(lti_bridge::ACTIONS, $claims[$ap . 'acs']['actions']);
         $this->assertStringEndsWith('/mod/lti/services.php/assessmentcontrol', $claims[$ap . 'acs']['assessment_control_url']);
-        $this->assertSame(1, json_decode($claims[$ap . 'proctoring_settings']['data'])->vigil);
+        $settings = json_decode($claims[$ap . 'proctoring_settings']['data']);
+        $this->assertSame([2, 0], [$settings->vigil, $settings->attempt_started]);
         $this->assertSame(['http://purl.imsglobal.org/vocab/lis/v2/membership#Learner'], $claims[$lti . 'roles']);
         $this->assertNotNull($launches->sent($claims[$ap . 'session_data']));
         $this->assertStringContainsString('/mod/quiz/view.php', $claims[$lti . 'launch_presentation']['return_url']);
+    }
+
+    /**
+     * The launch of an attempt that has begun says when; one that was only made beforehand has not.
+     */
+    public function test_the_start_message_says_when_the_attempt_began(): void {
+        global $DB;
+        [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $session = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($quiz, $student, $typeid);
+        $this->setUser($student);
+        $started = function () use ($launcher, $quiz, $student, $typeid, $session): int {
+            $launch = (new launch_store(\core\di::get(\core\clock::class)))->begin([
+                'kind' => 'start', 'typeid' => $typeid, 'quizid' => $quiz->id, 'cmid' => $quiz->cmid, 'userid' => $student->id,
+                'attempt' => 1, 'attemptid' => $session->attemptid,
+            ]);
+            $claims = $this->claims($launcher, $launch);
+            return json_decode($claims[lti_bridge::CLAIM_AP . 'proctoring_settings']['data'])->attempt_started;
+        };
+        $this->assertSame((int)$DB->get_field('quiz_attempts', 'timestart', ['id' => $session->attemptid]), $started());
+        $DB->set_field('quiz_attempts', 'state', 'notstarted', ['id' => $session->attemptid]);
+        $this->assertSame(0, $started());
     }
 
     /**
@@ -118,7 +140,8 @@ final class launcher_test extends \advanced_testcase {
         );
         $this->assertArrayNotHasKey(lti_bridge::CLAIM_AP . 'session_data', $claims);
         $settings = json_decode($claims[lti_bridge::CLAIM_LTI . 'custom']['vigil_settings']);
-        $this->assertSame(1, $settings->vigil);
+        $this->assertSame(2, $settings->vigil);
+        $this->assertFalse(isset($settings->attempt_started));
         $this->assertSame(0.9, $settings->policy->attention);
         $this->setUser($student);
         $this->expectException(\required_capability_exception::class);

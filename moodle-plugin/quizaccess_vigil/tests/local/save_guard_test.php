@@ -41,8 +41,18 @@ final class save_guard_test extends \advanced_testcase {
      */
     #[DataProvider('cases')]
     public function test_refusal(int $pausedat, int $terminated, string $state, string $want): void {
-        $session = (object)['pausedat' => $pausedat, 'terminated' => $terminated];
+        $session = (object)['pausedat' => $pausedat, 'terminated' => $terminated, 'state' => session_store::OPEN];
         $this->assertSame($want, save_guard::refusal($session, $state, 1000));
+    }
+
+    /**
+     * A pause that proctoring took with it when it was switched off, or that the attempt's end did, keeps no answers out.
+     */
+    public function test_only_a_watched_attempt_is_paused(): void {
+        foreach ([session_store::OFF, session_store::ENDED] as $state) {
+            $session = (object)['pausedat' => 500, 'terminated' => 0, 'state' => $state];
+            $this->assertSame('', save_guard::refusal($session, 'inprogress', 1000));
+        }
     }
 
     /**
