@@ -240,7 +240,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 
 // spread is when a client that is sent away comes back.
 func (h *Hub) spread() time.Duration {
-	return time.Duration(rand.Int64N(int64(h.cfg.DrainSpread)) + 1) //nolint:gosec // not a secret
+	return max(time.Millisecond, time.Duration(rand.Int64N(int64(h.cfg.DrainSpread)))) //nolint:gosec // not a secret; frames tell whole milliseconds
 }
 
 const drainPoll = 10 * time.Millisecond

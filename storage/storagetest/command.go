@@ -37,7 +37,7 @@ var commands = []behaviour{
 		next.ID = "nobody"
 		s.code("unknown", s.UpdateCommand(s.Context(), next), vigil.CodeNotFound)
 	}},
-	{"a stage never goes back, and the rest is written", func(s *suite) {
+	{"a stage never goes back, a refusal may follow any, and the rest is written", func(s *suite) {
 		v := s.session(s.exam())
 		c := s.store(v, s.command(v, vigil.CommandWarn))
 		for _, step := range []struct{ to, want vigil.Stage }{
@@ -47,7 +47,8 @@ var commands = []behaviour{
 			{vigil.StageSeen, vigil.StageSeen},
 			{vigil.StageDelivered, vigil.StageSeen},
 			{vigil.StageDone, vigil.StageSeen},
-			{vigil.StageRefused, vigil.StageSeen},
+			{vigil.StageRefused, vigil.StageRefused},
+			{vigil.StageSeen, vigil.StageRefused},
 		} {
 			c.Stage, c.LMS.State, c.LMS.Status = step.to, vigil.LMSAccepted, string(step.to)
 			s.ok(s.UpdateCommand(s.Context(), c))
