@@ -51,13 +51,13 @@ func (s Session) ReportEnd(r Report) Session {
 	if r.At.Before(s.EndSeen) {
 		return s
 	}
-	end := r.End
-	if s.State == StatePaused {
-		if r.Version < 2 && !end.IsZero() { // it moved with the pause
-			end = end.Add(-max(0, r.At.Sub(s.PausedAt)))
-		}
-	} else if !r.PausedAt.IsZero() || !r.holdsPauses(s) {
+	paused := s.State == StatePaused
+	if !paused && !r.PausedAt.IsZero() || !r.holdsPauses(s) {
 		return s
+	}
+	end := r.End
+	if paused && r.Version < 2 && !end.IsZero() { // it moved with the pause
+		end = end.Add(-max(0, r.At.Sub(s.PausedAt)))
 	}
 	s.Grants = slices.Clone(s.Grants)
 	for i, g := range s.Grants {
@@ -79,7 +79,7 @@ func (g Grant) holds(r Report) bool {
 	return g.Held || g.State == GrantConfirmed && g.At.Before(r.At)
 }
 
-// holdsPauses tells whether a report's end holds the session's last pause. Before requests
+// holdsPauses tells whether a report's end holds the session's last pause that has ended. Before requests
 // had ids, it did if it was made after the pause.
 func (r Report) holdsPauses(s Session) bool {
 	if len(s.Pauses) == 0 { // none, or the session is of before they were remembered
@@ -247,7 +247,9 @@ func (s Session) SettleGrant(commandID string, to GrantState, taken time.Duratio
 	for i, g := range s.Grants {
 		if g.CommandID == commandID && g.State == GrantPending {
 			s.Grants[i].State, s.Grants[i].Taken, s.Grants[i].At = to, taken, at
-			s.Grants[i].Held = g.Held || to == GrantConfirmed && taken == 0
+			if to == GrantConfirmed && taken == 0 { // it was not asked for: no report will name it
+				s.Grants[i].Held, s.Grants[i].ID = true, ""
+			}
 		}
 	}
 	return s

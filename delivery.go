@@ -287,26 +287,19 @@ func (s Session) Answer(c Command, d Delivery, a LMSAnswer, now time.Time) (out 
 			s, told = next, true
 		}
 	}
-	if a.State == LMSRefused {
-		s = s.follow(c, a, now)
-	}
-	switch c.Kind {
-	case CommandExtend, CommandTerminate:
-		if no {
-			c.Stage, c.Problem = StageRefused, a.Problem
-		}
-	case CommandPause, CommandResume:
-		if a.State == LMSRefused {
+	if no {
+		s = s.follow(c, d, a, now)
+		if c.Kind != CommandFlag { // which needs nobody but us
 			c.Stage, c.Problem = StageRefused, a.Problem
 		}
 	}
 	return s, c, told
 }
 
-// follow makes the session what the platform says that it is, where it refused a command:
-// a pause or a resumption that it did not take never was, and an attempt that is over there
-// is over.
-func (s Session) follow(c Command, a LMSAnswer, now time.Time) Session {
+// follow makes the session what the platform says that it is, where it refused a command or
+// was never reached by it: a pause or a resumption that it did not take never was, and an
+// attempt that is over there is over.
+func (s Session) follow(c Command, d Delivery, a LMSAnswer, now time.Time) Session {
 	lms := Actor{Role: RoleLMS, ID: s.PlatformID}
 	var change Change
 	switch {
@@ -314,10 +307,10 @@ func (s Session) follow(c Command, a LMSAnswer, now time.Time) Session {
 		change = Change{Event: EventSubmit, At: now, By: lms}
 	case a.Status == StatusTerminated: // an end that was taken back here, and cannot be there
 		change = Change{Event: EventTerminate, At: now, By: c.By, Reason: a.Problem}
-	case c.Kind == CommandPause && s.State == StatePaused && s.PausedAt.Equal(c.At):
-		change = Change{Event: EventUnpause, At: now, By: lms, Reason: a.Problem}
-	case c.Kind == CommandResume && s.State == StateActive && a.Status == StatusPaused:
-		change = Change{Event: EventPause, At: c.At, By: lms, Reason: a.Problem} // it goes on, as if it had not ended
+	case c.Kind == CommandPause:
+		return s.withoutPause(c.At, now, lms, a.Problem)
+	case c.Kind == CommandResume && (a.Status == StatusPaused || a.Status == ""):
+		return s.withoutResumption(d.ID, c.At, lms, a.Problem)
 	default:
 		return s
 	}
@@ -326,4 +319,58 @@ func (s Session) follow(c Command, a LMSAnswer, now time.Time) Session {
 		return s
 	}
 	return next
+}
+
+// withoutPause takes back a pause that the platform did not take, given at a moment: its clock
+// never stood. The pause may have ended here in the meantime.
+func (s Session) withoutPause(at, now time.Time, by Actor, why string) Session {
+	if s.State == StatePaused && s.PausedAt.Equal(at) {
+		next, err := s.Apply(Change{Event: EventUnpause, At: now, By: by, Reason: why})
+		if err != nil { // every paused session may go on
+			return s
+		}
+		return next
+	}
+	i := slices.IndexFunc(s.Pauses, func(p Pause) bool { return p.From.Equal(at) })
+	if i < 0 || s.State.Ended() {
+		return s
+	}
+	p := s.Pauses[i]
+	s.Pauses = slices.Delete(slices.Clone(s.Pauses), i, i+1)
+	settled := p.To.Add(reportSettles).Before(s.EndSeen) // the end was told since
+	return s.stood(p.From.Sub(p.To), !settled)
+}
+
+// withoutResumption takes back a resumption that the platform did not take, by the id of its
+// request: the pause goes on as if it had not ended, and a later one is part of it.
+func (s Session) withoutResumption(id string, at time.Time, by Actor, why string) Session {
+	i := slices.IndexFunc(s.Pauses, func(p Pause) bool { return p.ID != "" && p.ID == id })
+	if i < 0 || s.State.Ended() && s.State != StateExpired {
+		return s
+	}
+	p, last := s.Pauses[i], i == len(s.Pauses)-1
+	pauses := slices.Delete(slices.Clone(s.Pauses), i, i+1)
+	if !last { // it had been paused again: the clock stood in between, too
+		between := pauses[i].From.Sub(p.To)
+		pauses[i].From, s.Pauses = p.From, pauses
+		return s.stood(between, true)
+	}
+	for _, e := range []Event{EventReopen, EventPause} { // where its time was up
+		if next, err := s.Apply(Change{Event: e, At: at, By: by, Reason: why}); err == nil {
+			s = next
+		}
+	}
+	s.Pauses, s.PausedAt = pauses, p.From
+	return s.stood(p.From.Sub(p.To), true)
+}
+
+// stood corrects for how long the attempt's clock stood in finished pauses, and with it, where
+// the platform has not told its own since, the end.
+func (s Session) stood(by time.Duration, end bool) Session {
+	s.PausedTotal += by
+	if end && !s.End.IsZero() {
+		s.End = s.End.Add(by)
+	}
+	s.Version++
+	return s
 }

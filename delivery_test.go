@@ -176,15 +176,15 @@ func TestAnswerToEachKind(t *testing.T) {
 		{CommandTerminate, StateActive, LMSWaiting, StateActive, false, StageQueued},
 		{CommandTerminate, StateSubmitted, LMSAccepted, StateSubmitted, false, StageQueued},
 		{CommandTerminate, StateTerminated, LMSAccepted, StateTerminated, false, StageQueued},
-		{CommandPause, StatePaused, LMSFailed, StatePaused, false, StageQueued},
+		{CommandPause, StatePaused, LMSFailed, StatePaused, false, StageRefused}, // not the pause that holds
 		{CommandPause, StatePaused, LMSAccepted, StatePaused, false, StageQueued},
-		{CommandResume, StateActive, LMSFailed, StateActive, false, StageQueued},
+		{CommandResume, StateActive, LMSFailed, StateActive, false, StageRefused},
 		{CommandResume, StateActive, LMSRefused, StateActive, false, StageRefused},
 		{CommandFlag, StateActive, LMSRefused, StateActive, false, StageQueued},
 	}
 	for _, tt := range tests {
 		s := Session{State: tt.from, Version: 4}
-		c := Command{ID: "command-1", Kind: tt.kind, Stage: StageQueued, By: Actor{ID: "p"}, Text: "why"}
+		c := Command{ID: "command-1", Kind: tt.kind, Stage: StageQueued, By: Actor{ID: "p"}, Text: "why", At: t0}
 		a := LMSAnswer{State: tt.answer, Status: "running", Problem: "no", At: at}
 		out, cmd, told := s.Answer(c, Delivery{}, a, at)
 		if out.State != tt.state || told != tt.told || cmd.Stage != tt.stage || cmd.LMS != a {

@@ -312,6 +312,70 @@ func TestTheSessionFollowsWhatThePlatformRefused(t *testing.T) {
 	}
 }
 
+// TestWhatThePlatformDidNotTakeNeverWas refuses pauses and resumptions, or never reaches the
+// platform with them, also where more happened here in the meantime.
+func TestWhatThePlatformDidNotTakeNeverWas(t *testing.T) {
+	p := DefaultPolicy()
+	at := func(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
+	refused := Result{State: LMSRefused, Problem: "refused"}
+	unreached := Result{State: LMSFailed, Problem: "unreachable"}
+	type step struct {
+		kind CommandKind
+		at   int
+	}
+	pause, resume := CommandPause, CommandResume
+	tests := []struct {
+		name  string
+		steps []step
+		took  int // how many of the steps the platform did before the one that it did not
+		r     Result
+		page  *Report // read after it
+		want  State
+		left  time.Duration // at 30 minutes
+	}{
+		{"a pause that never got there", []step{{pause, 10}}, 0, unreached, nil, StateActive, 30 * time.Minute},
+		{"a pause that had ended here", []step{{pause, 10}, {resume, 20}}, 0, refused, nil, StateActive, 30 * time.Minute},
+		{"a resumption that never got there", []step{{pause, 10}, {resume, 20}}, 1, unreached, nil, StatePaused, 50 * time.Minute},
+		{"a refused one, and a page of the pause", []step{{pause, 10}, {resume, 20}}, 1, refused, &Report{Version: 2, At: at(26), End: at(60), PausedAt: at(10)}, StatePaused, 50 * time.Minute},
+		{"a refused one, and a new pause", []step{{pause, 10}, {resume, 20}, {pause, 22}}, 1, refused, nil, StatePaused, 50 * time.Minute},
+		{"a refused one, and a new pause that has ended", []step{{pause, 10}, {resume, 20}, {pause, 22}, {resume, 24}}, 1, refused, nil, StateActive, 44 * time.Minute},
+		{"a page of a pause, read in the next one", []step{{pause, 10}, {resume, 20}, {pause, 22}}, 3, Result{}, &Report{Version: 2, At: at(15), End: at(60), PausedAt: at(10)}, StatePaused, 48 * time.Minute},
+		{"a resumption, and the time was up by then", []step{{pause, 59}, {resume, 60}}, 1, unreached, nil, StatePaused, time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := running()
+			var queue []entry
+			for i, step := range tt.steps {
+				var c Command
+				var d *Delivery
+				s, c, d = do(t, s, Command{ID: fmt.Sprintf("command-%d", i), Kind: step.kind}, at(step.at), fmt.Sprintf("request-%d", i))
+				queue = append(queue, entry{c, *d})
+			}
+			if tt.steps[0].at > 30 {
+				s = s.Settled(p, at(65))
+			}
+			for _, e := range queue[:tt.took] {
+				s, _, _ = s.Answer(e.cmd, e.d, LMSAnswer{State: LMSAccepted}, at(25))
+			}
+			if tt.took < len(queue) {
+				e := queue[tt.took]
+				_, a := e.d.Settle(tt.r, true, at(25))
+				var c Command
+				if s, c, _ = s.Answer(e.cmd, e.d, a, at(25)); c.Stage != StageRefused || c.Problem != tt.r.Problem {
+					t.Errorf("the command: got %s %q, want refused in words", c.Stage, c.Problem)
+				}
+			}
+			if tt.page != nil {
+				s = s.ReportEnd(*tt.page)
+			}
+			if left, _ := s.Left(p, at(30)); s.State != tt.want || left != tt.left {
+				t.Errorf("got %s with %v left, want %s with %v", s.State, left, tt.want, tt.left)
+			}
+		})
+	}
+}
+
 func TestTimeGivenBeforeTheStartIsAskedForWhenTheAttemptBegins(t *testing.T) {
 	s := running()
 	s.State, s.Started, s.End, s.EndSeen = StateReady, time.Time{}, time.Time{}, time.Time{}

@@ -98,9 +98,9 @@ func (s Session) Apply(c Change) (Session, error) {
 		return s, Errorf(CodeIllegal, "A session that is %s cannot %s.", s.State, c.Event)
 	}
 	if s.State == StatePaused && !s.PausedAt.IsZero() {
-		if paused := max(0, c.At.Sub(s.PausedAt)); paused > 0 && c.Event != EventUnpause {
+		if paused := max(0, c.At.Sub(s.PausedAt)); c.Event != EventUnpause {
 			s.PausedTotal += paused
-			s.Pauses = append(slices.Clone(s.Pauses[max(0, len(s.Pauses)-MaxPauses+1):]), Pause{From: s.PausedAt, To: c.At, ID: c.RequestID})
+			s.Pauses = append(slices.Clone(s.Pauses[max(0, len(s.Pauses)-MaxPauses+1):]), Pause{From: s.PausedAt, To: s.PausedAt.Add(paused), ID: c.RequestID})
 			if !s.End.IsZero() { // the platform gives it back, too; its next report holds it
 				s.End = s.End.Add(paused)
 			}
