@@ -235,6 +235,32 @@ function expire(int $attempt, int $seconds): void {
     quiz_update_open_attempts(['quizid' => (int)$row->quiz]);
 }
 
+/** When a student's last attempt ends, as Moodle reckons it; 0: it has no end. */
+function end_of(int $quiz, int $user): int {
+    global $DB;
+    $attempts = $DB->get_records('quiz_attempts', ['quiz' => $quiz, 'userid' => $user, 'preview' => 0], 'attempt DESC', '*', 0, 1);
+    $manager = \mod_quiz\quiz_settings::create($quiz, $user)->get_access_manager(time());
+    return (int)$manager->get_end_time(reset($attempts));
+}
+
+/** Makes the site slow for some people: what asks for their login waits, as behind a long request of their own. */
+function hold(array $users, int $seconds): void {
+    global $CFG, $DB;
+    $held = [];
+    foreach ($DB->get_records_list('sessions', 'userid', $users) as $session) {
+        $file = "{$CFG->dataroot}/sessions/sess_{$session->sid}";
+        if (!is_file($file)) {
+            throw new \Exception('The sessions of this site are not kept in files.');
+        }
+        $held[] = $handle = fopen($file, 'r+');
+        flock($handle, LOCK_EX);
+    }
+    sleep($seconds);
+    foreach ($held as $handle) {
+        flock($handle, LOCK_UN);
+    }
+}
+
 /** What the first page of an attempt would post with an answer. */
 function fields(int $attempt, string $answer): array {
     $quba = question_engine::load_questions_usage_by_activity($GLOBALS['DB']->get_field('quiz_attempts', 'uniqueid', ['id' => $attempt]));
