@@ -125,7 +125,7 @@ func (s Session) Apply(c Change) (Session, error) {
 			c.Reason = s.Reason
 		}
 	}
-	if to.Ended() && c.Event != EventDelete {
+	if to.Ended() && c.Event != EventDelete && s.State != StateSubmitted { // how it ended is news, not when
 		s.Ended = c.At
 	}
 	s.State, s.Changed, s.By, s.Reason = to, c.At, c.By, c.Reason

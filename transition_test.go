@@ -100,7 +100,7 @@ func TestSessionLives(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			step := time.Duration(rapid.IntRange(0, 600).Draw(t, "seconds")) * time.Second
 			now = now.Add(step)
-			if s.State == StateActive || s.State == StateTimeUp || s.State == StateExpired { // the clock runs
+			if s.State == StateActive || s.State == StateTimeUp || s.State == StateExpired || s.State == StateStopped { // the clock runs
 				worked += step
 			}
 			event := rapid.SampledFrom(Events).Draw(t, "event")
