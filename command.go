@@ -211,6 +211,9 @@ func (plan *Plan) extend(p Policy, c Command, now time.Time, deliver func(string
 	case !s.Offers(ActionUpdate):
 		g.State, g.Own, plan.ToPeer = GrantConfirmed, true, true
 	case !s.State.Started() && s.State != StateTimeUp:
+		if s.unsent() >= MaxTogether { // which is what one step can queue
+			return Errorf(CodeIllegal, "This attempt has been given time %d times before it began. Give more when it has begun.", MaxTogether)
+		}
 		plan.Command.LMS.State = LMSWaiting
 	case minutes == 0: // an earlier extension was rounded up by more than this, and holds it
 		g.State, g.Held, plan.ToPeer = GrantConfirmed, true, true
@@ -227,13 +230,14 @@ func (plan *Plan) extend(p Policy, c Command, now time.Time, deliver func(string
 }
 
 // Unsent gives out the requests for extra time that was granted before the attempt began,
-// to be queued with the step that begins it. ids makes their ids.
+// to be queued with the step that begins it, or by which it never will: then the queue refuses
+// them. ids makes their ids.
 func (s Session) Unsent(now time.Time, ids func() string) (Session, []Delivery) {
 	var out []Delivery
 	s.Grants = slices.Clone(s.Grants)
 	for i := range s.Grants {
 		g := &s.Grants[i]
-		if g.State != GrantPending || g.ID != "" || g.Own || !s.Offers(ActionUpdate) {
+		if !g.unsent() {
 			continue
 		}
 		minutes, _ := WholeMinutes(g.Time, 0)
@@ -244,6 +248,20 @@ func (s Session) Unsent(now time.Time, ids func() string) (Session, []Delivery) 
 		})
 	}
 	return s, out
+}
+
+// unsent tells whether a grant waits for the attempt to begin.
+func (g Grant) unsent() bool { return g.State == GrantPending && g.ID == "" && !g.Own }
+
+// unsent counts the grants that wait for the attempt to begin.
+func (s Session) unsent() int {
+	n := 0
+	for _, g := range s.Grants {
+		if g.unsent() {
+			n++
+		}
+	}
+	return n
 }
 
 // incidentTime makes the time by which our plugin tells a repeated extension from a new

@@ -92,6 +92,10 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 	if err == nil {
 		d, err = h.prepare(ctx, s, d, owner)
 	}
+	var refused string
+	if err == nil {
+		refused, err = h.outdated(ctx, s)
+	}
 	var result vigil.Result
 	switch {
 	case errors.Is(err, vigil.ErrNotFound):
@@ -99,6 +103,8 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 	case err != nil:
 		h.log.Warn("a request to a platform waits: the store does not answer", "session", d.SessionID, "error", err)
 		return
+	case refused != "":
+		result = vigil.Result{State: vigil.LMSRefused, Problem: refused}
 	case d.Action == vigil.ActionUpdate && d.ExtraMinutes == 0: // the platform holds this time already
 		result = vigil.Result{State: vigil.LMSAccepted}
 	case !d.MaySend(s.Plugin):
@@ -123,6 +129,19 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 	if err != nil {
 		h.log.Error("a platform's answer is not stored", "session", d.SessionID, "action", d.Action, "error", err)
 	}
+}
+
+// outdated tells why a request is not for the attempt any more that a platform would do it to,
+// which it knows by its number; empty: it is.
+func (h *Hub) outdated(ctx context.Context, s vigil.Session) (why string, err error) {
+	if s.State.Ended() && s.Started.IsZero() {
+		return "The attempt never began.", nil
+	}
+	newest, err := h.store.SessionOfAttempt(ctx, s.ExamID, s.UserID, s.Attempt)
+	if err == nil && newest.ID != s.ID {
+		return "The number of this attempt is another one's by now.", nil
+	}
+	return "", err
 }
 
 // prepare reckons an extension's minutes anew. What will be sent is stored before it is

@@ -58,6 +58,11 @@ func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e v
 		if err != nil {
 			return s, plan{}, err
 		}
+		if p.session.State.Ended() && !stored.State.Ended() { // what waited for a beginning is asked for no more
+			var kept []vigil.Delivery
+			p.session, kept = p.session.Unsent(h.now(), newID)
+			p.deliveries = append(p.deliveries, kept...)
+		}
 		if p.session.Version != stored.Version {
 			p.session.DueAt = p.session.NextDue(e.Policy)
 		}

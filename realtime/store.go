@@ -30,6 +30,7 @@ type ExamStore interface {
 // SessionStore reads and moves sessions.
 type SessionStore interface {
 	Session(ctx context.Context, id string) (vigil.Session, error)
+	SessionOfAttempt(ctx context.Context, examID, userID string, attempt int) (vigil.Session, error)
 	SessionsOfExam(ctx context.Context, examID string, page vigil.Page) (sessions []vigil.Session, next string, err error)
 	Transition(ctx context.Context, t vigil.Transition) error
 	SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error
