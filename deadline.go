@@ -239,6 +239,14 @@ func (s Session) pendingGrant(commandID string) bool {
 	})
 }
 
+// grant is the grant of a command; the zero value: there is none.
+func (s Session) grant(commandID string) Grant {
+	if i := slices.IndexFunc(s.Grants, func(g Grant) bool { return g.CommandID == commandID }); i >= 0 {
+		return s.Grants[i]
+	}
+	return Grant{}
+}
+
 // SettleGrant records the platform's answer to a grant, and what it made of it where it
 // confirmed: nothing at all if earlier ones had been rounded up by as much. An unknown
 // command id or an answer that came before changes nothing.

@@ -263,6 +263,10 @@ func (s Session) Answer(c Command, d Delivery, a LMSAnswer, now time.Time) (out 
 	if a.State == LMSWaiting {
 		return s, c, false
 	}
+	if g := s.grant(c.ID); g.State == GrantConfirmed { // by an answer of which nothing else was stored
+		a.State, a.Problem = LMSAccepted, ""
+		c.LMS = a
+	}
 	ok, no := a.State == LMSAccepted, a.State == LMSRefused || a.State == LMSFailed
 	switch c.Kind {
 	case CommandExtend:

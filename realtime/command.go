@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -271,13 +270,13 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 	if c.LMS.State != vigil.LMSWaiting {
 		return nil // answered already
 	}
-	answered := c
+	answered, before := c, false
 	_, _, err = h.change(ctx, d.SessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		s = s.Settled(e.Policy, now)
 		next, cmd, told := s.Answer(c, d, a, now)
 		answered = cmd
-		if c.Kind == vigil.CommandExtend && !pendingGrant(s, c.ID) || next.Version == s.Version {
-			return plan{}, errNothing // it was applied, but the command not stored then
+		if before = next.Version == s.Version; before {
+			return plan{}, errNothing // nothing to apply, or it was applied, but the command not stored then
 		}
 		p := plan{session: next.Settled(e.Policy, now)}
 		if told {
@@ -305,7 +304,10 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 	if c.ReasonCode == reasonLostTime {
 		h.tellLost(ctx, c.ExamID, c.SessionID)
 	}
-	return nil
+	if before && !forStudent(c) && forStudent(answered) { // who applied it may not have told the student
+		_, err = h.tellAgain(ctx, c.SessionID, c.ID)
+	}
+	return err
 }
 
 // reopened are the gaps of a command that the platform refused, to be decided anew.
@@ -318,10 +320,4 @@ func reopened(gaps []vigil.Gap, command string) []vigil.Gap {
 		}
 	}
 	return out
-}
-
-func pendingGrant(s vigil.Session, command string) bool {
-	return slices.ContainsFunc(s.Grants, func(g vigil.Grant) bool {
-		return g.CommandID == command && g.State == vigil.GrantPending
-	})
 }

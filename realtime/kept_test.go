@@ -6,6 +6,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/client"
 )
 
 func TestTimeKeptForAnAttemptThatNeverBeginsIsRefusedInWords(t *testing.T) {
@@ -73,5 +74,65 @@ func TestARequestIsNotDoneToAnotherAttemptOfTheSameNumber(t *testing.T) {
 	})
 	if got := platform.requests(); len(got) != 0 {
 		t.Errorf("the platform was asked to %s the new attempt, want nothing", got[0].Action)
+	}
+}
+
+func TestTimeWhoseAnswerWasLostIsToldToItsStudent(t *testing.T) {
+	t.Parallel()
+	l := &lossy{}
+	r := newRig(t, func(c *realtime.Config) { l.Store = c.Store; c.Store = l; c.Liveness = calm }) // the test answers
+	l.lost = func() { r.store.failNext("Session", errMaybe) }                                      // nor is it known afterwards whether it was stored
+	s := r.session(controlled)
+	st := r.student(s)
+	r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
+	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
+	_, err := r.hub.Command(r.ctx, r.exam.ID, by, realtime.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+	r.ok(err)
+	l.transition.Store(1)
+	d := vigil.Delivery{SessionID: s.ID, CommandID: "extend-0001", Action: vigil.ActionUpdate, ExtraMinutes: 10}
+	if err := r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSAccepted, At: time.Now()}); err == nil {
+		t.Fatal("the store's answer was lost: got no error, want one")
+	}
+	// Its server ends, and the next one does not know what came of the request.
+	r.ok(r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSUnknown, Problem: "unknown", At: time.Now()}))
+	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { return len(c.Commands()) == 1 }))
+	c, err := r.db.Command(r.ctx, s.ID, "extend-0001")
+	r.ok(err)
+	if got := r.read(s.ID); c.LMS.State != vigil.LMSAccepted || len(got.Grants) != 1 || got.Grants[0].State != vigil.GrantConfirmed {
+		t.Errorf("got the answer %s, and grants %+v, want accepted, one and confirmed", c.LMS.State, got.Grants)
+	}
+}
+
+// TestAnotherChangeIsNotTakenForOneThatFailed answers a grant while the store fails, and
+// another server changes the same session in the meantime.
+func TestAnotherChangeIsNotTakenForOneThatFailed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t) // the test answers
+	s := r.session(controlled)
+	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
+	for _, id := range []string{"extend-0001", "extend-0002"} {
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, realtime.CommandUp{ID: id, Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+		r.ok(err)
+	}
+	other := r.another(silent("another"))
+	answer := func(hub *realtime.Hub, id string) error {
+		return hub.Settled(r.ctx, vigil.Delivery{SessionID: s.ID, CommandID: id, Action: vigil.ActionUpdate, ExtraMinutes: 10},
+			vigil.LMSAnswer{State: vigil.LMSAccepted, At: time.Now()})
+	}
+	hold := r.store.holdNext("Transition")
+	r.store.failNext("Transition", errDown)
+	done := make(chan error, 1)
+	go func() { done <- answer(r.hub, "extend-0001") }()
+	<-hold.entered
+	r.ok(answer(other.hub, "extend-0002"))
+	close(hold.release)
+	if err := <-done; err == nil {
+		t.Error("the store failed: got no error, want one")
+	}
+	r.ok(answer(r.hub, "extend-0001"))
+	for _, g := range r.read(s.ID).Grants {
+		if g.State != vigil.GrantConfirmed {
+			t.Errorf("%s: got %s, want confirmed", g.CommandID, g.State)
+		}
 	}
 }

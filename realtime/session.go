@@ -98,11 +98,21 @@ func (h *Hub) ambiguous(ctx context.Context, p plan, failed error) error {
 		return failed
 	}
 	s, err := h.store.Session(ctx, p.session.ID)
-	if err == nil && s.Version == p.session.Version && s.State == p.session.State && s.Changed.Equal(p.session.Changed) && s.By == p.session.By &&
-		s.End.Equal(p.session.End) && len(s.Grants) == len(p.session.Grants) {
+	if err == nil && same(s, p.session) {
 		return nil
 	}
 	return failed
+}
+
+// same tells whether a session as it is stored is the one that was to be stored, and not
+// another change that was made from the same one.
+func same(s, p vigil.Session) bool {
+	return s.Version == p.Version && s.State == p.State && s.Changed.Equal(p.Changed) && s.By == p.By && s.Reason == p.Reason &&
+		s.Ended.Equal(p.Ended) && s.PausedAt.Equal(p.PausedAt) && s.PausedTotal == p.PausedTotal &&
+		s.End.Equal(p.End) && s.EndSeen.Equal(p.EndSeen) && s.Carry == p.Carry && s.Name == p.Name && s.PlatformID == p.PlatformID &&
+		slices.EqualFunc(s.Grants, p.Grants, func(a, b vigil.Grant) bool {
+			return a.CommandID == b.CommandID && a.ID == b.ID && a.State == b.State && a.Held == b.Held && a.Taken == b.Taken
+		})
 }
 
 // announce tells proctors and the student what changed.
