@@ -147,9 +147,9 @@ const (
 // reuse attempt numbers (an attempt deleted, a course reset), so an ended session is
 // followed by a new generation; a terminated one is refused until an instructor
 // reactivates it, or the platform deletes the attempt. begun is when the launched attempt
-// began, by the platform's clock, and zero where the launch does not say so or the attempt
-// has yet to begin: an attempt that goes on, though we concluded that it had expired, is
-// the one that we know.
+// began, by the platform's clock, or a moment from now on where it has yet to begin, and zero
+// where the launch does not say: an attempt that goes on, though we concluded that it had
+// expired, is the one that we know, and one that began after ours is not.
 func (s Session) Relaunch(begun time.Time) Relaunch {
 	switch s.State {
 	case StateTerminated:
@@ -160,6 +160,10 @@ func (s Session) Relaunch(begun time.Time) Relaunch {
 	case StateExpired:
 		if begun.IsZero() || s.Started.IsZero() || begun.After(s.Started.Add(clocksApart)) {
 			return RelaunchAnew // the number was used again since
+		}
+	case StateActive, StatePaused, StateTimeUp:
+		if begun.After(s.Started.Add(clocksApart)) {
+			return RelaunchAnew // deleted, and we have yet to hear of it
 		}
 	case StateSubmitted, StateStopped, StateCanceled:
 		return RelaunchAnew

@@ -186,8 +186,10 @@ func TestRelaunchByState(t *testing.T) {
 		t0.Add(clocksApart + 1):  RelaunchAnew, // its number was used again
 		t0.Add(30 * time.Minute): RelaunchAnew,
 	} {
-		if got := expired.Relaunch(begun); got != want {
-			t.Errorf("expired, and the launched attempt began %v after ours: got %d, want %d", begun.Sub(t0), got, want)
+		for _, s := range []Session{expired, {State: StateActive, Started: t0}, {State: StatePaused, Started: t0}, {State: StateTimeUp, Started: t0}} {
+			if got := s.Relaunch(begun); got != want {
+				t.Errorf("%s, and the launched attempt began %v after ours: got %d, want %d", s.State, begun.Sub(t0), got, want)
+			}
 		}
 	}
 	if got := (Session{State: StateExpired}).Relaunch(t0); got != RelaunchAnew {

@@ -10,12 +10,13 @@ import (
 	"vigil/lti"
 )
 
-// endedSlack is how far the clocks of a platform and of ours may differ.
-const endedSlack = time.Minute
+// endedSlack is by how much a moment may seem too early because a platform tells it in whole
+// seconds.
+const endedSlack = 2 * time.Second
 
 // attemptEnded takes a platform's report, from server to server, that an attempt has
 // ended (docs/assertion.md). Reporting the same end again changes nothing, and one of an
-// attempt that began anew since then does not end the new one. A platform that hears
+// attempt that began anew since then ends the old one, not the new. A platform that hears
 // not_found need not ask again.
 func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
@@ -36,7 +37,12 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	if e.At.Before(session.Created.Add(-endedSlack)) {
+	session, known, err := s.generationOf(ctx, session, e)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	if !known {
 		writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
 		return
 	}
@@ -60,6 +66,32 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 	}
 	s.audit(ctx, session.ExamID, session.ID, "session.ended", vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, e.Outcome)
 	writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
+}
+
+// generationOf finds the session that an end is of: the newest one of the attempt's number that
+// was there by then. When that was by our clock, the report itself tells, which was made just
+// now. known is false where the end is of before the oldest one, and an erasure waits while
+// the number is used by another attempt that goes on, for it would take that, too.
+func (s *Server) generationOf(ctx context.Context, newest vigil.Session, e lti.Ended) (session vigil.Session, known bool, err error) {
+	at := e.At.Add(s.now().Sub(e.Issued))
+	session = newest
+	for at.Before(session.Created.Add(-endedSlack)) {
+		if session.Previous == "" {
+			return newest, false, nil
+		}
+		previous, err := s.store.Session(ctx, session.Previous)
+		if errors.Is(err, vigil.ErrNotFound) {
+			return newest, false, nil
+		}
+		if err != nil {
+			return newest, false, err
+		}
+		session = previous
+	}
+	if e.Outcome == lti.OutcomeErased && session.ID != newest.ID && !newest.State.Ended() {
+		return newest, false, vigil.Errorf(vigil.CodeUnavailable, "The number of this attempt is another one's by now, which goes on. Ask again when that has ended.")
+	}
+	return session, true, nil
 }
 
 // attemptOf finds the session of the attempt that a platform speaks of.

@@ -66,6 +66,34 @@ func TestThePlatformReportsAnEnd(t *testing.T) {
 	r.want("status of an unknown quiz", post(l.reported(a, "submitted", r.now())).status, http.StatusNotFound)
 }
 
+// TestANumberThatIsUsedAgainWhileItsAttemptRuns: an attempt is deleted in the platform and
+// begun anew before the report of that comes.
+func TestANumberThatIsUsedAgainWhileItsAttemptRuns(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p := l.person(student)
+	checkin := p.attempt(1)
+	first := last(checkin)
+	r.status(p.start(checkin), http.StatusOK)
+	a, _ := l.FindAttempt(student, quiz, 1)
+	r.want("status", r.call(stranger(), "POST", "/api/v1/socket/token", `{"assertion":"`+l.Assertion(a)+`"}`).status, http.StatusOK)
+	r.later(10 * time.Minute)
+	deleted := r.now()
+	r.ok(l.Delete(a.ID))
+	r.later(20 * time.Second)
+	second := last(p.attempt(1))
+	if got := r.session(second); second == first || got.Previous != first || got.State != vigil.StateCreated {
+		t.Fatalf("launched anew: got %s of %s, %s, want a new one of %s, created", second, got.Previous, got.State, first)
+	}
+	r.want("the one before", r.session(first).State, vigil.StateSubmitted)
+	r.later(20 * time.Second)
+	r.ok(l.SendReports(r.Context(), 0))
+	r.want("the new one, after the report", r.session(second).State, vigil.StateCreated)
+	if got := r.session(first).Ended.Sub(deleted).Abs(); got > time.Second {
+		t.Errorf("the one before ended %v beside when it was deleted, want within a second", got)
+	}
+}
+
 // TestThePlatformExportsAndErasesAnAttempt: what is kept is given to the platform once per
 // question and without the proctors' names; an erasure leaves nothing, of this attempt only.
 func TestThePlatformExportsAndErasesAnAttempt(t *testing.T) {

@@ -297,12 +297,21 @@ func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, s
 			return vigil.Session{}, err
 		default:
 			old = old.Settled(exam.Policy, s.now())
-			switch old.Relaunch(settings.Started) {
+			begun := settings.Started
+			if begun.IsZero() && settings.Plugin >= 2 { // it has yet to begin
+				begun = s.now()
+			}
+			switch old.Relaunch(begun) {
 			case vigil.RelaunchRefused:
 				return vigil.Session{}, vigil.Errorf(vigil.CodeForbidden,
 					"A proctor ended this attempt. It can go on only after an instructor has reactivated it: ask your teacher.")
 			case vigil.RelaunchResume:
 				return s.resume(ctx, old, fresh)
+			}
+			if !old.State.Ended() { // the platform's report of it is on its way, and says when
+				if old, err = s.hub.Deleted(ctx, old.ID, vigil.Actor{Role: vigil.RoleLMS, ID: l.Platform.ID}, s.now()); err != nil {
+					return vigil.Session{}, err
+				}
 			}
 			fresh = old.NextGeneration(fresh)
 		}
