@@ -20,6 +20,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 )
 
 // pipes is a listener whose connections never leave the process, so that a bubble's time
@@ -68,9 +69,7 @@ type bubble struct {
 func inBubble(t *testing.T, test func(b *bubble)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	if err := sqlite.Migrate(t.Context(), path, func(string) {}); err != nil {
-		t.Fatal(err)
-	}
+	sqlitetest.Create(t, path)
 	synctest.Test(t, func(t *testing.T) {
 		b := &bubble{T: t, ctx: t.Context(), tokens: newTokens(), hello: hello}
 		log := slog.New(slog.DiscardHandler)

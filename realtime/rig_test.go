@@ -23,6 +23,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -273,9 +274,7 @@ func newRig(t testing.TB, edits ...func(c *realtime.Config)) *rig {
 	path := filepath.Join(t.TempDir(), "vigil.db")
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	t.Cleanup(cancel)
-	if err := sqlite.Migrate(ctx, path, func(string) {}); err != nil {
-		t.Fatal(err)
-	}
+	sqlitetest.Create(t, path)
 	r := &rig{TB: t, ctx: ctx, path: path, tokens: newTokens()}
 	r.openStore()
 	r.exam = vigil.Exam{

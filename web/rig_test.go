@@ -24,6 +24,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/realtime"
 	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 	"vigil/web"
 )
 
@@ -121,7 +122,7 @@ func newRig(t *testing.T, change ...func(*web.Config)) *rig {
 	r := &rig{T: t}
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	r.ok(sqlite.Migrate(ctx, path, func(string) {}))
+	sqlitetest.Create(t, path)
 	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Now: r.now})
 	r.ok(err)
 	t.Cleanup(func() { r.ok(store.Close()) })

@@ -11,15 +11,13 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime"
-	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 )
 
 // Tests move the clock of a server; its tokens go by it, as everything does.
 func TestSocketTokensGoByTheServersClock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	if err := sqlite.Migrate(t.Context(), path, nil); err != nil {
-		t.Fatal(err)
-	}
+	sqlitetest.Create(t, path)
 	at := time.Date(2031, 3, 2, 9, 0, 0, 500_000_000, time.UTC)
 	tool := toolOn(t, path, func() time.Time { return at })
 	if err := tool.Keys().Ensure(t.Context()); err != nil {

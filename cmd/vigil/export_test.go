@@ -14,15 +14,14 @@ import (
 	"vigil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 )
 
 // filledStore makes a store with an exam of two students, and closes it.
 func filledStore(t *testing.T) (place string, e vigil.Exam) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	if err := sqlite.Migrate(t.Context(), path, nil); err != nil {
-		t.Fatal(err)
-	}
+	sqlitetest.Create(t, path)
 	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 
 	"vigil"
 	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 )
 
 // holdVariable makes the test program a process that holds a database's write lock.
@@ -96,8 +99,8 @@ func open(t testing.TB, c sqlite.Config) *sqlite.Store {
 	if c.Path == "" {
 		c.Path = filepath.Join(t.TempDir(), "vigil.db")
 	}
-	if err := sqlite.Migrate(t.Context(), c.Path, nil); err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(c.Path); errors.Is(err, fs.ErrNotExist) {
+		sqlitetest.Create(t, c.Path)
 	}
 	s, err := sqlite.Open(t.Context(), c)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"vigil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 )
 
 // together runs calls so that they are all committed by one transaction: another
@@ -193,7 +194,7 @@ func TestAFullQueueMakesCallersWait(t *testing.T) {
 
 func TestClosingFinishesWhatWaitsAndRefusesWhatComesLater(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	ok(t, sqlite.Migrate(t.Context(), path, nil))
+	sqlitetest.Create(t, path)
 	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, LockWait: time.Minute})
 	ok(t, err)
 	v := seed(t, s, 1)[0]
