@@ -59,33 +59,45 @@ demo: ## Build and run the demo: the tool and a small LMS (needs only Go)
 
 .PHONY: test
 test: ## Run everything: format, linters, race tests, browser tests
-	@$(STEP) 'Everything (make test)' $(MAKE) test-steps
+	@$(STEP) -b 18:00 'Everything (make test)' $(MAKE) test-steps
 
+.PHONY: test-all
+test-all: ## Run make test and what is heavier: long faults, fuzzing, the linter of deploy (about an hour)
+	@$(STEP) -b 70:00 'Everything and more (make test-all)' $(MAKE) test-all-steps
+
+.PHONY: test-all-steps
+test-all-steps:
+	@$(STEP) -b 18:00 'make test' $(MAKE) test-steps
+	@$(STEP) -b 5:00 'Templates of deploy' $(MAKE) lint-deploy
+	@$(STEP) -b 17:00 'Fuzzing' $(MAKE) fuzz
+	@$(STEP) -b 30:00 'Long faults' $(MAKE) chaos
+
+# The budgets of the steps make up the 18 minutes, on two cores that do nothing else.
 .PHONY: test-steps
 test-steps:
-	@$(STEP) 'What the tests need' .ci/install
-	@$(STEP) 'Go: build' .ci/patiently 'still building' go build ./...
-	@$(STEP) 'Go: format' $(MAKE) format-check
-	@$(STEP) 'Go: vet' go vet ./...
-	@$(STEP) 'Go: linters' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
-	@$(STEP) 'Go: tests with the race detector' env CI=1 CGO_ENABLED=1 go test -race -timeout 15m -skip '^TestManyServers' ./...
+	@$(STEP) -b 1:15 'What the tests need' .ci/install
+	@$(STEP) -b 1:45 'Go: build' .ci/patiently 'still building' go build ./...
+	@$(STEP) -b 0:05 'Go: format' $(MAKE) format-check
+	@$(STEP) -b 0:15 'Go: vet' go vet ./...
+	@$(STEP) -b 2:00 'Go: linters' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
+	@$(STEP) -b 5:15 'Go: tests with the race detector' env CI=1 CGO_ENABLED=1 go test -race -timeout 15m -skip '^TestManyServers' ./...
 	@# These start servers of their own, without the race detector; alone, because they need the machine for themselves.
-	@$(STEP) 'Many servers: 500 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=500 VIGIL_TEST_PROCTORS=10 \
+	@$(STEP) -b 2:30 'Many servers: 500 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=500 VIGIL_TEST_PROCTORS=10 \
 		go test -timeout 20m -v -run '^TestManyServers$$' ./cmd/vigil
-	@$(STEP) 'Many servers on a Redis cluster' env CI=1 go test -timeout 10m -v -run '^TestManyServersOnARedisCluster$$' ./cmd/vigil
+	@$(STEP) -b 0:40 'Many servers on a Redis cluster' env CI=1 go test -timeout 10m -v -run '^TestManyServersOnARedisCluster$$' ./cmd/vigil
 ifneq ($(PHP),)
-	@$(STEP) 'Moodle plugins: PHP syntax' .ci/php
+	@$(STEP) -b 0:05 'Moodle plugins: PHP syntax' .ci/php
 endif
 ifneq ($(UI),)
-	@$(STEP) 'Browser code: packages' $(MAKE) ui-packages
-	@$(STEP) 'Browser code: types' npm --prefix web/ui run --silent check
-	@$(STEP) 'Browser code: unit tests' npm --prefix web/ui run --silent test
-	@$(STEP) 'Browser code: web/assets is what its sources build' .ci/assets
-	@$(STEP) 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
-	@$(STEP) 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
-	@$(STEP) 'Moodle plugins: zips' node --test .tools/zip/
-	@$(STEP) 'The whole story in a browser' $(MAKE) e2e
-	@$(STEP) 'The whole story once more, on DynamoDB' $(MAKE) e2e-dynamodb
+	@$(STEP) -b 0:10 'Browser code: packages' $(MAKE) ui-packages
+	@$(STEP) -b 0:10 'Browser code: types' npm --prefix web/ui run --silent check
+	@$(STEP) -b 0:10 'Browser code: unit tests' npm --prefix web/ui run --silent test
+	@$(STEP) -b 0:05 'Browser code: web/assets is what its sources build' .ci/assets
+	@$(STEP) -b 0:10 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
+	@$(STEP) -b 0:10 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
+	@$(STEP) -b 0:05 'Moodle plugins: zips' node --test .tools/zip/
+	@$(STEP) -b 2:30 'The whole story in a browser' $(MAKE) e2e
+	@$(STEP) -b 0:40 'The whole story once more, on DynamoDB' $(MAKE) e2e-dynamodb
 endif
 
 .PHONY: unit
