@@ -59,6 +59,11 @@ func (s Session) ReportEnd(r Report) Session {
 	if paused && r.Version < 2 && !end.IsZero() { // it moved with the pause
 		end = end.Add(-max(0, r.At.Sub(s.PausedAt)))
 	}
+	return s.endsAt(end, r)
+}
+
+// endsAt is the session with the end that a report tells.
+func (s Session) endsAt(end time.Time, r Report) Session {
 	s.Grants = slices.Clone(s.Grants)
 	for i, g := range s.Grants {
 		s.Grants[i].Held = g.holds(r)
@@ -87,10 +92,13 @@ func (r Report) holdsPauses(s Session) bool {
 	}
 	last := s.Pauses[len(s.Pauses)-1]
 	if last.ID != "" && r.Version >= 2 {
-		return slices.Contains(r.Requests, last.ID) || last.To.Add(reportSettles).Before(r.At)
+		return slices.Contains(r.Requests, last.ID) || last.To.Add(reportSettles).Before(r.At) || r.follows(last.Answered)
 	}
 	return !r.At.Before(last.To)
 }
+
+// follows tells whether a report was made after a moment of ours, however clocks differ.
+func (r Report) follows(at time.Time) bool { return !at.IsZero() && r.At.After(at.Add(clocksApart)) }
 
 // Told applies a report to the session as it is stored, and tells whether that changes it.
 // What we concluded to be over goes on if the platform says so after that, and its end is
@@ -99,6 +107,9 @@ func (s Session) Told(r Report, p Policy, now time.Time) (Session, bool) {
 	gone := s.State == StateExpired
 	if s.State.Ended() && !gone || !s.News(r) && (!gone || !r.At.After(s.Ended)) {
 		return s, false
+	}
+	if next, ok := s.corrected(r, now); ok {
+		return next.endsAt(r.End, r), true
 	}
 	next := s.ReportEnd(r)
 	next.Version++
@@ -112,10 +123,52 @@ func (s Session) Told(r Report, p Policy, now time.Time) (Session, bool) {
 	return next.Settled(p, now), true
 }
 
+// contradicted tells whether a report says that the attempt is paused, which goes on here, or
+// the reverse, and no request that is on its way explains it: an answer got lost for good, or
+// somebody let the attempt go on in the platform. What the platform says a minute after it had its
+// say about the pause is what it made of it, however clocks differ.
+func (s Session) contradicted(r Report) bool {
+	if r.Version < 2 || r.At.Before(s.EndSeen) {
+		return false
+	}
+	if s.State == StatePaused && r.PausedAt.IsZero() {
+		return r.follows(s.PauseAnswered)
+	}
+	n := len(s.Pauses)
+	if r.PausedAt.IsZero() || n == 0 {
+		return false
+	}
+	last := s.Pauses[n-1]
+	switch s.State {
+	case StatePaused: // by the pause before this one, which did not end there
+		return r.follows(last.Answered) && !slices.Contains(r.Requests, last.ID) && r.PausedAt.Sub(last.From).Abs() < r.PausedAt.Sub(s.PausedAt).Abs()
+	case StateActive, StateTimeUp, StateExpired:
+		return last.ID == "" || r.follows(last.Answered)
+	}
+	return false
+}
+
+// corrected makes the session paused, or not, as the platform says that the attempt is.
+func (s Session) corrected(r Report, now time.Time) (Session, bool) {
+	if !s.contradicted(r) {
+		return s, false
+	}
+	lms := Actor{Role: RoleLMS, ID: s.PlatformID}
+	if r.PausedAt.IsZero() {
+		next, err := s.Apply(Change{Event: EventResume, At: now, By: lms, Reason: "The learning platform let the attempt go on."})
+		return next, err == nil
+	}
+	next := s.rejoin(len(s.Pauses)-1, now, now, lms, "The attempt is still paused in the learning platform.")
+	return next, next.State == StatePaused
+}
+
 // News tells whether a report changes anything but the time of the last one.
 func (s Session) News(r Report) bool {
 	if r.At.Before(s.EndSeen) {
 		return false
+	}
+	if s.contradicted(r) {
+		return true
 	}
 	next := s.ReportEnd(r)
 	return s.EndSeen.IsZero() || !next.End.Equal(s.End) || !slices.Equal(next.Grants, s.Grants)

@@ -290,6 +290,10 @@ func (s Session) Answer(c Command, d Delivery, a LMSAnswer, now time.Time) (out 
 		if next, err := s.Apply(change); ok && err == nil {
 			s, told = next, true
 		}
+	case CommandPause, CommandResume:
+		if !no {
+			s = s.answered(c, d, now)
+		}
 	}
 	if no {
 		s = s.follow(c, d, a, now)
@@ -314,7 +318,7 @@ func (s Session) follow(c Command, d Delivery, a LMSAnswer, now time.Time) Sessi
 	case c.Kind == CommandPause:
 		return s.withoutPause(c.At, now, lms, a.Problem)
 	case c.Kind == CommandResume && (a.Status == StatusPaused || a.Status == ""):
-		return s.withoutResumption(d.ID, c.At, lms, a.Problem)
+		return s.withoutResumption(d.ID, c.At, now, lms, a.Problem)
 	default:
 		return s
 	}
@@ -323,6 +327,24 @@ func (s Session) follow(c Command, d Delivery, a LMSAnswer, now time.Time) Sessi
 		return s
 	}
 	return next
+}
+
+// answered notes that the platform has had its say about a pause, or about the end of one, if
+// only that nobody knows what it did: a report from after that tells.
+func (s Session) answered(c Command, d Delivery, now time.Time) Session {
+	if c.Kind == CommandPause {
+		if s.State == StatePaused && s.PauseAnswered.IsZero() && !c.At.Before(s.PausedAt) {
+			s.PauseAnswered = now
+			s.Version++
+		}
+		return s
+	}
+	if i := slices.IndexFunc(s.Pauses, func(p Pause) bool { return p.ID != "" && p.ID == d.ID }); i >= 0 && s.Pauses[i].Answered.IsZero() {
+		s.Pauses = slices.Clone(s.Pauses)
+		s.Pauses[i].Answered = now
+		s.Version++
+	}
+	return s
 }
 
 // withoutPause takes back a pause that the platform did not take, given at a moment: its clock
@@ -347,11 +369,17 @@ func (s Session) withoutPause(at, now time.Time, by Actor, why string) Session {
 
 // withoutResumption takes back a resumption that the platform did not take, by the id of its
 // request: the pause goes on as if it had not ended, and a later one is part of it.
-func (s Session) withoutResumption(id string, at time.Time, by Actor, why string) Session {
+func (s Session) withoutResumption(id string, at, now time.Time, by Actor, why string) Session {
 	i := slices.IndexFunc(s.Pauses, func(p Pause) bool { return p.ID != "" && p.ID == id })
 	if i < 0 || s.State.Ended() && s.State != StateExpired {
 		return s
 	}
+	return s.rejoin(i, at, now, by, why)
+}
+
+// rejoin takes back that a pause ended, from a moment on: it goes on, and a later one is part of
+// it. The platform has it, as is known now.
+func (s Session) rejoin(i int, at, now time.Time, by Actor, why string) Session {
 	p, last := s.Pauses[i], i == len(s.Pauses)-1
 	pauses := slices.Delete(slices.Clone(s.Pauses), i, i+1)
 	if !last { // it had been paused again: the clock stood in between, too
@@ -364,7 +392,7 @@ func (s Session) withoutResumption(id string, at time.Time, by Actor, why string
 			s = next
 		}
 	}
-	s.Pauses, s.PausedAt = pauses, p.From
+	s.Pauses, s.PausedAt, s.PauseAnswered = pauses, p.From, now
 	return s.stood(p.From.Sub(p.To), true)
 }
 

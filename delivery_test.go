@@ -176,14 +176,14 @@ func TestAnswerToEachKind(t *testing.T) {
 		{CommandTerminate, StateActive, LMSWaiting, StateActive, false, StageQueued},
 		{CommandTerminate, StateSubmitted, LMSAccepted, StateSubmitted, false, StageQueued},
 		{CommandTerminate, StateTerminated, LMSAccepted, StateTerminated, false, StageQueued},
-		{CommandPause, StatePaused, LMSFailed, StatePaused, false, StageRefused}, // not the pause that holds
-		{CommandPause, StatePaused, LMSAccepted, StatePaused, false, StageQueued},
+		{CommandPause, StatePaused, LMSFailed, StatePaused, false, StageRefused},  // not the pause that holds
+		{CommandPause, StatePaused, LMSAccepted, StatePaused, false, StageQueued}, // of another pause
 		{CommandResume, StateActive, LMSFailed, StateActive, false, StageRefused},
 		{CommandResume, StateActive, LMSRefused, StateActive, false, StageRefused},
 		{CommandFlag, StateActive, LMSRefused, StateActive, false, StageQueued},
 	}
 	for _, tt := range tests {
-		s := Session{State: tt.from, Version: 4}
+		s := Session{State: tt.from, Version: 4, PausedAt: at}
 		c := Command{ID: "command-1", Kind: tt.kind, Stage: StageQueued, By: Actor{ID: "p"}, Text: "why", At: t0}
 		a := LMSAnswer{State: tt.answer, Status: "running", Problem: "no", At: at}
 		out, cmd, told := s.Answer(c, Delivery{}, a, at)

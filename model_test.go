@@ -73,6 +73,7 @@ func TestBothSidesAgreeOnTheEnd(t *testing.T) {
 		var queue []entry
 		var pages []Report
 		var slack time.Duration // by which the ends may differ until a page is read
+		unsure := false         // nobody here can know how it stands there until a page is read
 		n := 0
 		id := func() string { n++; return fmt.Sprintf("request-%04d", n) }
 		trace := func(what string) {
@@ -117,6 +118,11 @@ func TestBothSidesAgreeOnTheEnd(t *testing.T) {
 				r = Result{State: LMSUnknown, Retry: true}
 			case outcome == "unreachable":
 				r = Result{State: LMSFailed, Retry: true}
+			case outcome == "unknown for good":
+				if rapid.Bool().Draw(t, "it did it") {
+					m.control(e.d, now)
+				}
+				r, unsure = Result{State: LMSUnknown}, true
 			case outcome == "given up":
 				r = Result{State: LMSFailed}
 				if e.d.Sent {
@@ -151,7 +157,12 @@ func TestBothSidesAgreeOnTheEnd(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(1, 60_000).Draw(t, "ms")) * time.Millisecond)
-			switch rapid.IntRange(0, 6).Draw(t, "step") {
+			switch rapid.IntRange(0, 7).Draw(t, "step") {
+			case 7: // a teacher lets the attempt go on
+				if !m.paused.IsZero() {
+					m.end, m.paused, unsure = m.end.Add(m.clock(now).Sub(m.paused)), time.Time{}, true
+					trace("let go on there")
+				}
 			case 0:
 				command(CommandPause)
 			case 1:
@@ -159,7 +170,7 @@ func TestBothSidesAgreeOnTheEnd(t *testing.T) {
 			case 2:
 				command(CommandExtend)
 			case 3, 4:
-				send("answered", "answered", "lost", "unreachable", "given up")
+				send("answered", "answered", "lost", "unreachable", "given up", "unknown for good")
 			case 5:
 				pages = append(pages, m.page(now))
 			case 6:
@@ -175,14 +186,20 @@ func TestBothSidesAgreeOnTheEnd(t *testing.T) {
 		for _, r := range pages { // late
 			read(r)
 		}
-		if here := map[State]string{StateActive: StatusRunning, StatePaused: StatusPaused}[s.State]; here != m.status() {
-			t.Fatalf("at rest: here %s, there %s", s.State, m.status())
+		agree := func(when string) {
+			if here := map[State]string{StateActive: StatusRunning, StatePaused: StatusPaused}[s.State]; here != m.status() {
+				t.Fatalf("%s: here %s, there %s", when, s.State, m.status())
+			}
 		}
-		if apart := s.Deadline(p).Sub(m.end).Abs(); apart > slack {
+		if !unsure {
+			agree("at rest")
+		}
+		if apart := s.Deadline(p).Sub(m.end).Abs(); !unsure && apart > slack {
 			t.Fatalf("at rest: the end here is +%v, there +%v, apart by %v, want at most %v", s.Deadline(p).Sub(t0), m.end.Sub(t0), apart, slack)
 		}
-		now = now.Add(2 * time.Minute)
+		now = now.Add(3 * time.Minute)
 		read(m.page(now))
+		agree("after a fresh page")
 		for _, r := range pages {
 			read(r)
 		}

@@ -376,6 +376,51 @@ func TestWhatThePlatformDidNotTakeNeverWas(t *testing.T) {
 	}
 }
 
+// TestWhetherAnAttemptIsPausedIsThePlatformsToSay reads reports that contradict what we believe of
+// a pause, when requests may still be on their way, and when they are not.
+func TestWhetherAnAttemptIsPausedIsThePlatformsToSay(t *testing.T) {
+	p := DefaultPolicy()
+	at := func(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
+	answer := func(s Session, c Command, d *Delivery, state LMSState, m int) Session {
+		s, _, _ = s.Answer(c, *d, LMSAnswer{State: state}, at(m))
+		return s
+	}
+	asked, c, d := do(t, running(), Command{ID: "command-1", Kind: CommandPause}, at(10), "request-1")
+	paused := answer(asked, c, d, LMSAccepted, 11)
+	resumed, c, d := do(t, paused, Command{ID: "command-2", Kind: CommandResume}, at(20), "request-2")
+	unknown := answer(resumed, c, d, LMSUnknown, 26)
+	later := unknown.Settled(p, at(80))
+	again, _, _ := do(t, unknown, Command{ID: "command-3", Kind: CommandPause}, at(30), "request-3")
+	goesOn := Report{Version: 2, At: at(40), End: at(65)}
+	holds := Report{Version: 2, At: at(40), End: at(60), PausedAt: at(11)}
+	tests := []struct {
+		name string
+		s    Session
+		r    Report
+		want State
+		left time.Duration // at 40 minutes
+	}{
+		{"let go on there", paused, goesOn, StateActive, 25 * time.Minute},
+		{"a page of before the pause", paused, Report{Version: 2, At: at(10), End: at(60)}, StatePaused, 50 * time.Minute},
+		{"the pause is on its way", asked, Report{Version: 2, At: at(12), End: at(60)}, StatePaused, 50 * time.Minute},
+		{"the resumption is on its way", resumed, holds, StateActive, 30 * time.Minute},
+		{"the resumption never got there, for all we know", unknown, holds, StatePaused, 50 * time.Minute},
+		{"the same, and the time was up by then", later, holds, StatePaused, 50 * time.Minute},
+		{"the same, and paused again", again, holds, StatePaused, 50 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, _ := tt.s.Told(tt.r, p, at(40))
+			if left, _ := s.Left(p, at(40)); s.State != tt.want || left != tt.left {
+				t.Errorf("got %s with %v left, want %s with %v", s.State, left, tt.want, tt.left)
+			}
+			if s.State != tt.s.State && s.By.Role != RoleLMS {
+				t.Errorf("by %s, want the platform", s.By.Role)
+			}
+		})
+	}
+}
+
 func TestTimeGivenBeforeTheStartIsAskedForWhenTheAttemptBegins(t *testing.T) {
 	s := running()
 	s.State, s.Started, s.End, s.EndSeen = StateReady, time.Time{}, time.Time{}, time.Time{}

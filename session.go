@@ -74,14 +74,15 @@ type Session struct {
 	By      Actor     // of the last change
 	Reason  string    // of the last change
 
-	PausedAt    time.Time     // while paused
-	PausedTotal time.Duration // of finished pauses
-	Pauses      []Pause       // the last MaxPauses finished ones, oldest first
-	End         time.Time     // end of the attempt as the platform last reported it, while paused as of the start of the pause; zero: none
-	EndSeen     time.Time     // when the platform said so, by its clock
-	Grants      []Grant       // time given by proctors
-	Carry       time.Duration // time that the platform took too much, by rounding up to minutes
-	DueAt       time.Time     // when the session must be looked at, though nothing happens (NextDue); zero: never
+	PausedAt      time.Time     // while paused
+	PauseAnswered time.Time     // while paused: when the platform had had its say about the pause; zero: not yet
+	PausedTotal   time.Duration // of finished pauses
+	Pauses        []Pause       // the last MaxPauses finished ones, oldest first
+	End           time.Time     // end of the attempt as the platform last reported it, while paused as of the start of the pause; zero: none
+	EndSeen       time.Time     // when the platform said so, by its clock
+	Grants        []Grant       // time given by proctors
+	Carry         time.Duration // time that the platform took too much, by rounding up to minutes
+	DueAt         time.Time     // when the session must be looked at, though nothing happens (NextDue); zero: never
 
 	Presence Presence // kept apart: not part of Version
 	Tally    Tally    // kept apart: not part of Version
@@ -135,9 +136,10 @@ func (g Grant) length() time.Duration {
 // by ID (Delivery.ID), and names it in its reports once the end that it tells holds the
 // time; empty: it was not told.
 type Pause struct {
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
-	ID   string    `json:"id,omitempty"`
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`
+	ID       string    `json:"id,omitempty"`
+	Answered time.Time `json:"answered,omitzero"` // when the platform had had its say about the end of it; zero: not yet
 }
 
 // MaxPauses bounds the finished pauses that a session remembers.

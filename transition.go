@@ -105,7 +105,7 @@ func (s Session) Apply(c Change) (Session, error) {
 				s.End = s.End.Add(paused)
 			}
 		}
-		s.PausedAt = time.Time{}
+		s.PausedAt, s.PauseAnswered = time.Time{}, time.Time{}
 	}
 	switch c.Event {
 	case EventConsent:

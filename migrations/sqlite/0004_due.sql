@@ -7,6 +7,9 @@ ALTER TABLE platforms ADD COLUMN plugin INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN pauses TEXT NOT NULL DEFAULT '[]'; -- JSON array
 ALTER TABLE sessions ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
 
+-- When the platform had had its say about the present pause; 0: not yet.
+ALTER TABLE sessions ADD COLUMN pause_answered INTEGER NOT NULL DEFAULT 0;
+
 -- Sessions that have not ended become due at once, so that each is looked at and gets its right time.
 UPDATE sessions SET due = 1 WHERE state NOT IN ('submitted', 'terminated', 'expired', 'stopped', 'canceled');
 

@@ -133,15 +133,16 @@ func (c grantsInto) Scan(v any) error {
 
 // pause is a finished pause as it is stored.
 type pause struct {
-	From int64  `json:"from"`
-	To   int64  `json:"to"`
-	ID   string `json:"id,omitempty"`
+	From     int64  `json:"from"`
+	To       int64  `json:"to"`
+	ID       string `json:"id,omitempty"`
+	Answered int64  `json:"answered,omitempty"`
 }
 
 func pausesJSON(ps []vigil.Pause) string {
 	out := make([]pause, len(ps))
 	for i, p := range ps {
-		out[i] = pause{From: ms(p.From), To: ms(p.To), ID: p.ID}
+		out[i] = pause{From: ms(p.From), To: ms(p.To), ID: p.ID, Answered: ms(p.Answered)}
 	}
 	return toJSON(out)
 }
@@ -156,7 +157,7 @@ func (c pausesInto) Scan(v any) error {
 	}
 	*c.v = nil
 	for _, p := range in {
-		*c.v = append(*c.v, vigil.Pause{From: timeOf(p.From), To: timeOf(p.To), ID: p.ID})
+		*c.v = append(*c.v, vigil.Pause{From: timeOf(p.From), To: timeOf(p.To), ID: p.ID, Answered: timeOf(p.Answered)})
 	}
 	return nil
 }
