@@ -101,6 +101,8 @@ func open(t testing.TB, c sqlite.Config) *sqlite.Store {
 	}
 	if _, err := os.Stat(c.Path); errors.Is(err, fs.ErrNotExist) {
 		sqlitetest.Create(t, c.Path)
+	} else {
+		ok(t, sqlite.Migrate(t.Context(), c.Path, nil))
 	}
 	s, err := sqlite.Open(t.Context(), c)
 	if err != nil {
