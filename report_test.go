@@ -472,3 +472,51 @@ func TestPausesThatAreRememberedAreBounded(t *testing.T) {
 		t.Errorf("got %d, the last %v, want %d, the newest last", len(s.Pauses), s.Pauses[len(s.Pauses)-1], MaxPauses)
 	}
 }
+
+// TestAReportThatIsQuickerThanTheAnswerHidesNoProctorsEnd ends an attempt, with the platform's
+// report of the end before and after its answer, and an answer that is a repeat.
+func TestAReportThatIsQuickerThanTheAnswerHidesNoProctorsEnd(t *testing.T) {
+	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+	lms := Actor{Role: RoleLMS, ID: "p"}
+	by := Actor{Role: RoleProctor, ID: "p|1"}
+	report := func(s Session) Session {
+		if next, err := s.Apply(Change{Event: EventSubmit, At: at(2), By: lms}); err == nil {
+			return next
+		}
+		return s
+	}
+	tests := []struct {
+		name   string
+		first  bool // the report
+		answer Result
+		want   State
+		by     Role
+	}{
+		{"the answer first", false, Result{Status: StatusTerminated, Applied: AppliedNow}, StateTerminated, RoleProctor},
+		{"the report first", true, Result{Status: StatusTerminated, Applied: AppliedNow}, StateTerminated, RoleProctor},
+		{"the report first, and the answer is a repeat", true, Result{Status: StatusTerminated, Applied: AppliedBefore}, StateTerminated, RoleProctor},
+		{"the student was first, the answer before the report", false, Result{Status: StatusComplete, Applied: AppliedNo, Reason: NoEnded}, StateSubmitted, RoleLMS},
+		{"the student was first, the report before the answer", true, Result{Status: StatusComplete, Applied: AppliedNo, Reason: NoEnded}, StateSubmitted, RoleLMS},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, c, d := do(t, running(), Command{ID: "command-1", Kind: CommandTerminate, By: by, Text: "why"}, at(1), "request-1")
+			if tt.first {
+				s = report(s)
+			}
+			tt.answer.State = LMSAccepted
+			_, a := d.Settle(tt.answer, true, at(5))
+			s, c, _ = s.Answer(c, *d, a, at(5))
+			s = report(s)
+			if s.State != tt.want || s.By.Role != tt.by {
+				t.Errorf("got %s by %s, want %s by %s", s.State, s.By.Role, tt.want, tt.by)
+			}
+			if tt.first && !s.Ended.Equal(at(2)) {
+				t.Errorf("ended at %v, want when the platform says, %v", s.Ended, at(2))
+			}
+			if refused := tt.want == StateSubmitted; refused != (c.Stage == StageRefused) {
+				t.Errorf("the command: got %s %q, want refused: %v", c.Stage, c.Problem, refused)
+			}
+		})
+	}
+}
