@@ -37,8 +37,12 @@ func Migrate(ctx context.Context, path string, progress func(string)) error {
 	if err := f.Close(); err != nil {
 		return vigil.Wrap(err, vigil.CodeUnavailable, "The database file cannot be made.")
 	}
-	for try := 0; ; try++ {
+	var reached int64 // the version of the file before the latest try
+	for idle := 0; ; idle++ {
 		err := withProvider(path, func(p *goose.Provider) error {
+			if v, err := p.GetDBVersion(ctx); err == nil && v > reached {
+				reached, idle = v, 0
+			}
 			for {
 				r, err := p.UpByOne(ctx)
 				if errors.Is(err, goose.ErrNoNextVersion) {
@@ -52,11 +56,11 @@ func Migrate(ctx context.Context, path string, progress func(string)) error {
 				}
 			}
 		})
-		if err == nil || ctx.Err() != nil || try == 2 {
+		if err == nil || ctx.Err() != nil || idle == 2 {
 			return schemaError(err)
 		}
-		// Another process may have applied the same step at the same time; then there is
-		// nothing left to do. What is really wrong fails again.
+		// Another process may have applied the same step at the same time: try again as long
+		// as somebody gets on. What is really wrong fails again, with the file no further.
 	}
 }
 
