@@ -191,6 +191,9 @@ func (c Cause) rank() int {
 	return 0
 }
 
+// Outranks tells whether a cause counts before another where both explain an absence.
+func (c Cause) Outranks(d Cause) bool { return c.rank() > d.rank() }
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b

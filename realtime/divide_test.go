@@ -103,3 +103,18 @@ func TestPartsOfPartsAreFoundAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestAGapThatWasLeftOpenEndsBeforeTheNextOneThatHasEnded(t *testing.T) {
+	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+	gaps := []vigil.Gap{
+		{ID: "left", Start: at(0), Cause: vigil.CauseStudent},
+		{ID: "over", Start: at(100), End: at(110), Cause: vigil.CauseStudent},
+		{ID: "last", Start: at(200), Cause: vigil.CauseUnclear},
+		{ID: "another connection's", Start: at(400), Cause: vigil.CauseStudent},
+	}
+	got := openGaps(gaps, at(300))
+	if len(got) != 2 || got[0].gap.ID != "last" || !got[0].end.Equal(at(300)) || got[1].gap.ID != "left" || !got[1].end.Equal(at(100)) || got[1].gap.Cause != vigil.CauseUnclear {
+		t.Errorf("got %+v, want the last one up to 300 s, and the first up to 100 s, unclear", got)
+	}
+}

@@ -191,8 +191,9 @@ var system = vigil.Actor{Role: vigil.RoleSystem}
 func (h *Hub) retry(ctx context.Context, what string, f func(ctx context.Context) error) error {
 	pause := h.cfg.RetryFirst
 	for {
+		began := h.now()
 		err := f(ctx)
-		h.noteStore(err)
+		h.noteStore(began, err)
 		if err == nil || !transient(err) {
 			return err
 		}

@@ -56,18 +56,23 @@ func (st *student) closeGap(end time.Time) {
 // back what needs nobody's decision. What began after end is another connection's.
 func (h *Hub) endGap(ctx context.Context, session string, end time.Time) {
 	var base string
-	blamed := false // somebody was, and it turned out that they should not have been
-	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
-		open := openGaps(gaps, end)
-		if len(open) > 0 {
-			base = baseOf(open[0].gap)
-		}
-		var did ledgerEdit
-		blamed, _ = h.endOpen(s, open, &did) // what does not fit now ends with the next
-		return did
-	})
+	blamed, more := false, true // blamed: somebody may have been, and it turned out that they should not
+	var err error
+	for err == nil && more {
+		wrong := false
+		err = h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
+			open := openGaps(gaps, end)
+			if len(open) > 0 && base == "" {
+				base = baseOf(open[0].gap)
+			}
+			var did ledgerEdit
+			wrong, more = h.endOpen(s, open, &did)
+			return did
+		})
+		blamed = blamed || wrong
+	}
 	if err == nil && blamed {
-		err = h.clearBlame(ctx, session, "An outage of Vigil explains this.")
+		err = h.clearBlame(ctx, session)
 	}
 	switch {
 	case errors.Is(err, vigil.ErrNotFound): // erased
@@ -80,34 +85,54 @@ func (h *Hub) endGap(ctx context.Context, session string, end time.Time) {
 	}
 }
 
-// slowForMany tells whether the platform was slow for many students in a stretch, and who
-// they were.
-func (h *Hub) slowForMany(platform string, from, to time.Time) (shared bool, others []string) {
-	return h.turns.shared(platform, from, to, h.now(), h.cfg.Liveness.NavigateGrace)
-}
-
-// reblameOthers divides the gaps anew of those who were slow with a session, and whose absence
-// was unclear until now.
-func (h *Hub) reblameOthers(others []string, session string) {
-	for _, id := range others {
-		if o := h.student(id); o != nil && id != session {
-			o.jobs.add(h, 0, func(ctx context.Context) { h.reblame(ctx, id) })
-		}
+// slowNow tells whether a session's platform is slow for several students at once. Those
+// who came back before that was known have their gaps divided once more.
+func (h *Hub) slowNow(platform, session string) bool {
+	slow, news := h.turns.look(platform, h.now(), h.cfg.Liveness)
+	news = slices.DeleteFunc(news, func(id string) bool { return id == session })
+	if len(news) > 0 {
+		h.spawn(func() { // the caller may hold a lock
+			for _, id := range news {
+				if o := h.student(id); o != nil {
+					o.jobs.add(h, 0, func(ctx context.Context) { h.reblame(ctx, id) })
+				}
+			}
+		})
 	}
+	return slow
 }
 
-// clearBlame clears incidents of absences of which nothing is left that is the student's.
-func (h *Hub) clearBlame(ctx context.Context, session, why string) error {
+// clearBlame clears incidents of absences that are over and of which nothing is left that is
+// the student's. It may be called at any time.
+func (h *Hub) clearBlame(ctx context.Context, session string) error {
+	return h.retry(ctx, "incidents", func(ctx context.Context) error { return h.clearBlameOnce(ctx, session) })
+}
+
+func (h *Hub) clearBlameOnce(ctx context.Context, session string) error {
 	gaps, err := h.store.GapsOfSession(ctx, session)
 	if err != nil {
 		return err
 	}
-	theirs := map[string]bool{}
+	theirs, why := map[string]bool{}, map[string]vigil.Cause{}
 	for _, g := range gaps {
 		base := baseOf(g)
-		theirs[base] = theirs[base] || g.Cause == vigil.CauseStudent && (g.End.IsZero() || g.End.After(g.Start))
+		theirs[base] = theirs[base] || g.End.IsZero() || g.Cause == vigil.CauseStudent && g.End.After(g.Start)
+		if why[base].Outranks(g.Cause) {
+			continue
+		}
+		why[base] = g.Cause
 	}
-	return h.clearLost(ctx, session, why, func(gap string, _ vigil.Incident) bool { return !theirs[gap] })
+	return h.clearLost(ctx, session, func(gap string, _ vigil.Incident) string {
+		switch {
+		case theirs[gap]:
+			return ""
+		case why[gap] == vigil.CauseServer:
+			return "An outage of Vigil explains this."
+		case why[gap] == vigil.CauseLMS:
+			return "The learning platform was slow at that time."
+		}
+		return "It is not clear whose fault this was."
+	})
 }
 
 // faultsOf are the stretches in which others than the student kept the session's student
@@ -161,14 +186,24 @@ func (h *Hub) endOpen(s vigil.Session, open []openGap, did *ledgerEdit) (blamed,
 			return blamed, true
 		}
 		if o.gap.Cause == vigil.CauseUnclear || o.gap.Cause == vigil.CauseLMS {
-			_, others := h.slowForMany(s.PlatformID, o.gap.Start, o.end)
-			h.reblameOthers(others, s.ID)
+			h.slowNow(s.PlatformID, s.ID)
 		}
-		parts := h.splitGap(s, o.gap, o.end, h.faultsOf(s))
-		blamed = blamed || o.was == vigil.CauseStudent && parts.change[0].Cause != vigil.CauseStudent
+		faults := h.faultsOf(s)
+		if o.gap.Cause == vigil.CauseLMS && explained(o.gap, o.end, faults) {
+			o.gap.Cause = vigil.CauseUnclear // it was slow for a part of it, which is known
+		}
+		parts := h.splitGap(s, o.gap, o.end, faults)
+		blamed = blamed || o.was == vigil.CauseStudent || !o.gap.Until.IsZero() && o.end.After(o.gap.Until)
 		did.and(parts)
 	}
 	return blamed, false
+}
+
+// explained tells whether it is known here when the platform was slow during a gap.
+func explained(g vigil.Gap, end time.Time, faults []vigil.Fault) bool {
+	return slices.ContainsFunc(faults, func(f vigil.Fault) bool {
+		return f.Cause == vigil.CauseLMS && f.From.Before(end) && g.Start.Before(f.To)
+	})
 }
 
 // openGap is a gap without an end, and the end that it is to have.
@@ -183,17 +218,21 @@ type openGap struct {
 // their student's return is that it was before the next of them began: it is unclear, not theirs.
 func openGaps(gaps []vigil.Gap, end time.Time) []openGap {
 	var out []openGap
+	next := time.Time{} // when the gap after this one began
 	for _, g := range slices.Backward(gaps) {
-		if !g.End.IsZero() || g.Start.After(end) {
+		if g.Start.After(end) {
 			continue
 		}
-		o := openGap{g, end, g.Cause}
-		if n := len(out); n > 0 {
-			if o.end = out[n-1].gap.Start; g.Cause == vigil.CauseStudent {
-				o.gap.Cause = vigil.CauseUnclear
+		if g.End.IsZero() {
+			o := openGap{g, end, g.Cause}
+			if !next.IsZero() {
+				if o.end = next; g.Cause == vigil.CauseStudent {
+					o.gap.Cause = vigil.CauseUnclear
+				}
 			}
+			out = append(out, o)
 		}
-		out = append(out, o)
+		next = g.Start
 	}
 	return out
 }
@@ -396,7 +435,7 @@ func (h *Hub) cutLedger(ctx context.Context, session string, at time.Time) error
 			return did
 		})
 		if err == nil && blamed {
-			err = h.clearBlame(ctx, session, "An outage of Vigil explains this.")
+			err = h.clearBlame(ctx, session)
 		}
 		if err != nil {
 			return err
@@ -432,12 +471,17 @@ func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledger
 // clearAfter clears the incidents of connections that were lost after a time at which the
 // attempt was over.
 func (h *Hub) clearAfter(ctx context.Context, session string, at time.Time) error {
-	return h.clearLost(ctx, session, "This was after the end of the attempt.", func(_ string, i vigil.Incident) bool { return !i.At.Before(at) })
+	return h.clearLost(ctx, session, func(_ string, i vigil.Incident) string {
+		if i.At.Before(at) {
+			return ""
+		}
+		return "This was after the end of the attempt."
+	})
 }
 
-// clearLost clears incidents of lost connections that turned out to be none of the student's.
-// A person's review of them stays.
-func (h *Hub) clearLost(ctx context.Context, session, why string, which func(gap string, i vigil.Incident) bool) error {
+// clearLost clears incidents of lost connections that turned out to be none of the student's:
+// why says the reason, or nothing where it stays. A person's review of them stays.
+func (h *Hub) clearLost(ctx context.Context, session string, why func(gap string, i vigil.Incident) string) error {
 	gaps, err := h.store.GapsOfSession(ctx, session)
 	if err != nil {
 		return err
@@ -456,10 +500,14 @@ func (h *Hub) clearLost(ctx context.Context, session, why string, which func(gap
 		if err != nil {
 			return err
 		}
-		if i.Review != vigil.ReviewNone || !which(base, i) {
+		if i.Review != vigil.ReviewNone {
 			continue
 		}
-		if i, err = i.Decide(vigil.ReviewCleared, system, why, h.now()); err != nil {
+		reason := why(base, i)
+		if reason == "" {
+			continue
+		}
+		if i, err = i.Decide(vigil.ReviewCleared, system, reason, h.now()); err != nil {
 			return err
 		}
 		if err := h.store.UpdateIncident(ctx, i); err != nil && !errors.Is(err, vigil.ErrConflict) {

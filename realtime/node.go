@@ -51,9 +51,10 @@ func (h *Hub) nodeLoop() {
 		}
 		if now := h.cfg.Now(); now.Sub(renewed) >= h.cfg.NodeEvery*9/10 {
 			ctx, cancel := context.WithTimeout(h.ctx, h.cfg.NodeLease)
+			began := h.now()
 			err := h.renewLate(ctx, now.Sub(renewed))
 			cancel()
-			h.noteStore(err)
+			h.noteStore(began, err)
 			if err != nil {
 				if h.ctx.Err() == nil {
 					h.log.Warn("node row not renewed", "error", err)

@@ -1,32 +1,37 @@
 package realtime
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"vigil"
 )
 
-// outages are the stretches in which this node could not store or admit anybody, and those
-// in which no node lived: whoever was away then was away by our fault. Stretches shorter
+// outages are the stretches in which this node could not store or admit anybody or was full,
+// and those in which no node lived: whoever was away then was away by our fault. Stretches shorter
 // than outageLeast keep nobody away.
 type outages struct {
 	mu    sync.Mutex
 	since time.Time     // of the one that goes on; zero: there is none
+	good  time.Time     // when something was stored the last time
 	past  []vigil.Fault // newest last, maxOutages at most
+	full  []vigil.Fault // from the first to the last who was turned away; likewise
 }
 
 const (
 	outageLeast = time.Second
+	turnedAway  = 30 * time.Second // who was turned away tries again after less
 	maxOutages  = 64
 )
 
-// failed notes that something could not be stored.
-func (o *outages) failed(now time.Time) {
+// failed notes that something could not be stored that had been begun at a time: it hung
+// since then, or since something was stored the last time.
+func (o *outages) failed(began time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.since.IsZero() {
-		o.since = now
+		o.since = later(began, o.good)
 	}
 }
 
@@ -34,10 +39,22 @@ func (o *outages) failed(now time.Time) {
 func (o *outages) worked(now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.good = later(o.good, now)
 	if !o.since.IsZero() {
 		o.addLocked(o.since, now)
 		o.since = time.Time{}
 	}
+}
+
+// turned notes that somebody was turned away because the node is full.
+func (o *outages) turned(now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := len(o.full); n > 0 && now.Sub(o.full[n-1].To) <= turnedAway {
+		o.full[n-1].To = later(o.full[n-1].To, now)
+		return
+	}
+	o.full = last(append(o.full, vigil.Fault{From: now, To: now, Cause: vigil.CauseServer}), maxOutages)
 }
 
 // add notes an outage that was found out afterwards.
@@ -48,8 +65,8 @@ func (o *outages) add(from, to time.Time) {
 }
 
 func (o *outages) addLocked(from, to time.Time) {
-	if to.Sub(from) >= outageLeast {
-		o.past = last(append(o.past, vigil.Fault{From: from, To: to, Cause: vigil.CauseServer}), maxOutages)
+	if f := (vigil.Fault{From: from, To: to, Cause: vigil.CauseServer}); outlasts(f) {
+		o.past = last(append(o.past, f), maxOutages)
 	}
 }
 
@@ -57,18 +74,26 @@ func (o *outages) addLocked(from, to time.Time) {
 func (o *outages) on(now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if n := len(o.full); n > 0 && outlasts(o.full[n-1]) && now.Sub(o.full[n-1].To) <= turnedAway {
+		return true
+	}
 	return !o.since.IsZero() && now.Sub(o.since) >= outageLeast
 }
+
+// outlasts tells whether an outage is long enough to keep anybody away.
+func outlasts(f vigil.Fault) bool { return f.To.Sub(f.From) >= outageLeast }
 
 // faults are the outages, each with the time that its clients' pauses took to bring them
 // back: they grow with the outage.
 func (o *outages) faults(now time.Time, grace time.Duration) []vigil.Fault {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	out := make([]vigil.Fault, 0, len(o.past)+1)
-	for _, f := range o.past {
-		f.To = f.To.Add(min(grace, f.To.Sub(f.From)))
-		out = append(out, f)
+	out := make([]vigil.Fault, 0, len(o.past)+len(o.full)+1)
+	for _, f := range slices.Concat(o.past, o.full) {
+		if outlasts(f) {
+			f.To = f.To.Add(min(grace, f.To.Sub(f.From)))
+			out = append(out, f)
+		}
 	}
 	if !o.since.IsZero() && now.Sub(o.since) >= outageLeast {
 		out = append(out, vigil.Fault{From: o.since, To: now.Add(grace), Cause: vigil.CauseServer})
@@ -76,19 +101,20 @@ func (o *outages) faults(now time.Time, grace time.Duration) []vigil.Fault {
 	return out
 }
 
-// noteRead keeps the outages by what became of reading: where even that fails, nothing works.
-func (h *Hub) noteRead(err error) {
+// noteRead keeps the outages by what became of reading, which was begun at a time: where even
+// that fails, nothing works.
+func (h *Hub) noteRead(began time.Time, err error) {
 	if err != nil {
-		h.noteStore(err)
+		h.noteStore(began, err)
 	}
 }
 
-// noteStore keeps the outages by what became of a write to the store.
-func (h *Hub) noteStore(err error) {
+// noteStore keeps the outages by what became of a write to the store, which was begun at a time.
+func (h *Hub) noteStore(began time.Time, err error) {
 	switch {
 	case err == nil:
 		h.outages.worked(h.now())
 	case transient(err) && h.ctx.Err() == nil:
-		h.outages.failed(h.now())
+		h.outages.failed(began)
 	}
 }

@@ -59,20 +59,10 @@ func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.T
 		return p, vigil.GapChange{}
 	case st.h.outages.on(now):
 		return p.Blame(gap, vigil.CauseServer, l)
-	case gap.Cause == vigil.CauseUnclear && st.slowWithOthersLocked(gap.Start, now):
+	case gap.Cause == vigil.CauseUnclear && st.h.slowNow(st.platform.Value(), st.id):
 		return p.Blame(gap, vigil.CauseLMS, l)
 	}
 	return p, gap
-}
-
-// slowWithOthersLocked tells whether the platform was slow for many in a stretch. What that
-// changes for the others follows outside the lock.
-func (st *student) slowWithOthersLocked(from, now time.Time) bool {
-	shared, others := st.h.slowForMany(st.platform.Value(), from, now)
-	if shared {
-		st.jobs.add(st.h, 0, func(context.Context) { st.h.reblameOthers(others, st.id) })
-	}
-	return shared
 }
 
 func (st *student) tellPresenceLocked() {
@@ -91,35 +81,41 @@ func (st *student) armLocked(now time.Time) {
 	st.timer = time.AfterFunc(max(0, due.Sub(now))+time.Millisecond, st.graceOver)
 }
 
-// graceOver ends a grace: of a page turn, of a drop, or of somebody else's fault. Where other
-// nodes share the store it is asked first: the student may be on another node by now, and
-// the relay be late. A node that is being drained leaves the judgement to the nodes that
-// come after it.
+// graceOver ends a grace: of a page turn, of a drop, or of somebody else's fault. A node that
+// is being drained leaves the judgement to the nodes that come after it.
 func (st *student) graceOver() {
 	if !st.h.begin() {
 		return
 	}
 	defer st.h.wg.Done()
-	if !st.h.cfg.Shared {
+	if !st.elsewhere() {
 		st.expire()
-		return
 	}
-	st.jobs.add(st.h, 0, func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, st.h.cfg.Liveness.DropGrace)
-		defer cancel()
-		s, err := st.h.store.Session(ctx, st.id)
-		st.h.noteRead(err)
-		if err == nil {
-			st.mu.Lock()
-			epoch := st.presence.Epoch
-			st.mu.Unlock()
-			if s.Presence.Epoch > epoch {
-				st.outdo(s.Presence.Epoch, came(s.Presence), nil)
-				return
-			}
-		}
-		st.expire()
-	})
+}
+
+// elsewhere is asked before somebody is called lost. Where other nodes share the store, the
+// student may be on another one by now, and the relay be late; then this node gives way. A store
+// that does not answer in time says nothing. No lock may be held.
+func (st *student) elsewhere() bool {
+	if !st.h.cfg.Shared {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(st.h.ctx, st.h.cfg.Liveness.DropGrace)
+	defer cancel()
+	began := st.h.now()
+	s, err := st.h.store.Session(ctx, st.id)
+	st.h.noteRead(began, err)
+	if err != nil {
+		return false
+	}
+	st.mu.Lock()
+	epoch := st.presence.Epoch
+	st.mu.Unlock()
+	if s.Presence.Epoch <= epoch {
+		return false
+	}
+	st.outdo(s.Presence.Epoch, came(s.Presence), nil)
+	return true
 }
 
 // expire judges a grace that is over.
@@ -139,7 +135,7 @@ func (st *student) expire() {
 	case p.Connection == vigil.ConnLost && p.Cause == vigil.CauseServer && st.h.outages.on(now):
 		st.timer = time.AfterFunc(st.h.cfg.Liveness.ReturnGrace, st.graceOver) // it goes on
 		return
-	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.slowWithOthersLocked(p.Since, now):
+	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.h.slowNow(st.platform.Value(), st.id):
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 			return p.Still(now, vigil.CauseLMS), vigil.GapChange{}
 		})

@@ -192,6 +192,9 @@ func (st *student) lostWith(heard time.Time) {
 		return
 	}
 	defer st.h.wg.Done()
+	if st.elsewhere() {
+		return
+	}
 	now := st.h.now()
 	st.room.order.RLock()
 	defer st.room.order.RUnlock()

@@ -25,7 +25,7 @@ func TestAStoreThatRefusesASignalAfterAFaultIsNotAwayAnyMore(t *testing.T) {
 		vigil.Errorf(vigil.CodeUnavailable, "The store is away."),
 		vigil.Errorf(vigil.CodeNotFound, "There is no such session."),
 	}}
-	h := &Hub{cfg: Config{RetryFirst: time.Millisecond}.withDefaults(), store: store}
+	h := &Hub{cfg: Config{RetryFirst: time.Millisecond}.withDefaults(), store: store, ctx: t.Context()}
 	h.log = h.cfg.Log
 	w := newWriter(h)
 	st := &student{h: h, id: "a", storing: 1}

@@ -66,13 +66,14 @@ func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e v
 		if p.session.Version != stored.Version {
 			p.session.DueAt = p.session.NextDue(e.Policy)
 		}
+		began := h.now()
 		err = h.store.Transition(ctx, vigil.Transition{
 			Session: p.session, From: stored.Version, Command: p.command, Deliveries: p.deliveries, Gaps: p.gaps, NewGaps: p.newGaps,
 		})
 		if err != nil && transient(err) {
 			err = h.ambiguous(ctx, p, err)
 		}
-		h.noteStore(err)
+		h.noteStore(began, err)
 		if errors.Is(err, vigil.ErrConflict) {
 			continue
 		}

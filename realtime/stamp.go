@@ -46,9 +46,9 @@ type arrival struct {
 func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 	sum := maphash.String(st.h.seed, stamp)
 	st.mu.Lock()
-	known := st.stamp == sum
+	again := st.stamp == sum
 	st.mu.Unlock()
-	if known {
+	if again {
 		return // the same page, on another socket
 	}
 	page, err := st.h.cfg.Pages.VerifyPage(ctx, stamp)
@@ -62,7 +62,8 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 	}
 	st.mu.Lock()
 	st.stamp = sum
-	news := st.life.session().News(page.Report)
+	known := st.life.session()
+	ready, news := known.Ready, known.News(page.Report)
 	st.mu.Unlock()
 	if news {
 		if _, err := st.h.ReportEnd(ctx, st.id, page.Report); err != nil && ctx.Err() == nil {
@@ -72,18 +73,21 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 			st.mu.Unlock()
 		}
 	}
-	written, sure := st.h.turns.came(st.platform.Value(), page.Answered, a.at)
+	atLeast, atMost, sure := st.h.turns.came(st.platform.Value(), page.Answered, ready, a.at)
 	if a.from.IsZero() {
 		return
 	}
-	st.h.refine(ctx, st.id, a, loading{asked: written.Add(-page.Answered.Sub(page.Requested)), written: written, sure: sure})
+	st.h.refine(ctx, st.id, a, loading{
+		begun: page.Requested.Add(atLeast), asked: page.Requested.Add(atMost), written: page.Answered.Add(atLeast), sure: sure,
+	})
 }
 
-// loading is how a page came, by our clock: when the platform was asked for it, and when
-// it had written it. It is sure when the clocks are known well enough to blame somebody by it.
+// loading is how a page came, by our clock: the platform was asked for it not before begun
+// and not after asked, and had not written it before written. If that is not sure, nobody may be
+// blamed by it.
 type loading struct {
-	asked, written time.Time
-	sure           bool
+	begun, asked, written time.Time
+	sure                  bool
 }
 
 // identity is a hash of what names an attempt at its platform.
@@ -104,8 +108,8 @@ func (h *Hub) identityOf(s vigil.Session) uint64 {
 
 // refine divides the gaps of an absence that has just ended by what the page stamp shows:
 // from the request to the answer it was the platform's. Of a page turn, what came before the
-// page was asked for is the student's, who had no page open, and what came after it was
-// written is unclear: scripts and the way here.
+// page was asked for is the student's, who had no page open; what came after it was written is
+// unclear, scripts and the way here, and so is whatever the clocks are not known well enough for.
 func (h *Hub) refine(ctx context.Context, session string, a arrival, l loading) {
 	var base string
 	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
@@ -124,7 +128,7 @@ func (h *Hub) refine(ctx context.Context, session string, a arrival, l loading) 
 			base = baseOf(g)
 			if turned && l.sure {
 				g.Cause = vigil.CauseStudent
-				known = append(known, vigil.Fault{From: l.written, To: g.End, Cause: vigil.CauseUnclear})
+				known = append(known, vigil.Fault{From: l.begun, To: g.End, Cause: vigil.CauseUnclear})
 			}
 			parts := h.splitGap(s, g, g.End, known)
 			if len(parts.add) == 0 && cause == parts.change[0].Cause {
@@ -138,7 +142,7 @@ func (h *Hub) refine(ctx context.Context, session string, a arrival, l loading) 
 		return
 	}
 	if err == nil {
-		err = h.clearBlame(ctx, session, "The learning platform was slow at that time.")
+		err = h.clearBlame(ctx, session)
 	}
 	if err != nil {
 		h.log.Error("absence not divided by its page stamp", "session", session, "error", err)
@@ -147,13 +151,13 @@ func (h *Hub) refine(ctx context.Context, session string, a arrival, l loading) 
 	h.settleLedger(ctx, session, base)
 }
 
-// reblame divides the unclear gaps of a session anew, because more is known by now of how
-// slow its platform was.
+// reblame divides the gaps of a session once more, because more is known by now of when its
+// platform was slow.
 func (h *Hub) reblame(ctx context.Context, session string) {
 	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
 		var did ledgerEdit
 		for _, g := range gaps {
-			if g.End.IsZero() || g.Decision != vigil.GapUndecided || g.Cause != vigil.CauseUnclear {
+			if g.End.IsZero() || g.Decision != vigil.GapUndecided || g.Cause != vigil.CauseUnclear && g.Cause != vigil.CauseStudent {
 				continue
 			}
 			if parts := h.splitGap(s, g, g.End, h.faultsOf(s)); len(parts.add) > 0 || parts.change[0].Cause != g.Cause {
@@ -162,6 +166,9 @@ func (h *Hub) reblame(ctx context.Context, session string) {
 		}
 		return did
 	})
+	if err == nil {
+		err = h.clearBlame(ctx, session)
+	}
 	if err == nil {
 		h.settleLedger(ctx, session, "")
 	} else if ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {

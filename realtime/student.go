@@ -411,10 +411,25 @@ func (sc *studentConn) heard(now time.Time) {
 }
 
 func (sc *studentConn) missed(now time.Time, n int) {
-	if n >= 3 {
-		return // lost already
+	miss := func(at time.Time) {
+		sc.step(at, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+			if p.Heard.After(now) {
+				return p, vigil.GapChange{} // heard while the store was asked
+			}
+			return p.Miss(at, sc.h.cfg.Liveness)
+		})
 	}
-	sc.step(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Miss(now, sc.h.cfg.Liveness) })
+	switch {
+	case n >= 3: // lost already
+	case n == 2:
+		sc.h.spawn(func() { // it is the pings' goroutine that calls
+			if !sc.st.elsewhere() {
+				miss(sc.h.now())
+			}
+		})
+	default:
+		miss(now)
+	}
 }
 
 // step moves the presence, if this socket owns the session.

@@ -9,7 +9,7 @@ import (
 )
 
 // turns are the page turns of each platform's students on this node in the last minutes. A
-// slow one by itself explains nothing; many at the same time are the platform's.
+// slow one by itself explains nothing; several at the same moment are the platform's.
 type turns struct {
 	mu    sync.Mutex
 	sites map[string]*site // by platform
@@ -17,9 +17,10 @@ type turns struct {
 
 // site is one platform.
 type site struct {
-	turns  []turn // newest last
-	faults []vigil.Fault
-	ahead  ahead
+	turns  []turn        // in order of their beginning
+	ends   []time.Time   // of all of them, in order
+	faults []vigil.Fault // the stretches in which it was slow, in order, none touches another
+	clock  clock
 }
 
 // turn is one page turn.
@@ -29,9 +30,11 @@ type turn struct {
 }
 
 const (
-	turnsKept    = 3 * time.Minute
-	maxTurns     = 20_000 // of one platform
-	sharedLeast  = 3      // so many students at once are no accident
+	turnsKept   = 10 * time.Minute
+	maxTurns    = 20_000          // of one platform
+	sharedLeast = 3               // so many students who wait at once are no accident
+	hangMost    = 5 * time.Minute // so long somebody may wait while no page at all comes
+
 	maxSiteFault = 64
 )
 
@@ -55,8 +58,9 @@ func (t *turns) begin(platform, session string, now time.Time) {
 	s.turns = slices.DeleteFunc(s.turns, func(u turn) bool {
 		return u.session == session && u.to.IsZero() || now.Sub(u.from) > turnsKept
 	})
-	if len(s.turns) < maxTurns {
-		s.turns = append(s.turns, turn{session: session, from: now})
+	s.turns = last(append(s.turns, turn{session: session, from: now}), maxTurns)
+	if n := before(s.ends, now.Add(-turnsKept)); n > 0 {
+		s.ends = slices.Delete(s.ends, 0, n)
 	}
 }
 
@@ -68,61 +72,141 @@ func (t *turns) end(platform, session string, now time.Time) {
 	for i := range s.turns {
 		if u := &s.turns[i]; u.session == session && u.to.IsZero() {
 			u.to = now
+			s.ends = last(append(s.ends, now), maxTurns)
 		}
 	}
 }
 
-// shared tells whether the platform was slow for many at once in a stretch: at least three
-// students turned a page then that took longer than the grace, and they are half of those
-// whose turn is known to have been slow or quick. If so, the stretch is remembered as the
-// platform's fault, as long as the slow turns were, and others are those who were slow with it.
-func (t *turns) shared(platform string, from, to, now time.Time, grace time.Duration) (shared bool, others []string) {
+// look finds out when a platform was slow, as far as that is known by now, and remembers it:
+// at each moment at which at least three students waited who were to wait for longer than the
+// grace, and at which no more than they have turned a page quickly since the first of them
+// left. It tells whether it is slow now, and who is back already and had waited in a stretch
+// of which that was not known before.
+func (t *turns) look(platform string, now time.Time, l vigil.Liveness) (slow bool, news []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.site(platform)
-	quick := 0
-	fault := vigil.Fault{Cause: vigil.CauseLMS}
-	for _, u := range s.turns {
-		end := u.to
-		if end.IsZero() {
-			end = now
-		}
-		if u.from.After(to) || end.Before(from) || now.Sub(u.from) > turnsKept {
-			continue
-		}
-		switch {
-		case end.Sub(u.from) >= grace:
-			if !slices.Contains(others, u.session) {
-				others = append(others, u.session)
+	for _, f := range s.stretches(now, l) {
+		slow = slow || !f.To.Before(now)
+		for _, part := range without(f, s.faults) {
+			for _, u := range s.turns {
+				if !u.to.IsZero() && u.to.Sub(u.from) >= l.NavigateGrace && u.from.Before(part.To) && part.From.Before(u.to) && !slices.Contains(news, u.session) {
+					news = append(news, u.session)
+				}
 			}
-			if fault.From.IsZero() || u.from.Before(fault.From) {
-				fault.From = u.from
-			}
-			if end.After(fault.To) {
-				fault.To = end
-			}
-		case !u.to.IsZero():
-			quick++
 		}
+		s.faults = last(union(s.faults, f), maxSiteFault)
 	}
-	if len(others) < sharedLeast || len(others) < quick {
-		return false, nil
-	}
-	if n := len(s.faults); n > 0 && !fault.From.After(s.faults[n-1].To) && !fault.To.Before(s.faults[n-1].From) { // the same one
-		old := &s.faults[n-1]
-		if fault.From.Before(old.From) {
-			old.From = fault.From
-		}
-		if fault.To.After(old.To) {
-			old.To = fault.To
-		}
-	} else {
-		s.faults = last(append(s.faults, fault), maxSiteFault)
-	}
-	return true, others
+	return slow, news
 }
 
-// faults are the stretches in which a platform was slow for many.
+// stretches are those in which several students waited at once.
+func (s *site) stretches(now time.Time, l vigil.Liveness) []vigil.Fault {
+	var slow []turn
+	var quick []time.Time // their beginnings, in order
+	var cuts []time.Time
+	for _, u := range s.turns {
+		if u.to = s.waited(u, now, l); u.to.Sub(u.from) >= l.NavigateGrace {
+			slow = append(slow, u)
+			cuts = append(cuts, u.from, u.to)
+		} else if u.to.Before(now) {
+			quick = append(quick, u.from)
+		}
+	}
+	if len(slow) < sharedLeast {
+		return nil
+	}
+	slices.SortFunc(cuts, time.Time.Compare)
+	cuts = slices.CompactFunc(cuts, time.Time.Equal)
+	ends := make([]time.Time, len(slow))
+	for i, u := range slow {
+		ends[i] = u.to
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	var out []vigil.Fault
+	first, left, back := 0, 0, 0 // the first who waits; how many have left and are back
+	for i, from := range cuts[:max(0, len(cuts)-1)] {
+		to := cuts[i+1]
+		for left < len(slow) && !slow[left].from.After(from) {
+			left++
+		}
+		for back < len(ends) && !ends[back].After(from) {
+			back++
+		}
+		for first < left && !slow[first].to.After(from) {
+			first++
+		}
+		waiting := left - back
+		if waiting < sharedLeast || before(quick, to)-before(quick, slow[first].from) > waiting {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].To.Equal(from) {
+			out[n-1].To = to
+		} else {
+			out = append(out, vigil.Fault{From: from, To: to, Cause: vigil.CauseLMS})
+		}
+	}
+	return out
+}
+
+// waited is until when a student waited for a page. Who is not back may have closed the
+// browser: they count for the time that a page may take (LoadLimit), and beyond it only
+// while no page at all comes to anybody.
+func (s *site) waited(u turn, now time.Time, l vigil.Liveness) time.Time {
+	if !u.to.IsZero() {
+		return u.to
+	}
+	limit := u.from.Add(l.LoadLimit)
+	if now.Before(limit) {
+		return now
+	}
+	until := earlier(now, u.from.Add(max(hangMost, l.LoadLimit)))
+	if i := before(s.ends, u.from); i < len(s.ends) {
+		until = earlier(until, s.ends[i])
+	}
+	if until.Before(limit) {
+		return limit
+	}
+	return until
+}
+
+// without is what of a stretch is in none of others, which are in order.
+func without(f vigil.Fault, others []vigil.Fault) []vigil.Fault {
+	var out []vigil.Fault
+	for _, o := range others {
+		if !o.To.After(f.From) || !o.From.Before(f.To) {
+			continue
+		}
+		if o.From.After(f.From) {
+			out = append(out, vigil.Fault{From: f.From, To: o.From, Cause: f.Cause})
+		}
+		f.From = o.To
+	}
+	if f.From.Before(f.To) {
+		out = append(out, f)
+	}
+	return out
+}
+
+// union adds a stretch to others, which are in order and stay so.
+func union(others []vigil.Fault, f vigil.Fault) []vigil.Fault {
+	out := slices.DeleteFunc(others, func(o vigil.Fault) bool {
+		if o.To.Before(f.From) || o.From.After(f.To) {
+			return false
+		}
+		if o.From.Before(f.From) {
+			f.From = o.From
+		}
+		if o.To.After(f.To) {
+			f.To = o.To
+		}
+		return true
+	})
+	at, _ := slices.BinarySearchFunc(out, f, func(a, b vigil.Fault) int { return a.From.Compare(b.From) })
+	return slices.Insert(out, at, f)
+}
+
+// faults are the stretches in which a platform was slow for several students at once.
 func (t *turns) faults(platform string) []vigil.Fault {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,38 +216,54 @@ func (t *turns) faults(platform string) []vigil.Fault {
 	return nil
 }
 
-// ahead estimates how far our clock is ahead of a platform's: the least time from when the
-// platform signed something, by its clock, until that came here, by ours, in the last
-// minutes. It is too high by what the quickest way took, and tells nothing before some have come.
-type ahead struct {
-	now, before time.Duration // least of this stretch, and of the one before
-	began       time.Time
-	seen        int
+// clock is what is known of how far our clock is ahead of a platform's. It lies between two
+// bounds, each from an order of events that cannot be otherwise: what came here had been
+// signed before, and a page of an attempt is answered after we stored the student's check-in
+// (Session.Ready). Each holds for the last minutes, for clocks drift.
+type clock struct {
+	most, least bound
 }
 
-const (
-	aheadStretch = 5 * time.Minute
-	aheadEnough  = 10
-)
+// bound is the tightest value of this stretch, and of the one before.
+type bound struct {
+	now, before time.Duration
+	began       time.Time
+	known       bool
+}
 
-func (a *ahead) see(now time.Time, d time.Duration) {
-	a.seen++
+const clockStretch = 10 * time.Minute
+
+// see takes in a value; tighter tells which of two values says more.
+func (b *bound) see(now time.Time, d time.Duration, tighter func(x, y time.Duration) time.Duration) {
 	switch {
-	case a.seen == 1:
-		a.now, a.before, a.began = d, d, now
-	case now.Sub(a.began) > aheadStretch:
-		a.now, a.before, a.began = d, a.now, now
+	case !b.known:
+		*b = bound{d, d, now, true}
+	case now.Sub(b.began) > clockStretch:
+		b.now, b.before, b.began = d, b.now, now
 	default:
-		a.now = min(a.now, d)
+		b.now = tighter(b.now, d)
 	}
 }
 
-// came notes that something came here which a platform signed at a time, by its clock, and
-// tells when that was by ours, and whether it is known well enough to hold it against anybody.
-func (t *turns) came(platform string, signed, now time.Time) (ours time.Time, sure bool) {
+// came notes that something came here at now which a platform signed at a time, by its clock,
+// and after a time by ours, if that is not zero. It tells how far our clock is ahead at
+// least and at most; sure is false while that is known from one side only, or the two sides
+// contradict each other, because a clock was set or the platform has several: then least is most.
+func (t *turns) came(platform string, signed, after, now time.Time) (atLeast, atMost time.Duration, sure bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := &t.site(platform).ahead
-	a.see(now, now.Sub(signed))
-	return signed.Add(min(a.now, a.before)), a.seen >= aheadEnough
+	c := &t.site(platform).clock
+	c.most.see(now, now.Sub(signed), func(x, y time.Duration) time.Duration { return min(x, y) })
+	if !after.IsZero() {
+		c.least.see(now, after.Sub(signed), func(x, y time.Duration) time.Duration { return max(x, y) })
+	}
+	atMost = min(c.most.now, c.most.before)
+	if !c.least.known {
+		return atMost, atMost, false
+	}
+	if atLeast = max(c.least.now, c.least.before); atLeast > atMost {
+		*c = clock{}
+		return atMost, atMost, false
+	}
+	return atLeast, atMost, true
 }

@@ -9,101 +9,169 @@ import (
 	"vigil"
 )
 
-func TestSlowTurnsAreSharedByHalfOrMoreAndAtLeastThree(t *testing.T) {
-	const grace = 8 * time.Second
-	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
-	type turned struct{ from, to int } // to 0: goes on
+var (
+	turnsBegan = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	turnsLive  = vigil.Liveness{NavigateGrace: 8 * time.Second, LoadLimit: time.Minute}
+)
+
+func second(s int) time.Time { return turnsBegan.Add(time.Duration(s) * time.Second) }
+
+// span is a stretch in seconds; to 0: it goes on.
+type span struct{ from, to int }
+
+func (s span) String() string { return fmt.Sprintf("%d-%d", s.from, s.to) }
+
+// told has a board told of turns in the order in which they would happen, and looks at it
+// whenever somebody is back, as the hub does.
+func told(turned []span, now int, look func(*turns, time.Time)) *turns {
+	var board turns
+	for t := 0; t <= now; t++ {
+		ended := false
+		for i, u := range turned {
+			if u.to == t && u.to > u.from {
+				board.end("p", fmt.Sprint("s", i), second(t))
+				ended = true
+			}
+		}
+		for i, u := range turned {
+			if u.from == t {
+				board.begin("p", fmt.Sprint("s", i), second(t))
+				board.begin("q", fmt.Sprint("s", i), second(t)) // another platform's explain nothing
+			}
+		}
+		if ended {
+			look(&board, second(t))
+		}
+	}
+	look(&board, second(now))
+	return &board
+}
+
+func spans(faults []vigil.Fault) (out []span) {
+	for _, f := range faults {
+		out = append(out, span{int(f.From.Sub(turnsBegan).Seconds()), int(f.To.Sub(turnsBegan).Seconds())})
+	}
+	return out
+}
+
+func TestAPlatformIsSlowWhileThreeWaitAtOnce(t *testing.T) {
+	many := func(n int, u span) []span { return slices.Repeat([]span{u}, n) }
 	tests := []struct {
 		name  string
-		turns []turned
+		turns []span
 		now   int
-		want  bool
-		fault [2]int
+		want  []span
 	}{
-		{"one", []turned{{0, 20}}, 30, false, [2]int{}},
-		{"two", []turned{{0, 20}, {1, 21}}, 30, false, [2]int{}},
-		{"three", []turned{{0, 20}, {1, 21}, {2, 25}}, 30, true, [2]int{0, 25}},
-		{"three who are still away", []turned{{0, 0}, {1, 0}, {2, 0}}, 12, true, [2]int{0, 12}},
-		{"three, of whom one has only just left", []turned{{0, 0}, {1, 0}, {9, 0}}, 12, false, [2]int{}},
-		{"three among many who were quick", []turned{{0, 20}, {1, 21}, {2, 25}, {3, 4}, {4, 5}, {5, 6}, {6, 7}}, 30, false, [2]int{}},
-		{"three among three who were quick", []turned{{0, 20}, {1, 21}, {2, 25}, {3, 4}, {4, 5}, {5, 6}}, 30, true, [2]int{0, 25}},
-		{"three at other times", []turned{{0, 20}, {100, 120}, {150, 170}}, 170, false, [2]int{}},
-		{"three who left for good", []turned{{0, 0}, {1, 0}, {2, 0}}, 200, false, [2]int{}},
+		{"one", []span{{0, 20}}, 30, nil},
+		{"two", []span{{0, 20}, {1, 21}}, 30, nil},
+		{"three: from the third who left to the first who was back", []span{{0, 20}, {1, 21}, {2, 25}}, 30, []span{{2, 20}}},
+		{"a fourth who left long before has nothing of it before", []span{{0, 40}, {20, 38}, {21, 39}, {22, 41}}, 50, []span{{21, 39}}},
+		{"three who are still away", []span{{0, 0}, {1, 0}, {2, 0}}, 12, []span{{2, 12}}},
+		{"three, of whom one has only just left", []span{{0, 0}, {1, 0}, {9, 0}}, 12, nil},
+		{"three quick ones", []span{{0, 7}, {1, 7}, {2, 7}}, 30, nil},
+		{"three while as many were quick", []span{{0, 20}, {1, 21}, {2, 25}, {3, 4}, {4, 5}, {5, 6}}, 30, []span{{2, 20}}},
+		{"three while more were quick", []span{{0, 20}, {1, 21}, {2, 25}, {3, 4}, {4, 5}, {5, 6}, {6, 7}}, 30, nil},
+		{"many who were quick before it began to be slow", append(many(50, span{0, 1}), span{2, 20}, span{2, 20}, span{2, 20}), 30, []span{{2, 20}}},
+		{"three at other times", []span{{0, 20}, {100, 120}, {150, 170}}, 170, nil},
+		{"two stretches", []span{{0, 20}, {0, 20}, {0, 20}, {50, 70}, {50, 70}, {50, 70}}, 80, []span{{0, 20}, {50, 70}}},
+		{"it hangs for everybody: as long as it does", many(30, span{0, 0}), 200, []span{{0, 200}}},
+		{"it hung for everybody, and is back", many(30, span{0, 200}), 230, []span{{0, 200}}},
+		{"but nobody waits longer than five minutes", many(30, span{0, 0}), 400, []span{{0, 300}}},
+		{"who closed the browser meanwhile waits no longer than the others", append(many(30, span{0, 20}), span{1, 0}, span{2, 0}), 90, []span{{0, 20}}},
+		{"three who closed the browser, while more turn pages", []span{{0, 0}, {1, 0}, {2, 0}, {3, 4}, {4, 5}, {5, 6}, {6, 7}}, 90, nil},
+		{"three who closed the browser count as slow for a minute at most", []span{{0, 0}, {1, 0}, {2, 0}, {30, 31}}, 90, []span{{2, 60}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var board turns
-			for i, u := range tt.turns {
-				id := fmt.Sprint("s", i)
-				board.begin("p", id, at(u.from))
-				if u.to > 0 {
-					board.end("p", id, at(u.to))
-				}
-				board.begin("q", id, at(u.from)) // another platform's explain nothing
+			var slow bool
+			board := told(tt.turns, tt.now, func(b *turns, now time.Time) { slow, _ = b.look("p", now, turnsLive) })
+			if got := spans(board.faults("p")); !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
-			shared, others := board.shared("p", at(0), at(20), at(tt.now), grace)
-			if shared != tt.want || shared != slices.Contains(others, "s0") {
-				t.Fatalf("got %v with %v, want %v", shared, others, tt.want)
+			n := len(tt.want)
+			if want := n > 0 && tt.want[n-1].to == tt.now; slow != want {
+				t.Errorf("slow now: got %v, want %v", slow, want)
 			}
-			faults := board.faults("p")
-			if !tt.want {
-				if len(faults) != 0 {
-					t.Errorf("got faults %v, want none", faults)
-				}
-				return
-			}
-			if want := (vigil.Fault{From: at(tt.fault[0]), To: at(tt.fault[1]), Cause: vigil.CauseLMS}); len(faults) != 1 || faults[0] != want {
-				t.Errorf("got faults %v, want %v", faults, want)
+			if got := board.faults("q"); len(got) != 0 {
+				t.Errorf("another platform: got %v, want none", got)
 			}
 		})
 	}
 }
 
-func TestOneSlowStretchIsRememberedOnce(t *testing.T) {
-	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	var board turns
-	for i := range 5 {
-		board.begin("p", fmt.Sprint("s", i), t0.Add(time.Duration(i)*time.Second))
-	}
-	for i := range 5 {
-		now := t0.Add(time.Duration(20+i) * time.Second)
-		board.end("p", fmt.Sprint("s", i), now)
-		if shared, _ := board.shared("p", t0, now, now, 8*time.Second); !shared {
-			t.Fatalf("at %v: got not shared", now)
+func TestWhoWasBackBeforeASlowStretchWasKnownIsNamedOnce(t *testing.T) {
+	var named []string
+	told([]span{{0, 10}, {1, 30}, {2, 31}, {9, 32}}, 60, func(b *turns, now time.Time) {
+		_, news := b.look("p", now, turnsLive)
+		for _, id := range news {
+			named = append(named, fmt.Sprintf("%s at %v", id, now.Sub(turnsBegan)))
 		}
-	}
-	want := vigil.Fault{From: t0, To: t0.Add(24 * time.Second), Cause: vigil.CauseLMS}
-	if got := board.faults("p"); len(got) != 1 || got[0] != want {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if got := board.faults("q"); len(got) != 0 {
-		t.Errorf("another platform: got %v, want none", got)
+	})
+	// At 10 s three have waited for 8 s: those of whom one is back. That a fourth waited, too, is known later, and changes nothing for the first.
+	if want := []string{"s0 at 10s", "s1 at 30s"}; !slices.Equal(named, want) {
+		t.Errorf("got %v, want %v", named, want)
 	}
 }
 
-func TestAPlatformsClockIsKnownByTheQuickestWay(t *testing.T) {
-	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+func TestATurnThatIsNotRememberedAnyMoreChangesNothing(t *testing.T) {
 	var board turns
-	const behind = 40 * time.Second
-	for i, took := range []time.Duration{9 * time.Second, 3 * time.Second, 300 * time.Millisecond, 5 * time.Second, time.Second, 12 * time.Second, time.Second, time.Second, 2 * time.Second} {
-		now := t0.Add(time.Duration(i) * time.Second)
-		if _, sure := board.came("p", now.Add(-took-behind), now); sure {
-			t.Fatalf("after %d: got sure, want not yet", i+1)
+	for i := range 3 * maxTurns {
+		now := second(i / 100)
+		board.begin("p", fmt.Sprint(i), now)
+		board.end("p", fmt.Sprint(i), now)
+	}
+	if s := board.site("p"); len(s.turns) > maxTurns || len(s.ends) > maxTurns {
+		t.Errorf("got %d turns and %d ends, want at most %d", len(s.turns), len(s.ends), maxTurns)
+	}
+	for i := range 3 {
+		board.begin("p", fmt.Sprint("slow-", i), second(2000))
+	}
+	if slow, _ := board.look("p", second(2020), turnsLive); !slow {
+		t.Error("the latest turns are not looked at")
+	}
+	board.begin("p", "much later", second(2000).Add(turnsKept+time.Second))
+	if s := board.site("p"); len(s.turns) != 1 || len(s.ends) != 0 {
+		t.Errorf("after %v: got %d turns, %d ends, want only the new one", turnsKept, len(s.turns), len(s.ends))
+	}
+}
+
+func TestAPlatformsClockIsKnownFromBothSides(t *testing.T) {
+	var board turns
+	const behind = 40 * time.Second // the platform's clock
+	came := func(now time.Time, took, since time.Duration) (atLeast, atMost time.Duration, sure bool) {
+		t.Helper()
+		signed, after := now.Add(-took), time.Time{}
+		if since > 0 {
+			after = signed.Add(-since)
+		}
+		return board.came("p", signed.Add(-behind), after, now)
+	}
+	for i, took := range []time.Duration{9 * time.Second, 3 * time.Second, 300 * time.Millisecond, 5 * time.Second} {
+		if _, _, sure := came(second(i), took, 0); sure {
+			t.Fatalf("after %d: got sure, want not while only one side is known", i+1)
 		}
 	}
-	now := t0.Add(time.Minute)
-	written := now.Add(-10 * time.Second)
-	if got, sure := board.came("p", written.Add(-behind), now); !sure || got.Sub(written) != 300*time.Millisecond {
-		t.Errorf("a page that took 10 s: got %v (%v) after it was written, want 300 ms: the quickest that was seen", got.Sub(written), sure)
+	if atLeast, atMost, sure := came(second(9), 10*time.Second, 4*time.Second); !sure || atLeast != behind-4*time.Second || atMost != behind+300*time.Millisecond {
+		t.Errorf("got %v to %v (%v), want 36 s, by the check-in, to 40.3 s, by the quickest page", atLeast, atMost, sure)
 	}
-	// The clocks drift apart: what is long ago does not count for ever.
+	if atLeast, atMost, sure := came(second(10), time.Second, 100*time.Millisecond); !sure || atLeast != behind-100*time.Millisecond || atMost != behind+300*time.Millisecond {
+		t.Errorf("got %v to %v (%v), want 39.9 s to 40.3 s", atLeast, atMost, sure)
+	}
+	// The platform's clock is set: what was known contradicts it.
+	if _, _, sure := board.came("p", second(11).Add(-time.Second), second(9), second(11)); sure {
+		t.Error("after a jump of the platform's clock: got sure, want not")
+	}
+	if atLeast, atMost, sure := board.came("p", second(12).Add(-time.Second), second(10), second(12)); !sure || atLeast != -time.Second || atMost != time.Second {
+		t.Errorf("then: got %v to %v (%v), want known afresh, -1 s to 1 s", atLeast, atMost, sure)
+	}
+	// Clocks drift: what is long ago does not count for ever.
+	now := second(12)
 	for range 3 {
-		now = now.Add(aheadStretch + time.Second)
-		board.came("p", now.Add(-time.Second-behind-time.Minute), now)
+		now = now.Add(clockStretch + time.Second)
+		board.came("p", now.Add(-5*time.Second), now.Add(-15*time.Second), now)
 	}
-	if got, _ := board.came("p", now.Add(-behind-time.Minute-time.Second), now); !got.Equal(now) {
-		t.Errorf("after a jump of the platform's clock: got %v before now, want now", now.Sub(got))
+	if atLeast, atMost, _ := board.came("p", now.Add(-5*time.Second), now.Add(-15*time.Second), now); atLeast != -10*time.Second || atMost != 5*time.Second {
+		t.Errorf("half an hour later: got %v to %v, want -10 s to 5 s", atLeast, atMost)
 	}
 }
 
@@ -133,6 +201,25 @@ func TestOutages(t *testing.T) {
 	}
 	if o.on(at(200)) {
 		t.Error("an outage goes on, want none")
+	}
+	var hung outages
+	hung.worked(at(3))
+	hung.failed(at(1)) // began before something else was stored
+	hung.failed(at(2))
+	hung.worked(at(10))
+	if got := hung.faults(at(20), 0); len(got) != 1 || !got[0].From.Equal(at(3)) {
+		t.Errorf("a call that hung: got %v, want from when something was stored the last time", got)
+	}
+	var full outages
+	full.turned(at(10))
+	if full.on(at(11)) || len(full.faults(at(11), time.Minute)) != 0 {
+		t.Error("one who was turned away once: got an outage, want none")
+	}
+	full.turned(at(25))
+	full.worked(at(26)) // others are served
+	full.turned(at(40))
+	if got, want := full.faults(at(41), 20*time.Second), []vigil.Fault{{From: at(10), To: at(60), Cause: vigil.CauseServer}}; !slices.Equal(got, want) || !full.on(at(41)) || full.on(at(71)) {
+		t.Errorf("a full node: got %v, %v, %v, want %v, and an outage until nobody was turned away for 30 s", got, full.on(at(41)), full.on(at(71)), want)
 	}
 	for i := range 3 * maxOutages {
 		o.add(at(float64(300+10*i)), at(float64(305+10*i)))

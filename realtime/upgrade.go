@@ -200,7 +200,9 @@ func (h *Hub) checkOrigin(ctx context.Context, r *http.Request) error {
 	if h.cfg.AllowOrigin == nil {
 		return forbidden
 	}
+	began := h.now()
 	ok, err := h.cfg.AllowOrigin(ctx, values[0])
+	h.noteRead(began, err)
 	if err != nil {
 		return vigil.Wrap(err, vigil.CodeUnavailable, "The platforms cannot be read at the moment; try again.")
 	}
@@ -243,6 +245,7 @@ func (h *Hub) reserve(session string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.conns) >= h.cfg.Limits.Sockets {
+		h.outages.turned(h.now())
 		return vigil.Errorf(vigil.CodeUnavailable, "This server is full; try again.")
 	}
 	if session == "" {
@@ -264,8 +267,9 @@ func (h *Hub) unreserve(session string) {
 }
 
 func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error) {
+	began := h.now()
 	s, err := h.store.Session(ctx, claims.Session)
-	h.noteRead(err)
+	h.noteRead(began, err)
 	if err != nil {
 		return admitted{}, gone(err)
 	}
@@ -279,8 +283,9 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 	if err := h.reserve(s.ID); err != nil {
 		return admitted{}, err
 	}
+	began = h.now()
 	epoch, err := h.store.NextEpoch(ctx, s.ID)
-	h.noteStore(err)
+	h.noteStore(began, err)
 	var st *student
 	if err == nil {
 		st, err = h.studentOf(s, exam)

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -126,7 +127,9 @@ func (w *writer) store(ctx context.Context, batch []entry) {
 	}
 	pause := w.h.cfg.RetryFirst
 	for {
+		began := w.h.now()
 		results, err := w.append(ctx)
+		w.h.noteStore(began, err)
 		if err == nil && len(results) != len(batch) {
 			err = vigil.Errorf(vigil.CodeInternal, "The store answered for %d of %d signals.", len(results), len(batch))
 		}
@@ -229,6 +232,8 @@ func (st *student) stored(e *entry, result vigil.Appended) {
 		if s.Kind == vigil.KindLost && s.Incident {
 			if at := over(st.room.policy(), st.life.session()); !at.IsZero() && !s.At.Before(at) {
 				st.h.closeLedger(st.id, at) // the end came while it waited
+			} else if st.presence.Connection != vigil.ConnLost {
+				st.clearLate() // as may the judgement of the absence
 			}
 		}
 		switch s.Kind {
@@ -249,6 +254,16 @@ func (st *student) stored(e *entry, result vigil.Appended) {
 			}
 		}
 	}
+}
+
+// clearLate clears the incident of an absence that was judged before the incident was stored.
+func (st *student) clearLate() {
+	st.jobs.add(st.h, 0, func(ctx context.Context) {
+		err := st.h.clearBlame(ctx, st.id)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+			st.h.log.Error("incidents of lost connections not looked through", "session", st.id, "error", err)
+		}
+	})
 }
 
 // countLocked keeps the tally in step with the store's.
