@@ -137,3 +137,28 @@ func TestAllGapsThatWereLeftOpenAreEndedHoweverMany(t *testing.T) {
 		return true
 	})
 }
+
+func TestWhoIsOnAnotherServerByNowWaitsForNoPageHere(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, paged
+		}
+	}
+	r := newRig(t, shared("one"))
+	second := r.another(shared("two"))
+	for range 3 {
+		s := r.session()
+		r.leave(s, r.comes(s))
+		second.comes(s)
+		r.until("given way", func() bool { c, idle := r.hub.Here(s.ID); return c == vigil.ConnSuperseded && idle })
+	}
+	time.Sleep(2 * paged.NavigateGrace)
+	s := r.session()
+	r.leave(s, r.comes(s))
+	r.until("lost", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })
+	if c := r.read(s.ID).Presence.Cause; c != vigil.CauseUnclear {
+		t.Errorf("got %s, want unclear: nobody else waits", c)
+	}
+}

@@ -20,7 +20,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // before tells how many of a list in order are before t.
-func before(list []time.Time, t time.Time) int {
-	n, _ := slices.BinarySearchFunc(list, t, time.Time.Compare)
+func before(list []int64, t int64) int {
+	n, _ := slices.BinarySearch(list, t)
 	return n
 }

@@ -311,6 +311,7 @@ func (st *student) outdo(epoch int64, since time.Time, c *claim) {
 		st.oustLocked(old, now)
 	}
 	st.owner = nil
+	st.h.turns.end(st.platform.Value(), st.id, earlier(since, now))
 	if st.presence.Connection == vigil.ConnLost { // the other node may not have known it
 		st.closeGap(since)
 	}

@@ -17,16 +17,18 @@ type turns struct {
 
 // site is one platform.
 type site struct {
-	turns  []turn        // in order of their beginning
-	ends   []time.Time   // of all of them, in order
-	faults []vigil.Fault // the stretches in which it was slow, in order, none touches another
+	turns  []turn         // in order of their beginning
+	gone   int            // how many were before them
+	open   map[string]int // by session: which of all turns lasts
+	ends   []int64        // of the turns, in order
+	faults []vigil.Fault  // the stretches in which it was slow, in order, none touches another
 	clock  clock
 }
 
 // turn is one page turn.
 type turn struct {
-	session  string
-	from, to time.Time // to is zero while it lasts
+	session  string // empty: forgotten
+	from, to int64  // ms since 1970; to is zero while it lasts
 }
 
 const (
@@ -44,7 +46,7 @@ func (t *turns) site(platform string) *site {
 	}
 	s := t.sites[platform]
 	if s == nil {
-		s = &site{}
+		s = &site{open: map[string]int{}}
 		t.sites[platform] = s
 	}
 	return s
@@ -55,26 +57,37 @@ func (t *turns) begin(platform, session string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.site(platform)
-	s.turns = slices.DeleteFunc(s.turns, func(u turn) bool {
-		return u.session == session && u.to.IsZero() || now.Sub(u.from) > turnsKept
-	})
-	s.turns = last(append(s.turns, turn{session: session, from: now}), maxTurns)
-	if n := before(s.ends, now.Add(-turnsKept)); n > 0 {
-		s.ends = slices.Delete(s.ends, 0, n)
+	if n, ok := s.open[session]; ok {
+		s.turns[n-s.gone].session = "" // came back without our hearing of it
 	}
+	old := ms(now.Add(-turnsKept))
+	for len(s.turns) >= maxTurns || len(s.turns) > 0 && s.turns[0].from < old {
+		if id := s.turns[0].session; id != "" && s.turns[0].to == 0 {
+			delete(s.open, id)
+		}
+		s.turns, s.gone = s.turns[1:], s.gone+1
+	}
+	s.open[session] = s.gone + len(s.turns)
+	s.turns = append(s.turns, turn{session: session, from: ms(now)})
+	s.ends = s.ends[before(s.ends, old):]
 }
 
-// end notes that the next page is there.
-func (t *turns) end(platform, session string, now time.Time) {
+// end notes that the next page is there, since a time.
+func (t *turns) end(platform, session string, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.site(platform)
-	for i := range s.turns {
-		if u := &s.turns[i]; u.session == session && u.to.IsZero() {
-			u.to = now
-			s.ends = last(append(s.ends, now), maxTurns)
-		}
+	n, ok := s.open[session]
+	if !ok {
+		return
 	}
+	delete(s.open, session)
+	u := &s.turns[n-s.gone]
+	u.to = max(ms(at), u.from)
+	if len(s.ends) >= maxTurns {
+		s.ends = s.ends[1:]
+	}
+	s.ends = slices.Insert(s.ends, before(s.ends, u.to), u.to)
 }
 
 // look finds out when a platform was slow, as far as that is known by now, and remembers it:
@@ -86,11 +99,13 @@ func (t *turns) look(platform string, now time.Time, l vigil.Liveness) (slow boo
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.site(platform)
-	for _, f := range s.stretches(now, l) {
+	grace := l.NavigateGrace.Milliseconds()
+	for _, f := range s.stretches(ms(now), grace, l.LoadLimit.Milliseconds()) {
 		slow = slow || !f.To.Before(now)
 		for _, part := range without(f, s.faults) {
+			from, to := ms(part.From), ms(part.To)
 			for _, u := range s.turns {
-				if !u.to.IsZero() && u.to.Sub(u.from) >= l.NavigateGrace && u.from.Before(part.To) && part.From.Before(u.to) && !slices.Contains(news, u.session) {
+				if u.session != "" && u.to-u.from >= grace && u.from < to && from < u.to && !slices.Contains(news, u.session) {
 					news = append(news, u.session)
 				}
 			}
@@ -100,74 +115,69 @@ func (t *turns) look(platform string, now time.Time, l vigil.Liveness) (slow boo
 	return slow, news
 }
 
-// stretches are those in which several students waited at once.
-func (s *site) stretches(now time.Time, l vigil.Liveness) []vigil.Fault {
+// stretches are those in which several students waited at once. All times are in ms.
+func (s *site) stretches(now, grace, limit int64) []vigil.Fault {
 	var slow []turn
-	var quick []time.Time // their beginnings, in order
-	var cuts []time.Time
+	var quick []int64 // the beginnings of those that were, in order, from the first slow one on
+	var cuts, ends []int64
 	for _, u := range s.turns {
-		if u.to = s.waited(u, now, l); u.to.Sub(u.from) >= l.NavigateGrace {
-			slow = append(slow, u)
-			cuts = append(cuts, u.from, u.to)
-		} else if u.to.Before(now) {
+		if u.session == "" {
+			continue
+		}
+		if to := s.waited(u, now, limit); to-u.from >= grace {
+			u.to = to
+			slow, cuts, ends = append(slow, u), append(cuts, u.from, to), append(ends, to)
+		} else if u.to != 0 && len(slow) > 0 {
 			quick = append(quick, u.from)
 		}
 	}
 	if len(slow) < sharedLeast {
 		return nil
 	}
-	slices.SortFunc(cuts, time.Time.Compare)
-	cuts = slices.CompactFunc(cuts, time.Time.Equal)
-	ends := make([]time.Time, len(slow))
-	for i, u := range slow {
-		ends[i] = u.to
-	}
-	slices.SortFunc(ends, time.Time.Compare)
+	slices.Sort(ends)
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
 	var out []vigil.Fault
 	first, left, back := 0, 0, 0 // the first who waits; how many have left and are back
-	for i, from := range cuts[:max(0, len(cuts)-1)] {
+	for i, from := range cuts[:len(cuts)-1] {
 		to := cuts[i+1]
-		for left < len(slow) && !slow[left].from.After(from) {
+		for left < len(slow) && slow[left].from <= from {
 			left++
 		}
-		for back < len(ends) && !ends[back].After(from) {
+		for back < len(ends) && ends[back] <= from {
 			back++
 		}
-		for first < left && !slow[first].to.After(from) {
+		for first < left && slow[first].to <= from {
 			first++
 		}
 		waiting := left - back
 		if waiting < sharedLeast || before(quick, to)-before(quick, slow[first].from) > waiting {
 			continue
 		}
-		if n := len(out); n > 0 && out[n-1].To.Equal(from) {
-			out[n-1].To = to
+		if n := len(out); n > 0 && ms(out[n-1].To) == from {
+			out[n-1].To = moment(to)
 		} else {
-			out = append(out, vigil.Fault{From: from, To: to, Cause: vigil.CauseLMS})
+			out = append(out, vigil.Fault{From: moment(from), To: moment(to), Cause: vigil.CauseLMS})
 		}
 	}
 	return out
 }
 
 // waited is until when a student waited for a page. Who is not back may have closed the
-// browser: they count for the time that a page may take (LoadLimit), and beyond it only
-// while no page at all comes to anybody.
-func (s *site) waited(u turn, now time.Time, l vigil.Liveness) time.Time {
-	if !u.to.IsZero() {
+// browser: they count for the time that a page may take, the limit (LoadLimit), and beyond it
+// only while no page at all comes to anybody.
+func (s *site) waited(u turn, now, limit int64) int64 {
+	switch {
+	case u.to != 0:
 		return u.to
-	}
-	limit := u.from.Add(l.LoadLimit)
-	if now.Before(limit) {
+	case now < u.from+limit:
 		return now
 	}
-	until := earlier(now, u.from.Add(max(hangMost, l.LoadLimit)))
-	if i := before(s.ends, u.from); i < len(s.ends) {
-		until = earlier(until, s.ends[i])
+	until := min(now, u.from+max(hangMost.Milliseconds(), limit))
+	if i := before(s.ends, u.from+1); i < len(s.ends) {
+		until = min(until, s.ends[i])
 	}
-	if until.Before(limit) {
-		return limit
-	}
-	return until
+	return max(until, u.from+limit)
 }
 
 // without is what of a stretch is in none of others, which are in order.

@@ -130,8 +130,15 @@ func TestATurnThatIsNotRememberedAnyMoreChangesNothing(t *testing.T) {
 		t.Error("the latest turns are not looked at")
 	}
 	board.begin("p", "much later", second(2000).Add(turnsKept+time.Second))
-	if s := board.site("p"); len(s.turns) != 1 || len(s.ends) != 0 {
-		t.Errorf("after %v: got %d turns, %d ends, want only the new one", turnsKept, len(s.turns), len(s.ends))
+	if s := board.site("p"); len(s.turns) != 1 || len(s.ends) != 0 || len(s.open) != 1 {
+		t.Errorf("after %v: got %d turns, %d ends, %d that last, want only the new one", turnsKept, len(s.turns), len(s.ends), len(s.open))
+	}
+	board.begin("p", "much later", second(4000)) // came back elsewhere meanwhile
+	board.end("p", "much later", second(4001))
+	board.end("p", "much later", second(4002))
+	board.end("p", "nobody", second(4002))
+	if s := board.site("p"); len(s.ends) != 1 || !moment(s.ends[0]).Equal(second(4001)) || len(s.open) != 0 {
+		t.Errorf("got ends %v, %d that last, want the one that was heard of", s.ends, len(s.open))
 	}
 }
 
@@ -226,5 +233,26 @@ func TestOutages(t *testing.T) {
 	}
 	if got := len(o.faults(at(9999), 0)); got != maxOutages {
 		t.Errorf("remembered: got %d, want at most %d", got, maxOutages)
+	}
+}
+
+// A class of 2,000 whose platform hangs: what it costs to look at once more whether it is slow.
+func BenchmarkLookAtSlowTurns(b *testing.B) {
+	var board turns
+	for i := range maxTurns - 2000 {
+		now := turnsBegan.Add(time.Duration(i) * 20 * time.Millisecond)
+		board.begin("p", fmt.Sprint("quick-", i), now)
+		board.end("p", fmt.Sprint("quick-", i), now.Add(time.Second))
+	}
+	now := turnsBegan.Add(maxTurns * 20 * time.Millisecond)
+	for i := range 2000 {
+		board.begin("p", fmt.Sprint("slow-", i), now.Add(time.Duration(i)*time.Millisecond))
+	}
+	now = now.Add(30 * time.Second)
+	for b.Loop() {
+		now = now.Add(time.Millisecond)
+		if slow, _ := board.look("p", now, turnsLive); !slow {
+			b.Fatal("not slow")
+		}
 	}
 }
