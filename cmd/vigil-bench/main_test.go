@@ -47,7 +47,9 @@ func TestMain(m *testing.M) {
 // program is vigil as operators run it, built once.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "vigil")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "vigil/cmd/vigil").CombinedOutput()
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path, "vigil/cmd/vigil")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds it, and what make has compiled is used again
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}

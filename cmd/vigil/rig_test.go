@@ -70,7 +70,9 @@ func (t tests) Run() int {
 // binary is the program as operators run it, built once.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "vigil")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.clockVariable="+testClock, "-o", path, ".").CombinedOutput()
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.clockVariable="+testClock, "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds it, and what make has compiled is used again
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}

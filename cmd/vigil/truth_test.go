@@ -259,7 +259,9 @@ func olderTool(t *testing.T) string {
 		{"tar", "-xf", tree, "-C", dir},
 		{"go", "-C", dir, "build", "-buildvcs=false", "-o", "vigil", "./cmd/vigil"},
 	} {
-		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+		cmd := exec.Command(c[0], c[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds it, and what make has compiled is used again
+		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", strings.Join(c, " "), err, out)
 		}
 	}
