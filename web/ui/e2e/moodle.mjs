@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freePort, patience, runVigil, stage, startBrowser, startServe, step, until, watchErrors } from "./harness.mjs";
+import { enter } from "./lib/moodle-site.mjs";
 
 const wanted = [
   "MOODLE_URL", "MOODLE_ADMIN", "MOODLE_ADMIN_PASSWORD", "MOODLE_TEACHER", "MOODLE_TEACHER_PASSWORD",
@@ -158,19 +159,8 @@ async function logIn(browser, who, errors) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB" });
   // Moodle's own pages may complain; a page that Vigil refuses on purpose makes its answer's status an error, too.
   context.on("page", (page) => watchErrors(page, errors, who.toLowerCase(), (text) => /Failed to load resource/.test(text) || !/localhost|vigil/i.test(text)));
-  const page = await context.newPage();
-  page.setDefaultTimeout(patience);
-  await page.goto(`${moodle}/login/index.php`);
-  // Moodle's scripts make the password's field anew.
-  await page.waitForFunction(() => document.readyState === "complete" && window.M.util.pending_js.length === 0);
-  await page.fill("#username", process.env[`MOODLE_${who}`]);
-  await page.fill("#password", process.env[`MOODLE_${who}_PASSWORD`]);
-  await page.click("#loginbtn");
-  await page.waitForURL((u) => !u.pathname.includes("/login/"), { waitUntil: "commit" });
-  // For two minutes Chromium sends a fresh cookie without SameSite on cross-site posts, too. Real visits last longer.
-  const cookies = await context.cookies(moodle);
-  await context.addCookies(cookies.filter((c) => c.sameSite !== "None").map((c) => ({ ...c, sameSite: "Lax" })));
-  return page;
+  context.setDefaultTimeout(patience);
+  return enter(context, moodle, process.env[`MOODLE_${who}`], process.env[`MOODLE_${who}_PASSWORD`]);
 }
 
 async function manageTools(admin) {

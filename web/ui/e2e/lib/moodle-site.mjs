@@ -34,15 +34,36 @@ export async function moodleCli(dir) {
   };
 }
 
+/** Waits until Moodle's scripts have run. */
+const idle = (page) => page.waitForFunction(() => document.readyState === "complete" && window.M.util.pending_js.length === 0);
+
+/** Logs someone in at the Moodle of that URL, in a new page of the window. */
+export async function enter(context, url, name, password) {
+  const page = await context.newPage();
+  // Moodle's scripts make the password's field anew, and may empty it late: then the form is shown again.
+  const again = (u) => u.searchParams.has("loginredirect");
+  for (let tries = 1; ; tries++) {
+    await page.goto(`${url}/login/index.php`);
+    await idle(page);
+    await page.fill("#username", name);
+    await page.fill("#password", password);
+    await page.click("#loginbtn");
+    await page.waitForURL((u) => !u.pathname.includes("/login/") || again(u), { waitUntil: "commit" });
+    if (!again(new URL(page.url()))) break;
+    assert.ok(tries < 5, `${name} cannot log in`);
+  }
+  // For two minutes Chromium sends a fresh cookie without SameSite on cross-site posts, too. Real visits last longer.
+  const cookies = await context.cookies(url);
+  await context.addCookies(cookies.filter((c) => c.sameSite !== "None").map((c) => ({ ...c, sameSite: "Lax" })));
+  return page;
+}
+
 /**
  * The people and pages of one Moodle.
  *
  * @param {{ url: string, browser: import("playwright-core").Browser, errors: string[] }} options
  */
 export function moodleSite({ url, browser, errors }) {
-  /** Waits until Moodle's scripts have run. */
-  const idle = (page) => page.waitForFunction(() => document.readyState === "complete" && window.M.util.pending_js.length === 0);
-
   /** A browser window of its own in which someone is logged in. */
   async function logIn(name, password = name, size = { width: 1280, height: 900 }) {
     const context = await browser.newContext({ viewport: size, locale: "en-GB" });
@@ -58,23 +79,7 @@ export function moodleSite({ url, browser, errors }) {
         }
       });
     });
-    const page = await context.newPage();
-    // Moodle's scripts make the password's field anew, and may empty it late: then the form is shown again.
-    const again = (u) => u.searchParams.has("loginredirect");
-    for (let tries = 1; ; tries++) {
-      await page.goto(`${url}/login/index.php`);
-      await idle(page);
-      await page.fill("#username", name);
-      await page.fill("#password", password);
-      await page.click("#loginbtn");
-      await page.waitForURL((u) => !u.pathname.includes("/login/") || again(u), { waitUntil: "commit" });
-      if (!again(new URL(page.url()))) break;
-      assert.ok(tries < 5, `${name} cannot log in`);
-    }
-    // For two minutes Chromium sends a fresh cookie without SameSite on cross-site posts, too. Real visits last longer.
-    const cookies = await context.cookies(url);
-    await context.addCookies(cookies.filter((c) => c.sameSite !== "None").map((c) => ({ ...c, sameSite: "Lax" })));
-    return page;
+    return enter(context, url, name, password);
   }
 
   const view = (page, quiz) => page.goto(`${url}/mod/quiz/view.php?id=${quiz.cmid}`);
