@@ -191,10 +191,17 @@ function scheduled(string $class): string {
     return $out;
 }
 
-/** Runs the plugin's waiting tasks, also those that wait to be tried again, as cron does. */
+/** Keeps what a task tells in our buffer; mtrace() writes past it. */
+function tell(string $text, string $eol = "\n"): void {
+    echo $text, $eol;
+}
+
+/** Runs the plugin's waiting tasks, also those that wait to be tried again, as cron does. out says why one failed. */
 function adhoc(): array {
-    global $DB;
+    global $CFG, $DB;
     $DB->set_field('task_adhoc', 'nextruntime', 0, ['component' => 'quizaccess_vigil']);
+    [$CFG->task_logmode, $CFG->mtrace_wrapper] = [0, 'tell'];
+    set_debugging(DEBUG_DEVELOPER, true);
     ob_start();
     foreach ($DB->get_fieldset_select('task_adhoc', 'id', "component = 'quizaccess_vigil'") as $id) {
         $task = \core\task\manager::get_adhoc_task($id);
@@ -202,7 +209,8 @@ function adhoc(): array {
     }
     $out = ob_get_clean();
     \core\session\manager::set_user(get_admin());
-    return ['left' => $DB->count_records('task_adhoc', ['component' => 'quizaccess_vigil']), 'out' => $out];
+    $left = $DB->get_records('task_adhoc', ['component' => 'quizaccess_vigil'], 'id', 'id, classname, customdata, faildelay, timecreated');
+    return ['left' => count($left), 'out' => $out . json_encode(array_values($left))];
 }
 
 function waiting(): int {
