@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ func TestNobodyIsJudgedEarlyAfterTheMachineStoodStill(t *testing.T) {
 	live := vigil.Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second}
 	now := time.Now()
 	h := &Hub{flusher: &flusher{}, cfg: Config{Liveness: live, Now: func() time.Time { return now }}.withDefaults()}
-	b := newBeats(live.PingEvery, live.PongWait)
+	b := newBeats(live.PingEvery, live.PongWait, rand.Int64N)
 	h.beats = b
 	p := &beaten{}
 	c := &conn{h: h, line: &fakeLine{}, peer: p}

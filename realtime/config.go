@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -42,10 +43,11 @@ type Config struct {
 	// OneHost: the store serves one host. Recover refuses while a node of another host lives.
 	OneHost bool
 
-	Now      func() time.Time // time.Now
-	Log      *slog.Logger     // discarded when nil
-	Liveness vigil.Liveness   // what is zero is as in vigil.DefaultLiveness
-	Rates    map[Type]Rate    // those of docs/protocol.md; given ones replace single types
+	Now      func() time.Time    // time.Now
+	Rand     func(n int64) int64 // a number from 0 to n-1, for jitter; called by many at once; math/rand/v2 when nil
+	Log      *slog.Logger        // discarded when nil
+	Liveness vigil.Liveness      // what is zero is as in vigil.DefaultLiveness
+	Rates    map[Type]Rate       // those of docs/protocol.md; given ones replace single types
 	Limits   Limits
 
 	RenewBefore  time.Duration // how long before its end a token is renewed; 60 s
@@ -96,6 +98,9 @@ type Limits struct {
 func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Int64N
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -93,7 +93,7 @@ func New(cfg Config) (*Hub, error) {
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.writer = newWriter(h)
 	h.flusher = newFlusher()
-	h.beats = newBeats(cfg.Liveness.PingEvery, cfg.Liveness.PongWait)
+	h.beats = newBeats(cfg.Liveness.PingEvery, cfg.Liveness.PongWait, cfg.Rand)
 	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, func() { h.beats.run(h) }} {
 		h.spawn(work)
 	}

@@ -15,17 +15,17 @@ type life struct {
 	name    string
 	reason  string
 	// ms since 1970, 0: none
-	created, ready, started, ended, changed, pausedAt, pauseAnswered, end, endSeen int64
-	pausedTotal                                                                    time.Duration
-	pauses                                                                         []vigil.Pause
-	grants                                                                         []vigil.Grant
-	plugin                                                                         bool
+	created, started, ended, changed, pausedAt, pauseAnswered, end, endSeen int64
+	pausedTotal                                                             time.Duration
+	pauses                                                                  []vigil.Pause
+	grants                                                                  []vigil.Grant
+	plugin                                                                  bool
 }
 
 func lifeOf(s vigil.Session) life {
 	return life{
 		state: s.State, version: s.Version, name: s.Name, reason: s.Reason,
-		created: ms(s.Created), ready: ms(s.Ready), started: ms(s.Started), ended: ms(s.Ended), changed: ms(s.Changed), pausedAt: ms(s.PausedAt), pauseAnswered: ms(s.PauseAnswered), end: ms(s.End), endSeen: ms(s.EndSeen),
+		created: ms(s.Created), started: ms(s.Started), ended: ms(s.Ended), changed: ms(s.Changed), pausedAt: ms(s.PausedAt), pauseAnswered: ms(s.PauseAnswered), end: ms(s.End), endSeen: ms(s.EndSeen),
 		pausedTotal: s.PausedTotal, pauses: s.Pauses, grants: s.Grants, plugin: s.Plugin,
 	}
 }
@@ -34,7 +34,7 @@ func lifeOf(s vigil.Session) life {
 func (l life) session() vigil.Session {
 	return vigil.Session{
 		State: l.state, Version: l.version, Name: l.name, Reason: l.reason, Plugin: l.plugin,
-		Created: moment(l.created), Ready: moment(l.ready), Started: moment(l.started), Ended: moment(l.ended), Changed: moment(l.changed),
+		Created: moment(l.created), Started: moment(l.started), Ended: moment(l.ended), Changed: moment(l.changed),
 		PausedAt: moment(l.pausedAt), PauseAnswered: moment(l.pauseAnswered), End: moment(l.end), EndSeen: moment(l.endSeen),
 		PausedTotal: l.pausedTotal, Pauses: l.pauses, Grants: l.grants,
 	}

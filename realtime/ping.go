@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 type beats struct {
 	grain time.Duration // of a slot
 	buf   []byte        // to write pings in; the goroutine's own
+	rand  func(n int64) int64
 
 	mu    sync.Mutex
 	slots [][]*conn
@@ -34,10 +34,10 @@ const (
 	minBeatGrain = time.Millisecond
 )
 
-func newBeats(pingEvery, pongWait time.Duration) *beats {
+func newBeats(pingEvery, pongWait time.Duration, rand func(n int64) int64) *beats {
 	grain := max(minBeatGrain, min(beatGrain, pongWait/20))
 	return &beats{
-		grain: grain, slots: make([][]*conn, pingEvery/grain+2), some: make(chan struct{}, 1),
+		grain: grain, rand: rand, slots: make([][]*conn, pingEvery/grain+2), some: make(chan struct{}, 1),
 		buf: make([]byte, 0, wire.MaxHead+MaxMessage),
 	}
 }
@@ -47,7 +47,7 @@ func newBeats(pingEvery, pongWait time.Duration) *beats {
 func (b *beats) add(c *conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.put(c, rand.IntN(len(b.slots)-1)+1) //nolint:gosec // not a secret
+	b.put(c, int(b.rand(int64(len(b.slots)-1)))+1)
 	if b.count++; b.count == 1 {
 		b.began, b.turns = time.Now(), 0
 		select {

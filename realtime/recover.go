@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"vigil"
@@ -243,7 +242,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 
 // spread is when a client that is sent away comes back.
 func (h *Hub) spread() time.Duration {
-	return max(time.Millisecond, time.Duration(rand.Int64N(int64(h.cfg.DrainSpread)))) //nolint:gosec // not a secret; frames tell whole milliseconds
+	return max(time.Millisecond, time.Duration(h.cfg.Rand(int64(h.cfg.DrainSpread)))) // frames tell whole milliseconds
 }
 
 const drainPoll = 10 * time.Millisecond

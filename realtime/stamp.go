@@ -62,8 +62,7 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 	}
 	st.mu.Lock()
 	st.stamp = sum
-	known := st.life.session()
-	ready, news := known.Ready, known.News(page.Report)
+	news := st.life.session().News(page.Report)
 	st.mu.Unlock()
 	if news {
 		if _, err := st.h.ReportEnd(ctx, st.id, page.Report); err != nil && ctx.Err() == nil {
@@ -73,21 +72,10 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 			st.mu.Unlock()
 		}
 	}
-	atLeast, atMost, sure := st.h.turns.came(st.platform.Value(), page.Answered, ready, a.at)
-	if a.from.IsZero() {
-		return
+	ahead := st.h.turns.came(st.platform.Value(), page.Answered, a.at)
+	if !a.from.IsZero() {
+		st.h.refine(ctx, st.id, a, vigil.Fault{From: page.Requested.Add(ahead), To: page.Answered.Add(ahead), Cause: vigil.CauseLMS})
 	}
-	st.h.refine(ctx, st.id, a, loading{
-		begun: page.Requested.Add(atLeast), asked: page.Requested.Add(atMost), written: page.Answered.Add(atLeast), sure: sure,
-	})
-}
-
-// loading is how a page came, by our clock: the platform was asked for it not before begun
-// and not after asked, and had not written it before written. If that is not sure, nobody may be
-// blamed by it.
-type loading struct {
-	begun, asked, written time.Time
-	sure                  bool
 }
 
 // identity is a hash of what names an attempt at its platform.
@@ -107,34 +95,21 @@ func (h *Hub) identityOf(s vigil.Session) uint64 {
 }
 
 // refine divides the gaps of an absence that has just ended by what the page stamp shows:
-// from the request to the answer it was the platform's. Of a page turn, what came before the
-// page was asked for is the student's, who had no page open; what came after it was written is
-// unclear, scripts and the way here, and so is whatever the clocks are not known well enough for.
-func (h *Hub) refine(ctx context.Context, session string, a arrival, l loading) {
+// from the request to the answer it was the platform's. It blames nobody: a student who asks
+// for a page that does not come once more has only the last one's stamp.
+func (h *Hub) refine(ctx context.Context, session string, a arrival, slow vigil.Fault) {
 	var base string
 	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
 		var did ledgerEdit
-		turned := false
 		for _, g := range gaps {
-			if g.End.IsZero() || g.Start.Before(a.from) || g.End.After(a.at) {
+			if g.End.IsZero() || g.Start.Before(a.from) || g.End.After(a.at) || g.Decision != vigil.GapUndecided ||
+				g.Cause == vigil.CauseServer || g.Cause == vigil.CauseLMS || !did.room() {
 				continue
 			}
-			turned = turned || g.Cause == vigil.CauseUnclear || g.Cause == vigil.CauseLMS
-			if g.Decision != vigil.GapUndecided || g.Cause == vigil.CauseServer || g.Cause == vigil.CauseLMS {
-				continue
-			}
-			known := append(h.faultsOf(s), vigil.Fault{From: l.asked, To: l.written, Cause: vigil.CauseLMS})
-			cause := g.Cause
 			base = baseOf(g)
-			if turned && l.sure {
-				g.Cause = vigil.CauseStudent
-				known = append(known, vigil.Fault{From: l.begun, To: g.End, Cause: vigil.CauseUnclear})
+			if parts := h.splitGap(s, g, g.End, append(h.faultsOf(s), slow)); len(parts.add) > 0 || parts.change[0].Cause != g.Cause {
+				did.and(parts)
 			}
-			parts := h.splitGap(s, g, g.End, known)
-			if len(parts.add) == 0 && cause == parts.change[0].Cause {
-				continue
-			}
-			did.change, did.add = append(did.change, parts.change...), append(did.add, parts.add...)
 		}
 		return did
 	})
@@ -160,8 +135,8 @@ func (h *Hub) reblame(ctx context.Context, session string) {
 			if g.End.IsZero() || g.Decision != vigil.GapUndecided || g.Cause != vigil.CauseUnclear && g.Cause != vigil.CauseStudent {
 				continue
 			}
-			if parts := h.splitGap(s, g, g.End, h.faultsOf(s)); len(parts.add) > 0 || parts.change[0].Cause != g.Cause {
-				did.change, did.add = append(did.change, parts.change...), append(did.add, parts.add...)
+			if parts := h.splitGap(s, g, g.End, h.faultsOf(s)); did.room() && (len(parts.add) > 0 || parts.change[0].Cause != g.Cause) {
+				did.and(parts)
 			}
 		}
 		return did

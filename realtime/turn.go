@@ -22,7 +22,7 @@ type site struct {
 	open   map[string]int // by session: which of all turns lasts
 	ends   []int64        // of the turns, in order
 	faults []vigil.Fault  // the stretches in which it was slow, in order, none touches another
-	clock  clock
+	ahead  ahead
 }
 
 // turn is one page turn.
@@ -226,54 +226,29 @@ func (t *turns) faults(platform string) []vigil.Fault {
 	return nil
 }
 
-// clock is what is known of how far our clock is ahead of a platform's. It lies between two
-// bounds, each from an order of events that cannot be otherwise: what came here had been
-// signed before, and a page of an attempt is answered after we stored the student's check-in
-// (Session.Ready). Each holds for the last minutes, for clocks drift.
-type clock struct {
-	most, least bound
-}
-
-// bound is the tightest value of this stretch, and of the one before.
-type bound struct {
-	now, before time.Duration
+// ahead is how far our clock is ahead of a platform's at most: the least time from when the
+// platform signed something, by its clock, until that came here, by ours, in the last
+// minutes. It is too much by what the quickest way took.
+type ahead struct {
+	now, before time.Duration // of this stretch, and of the one before
 	began       time.Time
-	known       bool
 }
 
-const clockStretch = 10 * time.Minute
+const aheadStretch = 5 * time.Minute
 
-// see takes in a value; tighter tells which of two values says more.
-func (b *bound) see(now time.Time, d time.Duration, tighter func(x, y time.Duration) time.Duration) {
-	switch {
-	case !b.known:
-		*b = bound{d, d, now, true}
-	case now.Sub(b.began) > clockStretch:
-		b.now, b.before, b.began = d, b.now, now
-	default:
-		b.now = tighter(b.now, d)
-	}
-}
-
-// came notes that something came here at now which a platform signed at a time, by its clock,
-// and after a time by ours, if that is not zero. It tells how far our clock is ahead at
-// least and at most; sure is false while that is known from one side only, or the two sides
-// contradict each other, because a clock was set or the platform has several: then least is most.
-func (t *turns) came(platform string, signed, after, now time.Time) (atLeast, atMost time.Duration, sure bool) {
+// came notes that something came here at now which a platform signed at a time, by its clock. It
+// tells how far our clock is ahead.
+func (t *turns) came(platform string, signed, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := &t.site(platform).clock
-	c.most.see(now, now.Sub(signed), func(x, y time.Duration) time.Duration { return min(x, y) })
-	if !after.IsZero() {
-		c.least.see(now, after.Sub(signed), func(x, y time.Duration) time.Duration { return max(x, y) })
+	a, d := &t.site(platform).ahead, now.Sub(signed)
+	switch {
+	case a.began.IsZero():
+		*a = ahead{d, d, now}
+	case now.Sub(a.began) > aheadStretch:
+		a.now, a.before, a.began = d, a.now, now
+	default:
+		a.now = min(a.now, d)
 	}
-	atMost = min(c.most.now, c.most.before)
-	if !c.least.known {
-		return atMost, atMost, false
-	}
-	if atLeast = max(c.least.now, c.least.before); atLeast > atMost {
-		*c = clock{}
-		return atMost, atMost, false
-	}
-	return atLeast, atMost, true
+	return min(a.now, a.before)
 }

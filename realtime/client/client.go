@@ -53,6 +53,8 @@ type Config struct {
 	// KeepUnseen leaves commands unacknowledged; else each is seen at once.
 	KeepUnseen bool
 
+	Rand func(n int64) int64 // a number from 0 to n-1, for jitter; math/rand/v2 when nil
+
 	// Signals is what a proctor subscribes to: all (default), incidents or none.
 	Signals string
 
@@ -66,6 +68,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Rand == nil {
+		c.Rand = mathrand.Int64N
 	}
 	if c.Stream == "" {
 		c.Stream = rand.Text()
@@ -249,7 +254,7 @@ func (l *link) judge(ctx context.Context, err error, tries int) (time.Duration, 
 	}
 	pause := l.cfg.BackoffFirst << min(tries, 10)
 	pause = min(pause, l.cfg.BackoffMost)
-	wait := time.Duration(mathrand.Int64N(int64(pause) + 1)) //nolint:gosec // jitter is no secret
+	wait := time.Duration(l.cfg.Rand(int64(pause) + 1))
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
 		if refusal.Duty == realtime.DutyStop {
