@@ -12,12 +12,15 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DEMO_FLAGS ?=
 # Options for the comparison: make bench BENCH_FLAGS='--rounds 1'
 BENCH_FLAGS ?=
+# How many exams `make simulate` plays, and from which seed on; empty: a new one.
+SEEDS ?= 1000
+SEED ?=
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 10s
 
 # Pure Go: the binary and the quick tests build alike with and without a C compiler. Only the race detector wants one.
 export CGO_ENABLED := 0
-export FUZZTIME
+export FUZZTIME SEEDS SEED
 # The browser tests drive the machine's own Chromium; see .ci/chromium.
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
@@ -26,6 +29,8 @@ STEP := .ci/step
 LONG := ^(TestACopyThatIsKilledGoesOn|TestTheOlderToolWorksWithThisPlugin)$$
 # SQLite's C code, translated to Go, is as it is: watching each of its steps would double the time of the tests.
 RACE := env CI=1 CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 15m
+# For what would wait for the disk else.
+MEMORY := $(shell [ -w /dev/shm ] && echo TMPDIR=/dev/shm)
 # The linter and the formatter are pinned in a module of their own, .tools/go.mod.
 TOOL := go tool -modfile=.tools/go.mod
 # What a browser test is told, as the beginning of its recipe.
@@ -74,7 +79,8 @@ test-all-steps:
 	@$(STEP) -b 18:00 'make test' $(MAKE) test-steps
 	@$(STEP) -b 5:00 'Templates of deploy' $(MAKE) lint-deploy
 	@$(STEP) -b 2:00 'Long tests' $(RACE) -v -run '$(LONG)' ./cmd/vigil
-	@$(STEP) -b 15:00 'Fuzzing' $(MAKE) fuzz
+	@$(STEP) -b 5:00 'Simulator' $(MAKE) simulate SEEDS=400
+	@$(STEP) -b 12:00 'Fuzzing' $(MAKE) fuzz
 	@$(STEP) -b 30:00 'Long faults' $(MAKE) chaos
 
 # The budgets of the steps make up the 18 minutes, on two cores that do nothing else.
@@ -86,6 +92,7 @@ test-steps:
 	@$(STEP) -b 0:15 'Go: vet' go vet ./...
 	@$(STEP) -b 2:00 'Go: linters' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
 	@$(STEP) -b 5:15 'Go: tests with the race detector' $(RACE) -skip '^TestManyServers|$(LONG)' ./...
+	@$(STEP) -b 0:45 'Simulator: 40 exams' env CI=1 $(MEMORY) go test -timeout 10m ./cmd/internal/sim -seeds 40
 	@# These start servers of their own, without the race detector; alone, because they need the machine for themselves.
 	@$(STEP) -b 2:00 'Many servers: 200 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=200 VIGIL_TEST_PROCTORS=10 \
 		go test -timeout 20m -v -run '^TestManyServers$$' ./cmd/vigil
@@ -174,6 +181,10 @@ amd-packages: .tools/amd/node_modules/.package-lock.json
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@.ci/fuzz
+
+.PHONY: simulate
+simulate: ## Play SEEDS (1000) exams with random faults, from SEED on (a new one each time)
+	@.ci/simulate
 
 .PHONY: chaos
 chaos: ## Put many servers through long faults, and hold the times against the aims

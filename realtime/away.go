@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,10 +156,9 @@ const commandsSince = 10 * time.Minute
 func (r *room) readAnew(ctx context.Context, wholly bool) error {
 	r.h.reloadExam(r)
 	here := map[string]*student{}
-	for _, st := range r.h.allStudents() {
-		if st.room == r {
-			here[st.id] = st
-		}
+	students := slices.DeleteFunc(r.h.allStudents(), func(st *student) bool { return st.room != r })
+	for _, st := range students {
+		here[st.id] = st
 	}
 	if len(here) == 0 {
 		return nil
@@ -196,7 +196,7 @@ func (r *room) readAnew(ctx context.Context, wholly bool) error {
 	if !wholly {
 		return nil
 	}
-	for _, st := range here {
+	for _, st := range students {
 		if !st.reachable.Load() {
 			continue
 		}

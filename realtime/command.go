@@ -141,7 +141,7 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c
 		return Progress{}, err
 	}
 	defer unlock()
-	deliveryID := newID()
+	deliveryID := h.cfg.NewID()
 	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		if s.ExamID != exam.ID {
 			return plan{}, errNoAttempt
@@ -237,7 +237,7 @@ func problemOf(err error) string {
 // audit records who did something; a failure is logged, for the deed is done.
 func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action string, by vigil.Actor, reason string) {
 	a := vigil.Audit{
-		ID: newID(), ExamID: exam, Action: action, By: by, At: h.now(),
+		ID: h.cfg.NewID(), ExamID: exam, Action: action, By: by, At: h.now(),
 		Detail: fmt.Sprintf("%d attempts", len(sessions)),
 	}
 	if len(sessions) == 1 {

@@ -44,6 +44,7 @@ type Config struct {
 	OneHost bool
 
 	Now      func() time.Time    // time.Now
+	NewID    func() string       // an id that sorts by its time; called by many at once; UUIDv7 when nil
 	Rand     func(n int64) int64 // a number from 0 to n-1, for jitter; called by many at once; math/rand/v2 when nil
 	Log      *slog.Logger        // discarded when nil
 	Liveness vigil.Liveness      // what is zero is as in vigil.DefaultLiveness
@@ -98,6 +99,9 @@ type Limits struct {
 func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = newID
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Int64N

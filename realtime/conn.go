@@ -1,8 +1,10 @@
 package realtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -57,6 +59,7 @@ type peer interface {
 // polls, its pings from the beat, and the flusher writes.
 type conn struct {
 	h       *Hub
+	number  int64 // of all that this node opened
 	line    line.Line
 	peer    peer
 	release func()                // gives back what was reserved for it
@@ -104,8 +107,17 @@ type conn struct {
 	busy     sync.WaitGroup // flushes and ticks; Add only under mu while not dead
 }
 
+// allConns are the sockets that are open, in the order in which they were opened.
+func (h *Hub) allConns() []*conn {
+	h.mu.RLock()
+	all := slices.Collect(maps.Keys(h.conns))
+	h.mu.RUnlock()
+	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(a.number, b.number) })
+	return all
+}
+
 func (h *Hub) newConn(l line.Line, claims Claims) *conn {
-	c := &conn{h: h, line: l, held: true}
+	c := &conn{h: h, number: h.opened.Add(1), line: l, held: true}
 	c.setClaims(&claims)
 	c.last.Store(h.now().UnixMilli())
 	return c

@@ -43,6 +43,7 @@ type Hub struct {
 	sights    sights       // of other nodes
 	upgrading atomic.Int64 // sockets that are being opened
 	requests  atomic.Int64 // to platforms, under way
+	opened    atomic.Int64 // sockets, ever
 	serverSeq atomic.Int64 // of signals that this node makes
 	snapshots atomic.Int64
 	checks    atomic.Int64 // trial sockets that are open
@@ -154,16 +155,10 @@ func (h *Hub) Close() {
 	h.stopped = true
 	h.stop.Unlock()
 	h.cancel()
-	h.mu.RLock()
-	for c := range h.conns {
+	for _, c := range h.allConns() {
 		c.kill()
 	}
-	students := make([]*student, 0, len(h.students))
-	for _, st := range h.students {
-		students = append(students, st)
-	}
-	h.mu.RUnlock()
-	for _, st := range students {
+	for _, st := range h.allStudents() {
 		st.stopTimer()
 	}
 	h.wg.Wait()

@@ -20,7 +20,7 @@ import (
 // openGap stores the beginning of a gap. st.mu is held.
 func (st *student) openGap(change vigil.GapChange) {
 	gap := vigil.Gap{
-		ID: newID(), SessionID: st.id, ExamID: st.room.exam, Start: whole(change.Start), Cause: change.Cause,
+		ID: st.h.cfg.NewID(), SessionID: st.id, ExamID: st.room.exam, Start: whole(change.Start), Cause: change.Cause,
 	}
 	if !change.Until.IsZero() {
 		gap.Until = whole(change.Until)

@@ -3,7 +3,9 @@ package realtime
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -302,13 +304,13 @@ func (h *Hub) forsaken() {
 
 func (h *Hub) allStudents() []*student {
 	h.mu.RLock()
-	defer h.mu.RUnlock()
-	out := make([]*student, 0, len(h.students))
-	for _, st := range h.students {
-		out = append(out, st)
-	}
+	out := slices.Collect(maps.Values(h.students))
+	h.mu.RUnlock()
+	slices.SortFunc(out, byID)
 	return out
 }
+
+func byID(a, b *student) int { return strings.Compare(a.id, b.id) }
 
 // moved is a session that came here from another node, which may turn out to be gone.
 type moved struct {

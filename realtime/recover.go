@@ -214,13 +214,7 @@ func (st *student) lostWith(heard time.Time) {
 // that comes next. It returns when that is done or the context ends; Close follows.
 func (h *Hub) Drain(ctx context.Context) error {
 	h.draining.Store(true)
-	h.mu.RLock()
-	all := make([]*conn, 0, len(h.conns))
-	for c := range h.conns {
-		all = append(all, c)
-	}
-	h.mu.RUnlock()
-	for _, c := range all {
+	for _, c := range h.allConns() {
 		c.drain(h.spread())
 	}
 	for {

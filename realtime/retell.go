@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // something that it knows, or not yet.
 type retelling struct {
 	mu   sync.Mutex // a leaf
-	ids  map[string]struct{}
+	ids  []string
 	busy bool
 }
 
@@ -24,10 +25,9 @@ func (h *Hub) tellLater(id string) {
 	r := &h.retelling
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ids == nil {
-		r.ids = map[string]struct{}{}
+	if !slices.Contains(r.ids, id) {
+		r.ids = append(r.ids, id)
 	}
-	r.ids[id] = struct{}{}
 	if !r.busy {
 		r.busy = h.spawn(h.retell)
 	}
@@ -51,12 +51,12 @@ func (h *Hub) retell() {
 func (r *retelling) next() (id string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id = range r.ids {
-		delete(r.ids, id)
-		return id, true
+	if len(r.ids) == 0 {
+		r.ids, r.busy = nil, false
+		return "", false
 	}
-	r.busy = false
-	return "", false
+	id, r.ids = r.ids[0], r.ids[1:]
+	return id, true
 }
 
 // tellSession tells everyone how a session is stored.

@@ -1,7 +1,9 @@
 package realtime
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,7 +192,7 @@ func (r *room) tellRows() {
 	r.dirty = make(map[*student]struct{}, len(dirty))
 	r.mu.Unlock()
 	var away []byte // for the other nodes
-	for st := range dirty {
+	for _, st := range slices.SortedFunc(maps.Keys(dirty), byID) {
 		r.order.RLock()
 		st.mu.Lock()
 		// At a drain the student may be elsewhere already without our having heard of it.
@@ -295,5 +297,6 @@ func (h *Hub) allRooms() []*room {
 	for _, r := range h.rooms {
 		out = append(out, r)
 	}
+	slices.SortFunc(out, func(a, b *room) int { return strings.Compare(a.exam, b.exam) })
 	return out
 }

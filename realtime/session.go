@@ -60,7 +60,7 @@ func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e v
 		}
 		if p.session.State.Ended() && !stored.State.Ended() { // what waited for a beginning is asked for no more
 			var kept []vigil.Delivery
-			p.session, kept = p.session.Unsent(h.now(), newID)
+			p.session, kept = p.session.Unsent(h.now(), h.cfg.NewID)
 			p.deliveries = append(p.deliveries, kept...)
 		}
 		if p.session.Version != stored.Version {
@@ -341,7 +341,7 @@ func (h *Hub) Apply(ctx context.Context, sessionID string, c vigil.Change) (vigi
 		}
 		p := plan{session: next}
 		if c.Event == vigil.EventActivate {
-			p.session, p.deliveries = next.Unsent(now, newID)
+			p.session, p.deliveries = next.Unsent(now, h.cfg.NewID)
 		}
 		return p, nil
 	})

@@ -34,6 +34,7 @@ type writer struct {
 	// Owned by run.
 	signals []vigil.Signal
 	acks    map[ackKey][]int64
+	order   []ackKey // of acks
 }
 
 type ackKey struct {
@@ -198,10 +199,14 @@ func (w *writer) settle(batch []entry, results []vigil.Appended) {
 		e.st.stored(e, results[i])
 		if e.conn != nil {
 			k := ackKey{e.conn, e.signal.Stream}
+			if w.acks[k] == nil {
+				w.order = append(w.order, k)
+			}
 			w.acks[k] = append(w.acks[k], e.signal.Seq)
 		}
 	}
-	for k, seqs := range w.acks {
+	for _, k := range w.order {
+		seqs := w.acks[k]
 		for len(seqs) > 0 {
 			n := min(len(seqs), maxAcks)
 			frame := appendAck(make([]byte, 0, 64+len(k.stream)+12*n), k.stream, seqs[:n])
@@ -210,6 +215,8 @@ func (w *writer) settle(batch []entry, results []vigil.Appended) {
 		}
 	}
 	clear(w.acks)
+	clear(w.order) // the sockets may end
+	w.order = w.order[:0]
 }
 
 // maxAcks is how many numbers one Ack names.
@@ -307,13 +314,7 @@ func (w *writer) recovered() {
 // tellSaving tells everyone here that saving waits, or that it goes on.
 func (h *Hub) tellSaving(over bool) {
 	frame := encode(Notice{T: TypeNotice, Kind: NoticeSaving, Over: over})
-	h.mu.RLock()
-	all := make([]*conn, 0, len(h.conns))
-	for c := range h.conns {
-		all = append(all, c)
-	}
-	h.mu.RUnlock()
-	for _, c := range all {
+	for _, c := range h.allConns() {
 		c.send(frame)
 	}
 }

@@ -1,0 +1,17 @@
+// Package sim plays whole exams in one process, from a seed: several servers with the real
+// hub, the real rules and the real SQLite store, a learning platform that does what
+// Moodle with our plugin does (lti/ltitest), students' browsers, proctors, and everything that can
+// go wrong between them. It runs in a bubble of testing/synctest, whose time is not ours: an exam
+// of a quarter of an hour takes a second or so.
+//
+// Everything that crosses a boundary between two of them passes one bus: a call of the store, a
+// message of the relay, bytes of a socket, a request to the platform, a page. The bus lets one
+// thing through at a time, when everything is quiet, in an order that the seed decides: how long each takes, and whether it
+// gets there, depends on the seed and on what it is. So a seed is one run, whose history can be
+// looked at (-history) and cut down to what it needs to fail (-shrink). What becomes ready inside a
+// server at the same moment may still go on in another order: late in a run, two plays of a seed can
+// differ, and what one found the other need not.
+//
+// When the world has come to rest, what must be true then is checked (check.go): each rule
+// has a name.
+package sim
