@@ -39,6 +39,38 @@ func TestWhoClosedTheBrowserWhileTheLMSWasSlowIsAwayByThemselvesAfterwards(t *te
 	}
 }
 
+func TestALongRestartInOrderIsGivenBackToWhoIsBackAtOnce(t *testing.T) {
+	t.Parallel()
+	quickly := func(c *realtime.Config) {
+		c.DrainSpread, c.Liveness = 50*time.Millisecond, calm
+		c.Liveness.DropGrace = time.Second
+	}
+	r := newRig(t, quickly)
+	for _, down := range []time.Duration{0, 2 * time.Second} {
+		s := r.session(proctored)
+		w := r.comes(s)
+		r.ok(r.hub.Drain(r.ctx))
+		_ = w.ws.CloseNow()
+		r.stop()
+		time.Sleep(down)
+		r.start(quickly)
+		r.comes(s)
+		if down == 0 {
+			if g := r.gaps(s.ID); len(g) != 0 {
+				t.Errorf("a short restart: got %+v, want no gap", g)
+			}
+			continue
+		}
+		r.until("given back", func() bool {
+			g := r.gaps(s.ID)
+			return len(g) == 1 && g[0].Cause == vigil.CauseServer && g[0].End.Sub(g[0].Start) >= down && g[0].Decision == vigil.GapGranted
+		})
+		if got := r.read(s.ID).Tally.Incidents; got != 0 {
+			t.Errorf("incidents: got %d, want none", got)
+		}
+	}
+}
+
 func TestASilentSocketIsNotCalledLostWhenItsStudentIsOnAnotherServer(t *testing.T) {
 	t.Parallel()
 	slowPings := func(c *realtime.Config) {

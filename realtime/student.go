@@ -239,8 +239,20 @@ func (sc *studentConn) attach(now time.Time) bool {
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		return p.Connect(now, sc.epoch, st.h.cfg.Node)
 	})
+	st.restoredLocked(was, now)
 	st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, At: ms(now)})
 	return true
+}
+
+// restoredLocked notes what a restart in order took from a student who is back before anybody
+// was there to call them lost: nobody was, until the next process came.
+func (st *student) restoredLocked(was vigil.Presence, now time.Time) {
+	if was.Connection != vigil.ConnDegraded || was.Cause != vigil.CauseServer || !st.life.state.Started() || st.life.state.Ended() ||
+		now.Sub(was.Since) <= st.h.cfg.Liveness.DropGrace {
+		return
+	}
+	st.openGap(vigil.GapChange{Open: true, Start: was.Since, Cause: vigil.CauseServer})
+	st.closeGap(now)
 }
 
 // awayMost is how long before somebody counted as lost the absence can have begun, where that
