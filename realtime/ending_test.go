@@ -215,6 +215,17 @@ func TestATeacherWhoExtendsInTheLMSKeepsTheClassWatched(t *testing.T) {
 	}
 }
 
+func TestTheEndOfAPageIsTakenThoughTheStoreFailsOnce(t *testing.T) {
+	t.Parallel()
+	pages := &stamps{}
+	r := newRig(t, func(cfg *realtime.Config) { cfg.Pages, cfg.Liveness = pages, calm })
+	s := r.session(proctored)
+	end := time.Now().Add(2 * time.Hour).UTC().Truncate(time.Second)
+	r.store.failNext("Transition", errDown)
+	r.wire(studentClaims(s)).write(helloWith(pages.print(s, "page-1", func(p *realtime.Page) { p.Report.End = end })))
+	r.until("taken", func() bool { return r.read(s.ID).End.Equal(end) })
+}
+
 func TestAPageStampOfAnotherAttemptChangesNothing(t *testing.T) {
 	t.Parallel()
 	pages := &stamps{}

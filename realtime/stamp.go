@@ -65,7 +65,11 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 	news := st.life.session().News(page.Report)
 	st.mu.Unlock()
 	if news {
-		if _, err := st.h.ReportEnd(ctx, st.id, page.Report); err != nil && ctx.Err() == nil {
+		err := st.h.retry(ctx, "end of the attempt", func(ctx context.Context) error {
+			_, err := st.h.ReportEnd(ctx, st.id, page.Report)
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
 			st.h.log.Warn("end of the attempt not taken from its page", "session", st.id, "error", err)
 			st.mu.Lock()
 			st.stamp = 0 // taken with the next hello

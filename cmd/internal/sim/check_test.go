@@ -137,12 +137,13 @@ const (
 
 // within tells whether a stretch lies in others, each as long as its effect may last.
 func within(from, to time.Time, spans []span) bool {
-	for _, s := range spans {
-		if !from.Before(s.from.Add(-before)) && !to.After(s.to.Add(after)) {
-			return true
+	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
+	for _, s := range spans { // which may overlap
+		if !from.Before(s.from.Add(-before)) && s.to.Add(after).After(from) {
+			from = s.to.Add(after)
 		}
 	}
-	return false
+	return !from.Before(to)
 }
 
 func (w *world) checkGaps(when string, b *browser, s stored) {
