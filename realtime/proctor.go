@@ -163,15 +163,20 @@ func (p *proctor) ask() {
 	added := p.jobs.add(p.h, p.h.cfg.Limits.Jobs, func(ctx context.Context) {
 		err := p.snapshot(ctx)
 		p.state.Lock()
-		again := p.again || err != nil && p.behind
+		again := p.again
 		p.asked, p.again, p.created = false, false, nil
 		p.state.Unlock()
-		if err != nil && ctx.Err() == nil && !errors.Is(err, errGone) {
-			p.h.log.Warn("a snapshot could not be made", "exam", p.room.exam, "error", err)
+		switch {
+		case errors.Is(err, errGone) || err != nil && ctx.Err() != nil:
+		case err != nil:
+			p.h.log.Warn("a snapshot could not be made; trying again", "exam", p.room.exam, "error", err)
 			p.sendError(nil, err, 0)
-			again = again && sleep(ctx, p.h.cfg.RetryMost)
-		}
-		if again && !errors.Is(err, errGone) {
+			p.h.spawn(func() { // the dashboard is blind until there is one
+				if sleep(p.h.ctx, p.h.cfg.RetryMost) && p.closed() == 0 {
+					p.ask()
+				}
+			})
+		case again:
 			p.ask()
 		}
 	})
@@ -438,12 +443,13 @@ func pages(number int64, page *int, rows []Row, last bool) [][]byte {
 // Bounds of what a snapshot says of commands.
 const (
 	answersSince   = 24 * time.Hour
+	answersRecent  = 10 * time.Minute // how a command got on may have been told while the dashboard was away
 	answersPerRow  = 16
 	answersPerExam = 5000
 )
 
-// openAnswers finds the commands whose answer by the platform is not in yet or was bad,
-// by session.
+// openAnswers finds the commands whose answer by the platform is not in yet or was bad, and
+// those of the last minutes, by session.
 func (h *Hub) openAnswers(ctx context.Context, exam string) (map[string][]Progress, error) {
 	out := map[string][]Progress{}
 	n := 0
@@ -455,9 +461,13 @@ func (h *Hub) openAnswers(ctx context.Context, exam string) (map[string][]Progre
 		for _, c := range commands {
 			switch c.LMS.State {
 			case vigil.LMSWaiting, vigil.LMSRefused, vigil.LMSFailed, vigil.LMSUnknown:
-				out[c.SessionID] = last(append(out[c.SessionID], progress(c)), answersPerRow)
-				n++
+			default:
+				if h.now().Sub(c.At) > answersRecent {
+					continue
+				}
 			}
+			out[c.SessionID] = last(append(out[c.SessionID], progress(c)), answersPerRow)
+			n++
 		}
 		if next == "" || n >= answersPerExam {
 			return out, nil

@@ -317,3 +317,17 @@ func TestReviewsMoveTheCountOfOpenIncidents(t *testing.T) {
 		return row.Tally != nil && row.Tally.Incidents == 1 && row.Tally.Open == 0
 	})
 }
+
+func TestADashboardWhoseSnapshotFailsGetsAnother(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	r.store.failNext("SessionsOfExam", errDown)
+	p := r.proctor() // which waits for a whole one
+	if l := p.Row(s.ID).Life; l == nil || l.State != vigil.StateActive {
+		t.Errorf("got %+v, want the attempt", l)
+	}
+	if errs := p.Errors(); len(errs) != 1 || errs[0].Duty != realtime.DutyRetry {
+		t.Errorf("got errors %+v, want the first try's", errs)
+	}
+}

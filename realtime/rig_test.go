@@ -170,6 +170,13 @@ func (f *faults) Exam(ctx context.Context, id string) (vigil.Exam, error) {
 	return f.Store.Exam(ctx, id)
 }
 
+func (f *faults) SessionsOfExam(ctx context.Context, id string, page vigil.Page) ([]vigil.Session, string, error) {
+	if err := f.check("SessionsOfExam"); err != nil {
+		return nil, "", err
+	}
+	return f.Store.SessionsOfExam(ctx, id, page)
+}
+
 func (f *faults) Transition(ctx context.Context, t vigil.Transition) error {
 	if err := f.check("Transition"); err != nil {
 		return err

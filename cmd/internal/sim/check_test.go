@@ -230,9 +230,6 @@ func (w *world) checkCommands(when string) {
 			if c.LMS.State == vigil.LMSWaiting {
 				w.broken(CommandsTold, "when %s: %s of %s waits for the platform", when, g.kind, g.session)
 			}
-			if board.Connects() > 1 {
-				continue // what was told meanwhile is not told again (docs/decisions.md, "Known limits")
-			}
 			if shown := board.Progress(g.id, g.session); shown.Stage != "" && shown.Stage != c.Stage {
 				w.broken(CommandsTold, "%s, when %s: %s of %s is shown as %s, stored as %s", d.name, when, g.kind, g.session, shown.Stage, c.Stage)
 			}

@@ -123,7 +123,8 @@ export class Store {
         }
       }
       for (const f of frames) this.#take(f, now, first);
-      const progress = frames.filter((f) => f.t === "progress");
+      // A snapshot holds what was told while this page was away.
+      const progress = frames.flatMap((f) => (f.t === "progress" ? [f] : f.t === "snapshot" ? (f.rows ?? []).flatMap((r) => r.lms ?? []) : []));
       if (progress.length > 0 && this.batches.value.length > 0) {
         this.batches.value = this.batches.value.map((b) => withProgress(b, ...progress));
         for (const id of new Set(progress.map((p) => p.id))) {
