@@ -116,7 +116,12 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 	if s.Settled(exam.Policy, now).State.Ended() {
 		s.Presence.Connection, s.Presence.Since = vigil.ConnClosed, now
 		s.Presence.Node = h.boot
-		if err := h.ignoreNewer(h.store.SetPresence(ctx, s.ID, s.Presence)); err != nil {
+		err := h.store.SetPresence(ctx, s.ID, s.Presence)
+		if err == nil {
+			c := rowConn(s.Presence, 0)
+			h.toProctors(s.ExamID, delta{key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
+		}
+		if err := h.ignoreNewer(err); err != nil {
 			return nil, err
 		}
 		return closed, nil

@@ -6,6 +6,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/client"
 )
 
 // twiceLost is a store that does what it is asked the first time and loses the answer, and then
@@ -98,4 +99,58 @@ func TestADashboardThatSubscribesElsewhereBeforeAConnectionIsStoredSeesItAfterwa
 	}
 	close(storing.release)
 	r.until("the dashboard to show the student online", func() bool { return there.Connection(s.ID) == vigil.ConnOnline })
+}
+
+func TestCountsAreRightThoughAnAnswerOfTheStoreWasLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	p := r.proctor()
+	st := r.student(s)
+	r.until("the first counts", func() bool { row := p.Row(s.ID); return row.Tally != nil && row.Tally.Signals > 0 })
+	r.store.loseNext("AppendSignals")
+	st.Hand(true)
+	r.ok(st.Settled(r.ctx))
+	r.until("as stored", func() bool {
+		row, v := p.Row(s.ID), r.read(s.ID)
+		return v.Tally.Signals > 1 && row.Tally.Signals == v.Tally.Signals && row.Tally.Hand != 0
+	})
+}
+
+func TestThatACommandWasSeenIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	p := r.proctor()
+	st := r.student(s, func(c *client.Config) { c.KeepUnseen = true })
+	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}})
+	r.until("delivered", func() bool { return p.Progress(id, s.ID).Stage == vigil.StageDelivered })
+	r.store.loseNext("UpdateCommand")
+	st.Seen(id)
+	r.until("seen", func() bool { return p.Progress(id, s.ID).Stage == vigil.StageSeen })
+}
+
+func TestThatASessionIsClosedIsToldByWhoTakesItOver(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, 2*time.Second
+		}
+	}
+	r := newRig(t, shared("one"))
+	second := r.another(shared("two"))
+	s := r.session()
+	hold := make(chan struct{})
+	defer close(hold)
+	r.student(s, held(r, hold))
+	p := second.proctor()
+	r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
+	crash(r)
+	_, err := second.hub.Ended(r.ctx, s.ID, moodle, time.Now())
+	r.ok(err)
+	r.until("closed", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnClosed })
+	r.until("shown as closed", func() bool { return p.Connection(s.ID) == vigil.ConnClosed })
+	r.server = nil
+	r.start(shared("three")) // for the clean-up
 }

@@ -95,6 +95,7 @@ type faults struct {
 	seen map[string]int
 	held map[string]*hold // of the next call, by method
 	next map[string]error // of the next call, by method
+	lose map[string]bool  // the answer of the next call, by method
 }
 
 // failNext makes the next call of a method fail.
@@ -105,6 +106,26 @@ func (f *faults) failNext(method string, err error) {
 		f.next = map[string]error{}
 	}
 	f.next[method] = err
+}
+
+// loseNext makes the answer of the next call of AppendSignals or UpdateCommand get lost.
+func (f *faults) loseNext(method string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lose == nil {
+		f.lose = map[string]bool{}
+	}
+	f.lose[method] = true
+}
+
+func (f *faults) lost(method string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.lose[method] {
+		return nil
+	}
+	delete(f.lose, method)
+	return errMaybe
 }
 
 // hold keeps one call from reaching the store.
@@ -237,7 +258,8 @@ func (f *faults) AppendSignals(ctx context.Context, s []vigil.Signal) ([]vigil.A
 	if err := f.check("AppendSignals"); err != nil {
 		return nil, err
 	}
-	return f.Store.AppendSignals(ctx, s)
+	out, err := f.Store.AppendSignals(ctx, s)
+	return out, errors.Join(err, f.lost("AppendSignals"))
 }
 
 func (f *faults) AddChat(ctx context.Context, l vigil.ChatLine) error {
@@ -251,7 +273,7 @@ func (f *faults) UpdateCommand(ctx context.Context, c vigil.Command) error {
 	if err := f.check("UpdateCommand"); err != nil {
 		return err
 	}
-	return f.Store.UpdateCommand(ctx, c)
+	return errors.Join(f.Store.UpdateCommand(ctx, c), f.lost("UpdateCommand"))
 }
 
 func (f *faults) SaveDelivery(ctx context.Context, d vigil.Delivery, owner string) error {

@@ -259,7 +259,8 @@ func (h *Hub) advance(ctx context.Context, session, id string, to vigil.Stage) e
 	} else {
 		c.Delivered = now
 	}
-	if err := h.store.UpdateCommand(ctx, c); err != nil {
+	err = h.retry(ctx, "command", func(ctx context.Context) error { return h.store.UpdateCommand(ctx, c) })
+	if err != nil {
 		return err
 	}
 	h.tellProgress(c)

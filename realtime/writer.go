@@ -127,7 +127,7 @@ func (w *writer) store(ctx context.Context, batch []entry) {
 		w.signals = append(w.signals, batch[i].signal)
 	}
 	pause := w.h.cfg.RetryFirst
-	for {
+	for again := false; ; again = true {
 		began := w.h.now()
 		results, err := w.append(ctx)
 		w.h.noteStore(began, err)
@@ -137,7 +137,7 @@ func (w *writer) store(ctx context.Context, batch []entry) {
 		if err == nil {
 			w.recovered()
 			w.h.stats.batches.Add(1)
-			w.settle(batch, results)
+			w.settle(batch, results, again)
 			return
 		}
 		if ctx.Err() != nil {
@@ -192,11 +192,12 @@ func (w *writer) poisoned(ctx context.Context, batch []entry, err error) {
 	e.st.mu.Unlock()
 }
 
-// settle acknowledges and counts what was stored.
-func (w *writer) settle(batch []entry, results []vigil.Appended) {
+// settle acknowledges and counts what was stored. again: it is not the first try, and an
+// earlier one may have stored it, whose answer was lost.
+func (w *writer) settle(batch []entry, results []vigil.Appended, again bool) {
 	for i := range batch {
 		e := &batch[i]
-		e.st.stored(e, results[i])
+		e.st.stored(e, results[i], again)
 		if e.conn != nil {
 			k := ackKey{e.conn, e.signal.Stream}
 			if w.acks[k] == nil {
@@ -222,8 +223,8 @@ func (w *writer) settle(batch []entry, results []vigil.Appended) {
 // maxAcks is how many numbers one Ack names.
 const maxAcks = 512
 
-// stored follows what became of a signal.
-func (st *student) stored(e *entry, result vigil.Appended) {
+// stored follows what became of a signal, again as settle has it.
+func (st *student) stored(e *entry, result vigil.Appended, again bool) {
 	s := &e.signal
 	stats := &st.h.stats
 	st.mu.Lock()
@@ -233,24 +234,13 @@ func (st *student) stored(e *entry, result vigil.Appended) {
 	case vigil.Stored:
 		stats.stored.Add(1)
 		st.countLocked(s)
-		if e.quiet {
-			st.room.toProctors(signalDelta(*s))
-		}
-		if s.Kind == vigil.KindLost && s.Incident {
-			if at := over(st.room.policy(), st.life.session()); !at.IsZero() && !s.At.Before(at) {
-				st.h.closeLedger(st.id, at) // the end came while it waited
-			} else if st.presence.Connection != vigil.ConnLost {
-				st.clearLate() // as may the judgement of the absence
-			}
-		}
-		switch s.Kind {
-		case vigil.KindHandRaised:
-			st.hand(s.Received)
-		case vigil.KindHandLowered:
-			st.hand(time.Time{})
-		}
+		st.newLocked(e)
 	case vigil.Repeated:
 		stats.repeated.Add(1)
+		if again {
+			st.stalesLocked()
+			st.newLocked(e)
+		}
 	case vigil.Differs:
 		stats.differ.Add(1)
 		if e.conn != nil { // ours may differ by the severity; theirs may not
@@ -260,6 +250,27 @@ func (st *student) stored(e *entry, result vigil.Appended) {
 				st.storing++
 			}
 		}
+	}
+}
+
+// newLocked does what follows from a signal that is stored now.
+func (st *student) newLocked(e *entry) {
+	s := &e.signal
+	if e.quiet {
+		st.room.toProctors(signalDelta(*s))
+	}
+	if s.Kind == vigil.KindLost && s.Incident {
+		if at := over(st.room.policy(), st.life.session()); !at.IsZero() && !s.At.Before(at) {
+			st.h.closeLedger(st.id, at) // the end came while it waited
+		} else if st.presence.Connection != vigil.ConnLost {
+			st.clearLate() // as may the judgement of the absence
+		}
+	}
+	switch s.Kind {
+	case vigil.KindHandRaised:
+		st.hand(s.Received)
+	case vigil.KindHandLowered:
+		st.hand(time.Time{})
 	}
 }
 
