@@ -330,14 +330,22 @@ func (h *Hub) owe(node string, lived time.Time) {
 		if m.from == node {
 			st.moved = moved{}
 			st.stalesLocked()
+			if started && m.at.Sub(lived) > h.drop() {
+				st.openGap(vigil.GapChange{Start: lived, Cause: vigil.CauseServer})
+				st.closeGap(m.at)
+			}
 		}
 		st.mu.Unlock()
-		if m.from != node || !started || m.at.Sub(lived) <= h.cfg.Liveness.DropGrace+h.cfg.NodeEvery {
-			continue
-		}
-		st.openGap(vigil.GapChange{Start: lived, Cause: vigil.CauseServer})
-		st.closeGap(m.at)
 	}
+}
+
+// drop is how long somebody may be away without a gap; where times are by several servers'
+// clocks, these may be apart.
+func (h *Hub) drop() time.Duration {
+	if h.cfg.Shared {
+		return h.cfg.Liveness.DropGrace + h.cfg.NodeEvery
+	}
+	return h.cfg.Liveness.DropGrace
 }
 
 // otherHost refuses to start on a store of one host while a node of another host lives.

@@ -248,7 +248,7 @@ func (sc *studentConn) attach(now time.Time) bool {
 // was there to call them lost: nobody was, until the next process came.
 func (st *student) restoredLocked(was vigil.Presence, now time.Time) {
 	if was.Connection != vigil.ConnDegraded || was.Cause != vigil.CauseServer || !st.life.state.Started() || st.life.state.Ended() ||
-		now.Sub(was.Since) <= st.h.cfg.Liveness.DropGrace {
+		now.Sub(was.Since) <= st.h.drop() {
 		return
 	}
 	st.openGap(vigil.GapChange{Open: true, Start: was.Since, Cause: vigil.CauseServer})

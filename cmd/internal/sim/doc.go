@@ -13,5 +13,5 @@
 // differ, and what one found the other need not.
 //
 // When the world has come to rest, what must be true then is checked (check.go): each rule
-// has a name.
+// has a name, and is seen to fail when what upholds it is switched off (TestEachRuleCanFail).
 package sim

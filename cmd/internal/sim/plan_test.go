@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -66,6 +67,17 @@ var happen = []struct {
 	{"the platform is slow", 2, func(w *world, r *rand.Rand) { w.slowPlatform(seconds(r, 5, 60)) }},
 	{"the platform takes no requests", 1, func(w *world, r *rand.Rand) { w.during(&w.lmsAway, seconds(r, 5, 60)) }},
 	{"the platform reports", 6, func(w *world, _ *rand.Rand) { w.reports() }},
+	{"a reload of a page that is slow", 4, func(w *world, r *rand.Rand) {
+		b := w.anyone(r)
+		b.turn()
+		w.later = append(w.later, later{time.Now().Add(seconds(r, 1, 12)), b.turn})
+	}},
+}
+
+// rare is what happens once at most, and in few runs, for nothing goes on after it.
+var rare = map[string]func(w *world, r *rand.Rand){
+	"proctoring is switched off": func(w *world, _ *rand.Rand) { w.ok(w.lms.SwitchOff(linkID)) },
+	"the attempt is deleted":     func(w *world, r *rand.Rand) { w.ok(w.lms.Delete(w.anyone(r).attempt)) },
 }
 
 func seconds(r *rand.Rand, least, most int) time.Duration {
@@ -88,6 +100,11 @@ func plan(r *rand.Rand) []event {
 			}
 		}
 	}
+	for _, kind := range slices.Sorted(maps.Keys(rare)) {
+		if r.IntN(8) == 0 {
+			events = append(events, event{at: time.Duration(r.IntN(300_000)) * time.Millisecond, kind: kind, seed: r.Uint64()})
+		}
+	}
 	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
 	return events
 }
@@ -98,6 +115,9 @@ func (w *world) happens(e event) {
 		if h.kind == e.kind {
 			h.do(w, rand.New(rand.NewPCG(e.seed, 0)))
 		}
+	}
+	if do := rare[e.kind]; do != nil {
+		do(w, rand.New(rand.NewPCG(e.seed, 0)))
 	}
 }
 

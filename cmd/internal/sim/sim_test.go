@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -25,7 +26,7 @@ var (
 )
 
 // run plays a seed, without the events that drop names.
-func run(t *testing.T, seed uint64, drop map[int]bool) (faults, history []string, passed int) {
+func run(t *testing.T, seed uint64, drop map[int]bool, off Rule) (faults, history []string, passed int) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // what is ready at the same moment goes on in the same order
 	path := filepath.Join(t.TempDir(), "vigil.db")
@@ -45,6 +46,7 @@ func run(t *testing.T, seed uint64, drop map[int]bool) (faults, history []string
 				}
 			}
 			w := newWorld(t, seed, db, handler)
+			w.off = off
 			w.play(events)
 			w.close()
 			faults, history, passed = w.faults, w.bus.history, w.bus.passed
@@ -60,7 +62,7 @@ func TestSeeds(t *testing.T) {
 	began := time.Now()
 	total := 0
 	for seed := *first; seed < *first+*seeds; seed++ {
-		faults, history, passed := run(t, seed, nil)
+		faults, history, passed := run(t, seed, nil, "")
 		total += passed
 		if *show {
 			for _, l := range history {
@@ -78,6 +80,21 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds from %d on, %d passages, %.2f seeds a second", *seeds, *first, total, float64(*seeds)/took.Seconds())
 }
 
+// Each rule is seen to fail when what upholds it is switched off.
+func TestEachRuleCanFail(t *testing.T) {
+	for _, rule := range rules {
+		t.Run(string(rule), func(t *testing.T) {
+			for seed := range uint64(10) {
+				faults, _, _ := run(t, seed+1, nil, rule)
+				if slices.ContainsFunc(faults, func(f string) bool { return strings.HasPrefix(f, string(rule)) }) {
+					return
+				}
+			}
+			t.Error("ten seeds did not break it")
+		})
+	}
+}
+
 // shrink leaves out events, the latest first, as long as what is left fails.
 func shrink(t *testing.T, seed uint64) {
 	t.Helper()
@@ -85,11 +102,11 @@ func shrink(t *testing.T, seed uint64) {
 	events := eventsOf(seed)
 	for i := range slices.Backward(events) {
 		drop[i] = true
-		if faults, _, _ := run(t, seed, drop); len(faults) == 0 {
+		if faults, _, _ := run(t, seed, drop, ""); len(faults) == 0 {
 			delete(drop, i)
 		}
 	}
-	faults, _, _ := run(t, seed, drop)
+	faults, _, _ := run(t, seed, drop, "")
 	for i, e := range events {
 		if !drop[i] {
 			t.Logf("seed %d needs: %s", seed, e)

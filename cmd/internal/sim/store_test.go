@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"vigil"
@@ -77,11 +78,20 @@ func (s *store) SessionsOfExam(ctx context.Context, id string, page vigil.Page) 
 }
 
 func (s *store) Transition(ctx context.Context, t vigil.Transition) error {
+	t.Gaps, t.NewGaps = s.node.world.spoiledGaps(t.Gaps), s.node.world.spoiledGaps(t.NewGaps)
+	if t.Command != nil && len(t.Gaps) > 0 && s.node.world.off == GrantedOnce {
+		t.Command.Time *= 2
+	}
 	return s.do(ctx, "Transition", t.Session.ID, func() error { return s.Store.Transition(ctx, t) })
 }
 
 func (s *store) SetPresence(ctx context.Context, id string, p vigil.Presence) error {
-	return s.do(ctx, "SetPresence", id, func() error { return s.Store.SetPresence(ctx, id, p) })
+	return s.do(ctx, "SetPresence", id, func() error {
+		if s.node.world.off == OnlineIsNotLost && p.Connection == vigil.ConnOnline {
+			return nil
+		}
+		return s.Store.SetPresence(ctx, id, p)
+	})
 }
 
 func (s *store) NextEpoch(ctx context.Context, id string) (int64, error) {
@@ -97,7 +107,12 @@ func (s *store) SetHand(ctx context.Context, id string, at time.Time) error {
 }
 
 func (s *store) LeaseDue(ctx context.Context, now, until time.Time, n int) ([]vigil.Session, error) {
-	return get(ctx, s, "LeaseDue", "", func() ([]vigil.Session, error) { return s.Store.LeaseDue(ctx, now, until, n) })
+	return get(ctx, s, "LeaseDue", "", func() ([]vigil.Session, error) {
+		if s.node.world.off == OverIsOver {
+			return nil, nil
+		}
+		return s.Store.LeaseDue(ctx, now, until, n)
+	})
 }
 
 func (s *store) SetDue(ctx context.Context, id string, version int64, at time.Time) error {
@@ -105,7 +120,12 @@ func (s *store) SetDue(ctx context.Context, id string, version int64, at time.Ti
 }
 
 func (s *store) AppendSignals(ctx context.Context, signals []vigil.Signal) ([]vigil.Appended, error) {
-	return get(ctx, s, "AppendSignals", signals[0].SessionID, func() ([]vigil.Appended, error) { return s.Store.AppendSignals(ctx, signals) })
+	return get(ctx, s, "AppendSignals", signals[0].SessionID, func() ([]vigil.Appended, error) {
+		if s.node.world.off == SignalsOnce {
+			return slices.Repeat([]vigil.Appended{vigil.Stored}, len(signals)), nil
+		}
+		return s.Store.AppendSignals(ctx, signals)
+	})
 }
 
 func (s *store) StreamState(ctx context.Context, id, stream string) (count, highest int64, err error) {
@@ -125,6 +145,7 @@ func (s *store) UpdateIncident(ctx context.Context, i vigil.Incident) error {
 }
 
 func (s *store) CreateGap(ctx context.Context, g vigil.Gap) error {
+	g = s.node.world.spoiledGaps([]vigil.Gap{g})[0]
 	return s.do(ctx, "CreateGap", g.SessionID, func() error { return s.Store.CreateGap(ctx, g) })
 }
 
@@ -157,7 +178,12 @@ func (s *store) CommandsOfExam(ctx context.Context, id string, since time.Time, 
 }
 
 func (s *store) LeaseDeliveries(ctx context.Context, owner string, now time.Time, n int) ([]vigil.Delivery, error) {
-	return get(ctx, s, "LeaseDeliveries", "", func() ([]vigil.Delivery, error) { return s.Store.LeaseDeliveries(ctx, owner, now, n) })
+	return get(ctx, s, "LeaseDeliveries", "", func() ([]vigil.Delivery, error) {
+		if s.node.world.off == CommandsTold {
+			return nil, nil
+		}
+		return s.Store.LeaseDeliveries(ctx, owner, now, n)
+	})
 }
 
 func (s *store) SaveDelivery(ctx context.Context, d vigil.Delivery, owner string) error {
