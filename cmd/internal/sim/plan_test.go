@@ -90,12 +90,12 @@ func plan(r *rand.Rand) []event {
 	for _, h := range happen {
 		total += h.much
 	}
-	events := make([]event, 20+r.IntN(60))
-	for i := range events {
+	var events []event
+	for range 20 + r.IntN(60) {
 		n := r.IntN(total)
 		for _, h := range happen {
 			if n -= h.much; n < 0 {
-				events[i] = event{at: time.Duration(r.IntN(300_000)) * time.Millisecond, kind: h.kind, seed: r.Uint64()}
+				events = append(events, event{at: time.Duration(r.IntN(300_000)) * time.Millisecond, kind: h.kind, seed: r.Uint64()})
 				break
 			}
 		}
@@ -145,9 +145,8 @@ func (w *world) rest() {
 	w.storeAway, w.storeSlow, w.lmsAway = false, false, false
 	w.mu.Lock()
 	w.lmsSlow = false
-	nodes := slices.Clone(w.nodes)
 	w.mu.Unlock()
-	for _, n := range nodes {
+	for _, n := range w.all() {
 		n.cut.Store(false)
 	}
 	w.run(2 * time.Minute) // as long as a line is away at most, and a server restarts

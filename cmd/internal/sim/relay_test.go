@@ -137,7 +137,7 @@ func (r *relay) Close() error { return nil }
 func (r *relay) State(string) realtime.RelayState {
 	out := realtime.RelayState{Up: !r.node.cut.Load()}
 	if out.Up {
-		for _, n := range r.node.world.nodes {
+		for _, n := range r.node.world.all() {
 			if n != r.node && n.cut.Load() && !n.dead.Load() {
 				out.Silent = append(out.Silent, n.id)
 			}

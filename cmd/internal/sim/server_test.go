@@ -37,7 +37,6 @@ func (w *world) boot(name string, skew time.Duration) {
 	n := &server{
 		world: w, name: name, id: name + "-" + letters(w.boots), skew: skew, accept: make(chan net.Conn), down: make(chan struct{}),
 	}
-	w.nodes = append(w.nodes, n)
 	w.mu.Unlock()
 	hub, err := realtime.New(realtime.Config{
 		Store: &store{Store: w.db, bus: w.bus, node: n}, Verifier: w.tokens, Signer: w.tokens, Controller: controller{n}, Pages: w.pages,
@@ -50,6 +49,9 @@ func (w *world) boot(name string, skew time.Duration) {
 	}
 	n.hub = hub
 	n.http = &http.Server{Handler: hub, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	w.mu.Lock()
+	w.nodes = append(w.nodes, n)
+	w.mu.Unlock()
 	w.spawn(func() {
 		for hub.Recover(w.ctx) != nil {
 			if n.dead.Load() || w.ctx.Err() != nil {

@@ -97,6 +97,13 @@ func (w *world) namer(node string) func() string {
 	}
 }
 
+// all are the processes that have not ended.
+func (w *world) all() []*server {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.nodes)
+}
+
 // balance is the load balancer: a server that takes connections, or nil.
 func (w *world) balance(whose string) *server {
 	w.mu.Lock()
@@ -143,7 +150,9 @@ func (w *world) judge(p *passage) (time.Duration, verdict) {
 			return few(200, 2500), passes
 		case rng.IntN(200) == 0:
 			now := time.Now() // a server may take it for an outage, until it has stored something again
+			w.mu.Lock()
 			w.ours = append(w.ours, span{now, now.Add(5 * time.Second)})
+			w.mu.Unlock()
 			return few(1, 300), [...]verdict{fails, lost}[rng.IntN(2)]
 		}
 		return few(1, 8), passes
@@ -308,7 +317,7 @@ func (w *world) close() {
 		}
 	}
 	w.run(time.Second)
-	for _, n := range slices.Clone(w.nodes) {
+	for _, n := range w.all() {
 		w.spawn(n.kill)
 	}
 	done := make(chan struct{})
