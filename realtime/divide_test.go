@@ -113,8 +113,15 @@ func TestAGapThatWasLeftOpenEndsBeforeTheNextOneThatHasEnded(t *testing.T) {
 		{ID: "last", Start: at(200), Cause: vigil.CauseUnclear},
 		{ID: "another connection's", Start: at(400), Cause: vigil.CauseStudent},
 	}
-	got := openGaps(gaps, at(300))
+	got := openGaps(gaps, at(300), "")
 	if len(got) != 2 || got[0].gap.ID != "last" || !got[0].end.Equal(at(300)) || got[1].gap.ID != "left" || !got[1].end.Equal(at(100)) || got[1].gap.Cause != vigil.CauseUnclear {
 		t.Errorf("got %+v, want the last one up to 300 s, and the first up to 100 s, unclear", got)
+	}
+	// A server whose clock is 4 s behind says when the student was back.
+	if got := openGaps(gaps[2:3], at(196), "left"); len(got) != 0 {
+		t.Errorf("got %+v, want none: it began after that", got)
+	}
+	if got := openGaps(gaps[2:3], at(196), "last"); len(got) != 1 {
+		t.Errorf("its own: got %+v, want the gap ended", got)
 	}
 }

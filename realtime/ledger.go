@@ -47,21 +47,22 @@ func (h *Hub) createGap(ctx context.Context, gap vigil.Gap) {
 	h.tellGap(gap)
 }
 
-// closeGap stores the end of the open gap.
+// closeGap stores the end of the open gap. st.mu is held.
 func (st *student) closeGap(end time.Time) {
-	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.endGap(ctx, st.id, end) })
+	own := st.gap
+	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.endGap(ctx, st.id, end, own) })
 }
 
 // endGap ends what is open of a session's ledger, divides it by whose fault it was, and gives
-// back what needs nobody's decision. What began after end is another connection's.
-func (h *Hub) endGap(ctx context.Context, session string, end time.Time) {
+// back what needs nobody's decision. What began after end is another connection's, except own.
+func (h *Hub) endGap(ctx context.Context, session string, end time.Time, own string) {
 	var base string
 	blamed, more := false, true // blamed: somebody may have been, and it turned out that they should not
 	var err error
 	for err == nil && more {
 		wrong := false
 		err = h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
-			open := openGaps(gaps, end)
+			open := openGaps(gaps, end, own)
 			if len(open) > 0 && base == "" {
 				base = baseOf(open[0].gap)
 			}
@@ -167,14 +168,14 @@ func (h *Hub) endLeft(ctx context.Context, session string, end time.Time) {
 	var left bool
 	err := h.retry(ctx, "ledger", func(ctx context.Context) error {
 		gaps, err := h.store.GapsOfSession(ctx, session)
-		left = len(openGaps(gaps, end)) > 0
+		left = len(openGaps(gaps, end, "")) > 0
 		return err
 	})
 	switch {
 	case err != nil && ctx.Err() == nil:
 		h.log.Error("end of a gap not stored", "session", session, "error", err)
 	case left:
-		h.endGap(ctx, session, end)
+		h.endGap(ctx, session, end, "")
 	}
 }
 
@@ -213,14 +214,16 @@ type openGap struct {
 	was vigil.Cause
 }
 
-// openGaps are those gaps without an end that began before end, newest first, which ends there.
+// openGaps are those gaps without an end that began before end, newest first, which ends there;
+// also own, a gap that is known to be over, though it began after that: the server whose clock
+// says when the student was back may be behind the one that opened it.
 // Those before it should have been ended, by a server that is gone. All that is known of
 // their student's return is that it was before the next of them began: it is unclear, not theirs.
-func openGaps(gaps []vigil.Gap, end time.Time) []openGap {
+func openGaps(gaps []vigil.Gap, end time.Time, own string) []openGap {
 	var out []openGap
 	next := time.Time{} // when the gap after this one began
 	for _, g := range slices.Backward(gaps) {
-		if g.Start.After(end) {
+		if g.Start.After(end) && g.ID != own {
 			continue
 		}
 		if g.End.IsZero() {
@@ -451,7 +454,7 @@ func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledger
 	if p := h.Live(s).Presence; p.Reachable() && p.Since.Before(at) {
 		end = p.Since // the student is here, and a server is gone that should have ended it
 	}
-	blamed, more = h.endOpen(s, openGaps(gaps, end), &did)
+	blamed, more = h.endOpen(s, openGaps(gaps, end, ""), &did)
 	for _, g := range gaps {
 		switch {
 		case more || did.names(g.ID), !g.End.IsZero() && !g.End.After(at), g.Start.After(at) && g.End.Equal(g.Start): // is cut already

@@ -168,7 +168,7 @@ func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
 		c := rowConn(p, 0)
 		h.toProctors(s.ExamID, delta{key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
 		if gap.Close {
-			h.endGap(h.ctx, s.ID, over(e.Policy, s))
+			h.endGap(h.ctx, s.ID, over(e.Policy, s), "")
 		}
 	})
 }
