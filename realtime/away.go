@@ -237,6 +237,9 @@ func (st *student) catchUp(s vigil.Session) {
 	if len(fs) > 0 || ended {
 		st.deliver(fs, nil, ended)
 	}
+	if at := over(st.room.policy(), s); !at.IsZero() {
+		st.ended(st.h.now(), at)
+	}
 }
 
 // changes are the frames that tell a student what became of its session.

@@ -61,10 +61,14 @@ func (h *Hub) workDue(ctx context.Context) error {
 	}
 }
 
-// dueOne ends a session whose time is over. A student who is connected to another server
+// dueOne ends a session whose time is over. One that has ended is told once more, and its ledger
+// closed: the node that ended it did not live to do so. A student who is connected to another server
 // that lives is left to it: only that server knows whether they are heard, and it looks
 // at its own.
 func (h *Hub) dueOne(ctx context.Context, s vigil.Session) error {
+	if s.State.Ended() {
+		return h.tellSession(ctx, s.ID)
+	}
 	if p := s.Presence; p.Node != h.boot && (p.Reachable() || p.Connection == vigil.ConnNavigating) && h.sights.live(p.Node, h.cfg.NodeLease) {
 		return nil // its lease ends by itself
 	}

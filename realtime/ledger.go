@@ -413,19 +413,24 @@ func (st *student) lostLocked(gap string, from, to time.Time) {
 
 // closeLedger ends the ledger of an attempt that was over at a time, or whose time was up, before
 // we knew: what was noted after that was none of the student's business.
-func (h *Hub) closeLedger(session string, at time.Time) {
+// One that has ended is due until that is done.
+func (h *Hub) closeLedger(s vigil.Session, at time.Time) {
 	h.aside(func() {
-		err := h.cutLedger(h.ctx, session, at)
+		err := h.cutLedger(h.ctx, s.ID, at)
 		if err == nil {
-			err = h.retry(h.ctx, "incidents", func(ctx context.Context) error { return h.clearAfter(ctx, session, at) })
+			err = h.retry(h.ctx, "incidents", func(ctx context.Context) error { return h.clearAfter(ctx, s.ID, at) })
 		}
-		if err != nil {
-			if h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-				h.log.Error("ledger of an ended attempt not closed", "session", session, "error", err)
-			}
-			return
+		if err == nil {
+			h.settleLedger(h.ctx, s.ID, "")
 		}
-		h.settleLedger(h.ctx, session, "")
+		if err == nil && s.State.Ended() {
+			err = h.retry(h.ctx, "due", func(ctx context.Context) error {
+				return h.ignoreNewer(h.store.SetDue(ctx, s.ID, s.Version, time.Time{}))
+			})
+		}
+		if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+			h.log.Error("ledger of an ended attempt not closed", "session", s.ID, "error", err)
+		}
 	})
 }
 
@@ -502,6 +507,9 @@ func (h *Hub) clearLost(ctx context.Context, session string, why func(gap string
 		}
 		if err != nil {
 			return err
+		}
+		if i.Review == vigil.ReviewCleared && i.Reviewer == system {
+			cleared = true // a moment ago perhaps, by a write whose answer was lost
 		}
 		if i.Review != vigil.ReviewNone {
 			continue

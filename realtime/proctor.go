@@ -293,15 +293,17 @@ func (p *proctor) chat(f *up) {
 		line := vigil.ChatLine{
 			ID: ref.ID, SessionID: s.ID, ExamID: s.ExamID, From: p.claims.Load().Actor(), Text: text, At: p.h.now(),
 		}
-		switch err := p.h.store.AddChat(ctx, line); {
-		case errors.Is(err, vigil.ErrExists): // came before
-		case err != nil:
-			return err
-		default:
-			frame := encode(chatDown(line))
-			p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{frame}, nil, false)
-			p.room.toProctors(delta{frame: frame})
+		down := chatDown(line)
+		err = p.h.store.AddChat(ctx, line)
+		if errors.Is(err, vigil.ErrExists) { // came before; whoever stored it may not have heard that, and told nobody
+			down, err = p.h.storedLine(ctx, s.ID, ref.ID)
 		}
+		if err != nil {
+			return err
+		}
+		frame := encode(down)
+		p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{frame}, nil, false) // a page shows each line once
+		p.room.toProctors(delta{frame: frame})
 		p.send(encode(Ack{T: TypeAck, ID: ref.ID}))
 		return nil
 	})
@@ -318,11 +320,12 @@ func (p *proctor) seen(f *up) {
 		if err := p.h.store.ReadChat(ctx, s.ID); err != nil {
 			return err
 		}
-		if err := p.h.store.SetHand(ctx, s.ID, time.Time{}); err != nil {
-			return err
-		}
-		if !s.Tally.Hand.IsZero() {
+		err = p.h.store.SetHand(ctx, s.ID, time.Time{})
+		if !s.Tally.Hand.IsZero() && (err == nil || transient(err)) { // it may be stored all the same
 			p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{encode(HandDown{T: TypeHand})}, nil, false)
+		}
+		if err != nil {
+			return err
 		}
 		return p.h.reloadTally(ctx, s.ID)
 	})

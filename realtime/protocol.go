@@ -449,7 +449,7 @@ const (
 	CloseDrain       websocket.StatusCode = 4004 // this node stops; the reason is the wait in milliseconds
 	CloseRate        websocket.StatusCode = 4005 // too many frames for too long
 	CloseSlow        websocket.StatusCode = 4006 // did not read what was sent
-	CloseSilent      websocket.StatusCode = 4007 // three pings without an answer
+	CloseSilent      websocket.StatusCode = 4007 // three pings without an answer, or no hello
 	CloseProtocol    websocket.StatusCode = 4008 // does not speak this protocol
 	CloseUnavailable websocket.StatusCode = 4009 // a part of ours does not answer
 )

@@ -78,7 +78,7 @@ func (h *Hub) tellSession(ctx context.Context, id string) error {
 	h.toStudent(s.ExamID, s.ID, fs, nil, s.State.Ended())
 	if at := over(e.Policy, s); !at.IsZero() {
 		h.endedAway(e, s, now)
-		h.closeLedger(s.ID, at)
+		h.closeLedger(s, at)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package realtime_test
 
 import (
+	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -153,4 +155,76 @@ func TestThatASessionIsClosedIsToldByWhoTakesItOver(t *testing.T) {
 	r.until("shown as closed", func() bool { return p.Connection(s.ID) == vigil.ConnClosed })
 	r.server = nil
 	r.start(shared("three")) // for the clean-up
+}
+
+func TestAChatLineIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	p := r.proctor()
+	st := r.student(s)
+	r.store.loseNext("AddChat")
+	id := st.Chat("May I go on?")
+	r.ok(st.Settled(r.ctx))
+	told := func(lines []realtime.ChatDown) bool {
+		return slices.ContainsFunc(lines, func(l realtime.ChatDown) bool { return l.ID == id })
+	}
+	r.until("told to proctors", func() bool { return told(p.Lines()) })
+	r.until("counted", func() bool { row := p.Row(s.ID); return row.Tally != nil && row.Tally.Unread == 1 })
+
+	w := r.wire(r.proctorClaims())
+	id = "a-line-of-a-proctor"
+	for _, text := range []string{"Yes.", "No."} { // the second one is not what is stored
+		if text == "Yes." {
+			r.store.loseNext("AddChat")
+		}
+		w.write(`{"t":"chat","id":"` + id + `","session":"` + s.ID + `","text":"` + text + `"}`)
+	}
+	r.until("told to the student", func() bool { return told(st.Lines()) })
+	for _, l := range st.Lines() {
+		if l.ID == id && l.Text != "Yes." {
+			t.Errorf("got %q, want what is stored", l.Text)
+		}
+	}
+}
+
+func TestThatAHandWasSeenIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) { c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, time.Minute }
+	}
+	r := newRig(t, shared("one"))
+	second := r.another(shared("two"))
+	s := r.session()
+	p := second.proctor()
+	down := make(chan struct{}, 1)
+	st := r.student(s, func(c *client.Config) {
+		c.OnFrame = func(t realtime.Type, _ json.RawMessage) {
+			if t == realtime.TypeHand {
+				down <- struct{}{}
+			}
+		}
+	})
+	st.Hand(true)
+	r.until("raised", func() bool { return !r.read(s.ID).Tally.Hand.IsZero() })
+	second.store.loseNext("SetHand")
+	p.Seen(s.ID)
+	p.Seen(s.ID) // once more, for the first one was answered with an error
+	r.until("told", func() bool { return len(down) == 1 })
+}
+
+func TestCountsAreRightThoughTheAnswerToClearingAnIncidentWasLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session(proctored)
+	p := r.proctor()
+	w := r.comes(s)
+	off := time.Now()
+	_ = w.ws.CloseNow()
+	r.until("held against the student", func() bool { row := p.Row(s.ID); return row.Tally != nil && row.Tally.Open == 1 })
+	r.store.loseNext("UpdateIncident")
+	_, err := r.hub.Stopped(r.ctx, s.ID, moodle, off)
+	r.ok(err)
+	r.until("cleared", func() bool { return r.read(s.ID).Tally.Open == 0 && p.Row(s.ID).Tally.Open == 0 })
 }

@@ -108,7 +108,7 @@ func (f *faults) failNext(method string, err error) {
 	f.next[method] = err
 }
 
-// loseNext makes the answer of the next call of AppendSignals or UpdateCommand get lost.
+// loseNext makes the answer of the next call of a method get lost, where lost is asked for it.
 func (f *faults) loseNext(method string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -266,7 +266,22 @@ func (f *faults) AddChat(ctx context.Context, l vigil.ChatLine) error {
 	if err := f.check("AddChat"); err != nil {
 		return err
 	}
-	return f.Store.AddChat(ctx, l)
+	return errors.Join(f.Store.AddChat(ctx, l), f.lost("AddChat"))
+}
+
+func (f *faults) GapsOfSession(ctx context.Context, id string) ([]vigil.Gap, error) {
+	if err := f.check("GapsOfSession"); err != nil {
+		return nil, err
+	}
+	return f.Store.GapsOfSession(ctx, id)
+}
+
+func (f *faults) SetHand(ctx context.Context, id string, at time.Time) error {
+	return errors.Join(f.Store.SetHand(ctx, id, at), f.lost("SetHand"))
+}
+
+func (f *faults) UpdateIncident(ctx context.Context, i vigil.Incident) error {
+	return errors.Join(f.Store.UpdateIncident(ctx, i), f.lost("UpdateIncident"))
 }
 
 func (f *faults) UpdateCommand(ctx context.Context, c vigil.Command) error {

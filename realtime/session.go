@@ -65,6 +65,9 @@ func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e v
 		}
 		if p.session.Version != stored.Version {
 			p.session.DueAt = p.session.NextDue(e.Policy)
+			if p.session.State.Ended() { // until its ledger is closed, should this node not live to do it
+				p.session.DueAt = whole(h.now().Add(dueLease))
+			}
 		}
 		began := h.now()
 		err = h.store.Transition(ctx, vigil.Transition{
@@ -136,8 +139,8 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 	if ended || s.State == vigil.StateTimeUp && old.State != vigil.StateTimeUp {
 		h.endedAway(e, s, now)
 	}
-	if at, was := over(e.Policy, s), over(e.Policy, old); !at.IsZero() && at.Before(now) && (was.IsZero() || at.Before(was)) {
-		h.closeLedger(s.ID, at)
+	if at := over(e.Policy, s); moved && !at.IsZero() {
+		h.closeLedger(s, at)
 	}
 	for _, g := range slices.Concat(p.gaps, p.newGaps) {
 		h.tellGap(g)
@@ -309,6 +312,9 @@ func (st *student) refresh(version int64) {
 			return
 		}
 		st.learn(s)
+		if at := over(st.room.policy(), s); !at.IsZero() { // by another node, which cannot end what is judged here
+			st.ended(st.h.now(), at)
+		}
 	})
 }
 
@@ -428,8 +434,8 @@ func (h *Hub) Stopped(ctx context.Context, sessionID string, by vigil.Actor, at 
 			at = now
 		}
 		s = s.Settled(e.Policy, now)
-		if at.Before(s.Changed) {
-			at = s.Changed
+		if at.Before(s.Started) { // what was asked of the platform since then it did not do
+			at = s.Started
 		}
 		next, err := s.Apply(vigil.Change{Event: vigil.EventStop, At: at, By: by, Reason: "Proctoring was switched off in the learning platform."})
 		if err != nil {

@@ -295,7 +295,15 @@ func (sc *studentConn) chat(f *up) {
 			Urgent: s.State == vigil.StatePaused,
 		}
 		switch err := sc.h.store.AddChat(ctx, line); {
-		case errors.Is(err, vigil.ErrExists): // came before
+		case errors.Is(err, vigil.ErrExists): // came before; whoever stored it may not have heard that, and told nobody
+			line, err := sc.h.storedLine(ctx, st.id, ref.ID)
+			if err != nil {
+				return err
+			}
+			st.room.toProctors(delta{frame: encode(line)})
+			st.mu.Lock()
+			st.stalesLocked()
+			st.mu.Unlock()
 		case err != nil:
 			return err
 		default:
@@ -432,7 +440,7 @@ func (sc *studentConn) start(ctx context.Context) error {
 		sc.close(CloseEnded, "")
 		return nil
 	}
-	sc.hello = time.AfterFunc(sc.h.cfg.HelloWait, func() { sc.close(CloseProtocol, "no hello") })
+	sc.hello = time.AfterFunc(sc.h.cfg.HelloWait, func() { sc.close(CloseSilent, "no hello") }) // its line may be gone: it is to come again
 	return nil
 }
 
@@ -457,6 +465,23 @@ func (h *Hub) lastChat(ctx context.Context, session string) ([]ChatDown, error) 
 		out = last(out, maxWelcomeChat)
 		if next == "" {
 			return newest(out, maxWelcomeText), nil
+		}
+		page.After = next
+	}
+}
+
+// storedLine reads one line. An id that comes twice may come with another text.
+func (h *Hub) storedLine(ctx context.Context, session, id string) (ChatDown, error) {
+	for page := (vigil.Page{}); ; {
+		lines, next, err := h.store.ChatOfSession(ctx, session, page)
+		if err != nil {
+			return ChatDown{}, err
+		}
+		if i := slices.IndexFunc(lines, func(l vigil.ChatLine) bool { return l.ID == id }); i >= 0 {
+			return chatDown(lines[i]), nil
+		}
+		if next == "" {
+			return ChatDown{}, vigil.Errorf(vigil.CodeNotFound, "There is no such line.")
 		}
 		page.After = next
 	}

@@ -260,8 +260,10 @@ func (st *student) newLocked(e *entry) {
 		st.room.toProctors(signalDelta(*s))
 	}
 	if s.Kind == vigil.KindLost && s.Incident {
-		if at := over(st.room.policy(), st.life.session()); !at.IsZero() && !s.At.Before(at) {
-			st.h.closeLedger(st.id, at) // the end came while it waited
+		life := st.life.session()
+		life.ID = st.id
+		if at := over(st.room.policy(), life); !at.IsZero() && !s.At.Before(at) {
+			st.h.closeLedger(life, at) // the end came while it waited
 		} else if st.presence.Connection != vigil.ConnLost {
 			st.clearLate() // as may the judgement of the absence
 		}

@@ -141,6 +141,7 @@ func TestTheReportAndTheTimelineTellTheStory(t *testing.T) {
 	got := done.json(r)["review"].(map[string]any)
 	r.want("review", got["state"], "cleared")
 	r.want("reviewer", got["by"], "Ingrid Solberg")
+	r.want("status of the same decision, sent again", review(body("cleared", "quoted <b>her own</b> text", version)).status, http.StatusOK)
 	conflict := review(body("upheld", "", version))
 	r.want("status of a second decision", conflict.status, http.StatusConflict)
 	r.want("code", conflict.json(r)["code"], "conflict")

@@ -357,19 +357,22 @@ func (s *Server) apiReview(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	if in.Version != incident.Version {
+	again := incident.Version == in.Version+1 && incident.Review == in.Review && incident.Reviewer == actorOf(p) && incident.Note == strings.TrimSpace(in.Note)
+	if in.Version != incident.Version && !again { // again: it is stored, and the answer was lost
 		s.problem(w, r, vigil.Errorf(vigil.CodeConflict, "Someone else reviewed this incident. Look at it again."))
 		return
 	}
-	incident, err = incident.Decide(in.Review, actorOf(p), in.Note, s.now())
-	if err == nil {
-		err = s.store.UpdateIncident(ctx, incident)
+	if !again {
+		incident, err = incident.Decide(in.Review, actorOf(p), in.Note, s.now())
+		if err == nil {
+			err = s.store.UpdateIncident(ctx, incident)
+		}
+		if err != nil {
+			s.problem(w, r, err)
+			return
+		}
+		incident.Version++
 	}
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	incident.Version++
 	s.audit(ctx, exam.ID, session.ID, "incident.review", actorOf(p), string(in.Review))
 	if err := s.hub.ReviewChanged(ctx, session.ID); err != nil { // it is stored; dashboards see it at the next snapshot
 		s.log.WarnContext(ctx, "review not shown", "session", session.ID, "error", err)
