@@ -328,6 +328,27 @@ func TestAPauseAfterTheSwitchOffDoesNotMakeItLater(t *testing.T) {
 	})
 }
 
+func TestASwitchOffThatIsHeardOfAfterTheEndClearsWhatLiesBetween(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session(proctored)
+	w := r.comes(s)
+	off := time.Now()
+	_ = w.ws.CloseNow()
+	r.until("held against the student", func() bool { return r.read(s.ID).Tally.Open == 1 })
+	_, err := r.hub.Ended(r.ctx, s.ID, moodle, time.Now())
+	r.ok(err)
+	r.until("ended", func() bool { g := r.gaps(s.ID); return len(g) == 1 && !g[0].End.IsZero() })
+	for range 2 { // whose answer was lost
+		v, err := r.hub.Stopped(r.ctx, s.ID, moodle, off)
+		r.ok(err)
+		if v.State != vigil.StateSubmitted || v.Reason == "" {
+			t.Errorf("got %s because %q, want submitted, and why nobody watched", v.State, v.Reason)
+		}
+	}
+	r.until("nothing of it theirs", func() bool { g := r.gaps(s.ID); return r.read(s.ID).Tally.Open == 0 && !g[0].End.After(g[0].Start) })
+}
+
 // A server stores the end of an attempt, and is gone before it did what follows.
 func TestTheLedgerOfAnEndedAttemptIsClosedThoughItsServerIsGone(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"hash/maphash"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -288,7 +288,9 @@ func newCommandLocks() (l commandLocks) {
 }
 
 func (h *Hub) lockCommands(ctx context.Context, session string) (unlock func(), err error) {
-	lock := h.commandLocks[maphash.String(h.seed, session)%uint64(len(h.commandLocks))]
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(session)) // never fails
+	lock := h.commandLocks[sum.Sum32()%uint32(len(h.commandLocks))]
 	select {
 	case lock <- struct{}{}:
 		return func() { <-lock }, nil
@@ -427,25 +429,35 @@ func (h *Hub) Ended(ctx context.Context, sessionID string, by vigil.Actor, at ti
 }
 
 // Stopped records that proctoring of the attempt was switched off in the platform, while it
-// goes on there.
+// goes on there. Where the report of its end was quicker, nobody is blamed for what lies between
+// the two.
 func (h *Hub) Stopped(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
 	s, p, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		if at = whole(at); at.IsZero() || at.After(now) {
 			at = now
 		}
-		s = s.Settled(e.Policy, now)
 		if at.Before(s.Started) { // what was asked of the platform since then it did not do
 			at = s.Started
 		}
-		next, err := s.Apply(vigil.Change{Event: vigil.EventStop, At: at, By: by, Reason: "Proctoring was switched off in the learning platform."})
-		if err != nil {
-			return plan{}, errNothing
+		next, err := s.Settled(e.Policy, now).Apply(vigil.Change{Event: vigil.EventStop, At: at, By: by, Reason: switchedOff})
+		switch {
+		case err == nil:
+			return plan{session: next}, nil
+		case s.State == vigil.StateSubmitted && s.Reason == "" && at.Before(s.Ended): // why nobody watched to the end
+			s.Reason = switchedOff
+			s.Version++
+			return plan{session: s}, nil
 		}
-		return plan{session: next}, nil
+		return plan{}, errNothing
 	})
 	h.repeated(s, p, err)
+	if err == nil && at.Before(s.Ended) {
+		h.closeLedger(s, at)
+	}
 	return s, err
 }
+
+const switchedOff = "Proctoring was switched off in the learning platform."
 
 // Deleted records that the platform has deleted the attempt. One that runs ends by that;
 // one that a proctor has ended may be launched anew from then on.

@@ -34,7 +34,8 @@ type Report struct {
 }
 
 // oweLocked notes that a tool must hear of an attempt. What was owed of it before is
-// overtaken. Only our plugin reports, and of version 2 on that proctoring was switched off.
+// overtaken, but for that proctoring was switched off: nobody was watched from then on. Only our
+// plugin reports, and of version 2 on that.
 func (p *Platform) oweLocked(a *Attempt, outcome string, at time.Time) {
 	if p.Plugin() == 0 || outcome == OutcomeSwitchedOff && p.Plugin() < 2 {
 		return
@@ -45,7 +46,7 @@ func (p *Platform) oweLocked(a *Attempt, outcome string, at time.Time) {
 
 // forgetLocked takes back what a tool was to hear of an attempt.
 func (p *Platform) forgetLocked(attemptID string) {
-	p.owed = slices.DeleteFunc(p.owed, func(r *Report) bool { return r.Attempt.ID == attemptID })
+	p.owed = slices.DeleteFunc(p.owed, func(r *Report) bool { return r.Attempt.ID == attemptID && r.Outcome != OutcomeSwitchedOff })
 }
 
 // endedLocked notes what became of an attempt that was changed.

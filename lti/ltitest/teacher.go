@@ -1,6 +1,8 @@
 package ltitest
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"vigil"
@@ -76,7 +78,8 @@ func (p *Platform) switchTo(linkID string, off bool) error {
 		p.mu.Unlock()
 		return vigil.Errorf(vigil.CodeNotFound, "There is no such activity.")
 	}
-	for _, a := range p.attempts {
+	for _, id := range slices.Sorted(maps.Keys(p.attempts)) { // in an order that does not change
+		a := p.attempts[id]
 		if !off || a.LinkID != linkID {
 			continue
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"vigil/realtime"
@@ -15,6 +16,7 @@ type relays struct {
 	mu        sync.Mutex
 	subs      []*subscription
 	published int
+	count     int // of subscriptions so far
 }
 
 // relay is one server's end.
@@ -24,6 +26,7 @@ type relay struct {
 }
 
 type subscription struct {
+	name string
 	exam string
 	to   realtime.Receiver
 	node *server
@@ -77,6 +80,8 @@ func (r *relay) Subscribe(exam string, to realtime.Receiver) (func(), error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &subscription{exam: exam, to: to, node: r.node, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	r.all.mu.Lock()
+	r.all.count++
+	s.name = fmt.Sprintf("%s receives, subscription %d", r.node.id, r.all.count)
 	r.all.subs = append(r.all.subs, s)
 	r.all.mu.Unlock()
 	go s.carry(ctx, r.all.bus)
@@ -109,7 +114,7 @@ func (s *subscription) carry(ctx context.Context, b *bus) {
 			if !some {
 				break
 			}
-			if _, err := b.pass(ctx, toRelay, s.node.id+" receives", s.node.cut.Load); err != nil {
+			if _, err := b.pass(ctx, toRelay, s.name, s.node.cut.Load); err != nil {
 				return
 			}
 			s.mu.Lock()

@@ -38,7 +38,18 @@ func (w *world) boot(name string, skew time.Duration) {
 		world: w, name: name, id: name + "-" + letters(w.boots), skew: skew, accept: make(chan net.Conn), down: make(chan struct{}),
 	}
 	w.mu.Unlock()
+	// Timers of the same moment fire in any order in a bubble: so no two of them are of the same
+	// moment, and a seed plays the same run each time.
+	odd := time.Duration(w.boots) * 7919
+	apart := func(d time.Duration) time.Duration {
+		odd += 1_000_003
+		return d + odd
+	}
+	liveness := vigil.DefaultLiveness()
+	liveness.PingEvery = apart(liveness.PingEvery)
 	hub, err := realtime.New(realtime.Config{
+		Liveness: liveness, PulseEvery: apart(5 * time.Second), RowsEvery: apart(250 * time.Millisecond), RelayEvery: apart(time.Second),
+		RefreshEvery: apart(5 * time.Second), NodeEvery: apart(2 * time.Second), QueueEvery: apart(time.Second), DueEvery: apart(5 * time.Second),
 		Store: &store{Store: w.db, bus: w.bus, node: n}, Verifier: w.tokens, Signer: w.tokens, Controller: controller{n}, Pages: w.pages,
 		Relay: &relay{all: w.relays, node: n}, Origin: origin, Node: n.id, Host: name, Shared: true,
 		Now: func() time.Time { return time.Now().Add(n.skew) }, Rand: w.dicer(n.id), NewID: w.namer(n.id),

@@ -142,11 +142,12 @@ final class ending {
      * Has a task do what remains to be done for a session.
      *
      * @param int $sessionid
+     * @param int $off when proctoring was switched off, if that is to be told; else 0
      */
-    private static function queue(int $sessionid): void {
+    private static function queue(int $sessionid, int $off = 0): void {
         $task = new \quizaccess_vigil\task\report_end();
         $task->set_component('quizaccess_vigil');
-        $task->set_custom_data(['sessionid' => $sessionid]);
+        $task->set_custom_data(['sessionid' => $sessionid, 'off' => $off]);
         \core\task\manager::queue_adhoc_task($task, true);
     }
 
@@ -174,7 +175,7 @@ final class ending {
         $session->endtold = 0;
         time_grant::apply_or_leave($session);
         $this->sessions->save($session);
-        self::queue((int)$session->id);
+        self::queue((int)$session->id, $now);
     }
 
     /**
@@ -308,9 +309,10 @@ final class ending {
      * Does what remains to be done for a session that has ended or is not watched any more. May be called again.
      *
      * @param int $sessionid
+     * @param int $off when proctoring was switched off, if that is to be told; else 0
      * @throws \moodle_exception so that the task is tried again
      */
-    public function work_off(int $sessionid): void {
+    public function work_off(int $sessionid, int $off = 0): void {
         global $DB;
         $session = $DB->get_record(session_store::TABLE, ['id' => $sessionid]);
         if (!$session || $session->state === session_store::OPEN) {
@@ -323,6 +325,14 @@ final class ending {
             $lock->release();
         }
         $session = $DB->get_record(session_store::TABLE, ['id' => $sessionid], '*', MUST_EXIST);
+        if ($off && $session->state === session_store::ENDED) {
+            // Its end is told by itself. Nobody was watched before that, which the tool must not hold against the student.
+            $session->state = session_store::OFF;
+            $session->outcome = 'switched_off';
+            $session->timeended = $off;
+            $this->tell_tool($session);
+            return;
+        }
         if ($session->endtold || $session->state === session_store::OPEN) {
             return;
         }

@@ -30,6 +30,8 @@ class report_end extends \core\task\adhoc_task {
      * Runs the task.
      */
     public function execute() {
-        (new ending(\core\di::get(\core\clock::class)))->work_off((int)$this->get_custom_data()->sessionid);
+        $data = $this->get_custom_data();
+        // A task of an older version has no "off".
+        (new ending(\core\di::get(\core\clock::class)))->work_off((int)$data->sessionid, (int)($data->off ?? 0));
     }
 }

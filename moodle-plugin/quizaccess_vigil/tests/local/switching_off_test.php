@@ -235,6 +235,34 @@ final class switching_off_test extends \advanced_testcase {
     }
 
     /**
+     * An attempt that ends before the tool has heard of the switch-off: both are told, the switch-off with its own time, and
+     * nothing that is told of it counts as the report of the end.
+     */
+    public function test_an_end_does_not_hide_the_switch_off(): void {
+        $this->begin();
+        $off = $this->clock->time();
+        $this->switch_to(0);
+        $this->clock->bump(60);
+        $this->hand_in();
+        $tasks = array_values(array_map(
+            fn($task) => (int)$task->get_custom_data()->off,
+            \core\task\manager::get_adhoc_tasks('\quizaccess_vigil\task\report_end')
+        ));
+        $this->assertSame([$off, 0], $tasks);
+        $ending = new ending($this->clock);
+        \curl::mock_response('{"session":"x","state":"stopped"}');
+        $ending->work_off((int)$this->session->id, $off);
+        $session = $this->stored();
+        $this->assertEquals(
+            ['ended', 'submitted', $off + 60, 0],
+            [$session->state, $session->outcome, $session->timeended, $session->endtold]
+        );
+        \curl::mock_response('{"session":"x","state":"submitted"}');
+        $ending->work_off((int)$this->session->id);
+        $this->assertGreaterThan(0, $this->stored()->endtold);
+    }
+
+    /**
      * An attempt that goes without a word after it was switched off is found as well.
      */
     public function test_a_silent_end_is_found(): void {
