@@ -18,6 +18,7 @@ const (
 	eventTally   eventKind = "tally"   // counts of a session, as the store has them
 	eventExam    eventKind = "exam"    // the exam's settings changed
 	eventOnline  eventKind = "online"  // how many students of the exam are on a node
+	eventGone    eventKind = "gone"    // a node is being taken over from
 )
 
 // event is the payload that the relay carries between nodes of one version of Vigil,
@@ -148,6 +149,10 @@ func (r *room) Receive(payload []byte) {
 		}
 	case eventOnline:
 		r.heardOnline(e.Node, e.Count)
+	case eventGone:
+		if e.Node == r.h.boot { // it lives, but cannot reach the store, so nobody can be served here
+			r.h.forsaken()
+		}
 	case eventExam:
 		r.h.spawn(func() { r.h.reloadExam(r) })
 	default:

@@ -442,12 +442,29 @@ func TestAPageTurnToAnotherServerIsNotJudgedFromMemory(t *testing.T) {
 	}
 }
 
-func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
+func TestAServerThatIsCutOffFromTheStoreHearsByTheRelayThatItIsTakenOver(t *testing.T) {
 	t.Parallel()
 	bus := realtime.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, 300*time.Millisecond, 10*time.Millisecond, calm
+		}
+	}
+	r := newRig(t, shared("one"))
+	r.another(shared("two"))
+	s := r.session()
+	st := r.student(s)
+	r.until("stored", func() bool { return r.read(s.ID).Presence.Node == "one" })
+	r.store.set("", errDown)
+	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.store.set("", nil)
+}
+
+func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
+	t.Parallel()
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) { // nobody hears anything of the others
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = realtime.NewLocal(0).Node(), true, node, 300*time.Millisecond, 10*time.Millisecond, calm
 		}
 	}
 	r := newRig(t, shared("one"))

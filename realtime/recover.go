@@ -47,6 +47,7 @@ func (h *Hub) Recover(ctx context.Context) error {
 func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error {
 	begin := time.Now()
 	count := 0
+	told := map[string]bool{} // exams
 	slots := make(chan struct{}, h.cfg.Limits.TakeOver)
 	for range maxPasses { // what is judged is not listed any more
 		var stored []<-chan struct{}
@@ -58,6 +59,10 @@ func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error
 			}
 			for _, s := range sessions {
 				found = true
+				if !told[s.ExamID] { // should it live, its clients are to come here
+					told[s.ExamID] = true
+					h.publish(s.ExamID, event{Kind: eventGone, Node: n.ID})
+				}
 				done, err := h.recoverOne(ctx, s, heard, slots)
 				if err != nil {
 					return err

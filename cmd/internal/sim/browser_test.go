@@ -24,8 +24,10 @@ type browser struct {
 	line    *line
 
 	mu      sync.Mutex
-	monitor *client.Student // nil: no page of the quiz is open
+	monitor *client.Student   // nil: no page of the quiz is open
+	others  []*client.Student // on devices that were left
 	page    int
+	skew    time.Duration // of the device's clock
 	ready   chan struct{} // closed when the page and its scripts are there
 	stamp   string
 	streams map[string]int64 // acknowledged signals, by outbox
@@ -166,6 +168,15 @@ func (b *browser) turn() {
 		b.mu.Unlock()
 		return
 	}
+	select {
+	case <-s.Done(): // it was superseded by another device
+		b.others = append(b.others, s)
+		b.monitor, b.ready = nil, nil
+		b.mu.Unlock()
+		b.open()
+		return
+	default:
+	}
 	b.page++
 	page := b.page
 	b.ready = make(chan struct{})
@@ -174,19 +185,50 @@ func (b *browser) turn() {
 	b.world.spawn(func() { s.Turn(page) })
 }
 
+// back goes back to the page before.
+func (b *browser) back() {
+	b.mu.Lock()
+	b.page = max(0, b.page-2)
+	b.mu.Unlock()
+	b.turn()
+}
+
+// elsewhere opens the attempt on another device, and leaves the first one as it is.
+func (b *browser) elsewhere() {
+	b.mu.Lock()
+	if b.monitor == nil {
+		b.mu.Unlock()
+		return
+	}
+	b.others = append(b.others, b.monitor)
+	b.monitor, b.ready = nil, nil
+	b.mu.Unlock()
+	b.open()
+}
+
+// signal notes something, by the clock of the device.
+func (b *browser) signal(kind vigil.Kind) {
+	b.mu.Lock()
+	skew := b.skew
+	b.mu.Unlock()
+	b.with(func(s *client.Student) { s.SignalAt(time.Now().Add(skew), kind, 0, nil) })
+}
+
 // shut closes the page, with a goodbye that says why. What its outbox held is gone.
 func (b *browser) shut(reason vigil.ByeReason) {
 	b.mu.Lock()
-	s := b.monitor
-	b.monitor, b.ready = nil, nil
-	b.mu.Unlock()
-	if s == nil {
-		return
+	all := b.others
+	if b.monitor != nil {
+		all = append(all, b.monitor)
 	}
-	b.world.spawn(func() {
-		s.Bye(reason)
-		b.keep(s)
-	})
+	b.monitor, b.ready, b.others = nil, nil, nil
+	b.mu.Unlock()
+	for _, s := range all {
+		b.world.spawn(func() {
+			s.Bye(reason)
+			b.keep(s)
+		})
+	}
 }
 
 // keep notes what an outbox was told to be stored.

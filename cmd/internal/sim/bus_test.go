@@ -36,6 +36,12 @@ type passage struct {
 	free  chan struct{}
 }
 
+// by names the server whose call it is.
+func (p *passage) by() string {
+	id, _, _ := strings.Cut(p.key, " ")
+	return id
+}
+
 // class says what crosses.
 type class string
 

@@ -7,6 +7,7 @@ import (
 
 	"vigil"
 	"vigil/lti/ltitest"
+	"vigil/realtime"
 )
 
 // Rule is something that must be true when the world has come to rest.
@@ -24,10 +25,13 @@ const (
 	OverIsOver      Rule = "a session whose time is over is over in the store"
 	CommandsTold    Rule = "each command had its effect, or the proctor was told that it did not"
 	OnlineIsNotLost Rule = "who is online is shown as online"
+	LinesTold       Rule = "each chat line is told to whom it is for"
+	NothingStays    Rule = "no server keeps anything of whom it has done with"
 )
 
 var rules = []Rule{
 	SignalsOnce, OutcomeAgrees, EndAgrees, GrantedOnce, BlamedRightly, GivenRightly, BoardsAgree, OverIsOver, CommandsTold, OnlineIsNotLost,
+	LinesTold, NothingStays,
 }
 
 // broken notes a rule that does not hold.
@@ -62,6 +66,7 @@ func (w *world) atRest(when string) {
 		w.checkOutcome(when, b, s, a)
 		w.checkGaps(when, b, s)
 		w.checkBoards(when, b, s)
+		w.checkLines(when, b, s)
 		b.mu.Lock()
 		monitor := b.monitor
 		b.mu.Unlock()
@@ -165,6 +170,9 @@ func (w *world) checkGaps(when string, b *browser, s stored) {
 	ours := slices.Clone(w.ours)
 	w.mu.Unlock()
 	for _, g := range s.gaps {
+		w.bus.note("%s, %s: %s from %v to %v, %s, proposed %v", b.name, g.ID, g.Cause, g.Start.Sub(w.bus.began), g.End.Sub(w.bus.began), g.Decision, g.Proposed)
+	}
+	for _, g := range s.gaps {
 		from, to := g.Start, g.End
 		if to.IsZero() {
 			if when == "over" {
@@ -224,6 +232,53 @@ func (w *world) checkBoards(when string, b *browser, s stored) {
 			w.broken(BoardsAgree, "%s, when %s: %s is shown as %+v, stored as %s of %d", d.name, when, b.name, row.Conn, s.Presence.Connection, s.Presence.Epoch)
 		case row.Tally == nil || row.Tally.Signals != s.Tally.Signals || row.Tally.Open != s.Tally.Open:
 			w.broken(BoardsAgree, "%s, when %s: %s has %+v, stored are %+v", d.name, when, b.name, row.Tally, s.Tally)
+		}
+	}
+}
+
+func (w *world) checkLines(when string, b *browser, s stored) {
+	lines, _, err := w.db.ChatOfSession(w.ctx, b.session, vigil.Page{})
+	w.ok(err)
+	b.mu.Lock()
+	monitor := b.monitor
+	all := append(slices.Clone(b.others), monitor)
+	b.mu.Unlock()
+	unread := 0
+	for _, l := range lines {
+		if l.From.Role == vigil.RoleStudent {
+			unread++
+			continue
+		}
+		if when != "running" || s.State.Ended() || monitor == nil || monitor.Err() != nil {
+			continue
+		}
+		if !slices.ContainsFunc(monitor.Lines(), func(c realtime.ChatDown) bool { return c.ID == l.ID }) {
+			w.broken(LinesTold, "%s has not been told %s of %v", b.name, l.ID, l.At.Sub(w.bus.began))
+		}
+	}
+	if s.Tally.Unread > unread {
+		w.broken(LinesTold, "%s: %d lines are unread of %d", b.name, s.Tally.Unread, unread)
+	}
+	for _, m := range all {
+		if m == nil {
+			continue
+		}
+		if n := int(m.Counts().Chats); n > unread {
+			w.broken(LinesTold, "%s: %d lines were acknowledged, %d are stored", b.name, n, unread)
+		}
+	}
+	for _, d := range w.desks {
+		if row := d.row(b.session); row.Tally != nil && (int(row.Tally.Unread) != int(s.Tally.Unread) || (row.Tally.Hand == 0) != s.Tally.Hand.IsZero()) {
+			w.broken(BoardsAgree, "%s, when %s: %s has %+v, stored are %+v", d.name, when, b.name, row.Tally, s.Tally)
+		}
+	}
+}
+
+// checkLeft looks whether anything stays on the servers when everybody has gone.
+func (w *world) checkLeft() {
+	for _, n := range w.all() {
+		if s := n.hub.Stats(); s.Sockets+s.Students+s.Proctors+s.Rooms+s.Waiting > 0 {
+			w.broken(NothingStays, "%s has %d sockets, %d students, %d dashboards, %d exams and %d signals", n.id, s.Sockets, s.Students, s.Proctors, s.Rooms, s.Waiting)
 		}
 	}
 }

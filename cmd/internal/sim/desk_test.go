@@ -28,6 +28,17 @@ type given struct {
 	kind        vigil.CommandKind
 }
 
+// row is what the dashboard shows of a session.
+func (d *desk) row(session string) realtime.Row {
+	d.mu.Lock()
+	board := d.board
+	d.mu.Unlock()
+	if board == nil {
+		return realtime.Row{}
+	}
+	return board.Row(session)
+}
+
 // open opens the dashboard.
 func (d *desk) open() {
 	d.world.spawn(func() {
@@ -76,5 +87,23 @@ func (d *desk) lostTime(grant bool, session string) {
 	defer d.mu.Unlock()
 	if d.board != nil {
 		d.board.LostTime(grant, session)
+	}
+}
+
+// chat writes a line to a student.
+func (d *desk) chat(session string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.board != nil {
+		d.board.Chat(session, "What a proctor writes.")
+	}
+}
+
+// seen notes that a student's chat and hand are dealt with.
+func (d *desk) seen(session string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.board != nil {
+		d.board.Seen(session)
 	}
 }

@@ -30,7 +30,28 @@ var happen = []struct {
 }{
 	{"a signal", 20, func(w *world, r *rand.Rand) {
 		kind := []vigil.Kind{vigil.KindBlur, vigil.KindCopy, vigil.KindIdle}[r.IntN(3)]
-		w.anyone(r).with(func(s *client.Student) { s.Signal(kind, 0, nil) })
+		w.anyone(r).signal(kind)
+	}},
+	{"the device's clock is set", 1, func(w *world, r *rand.Rand) {
+		b := w.anyone(r)
+		b.mu.Lock()
+		b.skew = time.Duration(r.IntN(7200)-3600) * time.Second
+		b.mu.Unlock()
+	}},
+	{"the student goes back", 3, func(w *world, r *rand.Rand) { w.anyone(r).back() }},
+	{"a second device", 2, func(w *world, r *rand.Rand) { w.anyone(r).elsewhere() }},
+	{"the student writes", 3, func(w *world, r *rand.Rand) {
+		w.anyone(r).with(func(s *client.Student) { s.Chat("What a student writes.") })
+	}},
+	{"a proctor writes", 3, func(w *world, r *rand.Rand) {
+		w.desks[r.IntN(len(w.desks))].chat(w.anyone(r).session)
+	}},
+	{"a proctor has seen it", 2, func(w *world, r *rand.Rand) {
+		w.desks[r.IntN(len(w.desks))].seen(w.anyone(r).session)
+	}},
+	{"a hand", 2, func(w *world, r *rand.Rand) {
+		up := r.IntN(3) > 0
+		w.anyone(r).with(func(s *client.Student) { s.Hand(up) })
 	}},
 	{"a page turn", 20, func(w *world, r *rand.Rand) { w.anyone(r).turn() }},
 	{"the line is cut", 4, func(w *world, r *rand.Rand) { w.anyone(r).offline(false, seconds(r, 1, 90)) }},
@@ -63,6 +84,7 @@ var happen = []struct {
 	{"a server is drained", 2, func(w *world, r *rand.Rand) { w.restart(r, (*server).drain, seconds(r, 0, 5)) }},
 	{"the store is away", 1, func(w *world, r *rand.Rand) { w.fault(&w.storeAway, seconds(r, 1, 25)) }},
 	{"the store is slow", 1, func(w *world, r *rand.Rand) { w.fault(&w.storeSlow, seconds(r, 1, 25)) }},
+	{"a server is cut off from the store", 1, func(w *world, r *rand.Rand) { w.adrift(r, seconds(r, 1, 60)) }},
 	{"a server is cut off from the relay", 2, func(w *world, r *rand.Rand) { w.cutOff(r, seconds(r, 1, 40)) }},
 	{"the platform is slow", 2, func(w *world, r *rand.Rand) { w.slowPlatform(seconds(r, 5, 60)) }},
 	{"the platform takes no requests", 1, func(w *world, r *rand.Rand) { w.during(&w.lmsAway, seconds(r, 5, 60)) }},
@@ -143,6 +165,7 @@ func (w *world) play(events []event) {
 func (w *world) rest() {
 	w.bus.note("-- heals")
 	w.storeAway, w.storeSlow, w.lmsAway = false, false, false
+	clear(w.away)
 	w.mu.Lock()
 	w.lmsSlow = false
 	w.mu.Unlock()
@@ -280,6 +303,20 @@ func (w *world) cutOff(r *rand.Rand, d time.Duration) {
 	n := w.nodes[r.IntN(len(w.nodes))]
 	n.cut.Store(true)
 	w.later = append(w.later, later{time.Now().Add(d), func() { n.cut.Store(false) }})
+}
+
+// adrift cuts one server off from the store, for which the others go on.
+func (w *world) adrift(r *rand.Rand, d time.Duration) {
+	nodes := w.all()
+	if len(nodes) == 0 {
+		return
+	}
+	n, from := nodes[r.IntN(len(nodes))], time.Now()
+	w.away[n.id] = true
+	w.mu.Lock()
+	w.ours = append(w.ours, span{from, from.Add(d)})
+	w.mu.Unlock()
+	w.later = append(w.later, later{from.Add(d), func() { delete(w.away, n.id) }})
 }
 
 // later is what the driver does at a time.

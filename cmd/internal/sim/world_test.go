@@ -56,6 +56,7 @@ type world struct {
 
 	lmsSlow, lmsAway     bool // the driver's
 	storeAway, storeSlow bool
+	away                 map[string]bool // servers that are cut off from the store
 	later                []later
 	told                 map[string]bool // reports that a server took
 	faults               []string
@@ -144,7 +145,7 @@ func (w *world) judge(p *passage) (time.Duration, verdict) {
 	switch p.class {
 	case toStore:
 		switch {
-		case w.storeAway:
+		case w.storeAway || w.away[p.by()]:
 			return few(500, 3000), fails
 		case w.storeSlow:
 			return few(200, 2500), passes
@@ -190,7 +191,7 @@ func (w *world) run(d time.Duration) {
 func newWorld(t testing.TB, seed uint64, db *sqlite.Store, handler slog.Handler) *world {
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dice: map[string]*rand.Rand{}, ids: map[string]int{}, db: db, log: slog.New(handler),
-		told:  map[string]bool{},
+		told: map[string]bool{}, away: map[string]bool{},
 		pages: &stamps{pages: map[string]realtime.Page{}}, tokens: &tokens{known: map[string]realtime.Claims{}},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
@@ -307,7 +308,6 @@ func (w *world) close() {
 		s.shut(vigil.ByeClosing)
 	}
 	w.run(3 * time.Second)
-	w.stop()
 	for _, d := range w.desks {
 		d.mu.Lock()
 		board := d.board
@@ -316,7 +316,9 @@ func (w *world) close() {
 			w.spawn(board.Close)
 		}
 	}
-	w.run(time.Second)
+	w.run(time.Minute)
+	w.checkLeft()
+	w.stop()
 	for _, n := range w.all() {
 		w.spawn(n.kill)
 	}
