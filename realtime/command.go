@@ -17,8 +17,8 @@ import (
 // every dashboard of the exam sees it, too. A target that the rules refuse has the stage
 // refused; that answer is kept, so that giving the same id again gives the same progress.
 // The error is CodeInvalid for a command that is not well formed, and CodeUnavailable
-// where some target could not be served: then giving the same command again does what is
-// missing and nothing twice.
+// where some target could not be served, or it is not known whether it was: then there is no
+// progress of it, and giving the same command again does what is missing and nothing twice.
 func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c CommandUp) ([]Progress, error) {
 	exam, err := h.exam(ctx, examID)
 	if err != nil {
@@ -32,7 +32,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c Comm
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Progress, len(targets))
+	done := make([]*Progress, len(targets))
 	var mu sync.Mutex
 	var failed error
 	var g errgroup.Group
@@ -44,16 +44,19 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c Comm
 				mu.Lock()
 				failed = err
 				mu.Unlock()
-				p = Progress{
-					T: TypeProgress, ID: command.ID, Session: id, Kind: command.Kind, Stage: vigil.StageRefused,
-					Problem: "This could not be stored; try again.", At: ms(h.now()), By: by.Name,
-				}
+				return nil
 			}
-			out[i] = p
+			done[i] = &p
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions return none
+	out := make([]Progress, 0, len(targets))
+	for _, p := range done {
+		if p != nil {
+			out = append(out, *p)
+		}
+	}
 	h.audit(ctx, exam.ID, targets, "command."+string(command.Kind), by, command.ReasonCode)
 	if failed != nil {
 		return out, vigil.Wrap(failed, vigil.CodeUnavailable, "Not every attempt could be reached; send it again.")
@@ -267,8 +270,12 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 	if err != nil {
 		return err
 	}
-	if c.LMS.State != vigil.LMSWaiting {
-		return nil // answered already
+	if c.LMS.State != vigil.LMSWaiting { // answered already, by a call that may not have heard that it was stored
+		h.tellProgress(c)
+		if c.ReasonCode == reasonLostTime {
+			h.tellLost(ctx, c.ExamID, c.SessionID)
+		}
+		return nil
 	}
 	answered, before := c, false
 	_, _, err = h.change(ctx, d.SessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {

@@ -151,7 +151,7 @@ func (r *room) Receive(payload []byte) {
 		r.heardOnline(e.Node, e.Count)
 	case eventGone:
 		if e.Node == r.h.boot { // it lives, but cannot reach the store, so nobody can be served here
-			r.h.forsaken()
+			r.h.forsaken("another server took over")
 		}
 	case eventExam:
 		r.h.spawn(func() { r.h.reloadExam(r) })

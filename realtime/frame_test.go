@@ -345,12 +345,13 @@ func TestEveryCloseCode(t *testing.T) {
 	t.Run("4007 silent", func(t *testing.T) {
 		s := r.session()
 		p := r.proctor()
+		before := r.hub.Stats().Closed[realtime.CloseSilent]
 		ws := r.raw(studentClaims(s)) // nobody reads, so nobody answers pings
 		r.ok(ws.Write(r.ctx, websocket.MessageText, []byte(hello)))
 		for _, c := range []vigil.Connection{vigil.ConnDegraded, vigil.ConnLost} {
 			r.until(string(c), func() bool { return p.Connection(s.ID) == c })
 		}
-		r.until("closed", func() bool { return r.hub.Stats().Closed[realtime.CloseSilent] > 0 })
+		r.until("closed", func() bool { return r.hub.Stats().Closed[realtime.CloseSilent] > before })
 		if g := r.gaps(s.ID); len(g) != 1 || g[0].Cause != vigil.CauseStudent {
 			t.Errorf("gaps: got %+v, want one of the student's", g)
 		}

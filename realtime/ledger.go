@@ -26,11 +26,24 @@ func (st *student) openGap(change vigil.GapChange) {
 		gap.Until = whole(change.Until)
 	}
 	st.gap, st.blamed = gap.ID, false
-	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.createGap(ctx, gap) })
+	term := st.term
+	st.jobs.add(st.h, 0, func(ctx context.Context) { st.createGap(ctx, gap, term) })
 }
 
-func (h *Hub) createGap(ctx context.Context, gap vigil.Gap) {
+// ours tells whether nobody has taken over the students of this node since a term began. Who
+// did keeps the ledger.
+func (st *student) ours(term int) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.term == term
+}
+
+func (st *student) createGap(ctx context.Context, gap vigil.Gap, term int) {
+	h := st.h
 	err := h.retry(ctx, "gap", func(ctx context.Context) error {
+		if !st.ours(term) {
+			return vigil.ErrExists
+		}
 		if gap.Cause == vigil.CauseServer && !gap.Until.IsZero() { // while this cannot be stored nobody can come back either
 			if until := h.now().Add(h.cfg.Liveness.ReturnGrace); until.After(gap.Until) {
 				gap.Until = until
@@ -49,8 +62,12 @@ func (h *Hub) createGap(ctx context.Context, gap vigil.Gap) {
 
 // closeGap stores the end of the open gap. st.mu is held.
 func (st *student) closeGap(end time.Time) {
-	own := st.gap
-	st.jobs.add(st.h, 0, func(ctx context.Context) { st.h.endGap(ctx, st.id, end, own) })
+	own, term := st.gap, st.term
+	st.jobs.add(st.h, 0, func(ctx context.Context) {
+		if st.ours(term) {
+			st.h.endGap(ctx, st.id, end, own)
+		}
+	})
 }
 
 // endGap ends what is open of a session's ledger, divides it by whose fault it was, and gives

@@ -130,7 +130,7 @@ func (h *Hub) refuseLost(ctx context.Context, exam vigil.Exam, c vigil.Command) 
 				did.change = append(did.change, g)
 			}
 		}
-		decided = len(did.change)
+		decided = max(decided, len(did.change)) // where an answer was lost there is nothing left the second time
 		return did
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ func (h *Hub) nodeLoop() {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	renewed := h.cfg.Now()
+	renewed, left := h.cfg.Now(), false
 	for {
 		select {
 		case <-h.ctx.Done():
@@ -62,9 +62,13 @@ func (h *Hub) nodeLoop() {
 					h.log.Warn("node row not renewed", "error", err)
 				}
 				h.sights.blind()
+				if !left && now.Sub(renewed) > 2*h.cfg.NodeLease && h.isolated() {
+					left = true
+					h.forsaken("this server reaches neither the store nor the relay")
+				}
 				continue
 			}
-			renewed = h.cfg.Now()
+			renewed, left = h.cfg.Now(), false
 		}
 		if h.cfg.Shared && !h.draining.Load() {
 			if err := h.lookAround(h.ctx); err != nil && h.ctx.Err() == nil {
@@ -93,7 +97,7 @@ func (h *Hub) renewLate(ctx context.Context, pause time.Duration) error {
 	}
 	i := slices.IndexFunc(nodes, func(n vigil.Node) bool { return n.ID == h.boot })
 	if i < 0 {
-		h.forsaken()
+		h.forsaken("another server took over")
 		return nil
 	}
 	_, err = h.store.GetRecord(ctx, takeOverRecord, takeOverKey(h.boot, nodes[i].Heard), h.now())
@@ -101,7 +105,7 @@ func (h *Hub) renewLate(ctx context.Context, pause time.Duration) error {
 	case errors.Is(err, vigil.ErrNotFound):
 		return nil
 	case err == nil:
-		h.forsaken()
+		h.forsaken("another server took over")
 	}
 	return err
 }
@@ -197,7 +201,11 @@ func (h *Hub) lookAround(ctx context.Context) error {
 		if g.first {
 			h.owe(g.node.ID, lived)
 		}
-		if !g.row || h.sights.takes(g.node.ID) {
+		if !g.row { // somebody took over
+			h.tellGone(g.node.ID)
+			continue
+		}
+		if h.sights.takes(g.node.ID) {
 			continue
 		}
 		claimed, err := h.claim(ctx, g.node)
@@ -268,6 +276,7 @@ func (h *Hub) claim(ctx context.Context, n vigil.Node) (bool, error) {
 			break // it failed half way
 		}
 		if h.sights.live(holder, h.cfg.NodeLease) {
+			h.tellGone(n.ID)
 			return false, nil
 		}
 		key += "/" + holder
@@ -285,13 +294,30 @@ func (h *Hub) claim(ctx context.Context, n vigil.Node) (bool, error) {
 	return true, nil // its row is gone, but maybe not its sessions
 }
 
-// forsaken sends away everyone here, because another node has taken over.
-func (h *Hub) forsaken() {
-	h.log.Error("node lease lost: another node took over; disconnecting clients")
+// tellGone tells a node that somebody takes over from it, should it live: it may not hear whoever
+// does so.
+func (h *Hub) tellGone(node string) {
+	for _, r := range h.allRooms() {
+		h.publish(r.exam, event{Kind: eventGone, Node: node})
+	}
+}
+
+// isolated tells whether the relay does not reach this node either: then nobody can tell it that
+// it was taken over from, which is likely, and its clients find the others by themselves.
+func (h *Hub) isolated() bool {
+	relay, ok := h.cfg.Relay.(Watched)
+	rooms := h.allRooms()
+	return h.cfg.Shared && ok && len(rooms) > 0 && !slices.ContainsFunc(rooms, func(r *room) bool { return relay.State(r.exam).Up })
+}
+
+// forsaken sends away everyone here, because another node has taken over, or may have.
+func (h *Hub) forsaken(why string) {
+	h.log.Error("disconnecting all clients", "why", why)
 	h.stats.forsaken.Add(1)
 	for _, st := range h.allStudents() {
 		st.mu.Lock()
 		st.owner = nil
+		st.term++
 		st.presence.Connection = vigil.ConnSuperseded
 		st.reachable.Store(false)
 		st.stopTimerLocked()

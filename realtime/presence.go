@@ -220,6 +220,10 @@ func (st *student) ended(now, over time.Time) {
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.endedLocked(now, over)
+}
+
+func (st *student) endedLocked(now, over time.Time) {
 	if st.owner != nil {
 		return // its socket is being closed, or it is still watched
 	}

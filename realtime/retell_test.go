@@ -3,6 +3,7 @@ package realtime_test
 import (
 	"encoding/json"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,3 +229,62 @@ func TestCountsAreRightThoughTheAnswerToClearingAnIncidentWasLost(t *testing.T) 
 	r.ok(err)
 	r.until("cleared", func() bool { return r.read(s.ID).Tally.Open == 0 && p.Row(s.ID).Tally.Open == 0 })
 }
+
+func TestACommandThatMayBeStoredIsNotShownAsRefused(t *testing.T) {
+	t.Parallel()
+	l := &lossy{}
+	r := newRig(t, func(c *realtime.Config) { l.Store = c.Store; c.Store = l })
+	s := r.session()
+	p := r.proctor()
+	st := r.student(s)
+	r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
+	l.lost = func() { r.store.failNext("Command", errMaybe) } // nobody can say whether it was stored
+	l.transition.Store(1)
+	c := realtime.CommandUp{ID: "a-message-sent-twice", Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}}
+	p.Command(c)
+	r.until("an error", func() bool { return len(p.Errors()) == 1 })
+	if e := p.Errors()[0]; e.Duty != realtime.DutyRetry || p.Progress(c.ID, s.ID).Stage == vigil.StageRefused {
+		t.Errorf("got duty %s, and it is shown as %+v, want retry and not refused", e.Duty, p.Progress(c.ID, s.ID))
+	}
+	p.Command(c)
+	r.until("seen", func() bool { return p.Progress(c.ID, s.ID).Stage == vigil.StageSeen && len(st.Commands()) == 1 })
+}
+
+func TestWhatThePlatformRefusedIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
+	t.Parallel()
+	platform := &lms{}
+	platform.answers(func(vigil.Delivery) vigil.Result { return vigil.Result{State: vigil.LMSRefused, Problem: "Not there."} })
+	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
+	s := r.session(controlled)
+	p := r.proctor()
+	r.store.loseNext("UpdateCommand")
+	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
+	r.until("told", func() bool { a := p.Progress(id, s.ID).LMS; return a != nil && a.State == vigil.LMSRefused })
+}
+
+func TestAServerThatReachesNeitherStoreNorRelaySendsItsClientsAway(t *testing.T) {
+	t.Parallel()
+	relay := &deaf{Relay: realtime.NewLocal(0).Node()}
+	r := newRig(t, func(c *realtime.Config) {
+		c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = relay, true, "one", 100*time.Millisecond, 10*time.Millisecond, calm
+	})
+	s := r.session()
+	st := r.student(s)
+	r.until("stored", func() bool { return r.read(s.ID).Presence.Node == "one" })
+	r.store.set("", errDown)
+	time.Sleep(time.Second)
+	if n := st.Closes()[realtime.CloseDrain]; n != 0 {
+		t.Fatalf("while the relay is there: sent away %d times, want it kept", n)
+	}
+	relay.down.Store(true)
+	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.store.set("", nil)
+}
+
+// deaf is a relay that can be away.
+type deaf struct {
+	realtime.Relay
+	down atomic.Bool
+}
+
+func (d *deaf) State(string) realtime.RelayState { return realtime.RelayState{Up: !d.down.Load()} }

@@ -47,6 +47,7 @@ type student struct {
 	timer    *time.Timer
 	moved    moved  // where it came from, when that is another node
 	gap      string // the last one that was opened here
+	term     int    // counts how often this node was taken over from
 	blamed   bool   // it is noted as the student's fault
 	stamp    uint64 // a hash of the last page stamp that was taken
 }
@@ -522,6 +523,9 @@ func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
 		}
 		return p.Drop(now, vigil.CauseStudent), vigil.GapChange{} // after a goodbye this changes nothing
 	})
+	if s := st.life.session(); s.State.Ended() { // while the socket was being closed for another reason
+		st.endedLocked(now, over(st.room.policy(), s))
+	}
 	st.armLocked(now)
 }
 

@@ -34,8 +34,11 @@ type browser struct {
 	away    []span           // when it was out of reach by its own doing
 }
 
-// span is a stretch of time.
-type span struct{ from, to time.Time }
+// span is a stretch of time. A hiccup is felt no longer than it lasts.
+type span struct {
+	from, to time.Time
+	hiccup   bool
+}
 
 // open opens the quiz page.
 func (b *browser) open() {
@@ -259,7 +262,7 @@ func (b *browser) offline(silently bool, d time.Duration) {
 		time.Sleep(d)
 		b.line.silent.Store(false)
 		b.mu.Lock()
-		b.away = append(b.away, span{from, time.Now()})
+		b.away = append(b.away, span{from: from, to: time.Now()})
 		b.mu.Unlock()
 	})
 }

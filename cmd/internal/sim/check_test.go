@@ -155,6 +155,10 @@ const (
 func within(from, to time.Time, spans []span) bool {
 	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
 	for _, s := range spans { // which may overlap
+		before, after := before, after
+		if s.hiccup {
+			before, after = 5*time.Second, 5*time.Second
+		}
 		if !from.Before(s.from.Add(-before)) && s.to.Add(after).After(from) {
 			from = s.to.Add(after)
 		}

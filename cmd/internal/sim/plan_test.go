@@ -165,9 +165,9 @@ func (w *world) play(events []event) {
 func (w *world) rest() {
 	w.bus.note("-- heals")
 	w.storeAway, w.storeSlow, w.lmsAway = false, false, false
-	clear(w.away)
 	w.mu.Lock()
 	w.lmsSlow = false
+	clear(w.away)
 	w.mu.Unlock()
 	for _, n := range w.all() {
 		n.cut.Store(false)
@@ -233,7 +233,7 @@ func (b *browser) leave(reason vigil.ByeReason, d time.Duration) {
 	b.world.spawn(func() {
 		time.Sleep(d)
 		b.mu.Lock()
-		b.away = append(b.away, span{from, time.Now()})
+		b.away = append(b.away, span{from: from, to: time.Now()})
 		b.mu.Unlock()
 		b.open()
 	})
@@ -258,7 +258,7 @@ func (w *world) restart(r *rand.Rand, end func(*server), d time.Duration) {
 		end(n)
 		time.Sleep(d)
 		w.mu.Lock()
-		w.ours = append(w.ours, span{from, time.Now()})
+		w.ours = append(w.ours, span{from: from, to: time.Now()})
 		w.mu.Unlock()
 		if w.ctx.Err() == nil {
 			w.boot(n.name, n.skew)
@@ -278,14 +278,14 @@ func (w *world) fault(what *bool, d time.Duration) {
 	w.during(what, d)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ours = append(w.ours, span{from, from.Add(d)})
+	w.ours = append(w.ours, span{from: from, to: from.Add(d)})
 }
 
 func (w *world) slowPlatform(d time.Duration) {
 	from := time.Now()
 	w.mu.Lock()
 	w.lmsSlow = true
-	w.slow = append(w.slow, span{from, from.Add(d + 30*time.Second)})
+	w.slow = append(w.slow, span{from: from, to: from.Add(d + 30*time.Second)})
 	w.mu.Unlock()
 	w.later = append(w.later, later{from.Add(d), func() {
 		w.mu.Lock()
@@ -305,18 +305,23 @@ func (w *world) cutOff(r *rand.Rand, d time.Duration) {
 	w.later = append(w.later, later{time.Now().Add(d), func() { n.cut.Store(false) }})
 }
 
-// adrift cuts one server off from the store, for which the others go on.
+// adrift cuts one server off from the store, for which the others go on. The load balancer
+// notices after a while.
 func (w *world) adrift(r *rand.Rand, d time.Duration) {
 	nodes := w.all()
 	if len(nodes) == 0 {
 		return
 	}
 	n, from := nodes[r.IntN(len(nodes))], time.Now()
-	w.away[n.id] = true
 	w.mu.Lock()
-	w.ours = append(w.ours, span{from, from.Add(d)})
-	w.mu.Unlock()
-	w.later = append(w.later, later{from.Add(d), func() { delete(w.away, n.id) }})
+	defer w.mu.Unlock()
+	w.away[n.id] = from
+	w.ours = append(w.ours, span{from: from, to: from.Add(d)})
+	w.later = append(w.later, later{from.Add(d), func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.away, n.id)
+	}})
 }
 
 // later is what the driver does at a time.

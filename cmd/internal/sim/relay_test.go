@@ -123,7 +123,7 @@ func (s *subscription) carry(ctx context.Context, b *bus) {
 			if !hole {
 				payload, s.queue = s.queue[0], s.queue[1:]
 			} else {
-				s.hole, s.queue = false, nil
+				s.hole = false
 			}
 			s.mu.Unlock()
 			if hole {

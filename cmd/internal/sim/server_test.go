@@ -47,6 +47,9 @@ func (w *world) boot(name string, skew time.Duration) {
 	}
 	liveness := vigil.DefaultLiveness()
 	liveness.PingEvery = apart(liveness.PingEvery)
+	if w.off == NothingStays {
+		liveness.PingEvery = 5 * time.Minute
+	}
 	hub, err := realtime.New(realtime.Config{
 		Liveness: liveness, PulseEvery: apart(5 * time.Second), RowsEvery: apart(250 * time.Millisecond), RelayEvery: apart(time.Second),
 		RefreshEvery: apart(5 * time.Second), NodeEvery: apart(2 * time.Second), QueueEvery: apart(time.Second), DueEvery: apart(5 * time.Second),

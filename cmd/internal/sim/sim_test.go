@@ -25,8 +25,8 @@ var (
 	cut   = flag.Bool("shrink", false, "leave out events of a seed that fails, while it does")
 )
 
-// run plays a seed, without the events that drop names.
-func run(t *testing.T, seed uint64, drop map[int]bool, off Rule) (faults, history []string, passed int) {
+// run plays events in a seed's world.
+func run(t *testing.T, seed uint64, events []event, off Rule) (faults, history []string, passed int) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // what is ready at the same moment goes on in the same order
 	path := filepath.Join(t.TempDir(), "vigil.db")
@@ -38,12 +38,6 @@ func run(t *testing.T, seed uint64, drop map[int]bool, off Rule) (faults, histor
 			db, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(handler)})
 			if err != nil {
 				t.Fatal(err)
-			}
-			var events []event
-			for i, e := range eventsOf(seed) {
-				if !drop[i] {
-					events = append(events, e)
-				}
 			}
 			w := newWorld(t, seed, db, handler)
 			w.off = off
@@ -62,7 +56,7 @@ func TestSeeds(t *testing.T) {
 	began := time.Now()
 	total := 0
 	for seed := *first; seed < *first+*seeds; seed++ {
-		faults, history, passed := run(t, seed, nil, "")
+		faults, history, passed := run(t, seed, eventsOf(seed), "")
 		total += passed
 		if *show {
 			for _, l := range history {
@@ -85,7 +79,7 @@ func TestEachRuleCanFail(t *testing.T) {
 	for _, rule := range rules {
 		t.Run(string(rule), func(t *testing.T) {
 			for seed := range uint64(10) {
-				faults, _, _ := run(t, seed+1, nil, rule)
+				faults, _, _ := run(t, seed+1, eventsOf(seed+1), rule)
 				if slices.ContainsFunc(faults, func(f string) bool { return strings.HasPrefix(f, string(rule)) }) {
 					return
 				}
@@ -95,24 +89,22 @@ func TestEachRuleCanFail(t *testing.T) {
 	}
 }
 
-// shrink leaves out events, the latest first, as long as what is left fails.
+// shrink leaves out events, the latest first, as long as what is left fails, and prints what is
+// left, for a file of testdata.
 func shrink(t *testing.T, seed uint64) {
 	t.Helper()
-	drop := map[int]bool{}
 	events := eventsOf(seed)
-	for i := range slices.Backward(events) {
-		drop[i] = true
-		if faults, _, _ := run(t, seed, drop, ""); len(faults) == 0 {
-			delete(drop, i)
+	for i := len(events) - 1; i >= 0; i-- {
+		less := slices.Delete(slices.Clone(events), i, i+1)
+		if faults, _, _ := run(t, seed, less, ""); len(faults) > 0 {
+			events = less
 		}
 	}
-	faults, _, _ := run(t, seed, drop, "")
-	for i, e := range events {
-		if !drop[i] {
-			t.Logf("seed %d needs: %s", seed, e)
-		}
+	faults, _, _ := run(t, seed, events, "")
+	fmt.Printf("# %s\nseed %d\n", strings.Join(faults, "\n# "), seed)
+	for _, e := range events {
+		fmt.Println(e)
 	}
-	t.Logf("seed %d then: %v", seed, faults)
 }
 
 func eventsOf(seed uint64) []event { return plan(rand.New(rand.NewPCG(seed, 4))) }

@@ -191,7 +191,12 @@ func (s *store) SaveDelivery(ctx context.Context, d vigil.Delivery, owner string
 }
 
 func (s *store) AddChat(ctx context.Context, l vigil.ChatLine) error {
-	return s.do(ctx, "AddChat", l.SessionID, func() error { return s.Store.AddChat(ctx, l) })
+	return s.do(ctx, "AddChat", l.SessionID, func() error {
+		if s.node.world.off == LinesTold {
+			return nil
+		}
+		return s.Store.AddChat(ctx, l)
+	})
 }
 
 func (s *store) ChatOfSession(ctx context.Context, id string, page vigil.Page) ([]vigil.ChatLine, string, error) {

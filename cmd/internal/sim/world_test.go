@@ -56,7 +56,7 @@ type world struct {
 
 	lmsSlow, lmsAway     bool // the driver's
 	storeAway, storeSlow bool
-	away                 map[string]bool // servers that are cut off from the store
+	away                 map[string]time.Time // servers that are cut off from the store, since when
 	later                []later
 	told                 map[string]bool // reports that a server took
 	faults               []string
@@ -105,12 +105,15 @@ func (w *world) all() []*server {
 	return slices.Clone(w.nodes)
 }
 
+// healthChecks is how long the load balancer gives connections to a server that is not ready.
+const healthChecks = 15 * time.Second
+
 // balance is the load balancer: a server that takes connections, or nil.
 func (w *world) balance(whose string) *server {
 	w.mu.Lock()
 	var ready []*server
 	for _, n := range w.nodes {
-		if n.ready.Load() {
+		if from, away := w.away[n.id]; n.ready.Load() && !(away && time.Since(from) > healthChecks) {
 			ready = append(ready, n)
 		}
 	}
@@ -145,14 +148,14 @@ func (w *world) judge(p *passage) (time.Duration, verdict) {
 	switch p.class {
 	case toStore:
 		switch {
-		case w.storeAway || w.away[p.by()]:
+		case w.storeAway || !w.away[p.by()].IsZero():
 			return few(500, 3000), fails
 		case w.storeSlow:
 			return few(200, 2500), passes
 		case rng.IntN(200) == 0:
 			now := time.Now() // a server may take it for an outage, until it has stored something again
 			w.mu.Lock()
-			w.ours = append(w.ours, span{now, now.Add(5 * time.Second)})
+			w.ours = append(w.ours, span{now, now.Add(5 * time.Second), true})
 			w.mu.Unlock()
 			return few(1, 300), [...]verdict{fails, lost}[rng.IntN(2)]
 		}
@@ -191,7 +194,7 @@ func (w *world) run(d time.Duration) {
 func newWorld(t testing.TB, seed uint64, db *sqlite.Store, handler slog.Handler) *world {
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dice: map[string]*rand.Rand{}, ids: map[string]int{}, db: db, log: slog.New(handler),
-		told: map[string]bool{}, away: map[string]bool{},
+		told: map[string]bool{}, away: map[string]time.Time{},
 		pages: &stamps{pages: map[string]realtime.Page{}}, tokens: &tokens{known: map[string]realtime.Claims{}},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
@@ -307,6 +310,7 @@ func (w *world) close() {
 		s.line.silent.Store(false)
 		s.shut(vigil.ByeClosing)
 	}
+	w.desks[1].line.silent.Store(true) // of this one nobody hears any more
 	w.run(3 * time.Second)
 	for _, d := range w.desks {
 		d.mu.Lock()
@@ -318,6 +322,7 @@ func (w *world) close() {
 	}
 	w.run(time.Minute)
 	w.checkLeft()
+	w.desks[1].line.silent.Store(false)
 	w.stop()
 	for _, n := range w.all() {
 		w.spawn(n.kill)
