@@ -81,6 +81,7 @@ test-all-steps:
 	@$(STEP) -b 6:00 'Tests of the programs, the long ones too, with the race detector' $(RACE) -skip '^TestManyServers' ./cmd/vigil ./cmd/vigil-bench
 	@$(STEP) -b 1:00 'The whole story once more, on DynamoDB' $(MAKE) e2e-dynamodb
 	@$(STEP) -b 5:00 'Simulator' $(MAKE) simulate SEEDS=400
+	@$(STEP) -b 1:30 'Simulator: 50 exams, each twice, are the same run' env CI=1 $(MEMORY) go test -timeout 10m -run '^TestASeedIsOneRun$$' ./cmd/internal/sim -twice 50
 	@$(STEP) -b 10:00 'Fuzzing' $(MAKE) fuzz
 	@$(STEP) -b 26:00 'Long faults' $(MAKE) chaos
 
@@ -95,7 +96,7 @@ test-steps:
 	@$(STEP) -b 4:30 'Go: tests with the race detector' $(RACE) -skip '^TestEachRuleCanFail$$' $$(go list ./... | grep -v '^vigil/cmd/vigil')
 	@# They run the programs as they are built; make test-all looks at their own code with the race detector.
 	@$(STEP) -b 1:30 'Go: tests of the programs' env CI=1 go test -timeout 15m -skip '^TestManyServers|$(LONG)' ./cmd/vigil ./cmd/vigil-bench
-	@$(STEP) -b 0:55 'Simulator: 25 exams, and each rule' env CI=1 $(MEMORY) go test -timeout 10m ./cmd/internal/sim -seeds 25
+	@$(STEP) -b 0:55 'Simulator: 25 exams, known ones, and each rule' env CI=1 $(MEMORY) go test -timeout 10m ./cmd/internal/sim -seeds 25
 	@# These start servers of their own, without the race detector; alone, because they need the machine for themselves.
 	@$(STEP) -b 1:40 'Many servers: 200 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=200 VIGIL_TEST_PROCTORS=10 \
 		go test -timeout 20m -v -run '^TestManyServers$$' ./cmd/vigil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,24 +32,18 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c Comm
 		return nil, err
 	}
 	done := make([]*Progress, len(targets))
-	var mu sync.Mutex
-	var failed error
 	var g errgroup.Group
 	g.SetLimit(h.cfg.Limits.Commands)
 	for i, id := range targets {
 		g.Go(func() error {
 			p, err := h.commandOne(ctx, exam, id, command, nil)
-			if err != nil {
-				mu.Lock()
-				failed = err
-				mu.Unlock()
-				return nil
+			if err == nil {
+				done[i] = &p
 			}
-			done[i] = &p
-			return nil
+			return err // the others go on
 		})
 	}
-	_ = g.Wait() // the functions return none
+	failed := g.Wait()
 	out := make([]Progress, 0, len(targets))
 	for _, p := range done {
 		if p != nil {

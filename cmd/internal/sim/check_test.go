@@ -272,7 +272,7 @@ func (w *world) checkLines(when string, b *browser, s stored) {
 		}
 	}
 	for _, d := range w.desks {
-		if row := d.row(b.session); row.Tally != nil && (int(row.Tally.Unread) != int(s.Tally.Unread) || (row.Tally.Hand == 0) != s.Tally.Hand.IsZero()) {
+		if row := d.row(b.session); row.Tally != nil && (row.Tally.Unread != s.Tally.Unread || (row.Tally.Hand == 0) != s.Tally.Hand.IsZero()) {
 			w.broken(BoardsAgree, "%s, when %s: %s has %+v, stored are %+v", d.name, when, b.name, row.Tally, s.Tally)
 		}
 	}

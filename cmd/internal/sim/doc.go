@@ -6,11 +6,11 @@
 //
 // Everything that crosses a boundary between two of them passes one bus: a call of the store, a
 // message of the relay, bytes of a socket, a request to the platform, a page. The bus lets one
-// thing through at a time, when everything is quiet, in an order that the seed decides: how long each takes, and whether it
-// gets there, depends on the seed and on what it is. So a seed is one run, whose history can be
-// looked at (-history) and cut down to what it needs to fail (-shrink). What becomes ready inside a
-// server at the same moment may still go on in another order: late in a run, two plays of a seed can
-// differ, and what one found the other need not.
+// thing through at a time, when everything is quiet, in an order that the seed decides: how long
+// each takes, and whether it gets there, depends on the seed and on what it is. Timers never fire at
+// the same moment, there is one processor, and the order of maps is nowhere relied on. So a seed is
+// one run (TestASeedIsOneRun), whose history can be looked at (-history) and cut down to what it
+// needs to fail (-shrink). What was found so is kept in testdata (TestKnownRuns).
 //
 // When the world has come to rest, what must be true then is checked (check.go): each rule
 // has a name, and is seen to fail when what upholds it is switched off (TestEachRuleCanFail).
