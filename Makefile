@@ -89,17 +89,17 @@ test-all-steps:
 .PHONY: test-steps
 test-steps:
 	@# One waits for the network and the other for the processor.
-	@$(STEP) -b 2:45 'What the tests need, and Go: build' bash -c \
+	@$(STEP) -b 2:30 'What the tests need, and Go: build' bash -c \
 		'.ci/install & i=$$!; b=0; .ci/patiently "still building" go build ./... || b=$$?; wait $$i && exit $$b'
 	@$(STEP) -b 0:05 'Go: format' $(MAKE) format-check
-	@$(STEP) -b 2:30 'Go: linters, vet among them' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
+	@$(STEP) -b 2:15 'Go: linters, vet among them' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
 	@# With the race detector what is ready goes on in a random order, so that no seed is one run.
-	@$(STEP) -b 4:30 'Go: tests with the race detector' $(RACE) -skip '^(TestEachRuleCanFail|TestASeedIsOneRun)$$' $$(go list ./... | grep -v '^vigil/cmd/vigil')
-	@# They run the programs as they are built; make test-all looks at their own code with the race detector.
-	@$(STEP) -b 1:30 'Go: tests of the programs' env CI=1 go test -timeout 15m -skip '^TestManyServers|$(LONG)' ./cmd/vigil ./cmd/vigil-bench
-	@$(STEP) -b 0:55 'Simulator: 25 exams, known ones, and each rule' env CI=1 $(MEMORY) go test -timeout 10m ./cmd/internal/sim -seeds 25
+	@$(STEP) -b 4:45 'Go: tests with the race detector' $(RACE) -skip '^(TestEachRuleCanFail|TestASeedIsOneRun)$$' $$(go list ./... | grep -v '^vigil/cmd/vigil')
+	@# They run the program as it is built; make test-all looks at its own code with the race detector, and at the bench.
+	@$(STEP) -b 2:00 'Go: tests of the program' env CI=1 go test -timeout 15m -skip '^TestManyServers|$(LONG)' ./cmd/vigil
+	@$(STEP) -b 0:45 'Simulator: 60 exams, known ones, and each rule' env CI=1 $(MEMORY) go test -timeout 10m ./cmd/internal/sim -seeds 60
 	@# These start servers of their own, without the race detector; alone, because they need the machine for themselves.
-	@$(STEP) -b 1:40 'Many servers: 200 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=200 VIGIL_TEST_PROCTORS=10 \
+	@$(STEP) -b 2:20 'Many servers: 200 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=200 VIGIL_TEST_PROCTORS=10 \
 		go test -timeout 20m -v -run '^TestManyServers$$' ./cmd/vigil
 	@$(STEP) -b 0:40 'Many servers on a Redis cluster' env CI=1 go test -timeout 10m -v -run '^TestManyServersOnARedisCluster$$' ./cmd/vigil
 ifneq ($(PHP),)
@@ -113,7 +113,7 @@ ifneq ($(UI),)
 	@$(STEP) -b 0:10 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
 	@$(STEP) -b 0:10 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
 	@$(STEP) -b 0:05 'Moodle plugins: zips' node --test .tools/zip/
-	@$(STEP) -b 2:20 'The whole story in a browser' $(MAKE) e2e
+	@$(STEP) -b 2:00 'The whole story in a browser' $(MAKE) e2e
 endif
 
 .PHONY: unit

@@ -334,7 +334,7 @@ func (st *student) tellStored() {
 // that has its student.
 func (h *Hub) tellTally(s vigil.Session) {
 	t := rowTally(s.Tally)
-	h.toProctors(s.ExamID, delta{key: "tally/" + s.ID, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
+	h.toProctors(s.ExamID, delta{key: tallyKey(s.ID), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
 	h.publish(s.ExamID, event{Kind: eventTally, Session: s.ID, Tally: &s.Tally})
 }
 

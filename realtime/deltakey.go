@@ -19,6 +19,14 @@ func lifeKey(session string, l RowLife) string {
 	return "life/" + session + "/" + strconv.FormatInt(l.Version, 36)
 }
 
+// tallyKey is of counts, which say nothing of their age.
+func tallyKey(session string) string { return "tally/" + session }
+
+// lostKey is of the ledger's sums.
+func lostKey(session string, l RowLost) string {
+	return "lost/" + session + "/" + strconv.FormatInt(l.Version, 36)
+}
+
 func progressKey(c vigil.Command) string {
 	return "progress/" + c.SessionID + "/" + c.ID + "/" + string(c.Stage) + "/" + string(c.LMS.State)
 }

@@ -109,7 +109,9 @@ func (r *room) receiveDeltas(list []byte) {
 			r.unreadable(err)
 			return
 		}
+		r.order.RLock() // no snapshot's page, which is older, follows it
 		r.tell(d)
+		r.order.RUnlock()
 		list = rest
 	}
 }

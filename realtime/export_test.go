@@ -20,6 +20,9 @@ func (h *Hub) WorkDue(ctx context.Context) error { return h.workDue(ctx) }
 // LookAround is lookAround.
 func (h *Hub) LookAround(ctx context.Context) error { return h.lookAround(ctx) }
 
+// TellLost is tellLost.
+func (h *Hub) TellLost(ctx context.Context, exam, session string) { h.tellLost(ctx, exam, session) }
+
 // Here is how this node has a session's student, and whether nothing of it is to be stored.
 func (h *Hub) Here(session string) (connection vigil.Connection, idle bool) {
 	st := h.student(session)

@@ -164,6 +164,6 @@ func (h *Hub) tellLost(ctx context.Context, exam, session string) {
 		return
 	}
 	if lost := rowLost(e.Policy, gaps); lost != nil {
-		h.toProctors(exam, delta{key: "lost/" + session, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
+		h.toProctors(exam, delta{key: lostKey(session, *lost), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
 	}
 }

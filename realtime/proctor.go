@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +27,8 @@ type proctor struct {
 	asked      bool   // a snapshot waits or is under way
 	again      bool   // another one must follow it
 	created    []string
-	falls      []time.Time // when it fell behind
+	counted    map[string]bool // sessions whose counts were told while a snapshot was under way
+	falls      []time.Time     // when it fell behind
 }
 
 // What a subscription may say of signals.
@@ -91,6 +93,9 @@ func (p *proctor) push(d delta) {
 	}
 	if p.asked && d.created != "" {
 		p.created = append(p.created, d.created)
+	}
+	if id, ok := strings.CutPrefix(d.key, tallyKey("")); p.asked && ok {
+		p.counted[id] = true
 	}
 	dropped := p.subscribed && p.behind
 	p.state.Unlock()
@@ -159,12 +164,12 @@ func (p *proctor) ask() {
 		p.again = true
 		return
 	}
-	p.asked, p.created = true, nil
+	p.asked, p.created, p.counted = true, nil, map[string]bool{}
 	added := p.jobs.add(p.h, p.h.cfg.Limits.Jobs, func(ctx context.Context) {
 		err := p.snapshot(ctx)
 		p.state.Lock()
 		again := p.again
-		p.asked, p.again, p.created = false, false, nil
+		p.asked, p.again, p.created, p.counted = false, false, nil, nil
 		p.state.Unlock()
 		switch {
 		case errors.Is(err, errGone) || err != nil && ctx.Err() != nil:
@@ -362,7 +367,11 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		now := p.h.now()
 		rows := make([]Row, 0, len(sessions))
 		for _, s := range sessions {
-			rows = append(rows, p.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID]))
+			r := p.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID])
+			if p.told(s.ID) { // which is newer than what was read
+				r.Tally = nil
+			}
+			rows = append(rows, r)
 		}
 		if next == "" {
 			p.state.Lock()
@@ -388,6 +397,13 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		p.send(encode(Notice{T: TypeNotice, Kind: NoticeBehind, Over: true}))
 	}
 	return nil
+}
+
+// told tells whether the dashboard was told a session's counts since the snapshot was begun.
+func (p *proctor) told(session string) bool {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.counted[session]
 }
 
 // liveRow is a session's row as this node knows it.

@@ -331,3 +331,40 @@ func TestADashboardWhoseSnapshotFailsGetsAnother(t *testing.T) {
 		t.Errorf("got errors %+v, want the first try's", errs)
 	}
 }
+
+// A snapshot is read, then another server's words come, and then the snapshot's page is sent.
+func TestASnapshotDoesNotTakeBackWhatWasToldWhileItWasMade(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, calm
+		}
+	}
+	r := newRig(t, shared("one"))
+	second := r.another(shared("two"))
+	s := r.session()
+	st := r.student(s)
+	lost := func(id string) {
+		r.ok(r.db.CreateGap(r.ctx, vigil.Gap{ID: id, SessionID: s.ID, ExamID: s.ExamID, Start: time.Now().Add(-time.Minute), End: time.Now(), Cause: vigil.CauseStudent}))
+	}
+	lost("a-gap-that-was-told-before")
+	p := second.proctor()
+	r.until("shown", func() bool {
+		row := p.Row(s.ID)
+		return row.Tally != nil && row.Tally.Signals == r.read(s.ID).Tally.Signals && row.Tally.Signals > 0
+	})
+	reading := second.store.keepNext()
+	whole := p.Snapshots()
+	p.Subscribe("all")
+	<-reading.entered
+	st.Hand(true)
+	lost("a-gap-that-ended-meanwhile")
+	r.hub.TellLost(r.ctx, s.ExamID, s.ID)
+	r.until("told", func() bool { row := p.Row(s.ID); return row.Tally.Hand != 0 && row.Lost != nil && row.Lost.Gaps == 2 })
+	close(reading.release)
+	r.until("a whole snapshot", func() bool { return p.Snapshots() > whole })
+	if row := p.Row(s.ID); row.Tally.Hand == 0 || row.Lost == nil || row.Lost.Gaps != 2 {
+		t.Errorf("got counts %+v and lost time %+v, want what was told", row.Tally, row.Lost)
+	}
+}

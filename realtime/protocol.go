@@ -312,7 +312,7 @@ type Snapshot struct {
 }
 
 // Row is a session as a dashboard shows it, in groups that change apart. In a delta
-// only changed groups are there. A group that is older than the one shown (Life by
+// only changed groups are there. A group that is older than the one shown (Life and Lost by
 // Version, Conn by Epoch and then Since) is ignored.
 type Row struct {
 	ID    string     `json:"id"`
@@ -370,8 +370,10 @@ type RowTally struct {
 	Unread    int        `json:"unread,omitempty"`
 }
 
-// RowLost is the ledger of lost time in sums.
+// RowLost is the ledger of lost time in sums. Version grows with each change of the ledger: of two
+// the higher counts, whichever comes first.
 type RowLost struct {
+	Version  int64 `json:"version"`
 	Gaps     int   `json:"gaps"`
 	Total    int64 `json:"total"`    // of finished gaps
 	Proposed int64 `json:"proposed"` // undecided

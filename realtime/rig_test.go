@@ -96,6 +96,7 @@ type faults struct {
 	held map[string]*hold // of the next call, by method
 	next map[string]error // of the next call, by method
 	lose map[string]bool  // the answer of the next call, by method
+	kept *hold            // of what the next SessionsOfExam has read
 }
 
 // failNext makes the next call of a method fail.
@@ -141,6 +142,14 @@ func (f *faults) holdNext(method string) *hold {
 	}
 	f.held[method] = h
 	return h
+}
+
+// keepNext makes what the next call of SessionsOfExam reads wait.
+func (f *faults) keepNext() *hold {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = &hold{make(chan struct{}), make(chan struct{})}
+	return f.kept
 }
 
 func (f *faults) set(method string, err error) {
@@ -195,7 +204,16 @@ func (f *faults) SessionsOfExam(ctx context.Context, id string, page vigil.Page)
 	if err := f.check("SessionsOfExam"); err != nil {
 		return nil, "", err
 	}
-	return f.Store.SessionsOfExam(ctx, id, page)
+	list, next, err := f.Store.SessionsOfExam(ctx, id, page)
+	f.mu.Lock()
+	kept := f.kept
+	f.kept = nil
+	f.mu.Unlock()
+	if kept != nil {
+		close(kept.entered)
+		<-kept.release
+	}
+	return list, next, err
 }
 
 func (f *faults) Transition(ctx context.Context, t vigil.Transition) error {

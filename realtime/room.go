@@ -207,7 +207,7 @@ func (r *room) tellRows() {
 			continue
 		}
 		t := rowTally(st.tally)
-		d := delta{key: "tally/" + st.id, frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})}
+		d := delta{key: tallyKey(st.id), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})}
 		r.tell(d)
 		st.mu.Unlock()
 		r.order.RUnlock()

@@ -85,6 +85,7 @@ func rowLost(p vigil.Policy, gaps []vigil.Gap) *RowLost {
 	var l RowLost
 	for _, g := range vigil.ProposeLostTime(p, gaps) {
 		l.Gaps++
+		l.Version += g.Version + 1
 		if g.End.IsZero() {
 			continue
 		}

@@ -159,7 +159,7 @@ func (p *Proctor) merge(d realtime.Row) {
 	if d.Tally != nil {
 		r.Tally = d.Tally
 	}
-	if d.Lost != nil {
+	if d.Lost != nil && (r.Lost == nil || d.Lost.Version >= r.Lost.Version) {
 		r.Lost = d.Lost
 	}
 	p.rows[d.ID] = r

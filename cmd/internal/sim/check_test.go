@@ -237,6 +237,19 @@ func (w *world) checkBoards(when string, b *browser, s stored) {
 		case row.Tally == nil || row.Tally.Signals != s.Tally.Signals || row.Tally.Open != s.Tally.Open:
 			w.broken(BoardsAgree, "%s, when %s: %s has %+v, stored are %+v", d.name, when, b.name, row.Tally, s.Tally)
 		}
+		var lost realtime.RowLost
+		if row.Lost != nil {
+			lost = *row.Lost
+		}
+		var total time.Duration
+		for _, g := range s.gaps {
+			if !g.End.IsZero() {
+				total += g.Lost(g.End)
+			}
+		}
+		if lost.Gaps != len(s.gaps) || lost.Total != total.Milliseconds() {
+			w.broken(BoardsAgree, "%s, when %s: %s has lost %+v, stored are %d gaps of %v", d.name, when, b.name, lost, len(s.gaps), total)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ export function makeStudents(count, now, seed = 7) {
       life: { version: 3, state, changed: started, control: i % 5 === 4 ? [] : ["pause", "resume", "terminate", "update", "flag"] },
       conn: { c: "never" },
       tally: { signals: Math.floor(roll() * 60), incidents, open, severity, ...(incidents ? { last_kind: kind, last_at: now - Math.floor(roll() * 900_000) } : {}) },
-      lost: { gaps: 0, total: 0, proposed: 0, granted: 0 },
+      lost: { version: 0, gaps: 0, total: 0, proposed: 0, granted: 0 },
     };
     if (working) Object.assign(row.life, { started, end: now + Math.floor((2 + roll() * 55) * 60_000) });
     if (state === "paused") Object.assign(row.life, { left: 1_534_000, reason: "Please wait for me.", by: "Pak Guru" });

@@ -62,9 +62,12 @@ const BUFFERED = 256 * 1024;
  * @param {new (url: string, protocols: string[]) => WebSocket} [options.WebSocket]
  * @param {() => number} [options.random]
  * @param {() => number} [options.now]
+ * @param {() => number} [options.ticks] ms of a clock that nobody can set
  * @returns {Socket}
  */
-export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: Native, random = Math.random, now = Date.now}) => {
+export const makeSocket = ({
+    tokens, hello, onFrame, onStatus, local, WebSocket: Native, random = Math.random, now = Date.now, ticks = () => performance.now(),
+}) => {
     /** @type {Status} */
     let status = {state: 'idle', since: now()};
     /** @type {WebSocket|null} */
@@ -208,7 +211,7 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
     const watch = () => {
         clearInterval(watching);
         watching = setInterval(() => {
-            if (status.state === 'connected' && now() - heard >= QUIET) {
+            if (status.state === 'connected' && ticks() - heard >= QUIET) {
                 probe();
             }
         }, QUIET / 2);
@@ -225,7 +228,7 @@ export const makeSocket = ({tokens, hello, onFrame, onStatus, local, WebSocket: 
      * @param {MessageEvent} event
      */
     const receive = event => {
-        heard = now();
+        heard = ticks();
         messages++;
         const mine = turn;
         for (const frame of parseFrames(event.data)) {

@@ -19,7 +19,7 @@ const noWho: Who = { user: "", attempt: 1, created: 0 };
 const noLife: Life = { version: 0, state: "created" };
 const noConn: Connection = { c: "never" };
 const noTally: Tally = { signals: 0, incidents: 0, open: 0, severity: 0 };
-const noLost: Lost = { gaps: 0, total: 0, proposed: 0, granted: 0 };
+const noLost: Lost = { version: 0, gaps: 0, total: 0, proposed: 0, granted: 0 };
 const none: readonly Progress[] = [];
 
 /** Commands that are remembered for one student. */
@@ -38,7 +38,7 @@ export function mergeRow(old: Student | undefined, row: Row, snapshot = false): 
     life: row.life && row.life.version >= was.life.version ? row.life : was.life,
     conn: row.conn ? newerConn(was.conn, row.conn) : was.conn,
     tally: row.tally ?? was.tally,
-    lost: row.lost ?? was.lost,
+    lost: row.lost && row.lost.version >= was.lost.version ? row.lost : was.lost,
     orders: was.orders,
   };
   if (snapshot) {

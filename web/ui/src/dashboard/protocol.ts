@@ -24,7 +24,7 @@ export interface Tally {
   signals: number; incidents: number; open: number; severity: number;
   last_kind?: string; last_at?: number; hand?: number; unread?: number;
 }
-export interface Lost { gaps: number; total: number; proposed: number; granted: number }
+export interface Lost { version: number; gaps: number; total: number; proposed: number; granted: number }
 export interface LMSProgress { state: LMSState; status?: string; problem?: string; at?: number }
 export interface Progress {
   t?: "progress"; id: string; session: string; kind: CommandKind; stage: Stage;

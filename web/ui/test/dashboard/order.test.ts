@@ -20,7 +20,7 @@ describe("attention", () => {
     ["incidents", student("a", { tally: { open: 1 } })],
     ["lms", student("a", { orders: [{ id: "c", session: "a", kind: "extend", stage: "refused", lms: { state: "refused" }, at: 1 }] })],
     ["admission", student("a", { life: { state: "awaiting" } })],
-    ["lost_time", student("a", { lost: { gaps: 1, total: 9, proposed: 9, granted: 0 } })],
+    ["lost_time", student("a", { lost: { version: 1, gaps: 1, total: 9, proposed: 9, granted: 0 } })],
     ["none", student("a")],
     ["none", student("a", { life: { state: "submitted" }, conn: lost, tally: { hand: 5 } })],
     ["none", student("a", { tally: { incidents: 4, open: 0 } })],
