@@ -77,6 +77,14 @@ test-all: ## Run make test and what is heavier: long faults, fuzzing, the linter
 .PHONY: test-all-steps
 test-all-steps:
 	@$(STEP) -b 18:00 'make test' $(MAKE) test-steps
+	@$(MAKE) test-more-steps
+
+.PHONY: test-more
+test-more: ## Run what make test-all runs beyond make test
+	@$(STEP) -b 52:00 'What is beyond make test (make test-more)' $(MAKE) test-more-steps
+
+.PHONY: test-more-steps
+test-more-steps:
 	@$(STEP) -b 2:00 'Templates of deploy' $(MAKE) lint-deploy
 	@$(STEP) -b 6:00 'Tests of the programs, the long ones too, with the race detector' $(RACE) -skip '^TestManyServers' ./cmd/vigil ./cmd/vigil-bench
 	@$(STEP) -b 1:00 'The whole story once more, on DynamoDB' $(MAKE) e2e-dynamodb
@@ -89,17 +97,17 @@ test-all-steps:
 .PHONY: test-steps
 test-steps:
 	@# One waits for the network and the other for the processor.
-	@$(STEP) -b 2:30 'What the tests need, and Go: build' bash -c \
+	@$(STEP) -b 2:15 'What the tests need, and Go: build' bash -c \
 		'.ci/install & i=$$!; b=0; .ci/patiently "still building" go build ./... || b=$$?; wait $$i && exit $$b'
 	@$(STEP) -b 0:05 'Go: format' $(MAKE) format-check
-	@$(STEP) -b 2:15 'Go: linters, vet among them' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
+	@$(STEP) -b 2:00 'Go: linters, vet among them' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
 	@# With the race detector what is ready goes on in a random order, so that no seed is one run.
 	@$(STEP) -b 4:45 'Go: tests with the race detector' $(RACE) -skip '^(TestEachRuleCanFail|TestASeedIsOneRun)$$' $$(go list ./... | grep -v '^vigil/cmd/vigil')
 	@# They run the program as it is built; make test-all looks at its own code with the race detector, and at the bench.
-	@$(STEP) -b 2:00 'Go: tests of the program' env CI=1 go test -timeout 15m -skip '^TestManyServers|$(LONG)' ./cmd/vigil
+	@$(STEP) -b 2:15 'Go: tests of the program' env CI=1 go test -timeout 15m -skip '^TestManyServers|$(LONG)' ./cmd/vigil
 	@$(STEP) -b 0:45 'Simulator: 60 exams, known ones, and each rule' env CI=1 $(MEMORY) go test -timeout 10m ./cmd/internal/sim -seeds 60
 	@# These start servers of their own, without the race detector; alone, because they need the machine for themselves.
-	@$(STEP) -b 2:20 'Many servers: 200 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=200 VIGIL_TEST_PROCTORS=10 \
+	@$(STEP) -b 2:00 'Many servers: 200 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=200 VIGIL_TEST_PROCTORS=10 \
 		go test -timeout 20m -v -run '^TestManyServers$$' ./cmd/vigil
 	@$(STEP) -b 0:40 'Many servers on a Redis cluster' env CI=1 go test -timeout 10m -v -run '^TestManyServersOnARedisCluster$$' ./cmd/vigil
 ifneq ($(PHP),)
@@ -108,12 +116,12 @@ endif
 ifneq ($(UI),)
 	@$(STEP) -b 0:10 'Browser code: packages' $(MAKE) ui-packages
 	@$(STEP) -b 0:10 'Browser code: types' npm --prefix web/ui run --silent check
-	@$(STEP) -b 0:10 'Browser code: unit tests' npm --prefix web/ui run --silent test
+	@$(STEP) -b 0:20 'Browser code: unit tests' npm --prefix web/ui run --silent test
 	@$(STEP) -b 0:05 'Browser code: web/assets is what its sources build' .ci/assets
 	@$(STEP) -b 0:10 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
 	@$(STEP) -b 0:10 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
 	@$(STEP) -b 0:05 'Moodle plugins: zips' node --test .tools/zip/
-	@$(STEP) -b 2:00 'The whole story in a browser' $(MAKE) e2e
+	@$(STEP) -b 2:25 'The whole story in a browser' $(MAKE) e2e
 endif
 
 .PHONY: unit

@@ -42,7 +42,7 @@ func (st *student) createGap(ctx context.Context, gap vigil.Gap, term int) {
 	h := st.h
 	err := h.retry(ctx, "gap", func(ctx context.Context) error {
 		if !st.ours(term) {
-			return vigil.ErrExists
+			return vigil.ErrNotFound // not here any more
 		}
 		if gap.Cause == vigil.CauseServer && !gap.Until.IsZero() { // while this cannot be stored nobody can come back either
 			if until := h.now().Add(h.cfg.Liveness.ReturnGrace); until.After(gap.Until) {

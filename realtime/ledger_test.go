@@ -460,6 +460,34 @@ func TestAServerThatIsCutOffFromTheStoreHearsByTheRelayThatItIsTakenOver(t *test
 	r.store.set("", nil)
 }
 
+// A student is lost at a server that cannot store that, and another server takes over meanwhile.
+func TestAServerThatWasTakenOverFromWritesNothingIntoTheLedger(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, 300*time.Millisecond, 10*time.Millisecond, calm
+			c.Liveness.DropGrace = 50 * time.Millisecond
+		}
+	}
+	r := newRig(t, shared("one"))
+	r.another(shared("two"))
+	s := r.session(proctored)
+	hold := make(chan struct{})
+	defer close(hold)
+	st := r.student(s, held(r, hold))
+	r.until("stored", func() bool { return r.read(s.ID).Presence.Node == "one" })
+	r.store.set("", errDown)
+	st.Cut()
+	r.until("lost", func() bool { c, _ := r.hub.Here(s.ID); return c == vigil.ConnLost })
+	r.until("taken over", func() bool { return r.hub.Stats().Forsaken > 0 && len(r.gaps(s.ID)) == 1 })
+	r.store.set("", nil)
+	r.until("done", func() bool { _, idle := r.hub.Here(s.ID); return idle })
+	if g := r.gaps(s.ID); len(g) != 1 || g[0].Cause != vigil.CauseServer {
+		t.Errorf("got %+v, want the survivor's gap alone", g)
+	}
+}
+
 func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
 	t.Parallel()
 	shared := func(node string) func(*realtime.Config) {

@@ -154,6 +154,38 @@ var statusOf = map[ltitest.Condition]string{
 	ltitest.Stopped: "terminated", ltitest.Deleted: "none", ltitest.Unproctored: "running",
 }
 
+// The plugin's own tests hold it to the table that they have; it is this one.
+func TestThePluginIsHeldToTheSameTable(t *testing.T) {
+	text, err := os.ReadFile("../../moodle-plugin/quizaccess_vigil/tests/local/control_test.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?s)DOCUMENTED = <<<'END'\n(.*?)\n +END;").FindStringSubmatch(string(text))
+	if rows == nil {
+		t.Fatal("no table in the plugin's tests")
+	}
+	lines := strings.Split(rows[1], "\n")
+	head := cells(strings.TrimSpace(lines[0]))[1:]
+	seen := 0
+	for _, line := range lines[1:] {
+		row := cells(strings.TrimSpace(line))
+		for i, got := range row[1:] {
+			seen++
+			v := ltitest.ControlTable[row[0]][ltitest.Condition(head[i])]
+			want := string(v.Applied)
+			if v.Applied == vigil.AppliedNo {
+				want += " " + string(v.Reason)
+			}
+			if got != want {
+				t.Errorf("%s, %s: the plugin's tests say %q, the table %q", row[0], head[i], got, want)
+			}
+		}
+	}
+	if want := len(ltitest.ControlTable) * len(ltitest.Conditions); seen != want {
+		t.Errorf("got %d cells, want %d", seen, want)
+	}
+}
+
 // statusAfter is the status that an action leads to, if it does.
 var statusAfter = map[string]string{"pause": "paused", "resume": "running", "terminate": "terminated"}
 

@@ -105,14 +105,15 @@ func replay(t *testing.T, s *dynamo.Store) {
 		v := newSession(e, fmt.Sprint("user-", i))
 		v.PlatformID, v.DueAt = platform.ID, now.Add(vigil.UnheardExpiry)
 		do(s.CreateSession(ctx, v))
-		// Consent, start, submission: each has another time at which the session is due, the last one none.
-		for _, due := range []time.Time{now.Add(vigil.UnheardExpiry + time.Minute), now.Add(examHours * time.Hour), {}} {
+		// Consent, start, submission: each has another time at which the session is due; it is due no more when its ledger is closed.
+		for _, due := range []time.Time{now.Add(vigil.UnheardExpiry + time.Minute), now.Add(examHours * time.Hour), now.Add(examHours*time.Hour + time.Minute)} {
 			v.Version, v.DueAt = v.Version+1, due
 			do(s.Transition(ctx, vigil.Transition{Session: v, From: v.Version - 1}))
 			_, err := s.Session(ctx, v.ID)
 			do(err)
 			do(s.AppendAudit(ctx, vigil.Audit{ID: newID(), ExamID: e.ID, SessionID: v.ID, Action: "step", At: now}))
 		}
+		do(s.SetDue(ctx, v.ID, v.Version, time.Time{}))
 		sessions[i] = v
 		takeExam(t, s, platform, v)
 	}

@@ -91,7 +91,12 @@ export const makeSender = ({outbox, send, now = Date.now}) => {
      * @returns {Promise<boolean>} whether there may be more to send at once
      */
     const some = async() => {
-        const entries = await outbox.list(cursor, MAX_BATCH);
+        const from = cursor;
+        const entries = await outbox.list(from, MAX_BATCH);
+        if (cursor !== from) {
+            // One was refused meanwhile, and is to come again.
+            return true;
+        }
         const last = entries[entries.length - 1];
         if (!last || !live || outbox.stream() !== stream) {
             return false;

@@ -9,13 +9,13 @@ import { tokenSource } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/
 
 // A student's browser from a seed: pages that come and go, a line that fails, a machine that sleeps or whose clock is
 // set, storage that is cleared, and a server that stores, refuses and closes as ours does. When all of that is over, every
-// signal that was noticed is at the server, once and as it was written. One seed is one run: SEED=7 npm test -- seeds.
+// signal that was noticed is at the server, once and as it was written. One seed is one run: MONITOR_SEED=7 MONITOR_SEEDS=1 npm test -- seeds.
 
 declare const process: { env: Record<string, string | undefined> };
 declare const setImmediate: (act: () => void) => unknown;
 
-const first = Number(process.env.SEED ?? 1);
-const seeds = Number(process.env.SEEDS ?? 25);
+const first = Number(process.env.MONITOR_SEED ?? 1);
+const seeds = Number(process.env.MONITOR_SEEDS ?? 50);
 
 /** Numbers from 0 to 1 that a seed decides. */
 const dice = (seed: number) => () => {
@@ -64,7 +64,7 @@ class World {
   /** Lets time go on, in steps in which what waits for the database gets on as well. */
   async run(ms: number): Promise<void> {
     for (const end = this.passed + ms; this.passed < end; ) {
-      const step = Math.min(50, end - this.passed);
+      const step = Math.min(200, end - this.passed);
       this.passed += step;
       await vi.advanceTimersByTimeAsync(step);
       for (let i = 0; i < 3; i++) await new Promise((done) => immediate(() => done(undefined)));
