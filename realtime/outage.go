@@ -72,12 +72,29 @@ func (o *outages) addLocked(from, to time.Time) {
 
 // on tells whether an outage goes on.
 func (o *outages) on(now time.Time) bool {
+	_, on := o.began(now)
+	return on
+}
+
+// began is when the outage began that goes on, if one does.
+func (o *outages) began(now time.Time) (since time.Time, on bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n := len(o.full); n > 0 && outlasts(o.full[n-1]) && now.Sub(o.full[n-1].To) <= turnedAway {
-		return true
+		since, on = o.full[n-1].From, true
 	}
-	return !o.since.IsZero() && now.Sub(o.since) >= outageLeast
+	if !o.since.IsZero() && now.Sub(o.since) >= outageLeast && (!on || o.since.Before(since)) {
+		since, on = o.since, true
+	}
+	return since, on
+}
+
+// explains tells whether an outage goes on by which somebody may be away who was last heard at a
+// time. Who had not answered a ping before it began was away by themselves until then, and the
+// gap is divided when it ends.
+func (o *outages) explains(heard, now time.Time, l vigil.Liveness) bool {
+	since, on := o.began(now)
+	return on && since.Sub(heard) < l.PingEvery+l.PongWait
 }
 
 // outlasts tells whether an outage is long enough to keep anybody away.

@@ -57,7 +57,7 @@ func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.T
 	case st.life.state.Ended() || st.life.state == vigil.StateTimeUp:
 		p.Connection, p.Cause = vigil.ConnClosed, ""
 		return p, vigil.GapChange{}
-	case st.h.outages.on(now):
+	case st.h.outages.explains(gap.Start, now, l):
 		return p.Blame(gap, vigil.CauseServer, l)
 	case gap.Cause == vigil.CauseUnclear && st.h.slowNow(st.platform.Value(), st.id):
 		return p.Blame(gap, vigil.CauseLMS, l)

@@ -236,3 +236,28 @@ func BenchmarkLookAtSlowTurns(b *testing.B) {
 		}
 	}
 }
+
+func TestAnOutageExplainsNoSilenceFromLongBeforeIt(t *testing.T) {
+	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	at := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
+	l := vigil.DefaultLiveness()
+	var o outages
+	o.failed(at(20))
+	for _, row := range []struct {
+		heard, now float64
+		want       bool
+	}{
+		{20.3, 22, true},
+		{8, 22, true},       // the next ping was due when it began
+		{0, 22, false},      // two were not answered
+		{20.3, 20.5, false}, // too short to keep anybody away
+	} {
+		if got := o.explains(at(row.heard), at(row.now), l); got != row.want {
+			t.Errorf("heard at %v s, lost at %v s: got %v, want %v", row.heard, row.now, got, row.want)
+		}
+	}
+	o.worked(at(30))
+	if o.explains(at(29), at(31), l) {
+		t.Error("it is over")
+	}
+}

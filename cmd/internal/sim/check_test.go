@@ -157,7 +157,7 @@ func within(from, to time.Time, spans []span) bool {
 	for _, s := range spans { // which may overlap
 		before, after := before, after
 		if s.hiccup {
-			before, after = 5*time.Second, 5*time.Second
+			before, after = 15*time.Second, 5*time.Second
 		}
 		if !from.Before(s.from.Add(-before)) && s.to.Add(after).After(from) {
 			from = s.to.Add(after)
