@@ -447,7 +447,7 @@ func TestAServerThatIsCutOffFromTheStoreHearsByTheRelayThatItIsTakenOver(t *test
 	bus := realtime.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
-			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, 300*time.Millisecond, 10*time.Millisecond, calm
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, time.Second, 10*time.Millisecond, calm
 		}
 	}
 	r := newRig(t, shared("one"))
@@ -466,7 +466,7 @@ func TestAServerThatWasTakenOverFromWritesNothingIntoTheLedger(t *testing.T) {
 	bus := realtime.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
-			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, 300*time.Millisecond, 10*time.Millisecond, calm
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, time.Second, 10*time.Millisecond, calm
 			c.Liveness.DropGrace = 50 * time.Millisecond
 		}
 	}
@@ -492,7 +492,7 @@ func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
 	t.Parallel()
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) { // nobody hears anything of the others
-			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = realtime.NewLocal(0).Node(), true, node, 300*time.Millisecond, 10*time.Millisecond, calm
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = realtime.NewLocal(0).Node(), true, node, time.Second, 10*time.Millisecond, calm
 		}
 	}
 	r := newRig(t, shared("one"))
@@ -508,7 +508,7 @@ func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
 	looked := r.store.calls("Nodes")
 	r.until("hundreds of tries", func() bool { return r.store.calls("Nodes") > looked+200 })
 	r.store.set("", nil)
-	r.until("learned", func() bool { return r.hub.Stats().Forsaken == 1 })
+	r.until("learned", func() bool { return r.hub.Stats().Forsaken >= 1 })
 	r.until("back", func() bool { return st.Connects() == 2 && r.read(s.ID).Presence.Connection == vigil.ConnOnline })
 	r.until("ended", func() bool {
 		g := r.gaps(s.ID)
