@@ -200,6 +200,7 @@ func (h *Hub) lookAround(ctx context.Context) error {
 		lived := g.lived.UTC().Truncate(time.Millisecond)
 		if g.first {
 			h.owe(g.node.ID, lived)
+			h.spawn(h.showLater)
 		}
 		if !g.row { // somebody took over
 			h.tellGone(g.node.ID)
@@ -292,6 +293,19 @@ func (h *Hub) claim(ctx context.Context, n vigil.Node) (bool, error) {
 		}
 	}
 	return true, nil // its row is gone, but maybe not its sessions
+}
+
+// showLater gives the dashboards here a fresh snapshot when a node is gone and its sessions were
+// taken over: what it stored last it may not have told.
+func (h *Hub) showLater() {
+	if !sleep(h.ctx, h.cfg.ShowAfter) {
+		return
+	}
+	for _, r := range h.allRooms() {
+		for _, p := range *r.proctors.Load() {
+			p.afresh()
+		}
+	}
 }
 
 // tellGone tells a node that somebody takes over from it, should it live: it may not hear whoever

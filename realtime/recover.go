@@ -129,6 +129,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		if err := h.ignoreNewer(err); err != nil {
 			return nil, err
 		}
+		h.tellTally(s)
 		return closed, nil
 	}
 	st, err := h.studentOf(s, exam)
@@ -147,6 +148,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		st.presence = s.Presence // an older view of this node's own
 	}
 	st.presence.Node = h.boot
+	st.stalesLocked() // what the other counted last it may not have told
 	slotted := false
 	begun := st.jobs.add(h, 0, func(ctx context.Context) {
 		select {
