@@ -272,7 +272,8 @@ func TestAServerThatReachesNeitherStoreNorRelaySendsItsClientsAway(t *testing.T)
 	st := r.student(s)
 	r.until("stored", func() bool { return r.read(s.ID).Presence.Node == "one" })
 	r.store.set("", errDown)
-	time.Sleep(time.Second)
+	tried := r.store.calls("Nodes")
+	r.until("twice a lease, and more", func() bool { return r.store.calls("Nodes") > tried+100 })
 	if n := st.Closes()[realtime.CloseDrain]; n != 0 {
 		t.Fatalf("while the relay is there: sent away %d times, want it kept", n)
 	}
