@@ -200,9 +200,15 @@ func (w *world) rest() {
 		w.run(time.Minute)
 		w.reports()
 	}
-	w.run(time.Minute)
-	w.reports()
-	w.run(3 * time.Minute)
+	for range 5 { // a report that did not get there is made again
+		w.run(time.Minute)
+		w.reports()
+		w.run(time.Minute)
+		if !slices.ContainsFunc(w.students, w.owes) {
+			break
+		}
+	}
+	w.run(2 * time.Minute)
 	w.atRest("over")
 }
 
