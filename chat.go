@@ -12,10 +12,11 @@ type Role string
 
 // The roles.
 const (
-	RoleStudent Role = "student"
-	RoleProctor Role = "proctor"
-	RoleSystem  Role = "system" // Vigil itself, by a rule
-	RoleLMS     Role = "lms"    // the platform reported it
+	RoleStudent  Role = "student"
+	RoleProctor  Role = "proctor"
+	RoleSystem   Role = "system"   // Vigil itself, by a rule
+	RoleLMS      Role = "lms"      // the platform reported it
+	RoleOperator Role = "operator" // of the server, by a command
 )
 
 // Actor is who did something.
@@ -23,6 +24,12 @@ type Actor struct {
 	Role Role   `json:"role"`
 	ID   string `json:"id,omitempty"` // platform|user for people
 	Name string `json:"name,omitempty"`
+}
+
+// IsUser tells whether the actor is a user, by the platform's id of the user.
+func (a Actor) IsUser(userID string) bool {
+	_, id, ok := strings.Cut(a.ID, "|")
+	return ok && id == userID
 }
 
 // ChatLine is one message between a student and the exam's proctors. The sender

@@ -19,7 +19,7 @@ type Store interface {
 	NodeStore
 	RecordStore
 
-	AppendAudit(ctx context.Context, a vigil.Audit) error
+	AppendAudit(ctx context.Context, entries ...vigil.Audit) error
 }
 
 // ExamStore reads exams.

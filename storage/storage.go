@@ -238,9 +238,18 @@ type Chat interface {
 
 // Audits keeps the record of who did what.
 type Audits interface {
-	AppendAudit(ctx context.Context, a vigil.Audit) error
-	// AuditOfExam lists newest first.
+	// AppendAudit stores entries, of one or several exams. Storing one again (its id, time and
+	// chain) changes nothing. After an error some of them may be stored.
+	AppendAudit(ctx context.Context, entries ...vigil.Audit) error
+	// AuditOfExam lists newest first, those of one time and chain by their numbers. An empty
+	// exam lists those about no exam.
 	AuditOfExam(ctx context.Context, examID string, page Page) (entries []vigil.Audit, next string, err error)
+	// PutAuditCheckpoint replaces a chain's checkpoint unless the stored one is of a later
+	// entry, or of the same; then it changes nothing. Checkpoints do not expire.
+	PutAuditCheckpoint(ctx context.Context, c vigil.AuditCheckpoint) error
+	// AuditCheckpoints returns those of an exam's chains, in any order: one for each process
+	// that wrote entries of it.
+	AuditCheckpoints(ctx context.Context, examID string) ([]vigil.AuditCheckpoint, error)
 }
 
 // People answers what privacy law asks for: everything about one user of one issuer.
@@ -248,11 +257,14 @@ type People interface {
 	// SessionsOfUser lists the user's sessions, of all exams of the issuer.
 	SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error)
 	// EraseUser removes the user's sessions with their signals, incidents, gaps, commands,
-	// chat and deliveries, and returns how many sessions that were. Audit entries stay,
-	// with the session's id, which leads nowhere any more. Nobody there is 0, not an error.
+	// chat and deliveries, and returns how many sessions that were. Audit entries stay, with the
+	// session's id, which leads nowhere any more; what the user did loses the person
+	// (vigil.Audit.WithoutPerson). What they did to others' attempts as staff (commands, chat
+	// lines, reviews, the last change of a session) keeps the role and loses id and name.
+	// Nobody there is 0, not an error. It may be repeated after an error.
 	EraseUser(ctx context.Context, issuer, userID string) (int, error)
-	// EraseAttempt does the same to one numbered attempt at one exam, with all its
-	// generations.
+	// EraseAttempt removes one numbered attempt at one exam, with all its generations, and the
+	// person from the audit entries about it that they made. The user's other attempts stay.
 	EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error)
 }
 

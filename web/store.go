@@ -44,7 +44,7 @@ type Store interface {
 	CommandsOfSession(ctx context.Context, sessionID string, page vigil.Page) (commands []vigil.Command, next string, err error)
 	CommandsOfExam(ctx context.Context, examID string, since time.Time, page vigil.Page) (commands []vigil.Command, next string, err error)
 	ChatOfSession(ctx context.Context, sessionID string, page vigil.Page) (lines []vigil.ChatLine, next string, err error)
-	AppendAudit(ctx context.Context, a vigil.Audit) error
+	AppendAudit(ctx context.Context, entries ...vigil.Audit) error
 }
 
 // all reads every page of a list, up to limit things; the second result is true where

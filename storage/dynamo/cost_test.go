@@ -111,7 +111,7 @@ func replay(t *testing.T, s *dynamo.Store) {
 			do(s.Transition(ctx, vigil.Transition{Session: v, From: v.Version - 1}))
 			_, err := s.Session(ctx, v.ID)
 			do(err)
-			do(s.AppendAudit(ctx, vigil.Audit{ID: newID(), ExamID: e.ID, SessionID: v.ID, Action: "step", At: now}))
+			do(s.AppendAudit(ctx, vigil.Audit{ID: newID(), ExamID: e.ID, Sessions: []string{v.ID}, Action: "step", At: now}))
 		}
 		do(s.SetDue(ctx, v.ID, v.Version, time.Time{}))
 		sessions[i] = v

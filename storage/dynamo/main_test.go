@@ -87,6 +87,11 @@ func open(t testing.TB, c dynamo.Config) *dynamo.Store {
 	if c.Client == nil {
 		c.Client = client(t, server.URL)
 	}
+	if c.Scan == nil {
+		raw, end := fullClient(t, server.URL)
+		t.Cleanup(end)
+		c.Scan = raw
+	}
 	s, err := dynamo.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -2,25 +2,52 @@ package dynamo
 
 import (
 	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"vigil"
 )
 
 // EraseUser implements storage.People. It may be repeated after an error: the items of
-// the attempts go last, so that nothing is left that could not be found again.
+// the attempts go last, so that nothing is left that could not be found again. What the user did
+// as staff lies anywhere: it is found by reading the whole table (Config.Scan).
 func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, error) {
-	return s.erase(ctx, list{what: "attempt", pk: userPartition(issuer, userID)})
+	if s.scans == nil {
+		return 0, vigil.Errorf(vigil.CodeIllegal, "A user is erased by the operator's command `vigil erase`, which may read the whole table.")
+	}
+	attempts, err := s.all(ctx, list{what: "attempt", pk: userPartition(issuer, userID)})
+	if err != nil {
+		return 0, err
+	}
+	erased, err := s.erase(ctx, attempts)
+	if err != nil {
+		return erased, err
+	}
+	return erased, s.eraseActor(ctx, issuer, userID)
 }
 
 // EraseAttempt implements storage.People, and may be repeated like EraseUser.
 func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error) {
-	return s.erase(ctx, list{what: "attempt", pk: userPartition(issuer, userID), prefix: attemptPrefix(examID, attempt)})
-}
-
-// erase removes the sessions of listed attempts, and the attempts' items.
-func (s *Store) erase(ctx context.Context, l list) (int, error) {
-	attempts, err := s.all(ctx, l)
+	attempts, err := s.all(ctx, list{what: "attempt", pk: userPartition(issuer, userID), prefix: attemptPrefix(examID, attempt)})
 	if err != nil {
 		return 0, err
 	}
+	ids := make([]string, len(attempts))
+	for i, it := range attempts {
+		ids[i] = it.text("Session")
+	}
+	if err := s.eraseFromAudits(ctx, examID, userID, ids); err != nil {
+		return 0, err
+	}
+	return s.erase(ctx, attempts)
+}
+
+// erase removes the sessions of attempts, and the attempts' items.
+func (s *Store) erase(ctx context.Context, attempts []item) (int, error) {
 	erased := 0
 	for _, it := range attempts {
 		id := it.text("Session")
@@ -38,6 +65,78 @@ func (s *Store) erase(ctx context.Context, l list) (int, error) {
 		}
 	}
 	return erased, nil
+}
+
+// actors are the attributes that name who did something.
+var actors = []string{"By", "From", "Reviewer"}
+
+// eraseActor takes id and name of a user from everything that they did, in the issuer's exams.
+func (s *Store) eraseActor(ctx context.Context, issuer, userID string) error {
+	e := newExpr()
+	var any []string
+	for _, a := range actors {
+		any = append(any, fmt.Sprintf("contains(%s.%s, %s)", e.n(a), e.n("ID"), e.v(str("|"+userID))))
+	}
+	in := &dynamodb.ScanInput{
+		TableName: &s.main, FilterExpression: aws.String(strings.Join(any, " OR ")), ConsistentRead: aws.Bool(true),
+		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
+	}
+	for {
+		out, err := s.scan(ctx, in)
+		if err != nil {
+			return err
+		}
+		for _, it := range out.Items {
+			if err := s.eraseActorOf(ctx, issuer, userID, it); err != nil {
+				return err
+			}
+		}
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
+			return nil
+		}
+	}
+}
+
+func (s *Store) scan(ctx context.Context, in *dynamodb.ScanInput) (*dynamodb.ScanOutput, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	out, err := s.scans.Scan(ctx, in)
+	return out, convert(err)
+}
+
+// eraseActorOf takes a user from one item.
+func (s *Store) eraseActorOf(ctx context.Context, issuer, userID string, it item) error {
+	info, err := s.exam(ctx, it.text("ExamID"))
+	if vigil.CodeOf(err) == vigil.CodeNotFound || err == nil && info.issuer != issuer {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(it.text(attrPK), examAudits("")) {
+		return s.erasePerson(ctx, it, userID)
+	}
+	change := newExpr().present()
+	for _, name := range actors {
+		m, ok := it[name].(*types.AttributeValueMemberM)
+		if !ok {
+			continue
+		}
+		by, err := decode[vigil.Actor](m.Value)
+		if err != nil {
+			return err
+		}
+		if by.IsUser(userID) { // and still, when it is written
+			change.set(name, field(vigil.Actor{Role: by.Role})).is(name, m)
+		}
+	}
+	if len(change.sets) == 0 {
+		return nil // another user, whose id only holds this one's
+	}
+	_, err = s.change(ctx, "user", s.main, key{it.text(attrPK), it.text(attrSK)}, change)
+	return err
 }
 
 // eraseSession removes a session and all that is its own but the item of its attempt,

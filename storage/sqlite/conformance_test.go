@@ -1,7 +1,9 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
@@ -19,7 +21,8 @@ func TestStoreFulfilsTheContract(t *testing.T) {
 	var mu sync.Mutex
 	used := map[string]bool{}
 	storagetest.Run(t, func(t *testing.T) storage.Store {
-		s := open(t, sqlite.Config{})
+		path := filepath.Join(t.TempDir(), "vigil.db")
+		s := open(t, sqlite.Config{Path: path})
 		t.Cleanup(func() {
 			mu.Lock()
 			defer mu.Unlock()
@@ -31,9 +34,31 @@ func TestStoreFulfilsTheContract(t *testing.T) {
 				used[q] = true
 			}
 		})
-		return s
+		return searched{s, path}
 	})
 	t.Run("without scanning a table that grows", func(t *testing.T) { noScans(t, used) })
+}
+
+// searched is a store whose files are looked through.
+type searched struct {
+	*sqlite.Store
+	path string
+}
+
+func (s searched) Holds(t *testing.T, text string) (where []string) { return holds(t, s.path, text) }
+
+// holds looks for a text in all files of a database, byte by byte.
+func holds(t *testing.T, path, text string) (where []string) {
+	files, err := filepath.Glob(path + "*")
+	ok(t, err)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		ok(t, err)
+		if bytes.Contains(b, []byte(text)) {
+			where = append(where, filepath.Base(f))
+		}
+	}
+	return where
 }
 
 // pair is two stores over one file, which take turns with what concerns signals, and with
@@ -41,6 +66,7 @@ func TestStoreFulfilsTheContract(t *testing.T) {
 type pair struct {
 	*sqlite.Store
 	other *sqlite.Store
+	path  string
 	calls atomic.Int64
 }
 
@@ -83,6 +109,8 @@ func (p *pair) LeaseDeliveries(ctx context.Context, owner string, now time.Time,
 	return p.next().LeaseDeliveries(ctx, owner, now, n)
 }
 
+func (p *pair) Holds(t *testing.T, text string) []string { return holds(t, p.path, text) }
+
 func (p *pair) EraseUser(ctx context.Context, issuer, user string) (int, error) {
 	return p.next().EraseUser(ctx, issuer, user)
 }
@@ -94,14 +122,14 @@ func (p *pair) Sweep(ctx context.Context, now time.Time, n int) (int, error) {
 func TestTwoStoresOnOneFileFulfilTheContractTakingTurns(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		path := filepath.Join(t.TempDir(), "vigil.db")
-		return &pair{Store: open(t, sqlite.Config{Path: path}), other: open(t, sqlite.Config{Path: path})}
+		return &pair{Store: open(t, sqlite.Config{Path: path}), other: open(t, sqlite.Config{Path: path}), path: path}
 	})
 }
 
 // Tables that are read whole on purpose, under the names that the statements give them:
-// few rows (platforms, nodes, keys), rows of the statement itself (v, blocks), and exams
+// few rows (platforms, nodes, keys), rows of the statement itself (v, blocks) or of one value (json_each), and exams
 // and invitations when sweeping.
-var maySCAN = regexp.MustCompile(`^SCAN (platforms|nodes|keys|v|b|blocks|e|exams|invitations|CONSTANT ROW|\d+[ -](ROW|CONSTANT ROWS?).*|2 CONSTANT ROWS)\b`)
+var maySCAN = regexp.MustCompile(`^SCAN (platforms|nodes|keys|v|b|blocks|e|exams|invitations|json_each|CONSTANT ROW|\d+[ -](ROW|CONSTANT ROWS?).*|2 CONSTANT ROWS)\b`)
 
 func noScans(t *testing.T, used map[string]bool) {
 	s := open(t, sqlite.Config{})

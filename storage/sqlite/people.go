@@ -13,31 +13,76 @@ func (s *Store) SessionsOfUser(ctx context.Context, issuer, userID string) ([]vi
 }
 
 // EraseUser implements storage.People. What expired and was not swept yet goes, too.
-func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, error) {
-	return s.erase(ctx, ``, userID, issuer)
+func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (erased int, err error) {
+	erased, err = s.erase(ctx, issuer, userID, func(t tx, _ []string) error {
+		return eraseFromAudits(t, issuer, userID, ``)
+	}, ``)
+	if err != nil {
+		return 0, err
+	}
+	// Each table in a write of its own, so that others' do not wait for all of it.
+	for _, c := range []struct{ table, column string }{
+		{"commands", "given_by"}, {"chat", "sender"}, {"incidents", "reviewer"}, {"sessions", "changed_by"},
+	} {
+		err := s.write(ctx, "user", func(t tx) error {
+			_, err := t.exec(`UPDATE `+c.table+` SET `+c.column+` = json_object('role', `+c.column+` ->> 'role')
+				WHERE exam_id IN (SELECT id FROM exams WHERE issuer = ?) AND `+isUser(c.column), issuer, userID)
+			return err
+		})
+		if err != nil {
+			return erased, err
+		}
+	}
+	s.emptied(ctx)
+	return erased, nil
+}
+
+// isUser is the condition that a column with an actor names a user: of the actor's id, which
+// is platform|user, the part after the platform.
+func isUser(column string) string {
+	id := column + ` ->> 'id'`
+	return `instr(` + id + `, '|') > 0 AND substr(` + id + `, instr(` + id + `, '|') + 1) = ?`
 }
 
 // EraseAttempt implements storage.People.
 func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error) {
-	return s.erase(ctx, ` AND exam_id = ? AND attempt = ?`, userID, issuer, examID, attempt)
-}
-
-// erase removes sessions of a user. The write-ahead log is emptied afterwards, as far as
-// readers allow, so that no copy stays there; deleted rows are overwritten in the file
-// itself.
-func (s *Store) erase(ctx context.Context, narrower string, args ...any) (erased int, err error) {
-	err = s.writeAll(ctx, "user", func(t tx) (err error) {
-		erased, err = removeSessions(t, `SELECT no FROM sessions
-			WHERE user_id = ? AND exam_id IN (SELECT id FROM exams WHERE exams.id = exam_id AND issuer = ?)`+narrower, args...)
-		return err
-	})
+	erased, err := s.erase(ctx, issuer, userID, func(t tx, sessions []string) error {
+		return eraseFromAudits(t, issuer, userID, ` AND exam_id = ? AND (session_id IN (SELECT value FROM json_each(?))
+			OR EXISTS (SELECT 1 FROM json_each(sessions) WHERE value IN (SELECT value FROM json_each(?))))`,
+			examID, listJSON(sessions), listJSON(sessions))
+	}, ` AND exam_id = ? AND attempt = ?`, examID, attempt)
 	if err != nil {
 		return 0, err
 	}
+	s.emptied(ctx)
+	return erased, nil
+}
+
+func text(r row, extra ...any) (s string, err error) { return s, r.Scan(into(extra, &s)...) }
+
+// erase removes sessions of a user, and in the same write does what also says with their ids.
+func (s *Store) erase(ctx context.Context, issuer, userID string, also func(t tx, sessions []string) error, narrower string, args ...any) (erased int, err error) {
+	args = append([]any{userID, issuer}, args...)
+	from := ` FROM sessions WHERE user_id = ? AND exam_id IN (SELECT id FROM exams WHERE exams.id = exam_id AND issuer = ?)` + narrower
+	err = s.writeAll(ctx, "user", func(t tx) (err error) {
+		sessions, err := all(t, text, `SELECT id`+from, args...)
+		if err != nil {
+			return err
+		}
+		if erased, err = removeSessions(t, `SELECT no`+from, args...); err != nil {
+			return err
+		}
+		return also(t, sessions)
+	})
+	return erased, err
+}
+
+// emptied empties the write-ahead log after an erasure, as far as readers allow, so that no copy
+// stays there; removed rows are overwritten in the file itself.
+func (s *Store) emptied(ctx context.Context) {
 	if err := s.emptyLog(ctx); err != nil {
 		s.log.Warn("emptying the write-ahead log after an erasure", "error", err)
 	}
-	return erased, nil
 }
 
 // emptyLog moves the write-ahead log into the file and cuts it to nothing.

@@ -3,6 +3,9 @@ package storagetest
 import (
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"vigil"
 	"vigil/storage"
 )
@@ -75,5 +78,45 @@ var audits = []behaviour{
 		}
 		paging(s, "entries", want, func(p storage.Page) ([]vigil.Audit, string, error) { return s.AuditOfExam(s.Context(), e.ID, p) })
 		s.code("no time", s.AppendAudit(s.Context(), vigil.Audit{ID: id(), ExamID: e.ID}), vigil.CodeInvalid)
+	}},
+	{"many entries are stored at once, and again without a change", func(s *suite) {
+		e := s.exam()
+		var head vigil.AuditHead
+		var entries, newest []vigil.Audit
+		for i := range 70 {
+			a := vigil.Audit{ID: id(), ExamID: e.ID, Action: "step", By: vigil.Actor{Role: vigil.RoleStudent, ID: "p|1", Name: "N"}, At: s.now}.
+				After("writer", head, []byte{byte(i)})
+			head = a.Head()
+			entries, newest = append(entries, a), append([]vigil.Audit{a}, newest...)
+		}
+		s.ok(s.AppendAudit(s.Context(), entries[:40]...))
+		s.ok(s.AppendAudit(s.Context(), entries...))
+		changed := entries[3]
+		changed.Detail = "something else"
+		s.ok(s.AppendAudit(s.Context(), changed))
+		paging(s, "entries", newest, func(p storage.Page) ([]vigil.Audit, string, error) { return s.AuditOfExam(s.Context(), e.ID, p) })
+		_, faults := vigil.VerifyAuditChain(pages(s, 10, func(p storage.Page) ([]vigil.Audit, string, error) {
+			return s.AuditOfExam(s.Context(), e.ID, p)
+		}), nil, time.Time{})
+		if len(faults) != 0 {
+			s.Errorf("got faults %v, want none", faults)
+		}
+	}},
+	{"a checkpoint is replaced by a later one only", func(s *suite) {
+		a, other := fill[vigil.AuditCheckpoint](s), fill[vigil.AuditCheckpoint](s)
+		other.ExamID = a.ExamID
+		elsewhere := fill[vigil.AuditCheckpoint](s)
+		later := a
+		later.Head.Seq, later.Head.Hash, later.Signature = a.Head.Seq+100, "later", "later"
+		for _, c := range []vigil.AuditCheckpoint{a, other, elsewhere, later, a} {
+			s.ok(s.PutAuditCheckpoint(s.Context(), c))
+		}
+		same := cmpopts.SortSlices(func(a, b vigil.AuditCheckpoint) bool { return a.Chain < b.Chain })
+		if d := cmp.Diff([]vigil.AuditCheckpoint{later, other}, must[[]vigil.AuditCheckpoint](s)(s.AuditCheckpoints(s.Context(), a.ExamID)), same); d != "" {
+			s.Errorf("checkpoints: got (+) is not what was wanted (-):\n%s", d)
+		}
+		if got := must[[]vigil.AuditCheckpoint](s)(s.AuditCheckpoints(s.Context(), "nothing")); len(got) != 0 {
+			s.Errorf("got checkpoints %v of no exam, want none", got)
+		}
 	}},
 }

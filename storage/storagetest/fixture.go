@@ -6,6 +6,16 @@ import (
 	"vigil"
 )
 
+// raw is the store's search through everything.
+func (s *suite) raw() Raw {
+	s.Helper()
+	r, ok := s.Store.(Raw)
+	if !ok {
+		s.Fatalf("got a store %T, want one that can be searched", s.Store)
+	}
+	return r
+}
+
 // platform stores an active platform.
 func (s *suite) platform() vigil.Platform {
 	s.Helper()

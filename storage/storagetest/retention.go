@@ -181,6 +181,114 @@ var people = []behaviour{
 			s.Errorf("got %d sessions of nobody, want 0", len(got))
 		}
 	}},
+	{"nothing names a user after the erasure", func(s *suite) {
+		const user, name, address = "erased-user-41c7", "Ada Erased-Lovelace", "192.0.2.77"
+		raw := s.raw()
+		platform, e := s.platform(), s.exam()
+		elsewhere := s.exam(func(e *vigil.Exam) { e.Issuer = "https://another.example" })
+		who := vigil.Actor{Role: vigil.RoleStudent, ID: platform.ID + "|" + user, Name: name}
+		mine := s.session(e, func(v *vigil.Session) { v.UserID, v.Name, v.By = user, name, who })
+		another := s.session(e)
+		entry := func(v vigil.Session, by vigil.Actor) vigil.Audit {
+			return vigil.Audit{ID: id(), ExamID: v.ExamID, Sessions: []string{v.ID}, Action: "a", By: by, From: address, At: s.now}.
+				After("writer-"+v.ID, vigil.AuditHead{}, []byte{1})
+		}
+		s.append(s.signal(mine, 1, serious(0.6, vigil.KindHidden)), s.signal(another, 1, serious(0.6, vigil.KindHidden)))
+		as := who // the same person proctors, too
+		as.Role = vigil.RoleProctor
+		for _, v := range []vigil.Session{mine, another} {
+			c := s.command(v, vigil.CommandPause)
+			c.By = as
+			s.give(v, c)
+			l := s.line(v, vigil.RoleProctor, s.now)
+			l.From = as
+			s.ok(s.AddChat(s.Context(), l))
+			incidents := pages(s, 10, func(p storage.Page) ([]vigil.Incident, string, error) {
+				return s.IncidentsOfSession(s.Context(), v.ID, p)
+			})
+			decided := incidents[0]
+			decided.Review, decided.Reviewer = vigil.ReviewCleared, as
+			s.ok(s.UpdateIncident(s.Context(), decided))
+			next := s.read(v.ID)
+			next.Version, next.By = next.Version+1, as
+			s.ok(s.Transition(s.Context(), vigil.Transition{Session: next, From: next.Version - 1}))
+			s.ok(s.AppendAudit(s.Context(), entry(v, as)))
+		}
+		s.ok(s.AppendAudit(s.Context(), entry(mine, who), vigil.Audit{ID: id(), ExamID: e.ID, Action: "of before there were chains", By: who, At: s.now}))
+		// Who has the same id on another platform, or one that ends alike, stays.
+		there := s.session(elsewhere)
+		s.ok(s.AppendAudit(s.Context(), entry(there, vigil.Actor{Role: vigil.RoleStudent, ID: "x|" + "another", Name: "Grace Kept"})))
+		alike := s.session(e)
+		s.ok(s.AppendAudit(s.Context(), entry(alike, vigil.Actor{Role: vigil.RoleStudent, ID: platform.ID + "|1" + "another", Name: "Alan Kept"})))
+
+		for _, text := range []string{user, name} {
+			if len(raw.Holds(s.T, text)) == 0 {
+				s.Fatalf("got %q nowhere before the erasure, want it to be found: the search does not work", text)
+			}
+		}
+		if got := must[int](s)(s.EraseUser(s.Context(), e.Issuer, user)); got != 1 {
+			s.Errorf("got %d sessions erased, want 1", got)
+		}
+		for _, text := range []string{user, name} {
+			if where := raw.Holds(s.T, text); len(where) != 0 {
+				s.Errorf("got %q in %v after the erasure, want it nowhere", text, where)
+			}
+		}
+		for _, text := range []string{"Grace Kept", "Alan Kept", address} { // the address is those others', too
+			if len(raw.Holds(s.T, text)) == 0 {
+				s.Errorf("got %q nowhere, want it kept", text)
+			}
+		}
+		entries := pages(s, 10, func(p storage.Page) ([]vigil.Audit, string, error) { return s.AuditOfExam(s.Context(), e.ID, p) })
+		chains := map[string][]vigil.Audit{}
+		erased := 0
+		for _, a := range entries {
+			chains[a.Chain.ID] = append(chains[a.Chain.ID], a)
+			if a.Erased() {
+				erased++
+			}
+		}
+		if erased != 3 {
+			s.Errorf("got %d entries without their person, want 3", erased)
+		}
+		delete(chains, "")
+		// mine's two entries are each the first of a chain of one name.
+		if _, faults := vigil.VerifyAuditChain(chains["writer-"+another.ID], nil, time.Time{}); len(faults) != 0 {
+			s.Errorf("got faults %v, want a valid chain", faults)
+		}
+		v := s.read(another.ID)
+		if v.By != (vigil.Actor{Role: vigil.RoleProctor}) {
+			s.Errorf("got the last change by %+v, want the role only", v.By)
+		}
+		// A second time finds nothing, and is no error.
+		if got := must[int](s)(s.EraseUser(s.Context(), e.Issuer, user)); got != 0 {
+			s.Errorf("got %d sessions erased, want 0", got)
+		}
+	}},
+	{"nothing of an erased attempt names its user, and the other attempts stay", func(s *suite) {
+		const user, name = "erased-user-98d2", "Ada Attempt-Lovelace"
+		raw := s.raw()
+		platform, e := s.platform(), s.exam()
+		who := vigil.Actor{Role: vigil.RoleStudent, ID: platform.ID + "|" + user, Name: name}
+		first := s.session(e, func(v *vigil.Session) { v.UserID, v.Name = user, name })
+		second := s.session(e, func(v *vigil.Session) { v.UserID, v.Attempt = user, 2 })
+		kept := vigil.Audit{ID: id(), ExamID: e.ID, Sessions: []string{second.ID}, Action: "a", By: vigil.Actor{Role: vigil.RoleStudent, ID: who.ID}, At: s.now}
+		s.ok(s.AppendAudit(s.Context(), kept,
+			vigil.Audit{ID: id(), ExamID: e.ID, Sessions: []string{first.ID}, Action: "a", By: who, At: s.now}.After("w", vigil.AuditHead{}, []byte{1})))
+		if got := must[int](s)(s.EraseAttempt(s.Context(), e.Issuer, user, e.ID, 1)); got != 1 {
+			s.Errorf("got %d sessions erased, want 1", got)
+		}
+		if where := raw.Holds(s.T, name); len(where) != 0 {
+			s.Errorf("got the name in %v, want it nowhere", where)
+		}
+		entries := pages(s, 10, func(p storage.Page) ([]vigil.Audit, string, error) { return s.AuditOfExam(s.Context(), e.ID, p) })
+		for _, a := range entries {
+			if got, want := a.By.IsUser(user), a.ID == kept.ID; got != want {
+				s.Errorf("entry of %v: got a person %v, want %v", a.Sessions, got, want)
+			}
+		}
+		s.read(second.ID)
+	}},
 	{"erasing a user removes all that is theirs and nobody else's", func(s *suite) {
 		e, there := s.exam(), s.exam(func(e *vigil.Exam) { e.Issuer = "https://another.example" })
 		mine := func(v *vigil.Session) { v.UserID = "me" }
@@ -192,7 +300,7 @@ var people = []behaviour{
 			s.gap(v, 0)
 			s.give(v, s.command(v, vigil.CommandPause))
 			s.ok(s.AddChat(s.Context(), s.line(v, vigil.RoleStudent, s.now)))
-			s.ok(s.AppendAudit(s.Context(), vigil.Audit{ID: id(), ExamID: v.ExamID, SessionID: v.ID, At: s.now}))
+			s.ok(s.AppendAudit(s.Context(), vigil.Audit{ID: id(), ExamID: v.ExamID, Sessions: []string{v.ID}, At: s.now}))
 		}
 		if got := must[int](s)(s.EraseUser(s.Context(), e.Issuer, "me")); got != 2 {
 			s.Errorf("got %d sessions erased, want 2", got)

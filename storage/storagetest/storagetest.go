@@ -18,8 +18,15 @@ import (
 	"vigil/storage"
 )
 
-// Run runs the whole suite. open returns an empty store and arranges for its end with
-// t.Cleanup; it is called once for each behaviour. The store judges retention by the
+// Raw is what a store that is tested can do beside its contract: search everything that it
+// keeps, as it lies on the disk or in the tables, also what was removed and not overwritten.
+type Raw interface {
+	// Holds tells where a text is found.
+	Holds(t *testing.T, text string) []string
+}
+
+// Run runs the whole suite. open returns an empty store, which is a Raw, and arranges for its
+// end with t.Cleanup; it is called once for each behaviour. The store judges retention by the
 // real time.
 func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 	for _, group := range []struct {

@@ -227,6 +227,6 @@ func (s *store) GetRecord(ctx context.Context, kind, key string, now time.Time) 
 	return get(ctx, s, "GetRecord", kind, func() (vigil.Record, error) { return s.Store.GetRecord(ctx, kind, key, now) })
 }
 
-func (s *store) AppendAudit(ctx context.Context, a vigil.Audit) error {
-	return s.do(ctx, "AppendAudit", "", func() error { return s.Store.AppendAudit(ctx, a) })
+func (s *store) AppendAudit(ctx context.Context, entries ...vigil.Audit) error {
+	return s.do(ctx, "AppendAudit", "", func() error { return s.Store.AppendAudit(ctx, entries...) })
 }
