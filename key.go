@@ -11,7 +11,13 @@ type KeyUse string
 const (
 	KeyLTI    KeyUse = "lti"    // RS256: messages to platforms and client assertions
 	KeySocket KeyUse = "socket" // EdDSA: socket tokens
+	// EdDSA: checkpoints of the record of who did what. What they signed is kept for years: a
+	// retired one stays for good, without its private half, and none is replaced by age.
+	KeyEvidence KeyUse = "evidence"
 )
+
+// KeyUses are all uses.
+var KeyUses = []KeyUse{KeyLTI, KeySocket, KeyEvidence}
 
 // KeyState is where a key stands in its rotation.
 type KeyState string
@@ -29,7 +35,7 @@ type Key struct {
 	ID      string // the kid
 	Use     KeyUse
 	State   KeyState
-	Sealed  []byte // the private key (JWK), encrypted by the operator's key; never logged
+	Sealed  []byte // the private key (JWK), encrypted by the operator's key; never logged; nil once it can sign no more
 	Public  []byte // the public key as JWK JSON
 	Created time.Time
 	Since   time.Time // when it took its present state

@@ -42,7 +42,7 @@ type KeyOptions struct {
 }
 
 // Keys are our own signing keys, one set for each vigil.KeyUse: RS256 for platforms,
-// EdDSA for sockets. The store is shared by all nodes; each holds a snapshot that is at
+// EdDSA for sockets and evidence. The store is shared by all nodes; each holds a snapshot that is at
 // most a few seconds old, so that serving the key set costs no I/O most times. All
 // changes are conditional writes: when two nodes act at once the worst that comes of it
 // is one key more than needed, which Tend removes.
@@ -86,26 +86,24 @@ func NewKeys(store KeyStore, sealer Sealer, opt KeyOptions) *Keys {
 		opt.Now = time.Now
 	}
 	k := &Keys{store: store, sealer: sealer, opt: opt, caches: map[vigil.KeyUse]*keyCache{}}
-	for _, use := range keyUses {
+	for _, use := range vigil.KeyUses {
 		k.caches[use] = &keyCache{}
 	}
 	return k
 }
 
-var keyUses = []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket}
-
 func algOf(use vigil.KeyUse) string {
-	if use == vigil.KeySocket {
-		return algEdDSA
+	if use == vigil.KeyLTI {
+		return algRS256
 	}
-	return algRS256
+	return algEdDSA
 }
 
 // Ensure makes sure that each use has an active key and a next one, and that the sealer
 // opens the active one. Call it before serving. The very first key signs without having
 // been published before: no platform knows us yet.
 func (k *Keys) Ensure(ctx context.Context) error {
-	for _, use := range keyUses {
+	for _, use := range vigil.KeyUses {
 		if err := k.ensure(ctx, use); err != nil {
 			return vigil.Wrap(err, vigil.CodeOf(err), "The signing keys (%s) are not usable.", use)
 		}
@@ -156,10 +154,10 @@ func (k *Keys) ensure(ctx context.Context, use vigil.KeyUse) error {
 
 // Tend is the housekeeping of a node's every few minutes: replaces an active key that is
 // too old by the next one, keeps a next key at hand, retires all but the newest active
-// key and deletes what has been retired long enough.
+// key and deletes what has been retired long enough (of evidence keys the private half).
 func (k *Keys) Tend(ctx context.Context) error {
 	var errs []error
-	for _, use := range keyUses {
+	for _, use := range vigil.KeyUses {
 		errs = append(errs, k.tend(ctx, use))
 	}
 	return errors.Join(errs...)
@@ -171,15 +169,20 @@ func (k *Keys) tend(ctx context.Context, use vigil.KeyUse) error {
 		return err
 	}
 	now := k.opt.Now()
-	age := k.opt.LTIAge
-	if use == vigil.KeySocket {
-		age = k.opt.SocketAge
-	}
+	age := map[vigil.KeyUse]time.Duration{vigil.KeyLTI: k.opt.LTIAge, vigil.KeySocket: k.opt.SocketAge}[use] // 0: for good
 	active := newestOf(keys, vigil.KeyActive)
 	for _, key := range keys {
 		switch {
 		case key.State == vigil.KeyActive && key.ID != active.ID:
 			if err := k.move(ctx, key, vigil.KeyRetired); err != nil && !errors.Is(err, vigil.ErrConflict) {
+				return err
+			}
+		case key.State == vigil.KeyRetired && use == vigil.KeyEvidence:
+			if len(key.Sealed) == 0 || now.Sub(key.Since) <= retiredKeyAge {
+				continue
+			}
+			key.Sealed = nil
+			if err := k.store.UpdateKey(ctx, key); err != nil && !errors.Is(err, vigil.ErrConflict) {
 				return err
 			}
 		case key.State == vigil.KeyRetired && now.Sub(key.Since) > retiredKeyAge:
@@ -188,7 +191,7 @@ func (k *Keys) tend(ctx context.Context, use vigil.KeyUse) error {
 			}
 		}
 	}
-	if active != nil && now.Sub(active.Since) > age {
+	if active != nil && age > 0 && now.Sub(active.Since) > age {
 		if next := newestOf(keys, vigil.KeyNext); next != nil && now.Sub(next.Created) >= nextKeyAge {
 			return k.Rotate(ctx, use)
 		}

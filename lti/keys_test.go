@@ -53,7 +53,7 @@ func TestKeysBeginWithAnActiveAndANextKey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, use := range []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket} {
+	for _, use := range vigil.KeyUses {
 		got := states(t, k, use)
 		if len(got[vigil.KeyActive]) != 1 || len(got[vigil.KeyNext]) != 1 || len(got[vigil.KeyRetired]) != 0 {
 			t.Errorf("%s: got %v, want one active and one next", use, got)

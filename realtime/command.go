@@ -230,14 +230,14 @@ func problemOf(err error) string {
 	return ""
 }
 
-// audit records who did something; a failure is logged, for the deed is done.
+// audit records who did something to whom; a failure is logged, for the deed is done.
 func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action string, by vigil.Actor, reason string) {
 	a := vigil.Audit{
-		ID: h.cfg.NewID(), ExamID: exam, Action: action, By: by, At: h.now(),
+		ID: h.cfg.NewID(), ExamID: exam, Sessions: sessions, Action: action, By: by, From: addressIn(ctx), At: h.now(),
 		Detail: fmt.Sprintf("%d attempts", len(sessions)),
 	}
 	if len(sessions) == 1 {
-		a.SessionID, a.Detail = sessions[0], "1 attempt"
+		a.Detail = "1 attempt"
 	}
 	if reason != "" {
 		a.Detail += ", " + reason
@@ -245,6 +245,19 @@ func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action 
 	if err := h.store.AppendAudit(ctx, a); err != nil {
 		h.log.Error("audit entry not stored", "exam", exam, "action", action, "error", err)
 	}
+}
+
+// addressKey is the context's key for the network address of who asks.
+type addressKey struct{}
+
+// withAddress notes for audit entries where a request comes from.
+func withAddress(ctx context.Context, address string) context.Context {
+	return context.WithValue(ctx, addressKey{}, address)
+}
+
+func addressIn(ctx context.Context) string {
+	address, _ := ctx.Value(addressKey{}).(string)
+	return address
 }
 
 // Settled applies what a platform answered to a delivery: extra time and a termination

@@ -63,7 +63,7 @@ type conn struct {
 	line    line.Line
 	peer    peer
 	release func()                // gives back what was reserved for it
-	address string                // for telling that it changed; never logged
+	address string                // for telling that it changed, and for audit entries; never logged
 	browser unique.Handle[string] // User-Agent: most students have one of a few
 	claims  atomic.Pointer[Claims]
 	renewAt atomic.Int64 // from when on the token is looked at, ms

@@ -242,7 +242,7 @@ func (p *proctor) command(f *up) {
 		Reason: f.Reason, Seconds: f.Seconds, Severity: f.Severity,
 	}
 	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.Command(ctx, p.room.exam, p.claims.Load().Actor(), c)
+		done, err := p.h.Command(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), c)
 		p.answer(ctx, done)
 		return err
 	})
@@ -251,7 +251,7 @@ func (p *proctor) command(f *up) {
 func (p *proctor) lostTime(f *up) {
 	l := LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
 	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.LostTime(ctx, p.room.exam, p.claims.Load().Actor(), l)
+		done, err := p.h.LostTime(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), l)
 		p.answer(ctx, done)
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/google/uuid"
 
 	"vigil"
@@ -362,10 +363,14 @@ func (s *Server) resume(ctx context.Context, old, fresh vigil.Session) (vigil.Se
 // audit records who did what. A store that fails does not undo what was done: it is
 // logged.
 func (s *Server) audit(ctx context.Context, examID, sessionID, action string, by vigil.Actor, detail string) {
+	var sessions []string
+	if sessionID != "" {
+		sessions = []string{sessionID}
+	}
 	id, err := uuid.NewV7()
 	if err == nil {
 		err = s.store.AppendAudit(ctx, vigil.Audit{
-			ID: id.String(), ExamID: examID, SessionID: sessionID, Action: action, By: by, Detail: detail, At: s.now(),
+			ID: id.String(), ExamID: examID, Sessions: sessions, Action: action, By: by, From: middleware.GetClientIP(ctx), Detail: detail, At: s.now(),
 		})
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vigil/realtime"
+	"vigil/storage/auditlog"
 )
 
 // pingTime bounds how long the readiness check waits for the store.
@@ -22,7 +23,7 @@ const pingTime = 2 * time.Second
 func (a *app) admin() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		hubCollector{a.hub.Stats})
+		hubCollector{a.hub.Stats}, auditCollector{a.audits.Stats})
 	if a.relay != nil {
 		registry.MustRegister(relayCollector{a.relay.Stats})
 	}
@@ -110,6 +111,20 @@ var hubMetrics = []metric[realtime.Stats]{
 	counter("forsaken", "Times that other servers took this one for gone while it lived.", func(s realtime.Stats) int64 { return s.Forsaken }),
 	counter("deliveries", "Requests to platforms.", func(s realtime.Stats) int64 { return s.Deliveries }),
 }
+
+// auditCollector shows the counts of audit entries.
+type auditCollector struct{ stats func() auditlog.Stats }
+
+var auditMetrics = []metric[auditlog.Stats]{
+	gauge("audit_waiting", "Audit entries that wait for the store.", func(s auditlog.Stats) int { return s.Waiting }),
+	counter("audit_lost", "Audit entries that were not kept, because too many waited.", func(s auditlog.Stats) int64 { return s.Lost }),
+}
+
+// Describe implements prometheus.Collector.
+func (auditCollector) Describe(ch chan<- *prometheus.Desc) { describe(ch, auditMetrics) }
+
+// Collect implements prometheus.Collector.
+func (c auditCollector) Collect(ch chan<- prometheus.Metric) { collect(ch, auditMetrics, c.stats()) }
 
 var closedDesc = prometheus.NewDesc("vigil_sockets_closed_total", "Sockets closed by us, by close code.", []string{"code"}, nil)
 

@@ -22,6 +22,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/redisrelay"
 	"vigil/storage"
+	"vigil/storage/auditlog"
 	"vigil/web"
 )
 
@@ -29,6 +30,7 @@ import (
 type app struct {
 	settings serverSettings
 	store    storage.Store
+	audits   *auditlog.Log
 	tool     *lti.Tool
 	relay    *redisrelay.Relay // nil: there is one server
 	hub      *realtime.Hub
@@ -70,18 +72,20 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err := a.tool.Keys().Ensure(ctx); err != nil {
 		return nil, err
 	}
+	a.node = uuid.NewString()
+	a.audits = auditlog.New(auditlog.Config{Store: store, Signer: a.tool.Keys(), Chain: a.node, Log: log})
+	audited := auditedStore{store, a.audits}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
 	}
-	a.node = uuid.NewString()
 	if a.relay, err = s.relay(a.node, log); err != nil {
 		return nil, err
 	}
 	tokens := socketTokens{a.tool}
 	active := &directory{store: store, now: now}
 	a.hub, err = realtime.New(realtime.Config{
-		Store: store, Verifier: tokens, Signer: tokens,
+		Store: audited, Verifier: tokens, Signer: tokens,
 		Controller:  controller{a.tool, store, log},
 		Pages:       pageStamps{a.tool},
 		Origin:      a.tool.Origin(),
@@ -95,13 +99,24 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		return nil, err
 	}
 	a.web, err = web.New(web.Config{
-		Tool: a.tool, Hub: a.hub, Store: store, TrustedProxies: proxies, Log: log, Now: now,
+		Tool: a.tool, Hub: a.hub, Store: audited, TrustedProxies: proxies, Log: log, Now: now,
 		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn, Version: version,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return a, a.hub.Recover(ctx)
+}
+
+// auditedStore is a store whose audit entries go through the process's chains.
+type auditedStore struct {
+	storage.Store
+	audits *auditlog.Log
+}
+
+// AppendAudit stores entries as auditlog.Log does.
+func (s auditedStore) AppendAudit(ctx context.Context, entries ...vigil.Audit) error {
+	return s.audits.AppendAudit(ctx, entries...)
 }
 
 // close ends the parts that were made; the store stays the caller's.
@@ -149,6 +164,7 @@ const (
 	maxHeader    = 64 << 10
 	stopTime     = 15 * time.Second
 	keysEvery    = 5 * time.Minute
+	sealEvery    = time.Minute
 	sweepEvery   = 10 * time.Minute
 	sweepAtOnce  = 500
 	sweepPause   = 50 * time.Millisecond
@@ -196,6 +212,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 		})
 	}
 	wg.Go(func() { a.every(work, keysEvery, "keys", a.tool.Keys().Tend) })
+	wg.Go(func() { a.every(work, sealEvery, "audit", a.audits.Seal) })
 	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.sweep) })
 	a.log.InfoContext(ctx, "serving", "node", a.node, "version", version, "public_url", a.settings.PublicURL, "address", public.Addr().String())
 	if ready != nil {
@@ -221,6 +238,9 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 	}
 	stop()
 	wg.Wait()
+	if auditErr := a.audits.Close(ctx); auditErr != nil {
+		a.log.ErrorContext(work, "audit entries not stored or not signed", "error", auditErr)
+	}
 	a.log.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return err
 }

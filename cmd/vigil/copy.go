@@ -178,7 +178,7 @@ func differs(what, id string) error {
 }
 
 func (c *copier) keys(ctx context.Context) error {
-	for _, use := range []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket} {
+	for _, use := range vigil.KeyUses {
 		keys, err := c.source.Keys(ctx, use)
 		if err != nil {
 			return err
@@ -441,6 +441,18 @@ func (c *copier) audits(ctx context.Context) error {
 			if err := c.target.AppendAudit(ctx, a); err != nil {
 				return err
 			}
+		}
+		checkpoints, err := c.source.AuditCheckpoints(ctx, exam)
+		if err != nil {
+			return err
+		}
+		for _, p := range checkpoints {
+			if err := c.target.PutAuditCheckpoint(ctx, p); err != nil {
+				return err
+			}
+		}
+		if len(checkpoints) > 0 {
+			c.count("checkpoint", len(checkpoints))
 		}
 		copies := map[string]string{}
 		err = eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return c.target.AuditOfExam(ctx, exam, p) },

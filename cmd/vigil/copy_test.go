@@ -15,7 +15,7 @@ import (
 )
 
 // copied is what a copy of filledStore's tells.
-const copied = "Copied and verified: 1 audit, 2 chat, 2 command, 6 delivery, 1 deployment, 1 exam, 2 gap, 4 incident, 1 invitation, 1 key, 1 link, 1 platform, 2 session, 6 signal."
+const copied = "Copied and verified: 5 audit, 2 chat, 2 command, 6 delivery, 1 deployment, 1 exam, 2 gap, 4 incident, 1 invitation, 1 key, 1 link, 1 platform, 2 session, 6 signal."
 
 func TestAStoreIsCopiedAndVerified(t *testing.T) {
 	from, e := filledStore(t)
@@ -115,8 +115,15 @@ func TestACopyGoesOnAndNoticesWhatDiffers(t *testing.T) {
 	if err := target.CreateSession(t.Context(), sessions[0]); err != nil {
 		t.Fatal(err)
 	}
-	if got := must(t, "copy", "--from", from, "--to", "sqlite:"+path); !sameWords(got, copied) {
+	checkpoint := vigil.AuditCheckpoint{ExamID: e.ID, Chain: "c", Head: vigil.AuditHead{Seq: 3, Hash: "h", At: e.Created}, Signature: "s"}
+	if err := source.PutAuditCheckpoint(t.Context(), checkpoint); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(t, "copy", "--from", from, "--to", "sqlite:"+path); !sameWords(got, copied) || !sameWords(got, "1 checkpoint") {
 		t.Errorf("got %q, want %q", got, copied)
+	}
+	if got, err := target.AuditCheckpoints(t.Context(), e.ID); err != nil || len(got) != 1 || got[0] != checkpoint {
+		t.Errorf("got checkpoints %v, %v, want %v", got, err, checkpoint)
 	}
 
 	other := sessions[0]

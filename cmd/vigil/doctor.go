@@ -140,7 +140,7 @@ func (c doctorCmd) keys(ctx context.Context) (f finding, kids []string) {
 		return finding{err: err, advice: "the store comes first."}, nil
 	}
 	defer store.Close()
-	for _, use := range []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket} {
+	for _, use := range vigil.KeyUses {
 		list, err := store.Keys(ctx, use)
 		if err != nil {
 			return finding{err: err, advice: "the store comes first."}, nil

@@ -20,8 +20,9 @@ import (
 
 // dynamoPlace is where a dynamodb: store is.
 type dynamoPlace struct {
-	prefix string
-	client dynamo.ClientConfig
+	prefix   string
+	client   dynamo.ClientConfig
+	operator bool // for an operator's command, which may read the whole table
 }
 
 // dynamoPlace reads a dynamodb:PREFIX?region=REGION&endpoint=URL store; false if it is
@@ -32,7 +33,7 @@ func (s storeSettings) dynamoPlace() (dynamoPlace, bool, error) {
 		return dynamoPlace{}, false, nil
 	}
 	prefix, query, _ := strings.Cut(rest, "?")
-	p := dynamoPlace{prefix: prefix, client: dynamo.ClientConfig{Region: s.DynamoDBRegion, Endpoint: s.DynamoDBEndpoint}}
+	p := dynamoPlace{prefix: prefix, operator: s.operator, client: dynamo.ClientConfig{Region: s.DynamoDBRegion, Endpoint: s.DynamoDBEndpoint}}
 	if err := migrations.ValidPrefix(prefix); err != nil {
 		return p, true, err
 	}
@@ -92,7 +93,11 @@ func (p dynamoPlace) open(ctx context.Context, progress func(string), log *slog.
 		end()
 		return nil, err
 	}
-	store, err := dynamo.Open(ctx, dynamo.Config{Client: client, Prefix: p.prefix, Logger: log})
+	config := dynamo.Config{Client: client, Prefix: p.prefix, Logger: log}
+	if p.operator {
+		config.Scan = client
+	}
+	store, err := dynamo.Open(ctx, config)
 	if err != nil {
 		end()
 		return nil, err

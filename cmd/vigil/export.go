@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"vigil"
@@ -45,7 +47,10 @@ type exportExamCmd struct {
 func (c exportExamCmd) Run(ctx context.Context, s *streams) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		x := exporter{store: store, sink: c.sink(s.out), kind: c.Kind}
-		return x.exam(ctx, c.ID)
+		if err := x.exam(ctx, c.ID); err != nil {
+			return err
+		}
+		return c.record(ctx, s, store, deed{action: "export.exam", exam: c.ID, detail: c.Kind})
 	})
 }
 
@@ -69,7 +74,13 @@ func (c exportUserCmd) Run(ctx context.Context, s *streams) error {
 				return err
 			}
 		}
-		return x.sink.end()
+		if err := x.auditsOfUser(ctx, c.User, sessions); err != nil {
+			return err
+		}
+		if err := x.sink.end(); err != nil {
+			return err
+		}
+		return c.record(ctx, s, store, deed{action: "export.user", detail: attempts(len(sessions))})
 	})
 }
 
@@ -94,8 +105,18 @@ func (c eraseCmd) Run(ctx context.Context, s *streams) error {
 		if err != nil {
 			return err
 		}
-		return s.sayf("%d sessions erased.\n", n)
+		if err := s.sayf("%d sessions erased.\n", n); err != nil {
+			return err
+		}
+		return c.record(ctx, s, store, deed{action: "erase.user", detail: attempts(n)})
 	})
+}
+
+func attempts(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
 }
 
 // exporter reads a store page by page and gives what it finds to a sink.
@@ -125,14 +146,54 @@ func (x exporter) exam(ctx context.Context, id string) error {
 	}
 	err = eachPage(func(p storage.Page) ([]vigil.Session, string, error) { return x.store.SessionsOfExam(ctx, id, p) },
 		func(v vigil.Session) error { return x.session(ctx, v) })
-	if err == nil && x.wants("audit") {
-		err = eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return x.store.AuditOfExam(ctx, id, p) },
-			func(a vigil.Audit) error { return x.give("audit", a) })
+	if err == nil {
+		err = x.audits(ctx, id)
 	}
 	if err != nil {
 		return err
 	}
 	return x.sink.end()
+}
+
+// audits gives the audit entries of an exam.
+func (x exporter) audits(ctx context.Context, exam string) error {
+	if !x.wants("audit") {
+		return nil
+	}
+	return eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return x.store.AuditOfExam(ctx, exam, p) },
+		func(a vigil.Audit) error { return x.give("audit", a) })
+}
+
+// auditsOfUser gives the entries of what a user did (consent among it) in the exams of their
+// sessions, and of what was done to them: there others' names and addresses are left out.
+func (x exporter) auditsOfUser(ctx context.Context, user string, sessions []vigil.Session) error {
+	if !x.wants("audit") {
+		return nil
+	}
+	theirs, exams := map[string]bool{}, []string{}
+	for _, v := range sessions {
+		theirs[v.ID] = true
+		if !slices.Contains(exams, v.ExamID) {
+			exams = append(exams, v.ExamID)
+		}
+	}
+	for _, exam := range exams {
+		err := eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return x.store.AuditOfExam(ctx, exam, p) },
+			func(a vigil.Audit) error {
+				if !a.By.IsUser(user) {
+					a.Sessions = slices.DeleteFunc(slices.Clone(a.Sessions), func(id string) bool { return !theirs[id] })
+					if len(a.Sessions) == 0 {
+						return nil
+					}
+					a = a.WithoutPerson()
+				}
+				return x.give("audit", a)
+			})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // session gives a session and all that belongs to it.

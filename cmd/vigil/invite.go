@@ -39,6 +39,6 @@ func (c inviteCmd) Run(ctx context.Context, s *streams) error {
 		fmt.Fprintf(s.err, "Paste this link into your LMS (Moodle: Site administration > Plugins > External tool > Manage tools > Tool URL).\nIt works once, until %s.\n",
 			time.Now().Add(c.TTL).Format(time.RFC1123))
 		fmt.Fprintln(s.out, tool.Origin()+lti.RegisterPath+"/"+secret)
-		return nil
+		return c.record(ctx, s, store, deed{action: "invite.create"})
 	})
 }

@@ -20,7 +20,7 @@ type keysListCmd struct {
 	storeSettings `embed:""`
 }
 
-// Run prints the keys of both uses, newest first.
+// Run prints the keys of all uses, newest first.
 func (c keysListCmd) Run(ctx context.Context, s *streams) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		sealer, err := c.sealer(ctx, store)
@@ -30,7 +30,7 @@ func (c keysListCmd) Run(ctx context.Context, s *streams) error {
 		keys := lti.NewKeys(store, sealer, lti.KeyOptions{})
 		w := tabwriter.NewWriter(s.out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "USE\tSTATE\tID\tSINCE")
-		for _, use := range []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket} {
+		for _, use := range vigil.KeyUses {
 			list, err := keys.List(ctx, use)
 			if err != nil {
 				return err
@@ -45,7 +45,7 @@ func (c keysListCmd) Run(ctx context.Context, s *streams) error {
 
 type keysRotateCmd struct {
 	storeSettings `embed:""`
-	Use           string `arg:"" help:"lti or socket." enum:"lti,socket"`
+	Use           string `arg:"" help:"lti, socket or evidence." enum:"lti,socket,evidence"`
 }
 
 // Run rotates the keys of one use.
@@ -63,6 +63,6 @@ func (c keysRotateCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 		fmt.Fprintf(s.out, "Rotated. Running servers take the new %s key within seconds.\n", c.Use)
-		return nil
+		return c.record(ctx, s, store, deed{action: "keys.rotate", detail: c.Use})
 	})
 }

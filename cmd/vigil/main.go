@@ -30,6 +30,7 @@ type cli struct {
 	Keys     keysCmd     `cmd:"" help:"List and rotate Vigil's own signing keys."`
 	Export   exportCmd   `cmd:"" help:"Write everything of an exam or of a user, as JSON Lines or CSV."`
 	Erase    eraseCmd    `cmd:"" help:"Erase one user: sessions, signals, gaps, commands, chat."`
+	Audit    auditCmd    `cmd:"" help:"Verify and export the record of who did what."`
 	Copy     copyCmd     `cmd:"" help:"Copy a whole store into another, and verify it."`
 	Doctor   doctorCmd   `cmd:"" help:"Check what a server needs, and say what to do: store, keys, Redis, public URL, clock, WebSocket."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

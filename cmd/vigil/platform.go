@@ -69,7 +69,7 @@ func (c platformAddCmd) Run(ctx context.Context, s *streams) error {
 			}
 		}
 		fmt.Fprintln(s.out, p.ID)
-		return nil
+		return c.record(ctx, s, store, deed{action: "platform.add", detail: p.ID})
 	})
 }
 
@@ -155,7 +155,7 @@ func find(ctx context.Context, store storage.Store, id string) (vigil.Platform, 
 }
 
 // setState moves a platform to a state.
-func (c platformArg) setState(ctx context.Context, s *streams, state vigil.PlatformState, also func(storage.Store, vigil.Platform) error) error {
+func (c platformArg) setState(ctx context.Context, s *streams, state vigil.PlatformState, action string, also func(storage.Store, vigil.Platform) error) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		p, err := find(ctx, store, c.ID)
 		if err != nil {
@@ -173,7 +173,7 @@ func (c platformArg) setState(ctx context.Context, s *streams, state vigil.Platf
 			}
 		}
 		fmt.Fprintf(s.out, "%s is %s.\n", p.Name, state)
-		return nil
+		return c.record(ctx, s, store, deed{action: action, detail: p.ID})
 	})
 }
 
@@ -183,7 +183,7 @@ type platformActivateCmd struct {
 
 // Run activates the platform and accepts its pending deployments.
 func (c platformActivateCmd) Run(ctx context.Context, s *streams) error {
-	return c.setState(ctx, s, vigil.PlatformActive, func(store storage.Store, p vigil.Platform) error {
+	return c.setState(ctx, s, vigil.PlatformActive, "platform.activate", func(store storage.Store, p vigil.Platform) error {
 		list, err := store.Deployments(ctx, p.ID)
 		if err != nil {
 			return err
@@ -208,7 +208,7 @@ type platformDisableCmd struct {
 
 // Run disables the platform.
 func (c platformDisableCmd) Run(ctx context.Context, s *streams) error {
-	return c.setState(ctx, s, vigil.PlatformDisabled, nil)
+	return c.setState(ctx, s, vigil.PlatformDisabled, "platform.disable", nil)
 }
 
 type platformReplaceCmd struct {
@@ -239,7 +239,7 @@ func (c platformReplaceCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 		fmt.Fprintf(s.out, "%d links moved. `vigil platform disable %s` ends the old one.\n", n, from.ID)
-		return nil
+		return c.record(ctx, s, store, deed{action: "platform.replace", detail: from.ID + " by " + to.ID})
 	})
 }
 
@@ -262,6 +262,6 @@ func (c platformRemoveCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 		fmt.Fprintf(s.out, "%s is removed.\n", p.Name)
-		return nil
+		return c.record(ctx, s, store, deed{action: "platform.remove", detail: p.ID})
 	})
 }

@@ -20,6 +20,8 @@ type storeSettings struct {
 	KeySecret        string `help:"The key itself instead of a file: 32 bytes in base64, set as VIGIL_KEY_SECRET and not on the command line; or kms:KEY?region=REGION, a key of AWS KMS. DynamoDB needs one of them." placeholder:"BASE64"`
 	DynamoDBRegion   string `name:"dynamodb-region" help:"AWS region of a dynamodb: store (default: as the AWS settings say). Also dynamodb:PREFIX?region=REGION." placeholder:"REGION"`
 	DynamoDBEndpoint string `name:"dynamodb-endpoint" help:"Another endpoint than AWS's own, such as DynamoDB Local. Also dynamodb:PREFIX?endpoint=URL." placeholder:"URL"`
+
+	operator bool // an operator's command opens the store, not a server
 }
 
 // sqlitePath returns the path of a sqlite: store.

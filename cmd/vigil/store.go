@@ -52,7 +52,7 @@ func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sea
 		return nil, err
 	}
 	fresh := true
-	for _, use := range []vigil.KeyUse{vigil.KeyLTI, vigil.KeySocket} {
+	for _, use := range vigil.KeyUses {
 		keys, err := store.Keys(ctx, use)
 		if err != nil {
 			return nil, err
@@ -64,6 +64,7 @@ func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sea
 
 // with opens the store for a command, and closes it after.
 func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.Store) error) (err error) {
+	s.operator = true
 	store, err := s.open(ctx, io.tell, slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err
