@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
@@ -704,20 +706,32 @@ func (l *late) hole() {
 
 func TestAServerThatLearnsLateEndsNobodyElsesGap(t *testing.T) {
 	t.Parallel()
-	relay := &late{}
-	r := newRig(t, silent("one"), func(c *realtime.Config) { c.Relay = relay })
-	second := r.another(silent("two"))
-	s := r.session()
-	w := r.comes(s)
-	_ = w.ws.CloseNow()
-	r.until("lost", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })
-	w = second.comes(s)
-	r.until("ended", func() bool { g := r.gaps(s.ID); return len(g) == 1 && !g[0].End.IsZero() })
-	_ = w.ws.CloseNow()
-	r.until("lost again", func() bool { return len(r.gaps(s.ID)) == 2 && r.read(s.ID).Presence.Connection == vigil.ConnLost })
-	relay.hole()
-	r.until("learned", func() bool { c, idle := r.hub.Here(s.ID); return c == vigil.ConnSuperseded && idle })
-	if g := r.gaps(s.ID); !g[1].End.IsZero() {
-		t.Errorf("still away: got %+v", g)
+	for name, leaves := range map[string]func(r *rig, s vigil.Session){
+		"the page is closed": func(r *rig, s vigil.Session) { _ = r.comes(s).ws.CloseNow() },
+		// Then the gap begins when the student was last heard, as the store has it.
+		"the line goes silent": func(r *rig, s vigil.Session) {
+			ws := r.raw(studentClaims(s)) // nobody reads, so that no ping is answered
+			r.Cleanup(func() { _ = ws.CloseNow() })
+			r.ok(ws.Write(r.ctx, websocket.MessageText, []byte(hello)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			relay := &late{}
+			r := newRig(t, silent("one"), func(c *realtime.Config) { c.Relay = relay })
+			second := r.another(silent("two"))
+			s := r.session()
+			w := r.comes(s)
+			_ = w.ws.CloseNow()
+			r.until("lost", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })
+			leaves(second, s)
+			r.until("ended", func() bool { g := r.gaps(s.ID); return len(g) > 0 && !g[0].End.IsZero() })
+			r.until("lost again", func() bool { return len(r.gaps(s.ID)) == 2 && r.read(s.ID).Presence.Connection == vigil.ConnLost })
+			relay.hole()
+			r.until("learned", func() bool { c, idle := r.hub.Here(s.ID); return c == vigil.ConnSuperseded && idle })
+			if g := r.gaps(s.ID); !g[1].End.IsZero() {
+				t.Errorf("still away: got %+v", g)
+			}
+		})
 	}
 }

@@ -192,12 +192,14 @@ func (st *student) savePresence(ctx context.Context) {
 	}
 }
 
-// came is when the connection was made that a stored presence tells of, as far as it tells.
+// came is when the connection was made that a stored presence tells of, as far as it tells: who
+// is away again came before they were last heard. The gap of that absence may begin at that very
+// moment, and is not ours to end.
 func came(p vigil.Presence) time.Time {
 	if p.Reachable() {
 		return p.Since
 	}
-	return p.Heard
+	return p.Heard.Add(-time.Millisecond)
 }
 
 // beaten is the store's word that another node has a newer connection of the session.
