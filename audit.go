@@ -97,7 +97,7 @@ func newParts(tag string) parts {
 
 func (p parts) number(n int64) {
 	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // the bits, whatever the sign
+	binary.BigEndian.PutUint64(b[:], uint64(n))
 	p.Write(b[:])
 }
 

@@ -73,12 +73,12 @@ var actors = []string{"By", "From", "Reviewer"}
 // eraseActor takes id and name of a user from everything that they did, in the issuer's exams.
 func (s *Store) eraseActor(ctx context.Context, issuer, userID string) error {
 	e := newExpr()
-	var any []string
+	var conditions []string
 	for _, a := range actors {
-		any = append(any, fmt.Sprintf("contains(%s.%s, %s)", e.n(a), e.n("ID"), e.v(str("|"+userID))))
+		conditions = append(conditions, fmt.Sprintf("contains(%s.%s, %s)", e.n(a), e.n("ID"), e.v(str("|"+userID))))
 	}
 	in := &dynamodb.ScanInput{
-		TableName: &s.main, FilterExpression: aws.String(strings.Join(any, " OR ")), ConsistentRead: aws.Bool(true),
+		TableName: &s.main, FilterExpression: aws.String(strings.Join(conditions, " OR ")), ConsistentRead: aws.Bool(true),
 		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
 	}
 	for {
