@@ -70,4 +70,7 @@ type Node struct {
 	ID    string // new at each start
 	Host  string // of the machine
 	Heard time.Time
+	// Schema is the version of the store's schema that the node's program knows; the store
+	// writes its own, whatever is given to it.
+	Schema int
 }

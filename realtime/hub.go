@@ -147,6 +147,13 @@ func (h *Hub) begin() bool {
 // Ready tells whether new sockets are welcome: false from Drain on.
 func (h *Hub) Ready() bool { return !h.draining.Load() }
 
+// Saving tells whether signals can be stored, as far as is known: false from the first that
+// could not be until one was.
+func (h *Hub) Saving() bool {
+	_, saving := h.writer.state()
+	return saving
+}
+
 // Close ends every socket and all background work without ceremony, and waits for it.
 // Call Drain first to end in order.
 func (h *Hub) Close() {

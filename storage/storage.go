@@ -274,7 +274,7 @@ type Node = vigil.Node
 // Nodes keeps which processes live on a store, for a node that starts after a crash
 // and for backends that serve one host only.
 type Nodes interface {
-	// RenewNode says that a node lives at n.Heard.
+	// RenewNode says that a node lives at n.Heard. The store adds which schema it knows itself.
 	RenewNode(ctx context.Context, n Node) error
 	Nodes(ctx context.Context) ([]Node, error)
 	DeleteNode(ctx context.Context, id string) error
@@ -295,6 +295,9 @@ type Store interface {
 	People
 	Nodes
 
+	// CheckSchema tells whether this program may still work with the store: CodeIllegal, with
+	// the reason, once a newer program has marked or changed it so that this one must end.
+	CheckSchema(ctx context.Context) error
 	// Ping tells whether the backend answers and can write.
 	Ping(ctx context.Context) error
 	// Sweep removes up to n things that expired before now and returns how many: 0 means

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"vigil"
 	"vigil/realtime"
 	"vigil/storage/auditlog"
 )
@@ -30,15 +31,10 @@ func (a *app) admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if !a.hub.Ready() {
-			http.Error(w, "draining", http.StatusServiceUnavailable)
-			return
-		}
 		ctx, cancel := context.WithTimeout(r.Context(), pingTime)
 		defer cancel()
-		if err := a.store.Ping(ctx); err != nil {
-			a.log.WarnContext(ctx, "not ready", "error", err)
-			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+		if why := a.notReady(ctx); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ready")
@@ -49,6 +45,31 @@ func (a *app) admin() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	return mux
+}
+
+// notReady says why this server should get no new connections; "" is that it should.
+func (a *app) notReady(ctx context.Context) string {
+	if err := a.outdated.Load(); err != nil { // before draining, which follows from it
+		return forPeople(*err)
+	}
+	if !a.hub.Ready() {
+		return "draining"
+	}
+	err := a.store.CheckSchema(ctx)
+	if vigil.CodeOf(err) == vigil.CodeIllegal {
+		return forPeople(err)
+	}
+	if err == nil {
+		err = a.store.Ping(ctx)
+	}
+	switch {
+	case err != nil:
+		a.log.WarnContext(ctx, "not ready", "error", err)
+		return "the store does not answer"
+	case !a.hub.Saving():
+		return "signals cannot be stored"
+	}
+	return ""
 }
 
 // hubCollector shows the hub's counts. They are read when they are asked for.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5/middleware"
@@ -38,6 +39,8 @@ type app struct {
 	node     string // this process's id
 	log      *slog.Logger
 	now      func() time.Time
+
+	outdated atomic.Pointer[error] // why this program may not work with the store any more
 }
 
 // appOptions are what serve and the demo do differently.
@@ -165,6 +168,8 @@ const (
 	stopTime     = 15 * time.Second
 	keysEvery    = 5 * time.Minute
 	sealEvery    = time.Minute
+	schemaEvery  = 2 * time.Second
+	schemaTime   = 10 * time.Second // that one look at the schema may take
 	sweepEvery   = 10 * time.Minute
 	sweepAtOnce  = 500
 	sweepPause   = 50 * time.Millisecond
@@ -203,7 +208,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
-	failed := make(chan error, len(servers))
+	failed := make(chan error, len(servers)+1)
 	for i, server := range servers {
 		wg.Go(func() {
 			if err := server.Serve(listeners[i]); !errors.Is(err, http.ErrServerClosed) {
@@ -214,6 +219,11 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 	wg.Go(func() { a.every(work, keysEvery, "keys", a.tool.Keys().Tend) })
 	wg.Go(func() { a.every(work, sealEvery, "audit", a.audits.Seal) })
 	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.sweep) })
+	wg.Go(func() {
+		if err := a.outdatedBy(work); err != nil {
+			failed <- err
+		}
+	})
 	a.log.InfoContext(ctx, "serving", "node", a.node, "version", version, "public_url", a.settings.PublicURL, "address", public.Addr().String())
 	if ready != nil {
 		ready(public.Addr(), adminAddr)
@@ -285,6 +295,29 @@ func (a *app) every(ctx context.Context, interval time.Duration, what string, do
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		}
+	}
+}
+
+// outdatedBy waits until a newer program has marked or changed the store so that this one may
+// not work with it any more, and returns what is to be said about it; nil: the context ended.
+// This server is not ready from then on.
+func (a *app) outdatedBy(ctx context.Context) error {
+	t := time.NewTicker(schemaEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		checkCtx, cancel := context.WithTimeout(ctx, schemaTime)
+		err := a.store.CheckSchema(checkCtx)
+		cancel()
+		if vigil.CodeOf(err) == vigil.CodeIllegal { // else the store is away, which others tell
+			a.outdated.Store(&err)
+			a.log.ErrorContext(ctx, "this server ends: its program is too old for the store", "error", err)
+			return err
 		}
 	}
 }

@@ -39,14 +39,18 @@ func (c copyCmd) Run(ctx context.Context, s *streams) error {
 		return vigil.Invalid("to", "The two stores are the same.")
 	}
 	return from.with(ctx, s, func(source storage.Store) error {
-		return to.with(ctx, s, func(target storage.Store) error {
-			dump, ok := source.(storage.Dumper)
-			if !ok {
-				return vigil.Invalid("from", "Only a sqlite: store can be copied from.")
-			}
-			if err := c.quiet(ctx, source); err != nil {
-				return err
-			}
+		dump, ok := source.(storage.Dumper)
+		if !ok {
+			return vigil.Invalid("from", "Only a sqlite: store can be copied from.")
+		}
+		if err := c.quiet(ctx, source); err != nil {
+			return err
+		}
+		target, err := to.create(ctx, s.tell, commandLog(s))
+		if err != nil {
+			return err
+		}
+		return closing(target, func(target storage.Store) error {
 			cp := &copier{source: source, dump: dump, target: target, say: s.tell}
 			if err := cp.run(ctx); err != nil {
 				return err

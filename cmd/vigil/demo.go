@@ -55,6 +55,13 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	if c.DemoStore != "" {
 		keep = storeSettings{Store: c.DemoStore, KeySecret: c.KeySecret}
 	}
+	secret, err := keep.secret(ctx)
+	if err == nil {
+		err = keep.creatable(secret)
+	}
+	if err != nil {
+		return err
+	}
 	if _, tables, _ := keep.dynamoPlace(); !tables { // a bad place is told when it is opened
 		unlock, err := keep.claimFile(false)
 		if err != nil {
@@ -79,12 +86,12 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err := settings.Validate(); err != nil {
 		return err
 	}
-	store, err := keep.open(ctx, s.tell, log)
+	store, err := keep.create(ctx, s.tell, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	sealer, err := keep.sealer(ctx, store)
+	sealer, err := secret.open(ctx, store)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func raw(t *testing.T, path string) *sql.DB {
 // bumpSchema makes a file look as if a newer program had made it.
 func bumpSchema(t *testing.T, path string) {
 	t.Helper()
-	if _, err := raw(t, path).ExecContext(context.Background(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
+	if _, err := raw(t, path).ExecContext(context.Background(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1); PRAGMA user_version = 9999`); err != nil {
 		t.Fatal(err)
 	}
 }

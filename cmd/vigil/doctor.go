@@ -16,8 +16,6 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/redisrelay"
 	"vigil/storage"
-	"vigil/storage/dynamo"
-	"vigil/storage/sqlite"
 )
 
 // doctorCmd looks at what a server needs, from where it is run, with the server's own
@@ -91,33 +89,13 @@ func (c doctorCmd) Run(ctx context.Context, s *streams) error {
 	return nil
 }
 
-// asItIs opens the store without bringing its schema up to date.
-func (s storeSettings) asItIs(ctx context.Context) (storage.Store, error) {
-	log := slog.New(slog.DiscardHandler)
-	if place, ok, err := s.dynamoPlace(); ok {
-		if err != nil {
-			return nil, err
-		}
-		client, end, err := dynamo.NewClient(ctx, place.client)
-		if err != nil {
-			return nil, err
-		}
-		store, err := dynamo.Open(ctx, dynamo.Config{Client: client, Prefix: place.prefix, Logger: log})
-		if err != nil {
-			end()
-			return nil, err
-		}
-		return dynamoStore{store, end}, nil
-	}
-	path, err := s.sqlitePath()
-	if err != nil {
-		return nil, err
-	}
-	return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+// store opens the store as it is.
+func (c doctorCmd) store(ctx context.Context) (storage.Store, error) {
+	return c.open(ctx, slog.New(slog.DiscardHandler))
 }
 
 func (c doctorCmd) checkStore(ctx context.Context) finding {
-	store, err := c.asItIs(ctx)
+	store, err := c.store(ctx)
 	if err != nil {
 		return finding{err: err, advice: "see that the store can be reached from here and that `vigil migrate` has run, with the credentials that the server has."}
 	}
@@ -135,7 +113,7 @@ func (c doctorCmd) checkKeys(ctx context.Context) finding {
 
 // keys reads our own keys; kids are those of the LTI keys.
 func (c doctorCmd) keys(ctx context.Context) (f finding, kids []string) {
-	store, err := c.asItIs(ctx)
+	store, err := c.store(ctx)
 	if err != nil {
 		return finding{err: err, advice: "the store comes first."}, nil
 	}
@@ -307,7 +285,7 @@ func (c doctorCmd) checkSocket(ctx context.Context) finding {
 // seen to speak with this program's (docs/assertion.md). Either may be the older one:
 // attempts go on, and what is lost is said in the warning.
 func (c doctorCmd) checkPlugins(ctx context.Context) finding {
-	store, err := c.asItIs(ctx)
+	store, err := c.store(ctx)
 	if err != nil {
 		return finding{err: err, advice: "the store comes first."}
 	}

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
@@ -80,20 +78,22 @@ func (p dynamoPlace) with(ctx context.Context, do func(*dynamodb.Client) error) 
 }
 
 func (p dynamoPlace) options(client *dynamodb.Client, progress func(string)) migrations.Options {
-	return migrations.Options{Client: client, Prefix: p.prefix, Local: p.client.Endpoint != "", Progress: progress}
+	steps := testSteps("dynamodb")
+	return migrations.Options{
+		Client: client, Prefix: p.prefix, Local: p.client.Endpoint != "", Progress: progress, Steps: steps,
+		Nodes: func(ctx context.Context) ([]vigil.Node, error) {
+			return dynamo.Nodes(ctx, dynamo.Config{Client: client, Prefix: p.prefix, Steps: steps})
+		},
+	}
 }
 
-// open brings the tables up to date and opens the store.
-func (p dynamoPlace) open(ctx context.Context, progress func(string), log *slog.Logger) (storage.Store, error) {
+// open opens the store.
+func (p dynamoPlace) open(ctx context.Context, log *slog.Logger) (storage.Store, error) {
 	client, end, err := dynamo.NewClient(ctx, p.client)
 	if err != nil {
 		return nil, err
 	}
-	if err := migrations.Migrate(ctx, p.options(client, progress)); err != nil {
-		end()
-		return nil, err
-	}
-	config := dynamo.Config{Client: client, Prefix: p.prefix, Logger: log}
+	config := dynamo.Config{Client: client, Prefix: p.prefix, Logger: log, Steps: testSteps("dynamodb")}
 	if p.operator {
 		config.Scan = client
 	}
@@ -105,54 +105,17 @@ func (p dynamoPlace) open(ctx context.Context, progress func(string), log *slog.
 	return dynamoStore{store, end}, nil
 }
 
-// migrate does what the command says.
-func (p dynamoPlace) migrate(ctx context.Context, c migrateCmd, s *streams) error {
-	return p.with(ctx, func(client *dynamodb.Client) error {
-		o := p.options(client, func(step string) { fmt.Fprintln(s.out, step) })
-		switch {
-		case c.Status:
-			steps, err := migrations.Status(ctx, o)
-			if err != nil {
-				return err
-			}
-			for _, step := range steps {
-				tellStep(s, step.Name, step.Applied)
-			}
-			return nil
-		case c.DryRun:
-			plan, err := migrations.Plan(ctx, o)
-			if err != nil {
-				return err
-			}
-			for _, step := range plan {
-				tellPlan(s, step)
-			}
-			if len(plan) == 0 {
-				fmt.Fprintln(s.out, upToDate)
-			}
-			return nil
-		}
-		if err := migrations.Migrate(ctx, o); err != nil {
-			return err
-		}
-		fmt.Fprintln(s.out, upToDate)
-		return nil
-	})
-}
-
-const upToDate = "The schema is up to date."
-
-// tellStep prints where a step of the schema stands.
-func tellStep(s *streams, name string, applied time.Time) {
-	when := "not applied yet"
-	if !applied.IsZero() {
-		when = "applied " + applied.Format(time.RFC3339)
+// words say where the tables are.
+func (p dynamoPlace) words() string {
+	s := "dynamodb:" + p.prefix
+	if p.client.Region != "" {
+		s += " in " + p.client.Region
 	}
-	fmt.Fprintf(s.out, "%s: %s\n", name, when)
+	if p.client.Endpoint != "" {
+		s += " at " + p.client.Endpoint
+	}
+	return s
 }
-
-// tellPlan prints what a dry run leaves out.
-func tellPlan(s *streams, step string) { fmt.Fprintln(s.out, "would", step) }
 
 // secretSealer makes a sealer of the secret in the settings.
 func secretSealer(text string) (lti.Sealer, error) {

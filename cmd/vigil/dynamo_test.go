@@ -86,6 +86,7 @@ func TestCommandsWorkOnDynamoDB(t *testing.T) {
 	kms := newKMSStandIn(t)
 	secret = "VIGIL_KEY_SECRET=kms:" + standInKey + "?endpoint=" + kms.url
 	store = "--store=" + dynamoStoreOf(t)
+	must(t, "migrate", store)
 	if code, _, errs := command(t.Context(), []string{secret}, "keys", "rotate", store, "lti"); code != 1 || !strings.Contains(errs, "rotate again in") {
 		t.Errorf("with a key of KMS: got code %d, %q, want 1 and the time to wait", code, errs)
 	}

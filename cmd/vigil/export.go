@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"vigil"
@@ -66,6 +68,9 @@ func (c exportUserCmd) Run(ctx context.Context, s *streams) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		x := exporter{store: store, sink: c.sink(s.out), kind: c.Kind}
 		sessions, err := store.SessionsOfUser(ctx, c.Issuer, c.User)
+		if err == nil && len(sessions) == 0 {
+			err = unknownUser(ctx, store, c.Issuer, c.User)
+		}
 		if err != nil {
 			return err
 		}
@@ -96,6 +101,9 @@ func (c eraseCmd) Run(ctx context.Context, s *streams) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		if !c.Yes {
 			sessions, err := store.SessionsOfUser(ctx, c.Issuer, c.User)
+			if err == nil && len(sessions) == 0 {
+				err = unknownUser(ctx, store, c.Issuer, c.User)
+			}
 			if err != nil {
 				return err
 			}
@@ -105,10 +113,17 @@ func (c eraseCmd) Run(ctx context.Context, s *streams) error {
 		if err != nil {
 			return err
 		}
-		if err := s.sayf("%d sessions erased.\n", n); err != nil {
-			return err
+		if n > 0 {
+			if err := s.sayf("%d sessions erased.\n", n); err != nil {
+				return err
+			}
 		}
-		return c.record(ctx, s, store, deed{action: "erase.user", detail: attempts(n)})
+		err = c.record(ctx, s, store, deed{action: "erase.user", detail: attempts(n)})
+		if err == nil && n == 0 {
+			s.tell("What the user did as staff (commands, chat lines, reviews, audit entries) has lost their id and name, if there was any.")
+			err = unknownUser(ctx, store, c.Issuer, c.User)
+		}
+		return err
 	})
 }
 
@@ -117,6 +132,28 @@ func attempts(n int) string {
 		return "1 attempt"
 	}
 	return fmt.Sprintf("%d attempts", n)
+}
+
+// unknownUser says what is unknown where no attempt is stored of a user. A platform that was
+// removed leaves its users' sessions behind, so an issuer alone is not checked.
+func unknownUser(ctx context.Context, store storage.Store, issuer, user string) error {
+	platforms, err := store.Platforms(ctx)
+	if err != nil {
+		return err
+	}
+	var issuers []string
+	for _, p := range platforms {
+		if p.Issuer == issuer {
+			return vigil.Errorf(vigil.CodeNotFound, "No attempt of the user %q of %s is stored. Give the user's id as the platform has it (the sub of its launches, in Moodle the number of the account), and not a name.", user, issuer)
+		}
+		if !slices.Contains(issuers, p.Issuer) {
+			issuers = append(issuers, p.Issuer)
+		}
+	}
+	if len(issuers) == 0 {
+		return vigil.Errorf(vigil.CodeNotFound, "No platform is registered in this store, and no attempt of a user of %q is stored. See that --store is the one that `vigil serve` has.", issuer)
+	}
+	return vigil.Errorf(vigil.CodeNotFound, "No platform has the issuer %q, and no attempt of its users is stored. Registered are: %s.", issuer, strings.Join(issuers, ", "))
 }
 
 // exporter reads a store page by page and gives what it finds to a sink.
@@ -138,6 +175,9 @@ func (x exporter) give(kind string, v any) error {
 
 func (x exporter) exam(ctx context.Context, id string) error {
 	e, err := x.store.Exam(ctx, id)
+	if errors.Is(err, vigil.ErrNotFound) {
+		return vigil.Errorf(vigil.CodeNotFound, "There is no exam with the id %q. `vigil exam list` shows the exams of this store.", id)
+	}
 	if err != nil {
 		return err
 	}

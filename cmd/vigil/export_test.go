@@ -41,7 +41,7 @@ func onEach(t *testing.T, test func(t *testing.T, place string, e vigil.Exam)) {
 	})
 	t.Run("DynamoDB", func(t *testing.T) {
 		place := dynamoStoreOf(t)
-		store, err := storeSettings{Store: place}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
+		store, err := storeSettings{Store: place}.create(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func exportsJSONLines(t *testing.T, place string, e vigil.Exam) {
 			t.Errorf("got %d rows of CSV of %s, %v, want a heading and %d", len(rows), kind, err, n)
 		}
 	}
-	if code, _, errs := command(t.Context(), nil, "export", "exam", "--store", place, "nobody"); code != 1 || !strings.Contains(errs, "no such exam") {
+	if code, _, errs := command(t.Context(), nil, "export", "exam", "--store", place, "nobody"); code != 1 || !strings.Contains(errs, `no exam with the id "nobody"`) || !strings.Contains(errs, "vigil exam list") {
 		t.Errorf("unknown exam: got code %d, %q", code, errs)
 	}
 }
@@ -197,8 +197,16 @@ func exportsAndErases(t *testing.T, place string, e vigil.Exam) {
 	if got := must(t, "erase", "--store", place, "--yes", e.Issuer, "ana"); got != "1 sessions erased.\n" {
 		t.Errorf("got %q, want one erased", got)
 	}
-	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); got != "" {
-		t.Errorf("got %q after the erasure, want nothing", got)
+	for _, row := range []struct{ issuer, user, want string }{
+		{e.Issuer, "ana", "No attempt of the user"}, // she was erased
+		{"https://lms.exmaple", "=1+1", "Registered are: " + e.Issuer},
+	} {
+		for _, args := range [][]string{{"export", "user"}, {"erase"}, {"erase", "--yes"}} {
+			code, out, errs := command(t.Context(), nil, append(args, "--store", place, row.issuer, row.user)...)
+			if code != 1 || out != "" || !strings.Contains(errs, row.want) {
+				t.Errorf("%v of %s at %s: got code %d, %q, %q, want 1 and %q", args, row.user, row.issuer, code, out, errs, row.want)
+			}
+		}
 	}
 	if got := must(t, "export", "exam", "--store", place, "--kind=session", e.ID); strings.Count(got, "\n") != 1 {
 		t.Errorf("got %q, want the other's session", got)

@@ -80,7 +80,7 @@ func newFleet(t *testing.T, cluster *redistest.Cluster) *fleet {
 	f.place = "dynamodb:" + prefix + "?region=" + region + "&endpoint=http://"
 	f.site = newSiteOn(t, f.place+dynamo)
 	var err error
-	f.kept, err = storeSettings{Store: f.place + dynamo}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
+	f.kept, err = storeSettings{Store: f.place + dynamo}.create(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
 	f.ok(err)
 	t.Cleanup(func() { f.ok(f.kept.Close()) })
 	for i, offset := range clocks {

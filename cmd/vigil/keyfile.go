@@ -21,13 +21,19 @@ const keyFileSize = 32
 // one, but only for a store that has no sealed keys yet (fresh): a new secret could not
 // open the old ones.
 func openSealer(path string, fresh bool) (lti.Sealer, error) {
-	raw, err := os.ReadFile(path)
+	sealer, err := readKeyFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !fresh {
 			return nil, vigil.Invalid("key-file", "The store holds keys that were encrypted, but the key file %s is not there. Put it back from your backup, or name it.", path)
 		}
 		return createKeyFile(path)
 	}
+	return sealer, err
+}
+
+// readKeyFile reads the secret; fs.ErrNotExist: there is no such file.
+func readKeyFile(path string) (lti.Sealer, error) {
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, keyFileError(err, "The key file %s cannot be read.", path)
 	}
@@ -37,6 +43,21 @@ func openSealer(path string, fresh bool) (lti.Sealer, error) {
 	}
 	return lti.NewSealer(secret)
 }
+
+// tryKeyFile tells whether a key file can be made there, and makes none.
+func tryKeyFile(path string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), tempKeyFile)
+	if err == nil {
+		err = errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+	}
+	if err != nil {
+		return keyFileError(err, "The key file %s cannot be made.", path)
+	}
+	return nil
+}
+
+// tempKeyFile is what key files that are being made are named by.
+const tempKeyFile = ".vigil-key-*"
 
 // createKeyFile makes the secret. Two processes that do it at once agree: the link is
 // made once, and the loser reads the winner's.
@@ -48,7 +69,7 @@ func createKeyFile(path string) (lti.Sealer, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return failed(err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".vigil-key-*") // made with mode 0600
+	tmp, err := os.CreateTemp(filepath.Dir(path), tempKeyFile) // made with mode 0600
 	if err != nil {
 		return failed(err)
 	}

@@ -52,6 +52,9 @@ func TestMain(m *testing.M) {
 // testClock is the variable by which the tests' binary takes a wrong clock.
 const testClock = "TEST_CLOCK_OFFSET"
 
+// testFolder is the variable by which it takes other steps of the schema.
+const testFolder = "TEST_STEPS"
+
 // tests ends what they share before goroutines are counted.
 type tests struct{ *testing.M }
 
@@ -70,7 +73,7 @@ func (t tests) Run() int {
 // binary is the program as operators run it, built once.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "vigil")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.clockVariable="+testClock, "-o", path, ".")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.clockVariable="+testClock+" -X main.stepsVariable="+testFolder, "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds it, and what make has compiled is used again
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -235,6 +238,7 @@ func (s *site) register() {
 		"--key-set-url", e.KeySet, "--audience", e.TokenAudience, "--deployment", tool.DeploymentID,
 	}
 	if s.bin == "" {
+		must(s.T, "migrate", "--store", s.store())
 		s.platform = strings.TrimSpace(must(s.T, args...))
 		return
 	}

@@ -26,6 +26,13 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := c.logger(s.err)
+	secret, err := c.secret(ctx)
+	if err == nil {
+		err = c.creatable(secret)
+	}
+	if err != nil {
+		return err
+	}
 	_, tables, _ := c.dynamoPlace() // a bad place is told when it is opened
 	if !tables {
 		unlock, err := c.claimFile(c.Redis != "")
@@ -34,12 +41,12 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 		}
 		defer unlock()
 	}
-	store, err := c.open(ctx, func(step string) { log.InfoContext(ctx, "schema", "step", step) }, log)
+	store, err := c.create(ctx, func(step string) { log.InfoContext(ctx, "schema", "step", step) }, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	sealer, err := c.sealer(ctx, store)
+	sealer, err := secret.open(ctx, store)
 	if err != nil {
 		return err
 	}

@@ -3,53 +3,157 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"vigil"
 	"vigil/lti"
+	dynamosteps "vigil/migrations/dynamodb"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
 
-// open brings the store's schema up to date and opens it. Steps that take time are told
-// to progress.
-func (s storeSettings) open(ctx context.Context, progress func(step string), log *slog.Logger) (storage.Store, error) {
+// create brings the store's schema up to date, making the store where there is none, and
+// opens it. Only serve, demo, migrate, copy --to and restore make a store; everything else
+// opens what is there. Steps that take time are told to progress.
+func (s storeSettings) create(ctx context.Context, progress func(step string), log *slog.Logger) (storage.Store, error) {
+	if err := s.migrate(ctx, false, progress); err != nil {
+		return nil, err
+	}
+	return s.open(ctx, log)
+}
+
+// migrate brings the store's schema up to date.
+func (s storeSettings) migrate(ctx context.Context, stopOld bool, progress func(step string)) error {
+	if place, ok, err := s.dynamoPlace(); ok {
+		if err != nil {
+			return err
+		}
+		return place.with(ctx, func(client *dynamodb.Client) error {
+			o := place.options(client, progress)
+			o.StopOld = stopOld
+			return dynamosteps.Migrate(ctx, o)
+		})
+	}
+	path, err := s.sqlitePath()
+	if err != nil {
+		return err
+	}
+	return sqlite.MigrateWith(ctx, sqlite.MigrateOptions{Path: path, Progress: progress, StopOld: stopOld, Steps: testSteps("sqlite")})
+}
+
+// open opens a store that is there, and makes nothing where there is none.
+func (s storeSettings) open(ctx context.Context, log *slog.Logger) (storage.Store, error) {
 	if place, ok, err := s.dynamoPlace(); ok {
 		if err != nil {
 			return nil, err
 		}
-		return place.open(ctx, progress, log)
+		store, err := place.open(ctx, log)
+		if vigil.CodeOf(err) == vigil.CodeIllegal {
+			err = byStore(err, place.words())
+		}
+		return store, err
 	}
 	path, err := s.sqlitePath()
 	if err != nil {
 		return nil, err
 	}
-	if err := sqlite.Migrate(ctx, path, progress); err != nil {
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log, Steps: testSteps("sqlite")})
+	if err != nil {
+		if vigil.CodeOf(err) == vigil.CodeIllegal {
+			err = byStore(err, path)
+		}
 		return nil, err
 	}
-	return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+	return store, nil
 }
 
-// sealer opens the operator's secret for a store.
-func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+// byStore names the store that cannot be used and, where it is not there, what to do.
+func byStore(err error, place string) error {
+	e, ok := errors.AsType[*vigil.Error](err)
+	if !ok {
+		return err
+	}
+	c := *e
+	c.Message = "The store " + place + " cannot be used. " + c.Message
+	if errors.Is(err, storage.ErrNoStore) {
+		c.Message = "There is no store at " + place + ". Give the --store (VIGIL_STORE) that `vigil serve` has; `vigil migrate` makes a new, empty one."
+		c.Err = nil
+	}
+	return &c
+}
+
+// stepsVariable names an environment variable by which a folder has other steps of the schema
+// than the program's own, in sqlite and dynamodb. Only tests set it, when they link the binary.
+var stepsVariable = ""
+
+// testSteps are the steps in the tests' folder; nil: the program's own.
+func testSteps(kind string) fs.FS {
+	if stepsVariable == "" || os.Getenv(stepsVariable) == "" {
+		return nil
+	}
+	return os.DirFS(filepath.Join(os.Getenv(stepsVariable), kind))
+}
+
+// secret is the operator's secret, as far as it can be known without the store.
+type secret struct {
+	sealer  lti.Sealer // nil: in a key file that is not there yet
+	keyFile string
+}
+
+// secret reads the operator's secret and finds out what is wrong with it, before a store is
+// made that nobody could use.
+func (s storeSettings) secret(ctx context.Context) (secret, error) {
 	place, dynamo, err := s.dynamoPlace()
 	if err != nil {
-		return nil, err
+		return secret{}, err
 	}
 	if key, ok := strings.CutPrefix(s.KeySecret, "kms:"); ok {
-		return newKMSSealer(ctx, key, cmp.Or(place.client.Region, s.DynamoDBRegion))
+		sealer, err := newKMSSealer(ctx, key, cmp.Or(place.client.Region, s.DynamoDBRegion))
+		if err != nil {
+			return secret{}, err
+		}
+		return secret{sealer: sealer}, nil
 	}
 	if s.KeySecret != "" {
-		return secretSealer(s.KeySecret)
+		sealer, err := secretSealer(s.KeySecret)
+		return secret{sealer: sealer}, err
 	}
 	if dynamo {
-		return nil, vigil.Invalid("key-secret", "With DynamoDB the secret that encrypts our private keys comes from the environment: set VIGIL_KEY_SECRET to 32 bytes in base64, or to kms:KEY, the same on every node.")
+		return secret{}, vigil.Invalid("key-secret", "With DynamoDB the secret that encrypts our private keys comes from the environment: set VIGIL_KEY_SECRET to 32 bytes in base64, or to kms:KEY, the same on every node.")
 	}
 	path, err := s.keyPath()
 	if err != nil {
-		return nil, err
+		return secret{}, err
+	}
+	sealer, err := readKeyFile(path)
+	if errors.Is(err, fs.ErrNotExist) || s.KeyFile == "" && errors.Is(err, syscall.ENOTDIR) { // that is the store's to say
+		return secret{keyFile: path}, nil
+	}
+	return secret{sealer: sealer}, err
+}
+
+// creatable tells whether a key file that is not there can be made. One beside the database
+// file can be where that can.
+func (s storeSettings) creatable(k secret) error {
+	if k.sealer != nil || s.KeyFile == "" {
+		return nil
+	}
+	return tryKeyFile(k.keyFile)
+}
+
+// open is the sealer for a store. A key file that is not there is made, but only for a store
+// that has no sealed keys yet: a new secret could not open the old ones.
+func (k secret) open(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+	if k.sealer != nil {
+		return k.sealer, nil
 	}
 	fresh := true
 	for _, use := range vigil.KeyUses {
@@ -59,69 +163,39 @@ func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sea
 		}
 		fresh = fresh && len(keys) == 0
 	}
-	return openSealer(path, fresh)
+	return openSealer(k.keyFile, fresh)
+}
+
+// sealer opens the operator's secret for a store.
+func (s storeSettings) sealer(ctx context.Context, store storage.Store) (lti.Sealer, error) {
+	k, err := s.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k.open(ctx, store)
 }
 
 // with opens the store for a command, and closes it after.
-func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.Store) error) (err error) {
+func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.Store) error) error {
 	s.operator = true
-	store, err := s.open(ctx, io.tell, slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	store, err := s.open(ctx, commandLog(io))
 	if err != nil {
 		return err
 	}
+	return closing(store, do)
+}
+
+// commandLog is what a command's parts log to: warnings, for people.
+func commandLog(io *streams) *slog.Logger {
+	return slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// closing does something with a store and closes it.
+func closing(store storage.Store, do func(storage.Store) error) (err error) {
 	defer func() {
 		if closeErr := store.Close(); err == nil {
 			err = closeErr
 		}
 	}()
 	return do(store)
-}
-
-type migrateCmd struct {
-	storeSettings `embed:""`
-	What          string `arg:"" optional:"" help:"status: only show where the schema stands, as --status."`
-	Status        bool   `help:"Only show where the schema stands."`
-	DryRun        bool   `help:"Only show what would be done."`
-}
-
-// Run applies the migrations, or lists them.
-func (c migrateCmd) Run(ctx context.Context, s *streams) error {
-	if c.What != "" && c.What != "status" {
-		return vigil.Invalid("migrate", "`vigil migrate` applies the migrations, `vigil migrate status` shows them; %q is neither.", c.What)
-	}
-	c.Status = c.Status || c.What != ""
-	if place, ok, err := c.dynamoPlace(); ok {
-		if err != nil {
-			return err
-		}
-		return place.migrate(ctx, c, s)
-	}
-	path, err := c.sqlitePath()
-	if err != nil {
-		return err
-	}
-	if c.Status || c.DryRun {
-		steps, err := sqlite.Status(ctx, path)
-		if err != nil {
-			return err
-		}
-		waiting := 0
-		for _, step := range steps {
-			if c.Status {
-				tellStep(s, step.Name, step.Applied)
-			} else if step.Applied.IsZero() {
-				tellPlan(s, "apply "+step.Name)
-				waiting++
-			}
-		}
-		if !c.Status && waiting == 0 {
-			fmt.Fprintln(s.out, upToDate)
-		}
-		return nil
-	}
-	if err := sqlite.Migrate(ctx, path, func(step string) { fmt.Fprintln(s.out, step) }); err != nil {
-		return err
-	}
-	fmt.Fprintln(s.out, upToDate)
-	return nil
 }

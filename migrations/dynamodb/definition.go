@@ -1,8 +1,9 @@
 // Package dynamodb holds the definitions of DynamoDB's tables, in versioned steps, and
 // applies them. deploy/ has the same definitions as an AWS template, made from these.
 //
-// A released step is never edited: what changes comes in another. Each step only adds
-// (tables, indexes, settings), so that the program before it runs on while it is applied.
+// A released step is never edited: what changes comes in another. Each says which is the
+// oldest program that may run on beside it and after it; one that only adds (tables, indexes,
+// settings) can let the programs before it go on.
 package dynamodb
 
 import (
@@ -10,6 +11,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,6 +30,7 @@ var files embed.FS
 // Step is one version of the schema.
 type Step struct {
 	Version int     `json:"version"`
+	Oldest  int     `json:"oldest"` // least version that a program must know to go on; its own where the file says nothing
 	Tables  []Table `json:"tables"`
 	Name    string  `json:"-"` // of its file
 }
@@ -52,26 +55,38 @@ type Index struct {
 	Sort      string `json:"sort"`
 }
 
-// Steps returns all steps in order.
-func Steps() ([]Step, error) {
-	entries, err := files.ReadDir(".")
+// Files holds the steps, named NNNN_what.json.
+func Files() fs.FS { return files }
+
+// Steps returns all steps in such files in order; nil: in this program's.
+func Steps(from fs.FS) ([]Step, error) {
+	if from == nil {
+		from = files
+	}
+	names, err := fs.Glob(from, "*.json")
 	if err != nil {
 		return nil, vigil.Wrap(err, vigil.CodeInternal, "The migrations cannot be read.")
 	}
 	var out []Step
-	for _, e := range entries {
-		raw, err := files.ReadFile(e.Name())
+	for _, name := range names {
+		raw, err := fs.ReadFile(from, name)
 		if err != nil {
-			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", e.Name())
+			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", name)
 		}
-		s := Step{Name: e.Name()}
+		s := Step{Name: name}
 		if err := json.Unmarshal(raw, &s); err != nil {
-			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", e.Name())
+			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", name)
 		}
-		if n, err := strconv.Atoi(strings.SplitN(e.Name(), "_", 2)[0]); err != nil || n != s.Version {
-			return nil, vigil.Errorf(vigil.CodeInternal, "The migration %s has version %d.", e.Name(), s.Version)
+		if n, err := strconv.Atoi(strings.SplitN(name, "_", 2)[0]); err != nil || n != s.Version {
+			return nil, vigil.Errorf(vigil.CodeInternal, "The migration %s has version %d.", name, s.Version)
+		}
+		if s.Oldest == 0 {
+			s.Oldest = s.Version
 		}
 		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return nil, vigil.Errorf(vigil.CodeInternal, "There are no migrations.")
 	}
 	slices.SortFunc(out, func(a, b Step) int { return cmp.Compare(a.Version, b.Version) })
 	return out, nil

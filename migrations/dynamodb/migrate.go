@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"vigil"
+	"vigil/storage"
 )
 
 // API is what migrating asks of the service. *dynamodb.Client has it.
@@ -43,6 +45,14 @@ type Options struct {
 	Now      func() time.Time // time.Now
 	Poll     time.Duration    // between two looks at something that takes time; 1 s
 	Lock     time.Duration    // after which the lock of a process that died is free; 1 min
+
+	// Nodes lists the servers on the tables, for steps that those of older programs cannot live
+	// beside. Without it such steps are refused where there are tables.
+	Nodes   func(ctx context.Context) ([]vigil.Node, error)
+	StopOld bool          // make such servers end
+	Steps   fs.FS         // of the schema; this program's. Only tests have others.
+	Gone    time.Duration // see storage.Upgrade
+	Wait    time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -73,53 +83,78 @@ type migrator struct {
 }
 
 // Migrate brings the tables up to date. It may be repeated after an error or a kill, and
-// several processes may call it at once: one does the work, the others wait for it.
+// several processes may call it at once: one does the work, the others wait for it. A step
+// that servers of older programs cannot live beside is refused while such servers run, with
+// CodeConflict; StopOld makes them end first. A newer schema that this program may work with
+// is left as it is.
 func Migrate(ctx context.Context, o Options) error {
 	o = o.withDefaults()
 	if err := ValidPrefix(o.Prefix); err != nil {
 		return err
 	}
 	m := &migrator{Options: o}
-	steps, err := Steps()
+	steps, err := Steps(o.Steps)
 	if err != nil {
 		return err
 	}
-	have, err := m.version(ctx)
+	known := steps[len(steps)-1].Version
+	have, err := m.standing(ctx)
 	if err != nil {
 		return err
 	}
-	if want := steps[len(steps)-1].Version; have >= want {
-		return tooNew(have, want)
+	if have.Version >= known || have.Oldest > known {
+		return have.Check(known)
 	}
 	if err := m.table(ctx, schemaTable); err != nil {
 		return err
 	}
 	return m.locked(ctx, func(ctx context.Context) error {
-		have, err := m.version(ctx) // another process may have done it while this one waited
+		have, err := m.standing(ctx) // another process may have done it while this one waited
 		if err != nil {
 			return err
 		}
-		for _, s := range steps {
-			if s.Version <= have {
-				continue
-			}
-			for _, t := range s.Tables {
-				if err := m.table(ctx, t); err != nil {
-					return err
-				}
-			}
-			if err := m.note(ctx, s); err != nil {
-				return err
-			}
-			m.Progress("applied " + s.Name)
+		if have.Version >= known || have.Oldest > known {
+			return have.Check(known)
 		}
-		return nil
+		u := storage.Upgrade{
+			Have: have, Oldest: oldestAfter(have, steps), Stop: m.StopOld, Progress: m.Progress,
+			Nodes: m.Nodes, Mark: m.mark, Poll: m.Poll, Gone: m.Gone, Wait: m.Wait,
+		}
+		if u.Nodes == nil {
+			u.Nodes = func(context.Context) ([]vigil.Node, error) {
+				return nil, vigil.Errorf(vigil.CodeInternal, "Nobody says which servers work with the tables.")
+			}
+		}
+		return u.Run(ctx, func(ctx context.Context) error { return m.apply(ctx, have, steps) })
 	})
 }
 
-func tooNew(have, want int) error {
-	if have > want {
-		return vigil.Errorf(vigil.CodeIllegal, "The tables have schema version %d, made by a newer program; this one knows %d. Use the newer program.", have, want)
+// oldestAfter is the least version that programs must know once all steps are applied.
+func oldestAfter(have storage.Schema, steps []Step) int {
+	oldest := have.Oldest
+	for _, s := range steps {
+		if s.Version > have.Version {
+			oldest = max(oldest, s.Oldest)
+		}
+	}
+	return oldest
+}
+
+// apply applies the steps that the tables do not have.
+func (m *migrator) apply(ctx context.Context, have storage.Schema, steps []Step) error {
+	for _, s := range steps {
+		if s.Version <= have.Version {
+			continue
+		}
+		for _, t := range s.Tables {
+			if err := m.table(ctx, t); err != nil {
+				return err
+			}
+		}
+		if err := m.note(ctx, s); err != nil {
+			return err
+		}
+		m.Progress("applied " + s.Name)
 	}
 	return nil
 }
@@ -133,22 +168,26 @@ func Plan(ctx context.Context, o Options) ([]string, error) {
 	var out []string
 	o.Progress = func(s string) { out = append(out, s) }
 	m := &migrator{Options: o, plan: true}
-	steps, err := Steps()
+	steps, err := Steps(o.Steps)
 	if err != nil {
 		return nil, err
 	}
-	have, err := m.version(ctx)
+	known := steps[len(steps)-1].Version
+	have, err := m.standing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if want := steps[len(steps)-1].Version; have >= want {
-		return nil, tooNew(have, want)
+	if have.Version >= known || have.Oldest > known {
+		return nil, have.Check(known)
+	}
+	if oldest := oldestAfter(have, steps); have.Version > 0 && oldest > have.Oldest {
+		m.Progress(fmt.Sprintf("make servers of programs that know less than version %d of the schema end first (--stop-old)", oldest))
 	}
 	if err := m.table(ctx, schemaTable); err != nil {
 		return nil, err
 	}
 	for _, s := range steps {
-		if s.Version <= have {
+		if s.Version <= have.Version {
 			continue
 		}
 		for _, t := range s.Tables {
@@ -166,6 +205,7 @@ type Migration struct {
 	Version int
 	Name    string
 	Applied time.Time // zero: not yet
+	Stops   bool      // not yet, and servers of older programs have to end for it
 }
 
 // Status lists the steps that this program knows. It changes nothing; where there are no
@@ -180,13 +220,14 @@ func Status(ctx context.Context, o Options) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	steps, err := Steps()
+	have := SchemaOf(it)
+	steps, err := Steps(o.Steps)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Migration, len(steps))
 	for i, s := range steps {
-		out[i] = Migration{Version: s.Version, Name: s.Name}
+		out[i] = Migration{Version: s.Version, Name: s.Name, Stops: have.Version > 0 && s.Version > have.Version && s.Oldest > have.Oldest}
 		if at := numberOf(it[appliedAttribute(s)]); at > 0 {
 			out[i].Applied = time.UnixMilli(at).UTC()
 		}
@@ -440,17 +481,14 @@ func VersionKey() map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "version"}}
 }
 
-// Check tells whether the version item is what this program needs, as CodeIllegal.
-func Check(it map[string]types.AttributeValue) error {
-	steps, err := Steps()
-	if err != nil {
-		return err
+// SchemaOf reads the version item. Where it does not say which programs may work with the
+// tables, only those of the same version do.
+func SchemaOf(it map[string]types.AttributeValue) storage.Schema {
+	s := storage.Schema{Version: int(numberOf(it["Version"])), Oldest: int(numberOf(it["Oldest"]))}
+	if s.Oldest == 0 {
+		s.Oldest = s.Version
 	}
-	have, want := int(numberOf(it["Version"])), steps[len(steps)-1].Version
-	if have < want {
-		return vigil.Errorf(vigil.CodeIllegal, "The tables have schema version %d and this program needs %d. Apply the migrations first.", have, want)
-	}
-	return tooNew(have, want)
+	return s
 }
 
 func numberOf(a types.AttributeValue) int64 {
@@ -484,9 +522,20 @@ func (m *migrator) versionItem(ctx context.Context) (map[string]types.AttributeV
 	return out.Item, nil
 }
 
-func (m *migrator) version(ctx context.Context) (int, error) {
+func (m *migrator) standing(ctx context.Context) (storage.Schema, error) {
 	it, err := m.versionItem(ctx)
-	return int(numberOf(it["Version"])), err
+	return SchemaOf(it), err
+}
+
+// mark writes the least version that programs must know to work with the tables.
+func (m *migrator) mark(ctx context.Context, oldest int) error {
+	_, err := m.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: aws.String(Schema(m.Prefix)), Key: VersionKey(),
+		UpdateExpression:          aws.String("SET #o = :o"),
+		ExpressionAttributeNames:  map[string]string{"#o": "Oldest"},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":o": number(int64(oldest))},
+	})
+	return failed(err, "The schema's version cannot be written.")
 }
 
 func appliedAttribute(s Step) string { return "Applied" + strconv.Itoa(s.Version) }

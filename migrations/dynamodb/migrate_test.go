@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -272,6 +274,150 @@ func TestANewerSchemaIsRefused(t *testing.T) {
 			t.Errorf("%s: got code %q (%v), want illegal_state", what, got, err)
 		}
 	}
+}
+
+// withStep is this program's steps and one more, of version 2.
+func withStep(t *testing.T, step string) fs.FS {
+	t.Helper()
+	out := fstest.MapFS{"0002_more.json": {Data: []byte(step)}}
+	names, err := fs.Glob(migrations.Files(), "*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		raw, err := fs.ReadFile(migrations.Files(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = &fstest.MapFile{Data: raw}
+	}
+	return out
+}
+
+const (
+	additive = `{"version": 2, "oldest": 1, "tables": [{"name": "more", "partition": "pk"}]}`
+	breaking = `{"version": 2, "tables": [{"name": "more", "partition": "pk"}]}`
+)
+
+// site is tables at version 1 with a server of that version on them.
+type site struct {
+	*testing.T
+	o      migrations.Options
+	client *dynamodb.Client
+	store  *dynamo.Store
+	beat   time.Time
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	o, client := options(t)
+	s := &site{T: t, o: o, client: client, beat: time.Now()}
+	if err := migrations.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if s.store, err = dynamo.Open(t.Context(), dynamo.Config{Client: client, Prefix: o.Prefix}); err != nil {
+		t.Fatal(err)
+	}
+	s.renew()
+	s.o.Gone, s.o.Wait = 500*time.Millisecond, 2*time.Second
+	s.o.Nodes = func(ctx context.Context) ([]vigil.Node, error) {
+		return dynamo.Nodes(ctx, dynamo.Config{Client: client, Prefix: o.Prefix})
+	}
+	return s
+}
+
+func (s *site) renew() {
+	s.Helper()
+	s.beat = s.beat.Add(time.Millisecond)
+	if err := s.store.RenewNode(s.Context(), vigil.Node{ID: "old", Host: "host", Heard: s.beat}); err != nil {
+		s.Error(err)
+	}
+}
+
+// migrate brings the tables to version 2 by a step, and calls see after each look at the servers.
+func (s *site) migrate(step string, stop bool, see func()) error {
+	s.Helper()
+	o := s.o
+	o.Steps, o.StopOld = withStep(s.T, step), stop
+	o.Nodes = func(ctx context.Context) ([]vigil.Node, error) {
+		defer see()
+		return s.o.Nodes(ctx)
+	}
+	return migrations.Migrate(s.Context(), o)
+}
+
+func (s *site) version(want int64) {
+	s.Helper()
+	out, err := s.o.Client.GetItem(s.Context(), &dynamodb.GetItemInput{TableName: aws.String(migrations.Schema(s.o.Prefix)), Key: migrations.VersionKey()})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if got := migrations.SchemaOf(out.Item); int64(got.Version) != want {
+		s.Errorf("got schema %+v, want version %d", got, want)
+	}
+}
+
+func (s *site) fits(what string, want vigil.Code) {
+	s.Helper()
+	if got := s.store.CheckSchema(s.Context()); vigil.CodeOf(got) != want {
+		s.Errorf("%s, the old server's check: got %v, want code %q", what, got, want)
+	}
+}
+
+func TestAnAdditiveStepLeavesOlderServersAndLetsThemStart(t *testing.T) {
+	s := newSite(t)
+	if err := s.migrate(additive, false, func() { t.Error("looked at the servers, want no need") }); err != nil {
+		t.Fatal(err)
+	}
+	s.version(2)
+	s.fits("after the step", "")
+	if err := migrations.Migrate(t.Context(), s.o); err != nil { // as an older server does when it starts
+		t.Errorf("got %v from the older program's migration, want nothing to do", err)
+	}
+	if _, err := dynamo.Open(t.Context(), dynamo.Config{Client: s.client, Prefix: s.o.Prefix}); err != nil {
+		t.Errorf("got %v, want the older program to start", err)
+	}
+}
+
+func TestABreakingStepIsRefusedWhileAnOlderServerRuns(t *testing.T) {
+	s := newSite(t)
+	err := s.migrate(breaking, false, s.renew)
+	if vigil.CodeOf(err) != vigil.CodeConflict || !strings.Contains(err.Error(), "old on host") || !strings.Contains(err.Error(), "--stop-old") {
+		t.Errorf("got %v, want a refusal that names the server and what to do", err)
+	}
+	s.version(1)
+	s.fits("after the refusal", "")
+}
+
+func TestABreakingStepWaitsForServersThatAreToldToEnd(t *testing.T) {
+	s := newSite(t)
+	looks := 0
+	err := s.migrate(breaking, true, func() {
+		if looks++; looks <= 3 { // then it has seen the mark and ended
+			s.fits("marked", vigil.CodeIllegal)
+			s.version(1)
+			s.renew()
+		}
+	})
+	if err != nil || looks <= 3 {
+		t.Fatalf("got %v after %d looks, want the step once the server is gone", err, looks)
+	}
+	s.version(2)
+	s.fits("after the step", vigil.CodeIllegal)
+	if got := vigil.CodeOf(migrations.Migrate(t.Context(), s.o)); got != vigil.CodeIllegal {
+		t.Errorf("got code %q from the older program's migration, want illegal_state", got)
+	}
+}
+
+func TestAServerThatDoesNotEndKeepsItsSchema(t *testing.T) {
+	s := newSite(t)
+	err := s.migrate(breaking, true, s.renew)
+	if vigil.CodeOf(err) != vigil.CodeConflict || !strings.Contains(err.Error(), "have not ended") {
+		t.Errorf("got %v, want word of the server that did not end", err)
+	}
+	s.version(1)
+	s.fits("after it was given up", "")
 }
 
 func TestAPrefixThatIsNoNameIsRefused(t *testing.T) {

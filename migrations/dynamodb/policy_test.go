@@ -14,7 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
+	"vigil"
 	migrations "vigil/migrations/dynamodb"
+	"vigil/storage/dynamo"
 	"vigil/storage/dynamo/dynamolocal"
 )
 
@@ -138,7 +140,7 @@ func TestMigratingWaitsAndIsAllowedByItsPolicy(t *testing.T) {
 	fresh, client := options(t)
 	w := newWhole(client)
 	half, _ := options(t)
-	steps, err := migrations.Steps()
+	steps, err := migrations.Steps(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +208,14 @@ func TestMigratingWaitsAndIsAllowedByItsPolicy(t *testing.T) {
 		if err := migrations.Migrate(t.Context(), o); err != nil || len(told) != 0 {
 			t.Errorf("got %q, %v from a second time, want nothing done", told, err)
 		}
+	}
+	// A step that older servers cannot live beside looks for them.
+	fresh.Client, fresh.Local, fresh.Steps = w, false, withStep(t, `{"version": 2}`)
+	fresh.Nodes = func(ctx context.Context) ([]vigil.Node, error) {
+		return dynamo.Nodes(ctx, dynamo.Config{Client: w, Prefix: fresh.Prefix})
+	}
+	if err := migrations.Migrate(t.Context(), fresh); err != nil {
+		t.Fatal(err)
 	}
 	allowed, err := dynamolocal.Allowed(filepath.Join("..", "..", "deploy", "dynamodb-migrate-policy.json"))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // for operators who make tables that way; `vigil migrate` then finds them as they should
 // be and only notes the version.
 func Template() ([]byte, error) {
-	steps, err := Steps()
+	steps, err := Steps(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,5 @@
 -- +goose Up
+-- vigil:oldest=4
 
 -- Entries of one process in one exam form a chain; docs/storage.md says how it is checked.
 -- sessions is a JSON array; an entry of before has its session in session_id, as older programs read it.

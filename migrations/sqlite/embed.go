@@ -5,9 +5,56 @@
 // away; going back means restoring the copy that was made before.
 package sqlite
 
-import "embed"
+import (
+	"embed"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"vigil"
+)
 
 // Files holds the migrations, named NNNN_what.sql, in goose's format.
 //
 //go:embed *.sql
 var Files embed.FS
+
+// Step is one version of the schema.
+type Step struct {
+	Version int
+	Name    string // of its file
+	// Oldest is the least version that a program must know to work beside and after the step.
+	// The file says it in a line `-- vigil:oldest=N`; one that does not lets no older program
+	// go on, as is so of those from before programs looked for it.
+	Oldest int
+}
+
+var oldestLine = regexp.MustCompile(`(?m)^-- vigil:oldest=(\d+)$`)
+
+// Steps lists the steps in such files, in order.
+func Steps(files fs.FS) ([]Step, error) {
+	names, err := fs.Glob(files, "*.sql") // sorted
+	if err != nil {
+		return nil, vigil.Wrap(err, vigil.CodeInternal, "The migrations cannot be read.")
+	}
+	var out []Step
+	for _, name := range names {
+		raw, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", name)
+		}
+		v, err := strconv.Atoi(strings.SplitN(name, "_", 2)[0])
+		if err != nil {
+			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s has no number.", name)
+		}
+		s := Step{Version: v, Name: name, Oldest: v}
+		if said := oldestLine.FindSubmatch(raw); said != nil {
+			if s.Oldest, err = strconv.Atoi(string(said[1])); err != nil {
+				return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s names no version.", name)
+			}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}

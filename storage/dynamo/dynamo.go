@@ -16,12 +16,15 @@ package dynamo
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"vigil"
 	migrations "vigil/migrations/dynamodb"
@@ -55,6 +58,7 @@ type Config struct {
 	InFlight int              // requests to the service at the same time; 128. Further callers block.
 	Parallel int              // puts that one AppendSignals sends side by side; 32
 	ExamTTL  time.Duration    // how long an exam's retention is remembered; 30 s
+	Steps    fs.FS            // of the schema that this program knows; its own. Only tests have others.
 }
 
 func (c Config) withDefaults() Config {
@@ -91,6 +95,8 @@ type Store struct {
 	meter    meter
 	stamps   stamps
 	pings    string // the name of this process's readiness item
+	schema   string // the name of the schema's table
+	version  int    // of the schema that this program knows
 
 	mu     sync.Mutex
 	exams  map[string]examInfo // bounded by maxExams
@@ -105,10 +111,30 @@ var (
 	_ storage.DeliveryLister = (*Store)(nil)
 )
 
-// Open opens a store whose tables are up to date. It makes nothing by itself: tables
-// that are not there, or whose version is not this program's, are CodeIllegal; apply the
-// migrations first. The caller ends the store with Close.
+// Open opens a store whose schema this program can work with: its own, or a newer one that
+// says so. It makes nothing by itself: tables that are not there, or whose schema is another,
+// are CodeIllegal; apply the migrations first. The caller ends the store with Close.
 func Open(ctx context.Context, c Config) (*Store, error) {
+	s, err := newStore(c)
+	if err == nil {
+		err = s.CheckSchema(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Nodes lists the servers on tables, whatever version they have.
+func Nodes(ctx context.Context, c Config) ([]storage.Node, error) {
+	s, err := newStore(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.Nodes(ctx)
+}
+
+func newStore(c Config) (*Store, error) {
 	c = c.withDefaults()
 	if c.Client == nil {
 		return nil, vigil.Invalid("client", "The store needs a client of the service.")
@@ -116,21 +142,30 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := migrations.ValidPrefix(c.Prefix); err != nil {
 		return nil, err
 	}
-	s := &Store{
-		api: c.Client, scans: c.Scan, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), now: c.Now, log: c.Logger,
-		parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(),
-		exams: map[string]examInfo{}, known: map[string]life{}, doubts: map[key][]string{}, owed: map[string][]*raise{}, turns: map[string]*turn{},
-	}
-	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: aws.String(migrations.Schema(c.Prefix)), Key: migrations.VersionKey(), ConsistentRead: aws.Bool(true),
-	})
+	steps, err := migrations.Steps(c.Steps)
 	if err != nil {
-		return nil, convert(err)
-	}
-	if err := migrations.Check(out.Item); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return &Store{
+		api: c.Client, scans: c.Scan, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), schema: migrations.Schema(c.Prefix), now: c.Now, log: c.Logger,
+		version: steps[len(steps)-1].Version, parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(),
+		exams: map[string]examInfo{}, known: map[string]life{}, doubts: map[key][]string{}, owed: map[string][]*raise{}, turns: map[string]*turn{},
+	}, nil
+}
+
+// CheckSchema implements storage.Store.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: aws.String(s.schema), Key: migrations.VersionKey(), ConsistentRead: aws.Bool(true),
+	})
+	var missing *types.ResourceNotFoundException
+	if errors.As(err, &missing) {
+		return storage.Schema{}.Check(s.version)
+	}
+	if err != nil {
+		return convert(err)
+	}
+	return migrations.SchemaOf(out.Item).Check(s.version)
 }
 
 // Close ends the store. What the client holds (idle connections) is the caller's.

@@ -24,7 +24,7 @@ func convert(err error) error {
 	}
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return vigil.Wrap(err, vigil.CodeIllegal, "The store's tables are not there. Apply the migrations first, and check prefix and region.")
+		return vigil.Wrap(err, vigil.CodeIllegal, "The store's tables are not there.")
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -15,6 +15,7 @@ func nodeKey(id string) key { return key{nodePartition, name("n", id)} }
 
 // RenewNode implements storage.Nodes.
 func (s *Store) RenewNode(ctx context.Context, n storage.Node) error {
+	n.Schema = s.version
 	_, err := s.put(ctx, "node", s.main, nodeKey(n.ID), encode(n), expiring(n.Heard.Add(keepNode)), nil)
 	return err
 }
@@ -29,6 +30,9 @@ func (s *Store) Nodes(ctx context.Context) ([]storage.Node, error) {
 	for i, it := range items {
 		if out[i], err = decode[storage.Node](it); err != nil {
 			return nil, err
+		}
+		if out[i].Schema == 0 { // of a program from before rows said it
+			out[i].Schema = 1
 		}
 	}
 	return out, nil

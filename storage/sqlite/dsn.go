@@ -26,7 +26,7 @@ func openDB(path string, lockWait time.Duration, readOnly bool) (*sql.DB, error)
 	if err != nil {
 		return nil, vigil.Wrap(err, vigil.CodeInvalid, "The path of the database file cannot be used.")
 	}
-	q := url.Values{"_txlock": {"immediate"}}
+	q := url.Values{"_txlock": {"immediate"}, "mode": {"rw"}} // a file that is not there is never made by accident
 	for _, p := range []string{
 		fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
 		"journal_mode(WAL)",
@@ -45,6 +45,19 @@ func openDB(path string, lockWait time.Duration, readOnly bool) (*sql.DB, error)
 	} else {
 		q.Add("_pragma", "cache_size(-8000)")
 	}
+	return openURI(abs, q)
+}
+
+// lookingDB opens a file as it is, to read what it is.
+func lookingDB(path string) (*sql.DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, vigil.Wrap(err, vigil.CodeInvalid, "The path of the database file cannot be used.")
+	}
+	return openURI(abs, url.Values{"mode": {"rw"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", defaultLockWait.Milliseconds()), "query_only(1)"}})
+}
+
+func openURI(abs string, q url.Values) (*sql.DB, error) {
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: q.Encode()}
 	db, err := sql.Open("sqlite", name.String())
 	if err != nil {

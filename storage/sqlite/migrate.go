@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"vigil"
 	migrations "vigil/migrations/sqlite"
+	"vigil/storage"
 )
 
 // Migration is one step of the schema.
@@ -20,26 +22,122 @@ type Migration struct {
 	Version int64
 	Name    string    // of its file
 	Applied time.Time // zero: not yet
+	Stops   bool      // not yet, and servers of older programs have to end for it
 }
 
-// Migrate brings the file's schema up to date and makes the file if it is not there,
-// readable by its owner only. It tells progress (which may be nil) of each step that it
-// applied. Each step is one transaction: after an error the steps before it stay, and
-// Migrate may be called again. Two processes may call it at once.
+// MigrateOptions say what to migrate, and how. Path is required.
+type MigrateOptions struct {
+	Path     string
+	Progress func(string) // told of each step that was applied; may be nil
+	StopOld  bool         // make servers of older programs end where a step needs that
+	Steps    fs.FS        // of the schema; this program's. Only tests have others.
+
+	Gone time.Duration // see storage.Upgrade
+	Wait time.Duration
+}
+
+func (o MigrateOptions) withDefaults() MigrateOptions {
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	if o.Steps == nil {
+		o.Steps = migrations.Files
+	}
+	return o
+}
+
+// Migrate is MigrateWith without options.
 func Migrate(ctx context.Context, path string, progress func(string)) error {
-	if path == "" {
+	return MigrateWith(ctx, MigrateOptions{Path: path, Progress: progress})
+}
+
+// MigrateWith brings the file's schema up to date and makes the file if it is not there,
+// readable by its owner only. Each step is one transaction: after an error the steps before
+// it stay, and it may be called again. Two processes may call it at once. A step that servers
+// of older programs cannot live beside is refused while such servers run, with CodeConflict;
+// StopOld makes them end first. A newer schema that this program may work with is left as it
+// is.
+func MigrateWith(ctx context.Context, o MigrateOptions) error {
+	o = o.withDefaults()
+	if o.Path == "" {
 		return vigil.Invalid("path", "The path of the database file is empty.")
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	steps, known, err := schemaSteps(o.Steps)
+	if err != nil {
+		return err
+	}
+	have, err := look(ctx, o.Path)
+	if err != nil {
+		return err
+	}
+	if have.Version >= known || have.Oldest > known {
+		return have.Check(known)
+	}
+	f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return vigil.Wrap(err, vigil.CodeUnavailable, "The database file cannot be made. Check the directory and its permissions.")
 	}
 	if err := f.Close(); err != nil {
 		return vigil.Wrap(err, vigil.CodeUnavailable, "The database file cannot be made.")
 	}
+	db, err := openDB(o.Path, defaultLockWait, false)
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	u := storage.Upgrade{
+		Have: have, Oldest: oldestAfter(have, steps), Stop: o.StopOld, Progress: o.Progress, Gone: o.Gone, Wait: o.Wait,
+		Nodes: func(ctx context.Context) ([]storage.Node, error) { return nodesOf(ctx, db, have) },
+		Mark: func(ctx context.Context, oldest int) error {
+			_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", oldest))
+			return schemaError(err)
+		},
+	}
+	return errors.Join(u.Run(ctx, o.apply), schemaError(db.Close()))
+}
+
+// oldestAfter is the least version that programs must know once all steps are applied.
+func oldestAfter(have storage.Schema, steps []migrations.Step) int {
+	oldest := have.Oldest
+	for _, s := range steps {
+		if s.Version > have.Version {
+			oldest = max(oldest, s.Oldest)
+		}
+	}
+	return oldest
+}
+
+// nodesOf lists the nodes in a file that may be of an older version. Rows that do not say
+// what their program knows are of programs that worked with no other version than the file's.
+func nodesOf(ctx context.Context, db *sql.DB, have storage.Schema) (out []storage.Node, err error) {
+	var says bool
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM pragma_table_info('nodes') WHERE name = 'schema'`).Scan(&says); err != nil {
+		return nil, schemaError(err)
+	}
+	query := `SELECT id, host, heard, schema FROM nodes`
+	if !says {
+		query = fmt.Sprintf(`SELECT id, host, heard, %d FROM nodes`, have.Version)
+	}
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, schemaError(err)
+	}
+	defer func() { err = schemaError(errors.Join(err, rows.Close())) }()
+	for rows.Next() {
+		var n storage.Node
+		if err := rows.Scan(&n.ID, &n.Host, timeInto{&n.Heard}, &n.Schema); err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, rows.Err()
+}
+
+// apply applies the steps.
+func (o MigrateOptions) apply(ctx context.Context) error {
 	var reached int64 // the version of the file before the latest try
 	for idle := 0; ; idle++ {
-		err := withProvider(path, func(p *goose.Provider) error {
+		err := o.withProvider(func(p *goose.Provider) error {
 			if v, err := p.GetDBVersion(ctx); err == nil && v > reached {
 				reached, idle = v, 0
 			}
@@ -51,9 +149,7 @@ func Migrate(ctx context.Context, path string, progress func(string)) error {
 				if err != nil {
 					return err
 				}
-				if progress != nil {
-					progress(fmt.Sprintf("applied %s in %s", base(r.Source.Path), r.Duration.Round(time.Millisecond)))
-				}
+				o.Progress(fmt.Sprintf("applied %s in %s", base(r.Source.Path), r.Duration.Round(time.Millisecond)))
 			}
 		})
 		if err == nil || ctx.Err() != nil || idle == 2 {
@@ -66,77 +162,54 @@ func Migrate(ctx context.Context, path string, progress func(string)) error {
 
 // Status lists the steps of the schema that this program knows, and which of them the
 // file has. It changes nothing; a file that is not there has none.
-func Status(ctx context.Context, path string) ([]Migration, error) {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return known()
+func Status(ctx context.Context, o MigrateOptions) ([]Migration, error) {
+	o = o.withDefaults()
+	steps, _, err := schemaSteps(o.Steps)
+	if err != nil {
+		return nil, err
 	}
-	var out []Migration
-	err := withProvider(path, func(p *goose.Provider) error {
+	have, err := look(ctx, o.Path)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Migration, len(steps))
+	for i, s := range steps {
+		out[i] = Migration{Version: int64(s.Version), Name: s.Name, Stops: have.Version > 0 && s.Version > have.Version && s.Oldest > have.Oldest}
+	}
+	if have.Version == 0 {
+		return out, nil
+	}
+	err = o.withProvider(func(p *goose.Provider) error {
 		st, err := p.Status(ctx)
-		for _, m := range st {
-			out = append(out, Migration{Version: m.Source.Version, Name: base(m.Source.Path), Applied: m.AppliedAt.UTC()})
+		for i, m := range st {
+			out[i].Applied = m.AppliedAt.UTC()
 		}
 		return err
 	})
 	return out, schemaError(err)
 }
 
-// checkSchema refuses a file whose schema is not this program's.
-func checkSchema(ctx context.Context, path string) error {
-	var have, want int64
-	err := withProvider(path, func(p *goose.Provider) (err error) {
-		have, want, err = p.GetVersions(ctx)
-		return err
-	})
-	switch {
-	case err != nil:
-		return schemaError(err)
-	case have < want:
-		return vigil.Errorf(vigil.CodeIllegal, "The database has schema version %d and this program needs %d. Apply the migrations first.", have, want)
-	case have > want:
-		return vigil.Errorf(vigil.CodeIllegal, "The database has schema version %d, made by a newer program; this one knows %d. Use the newer program.", have, want)
-	}
-	return nil
-}
-
-func withProvider(path string, do func(p *goose.Provider) error) (err error) {
-	db, err := openDB(path, defaultLockWait, false)
+func (o MigrateOptions) withProvider(do func(p *goose.Provider) error) (err error) {
+	db, err := openDB(o.Path, defaultLockWait, false)
 	if err != nil {
 		return err
 	}
 	db.SetMaxOpenConns(1)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	p, err := provider(db)
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, o.Steps, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
 	return do(p)
 }
 
-func provider(db *sql.DB) (*goose.Provider, error) {
-	return goose.NewProvider(goose.DialectSQLite3, db, migrations.Files, goose.WithDisableGlobalRegistry(true))
-}
-
-// known lists the embedded steps without a file to compare with.
-func known() ([]Migration, error) {
-	entries, err := migrations.Files.ReadDir(".")
-	if err != nil {
-		return nil, vigil.Wrap(err, vigil.CodeInternal, "The migrations cannot be read.")
-	}
-	var out []Migration
-	for _, e := range entries {
-		v, err := goose.NumericComponent(e.Name())
-		if err != nil {
-			return nil, vigil.Wrap(err, vigil.CodeInternal, "A migration has no number.")
-		}
-		out = append(out, Migration{Version: v, Name: e.Name()})
-	}
-	return out, nil
-}
-
 func schemaError(err error) error {
 	if err == nil {
 		return nil
+	}
+	var own *vigil.Error
+	if errors.As(err, &own) {
+		return err
 	}
 	if passing(resultCode(err)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return convert("schema", err)

@@ -11,12 +11,13 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"vigil"
+	migrations "vigil/migrations/sqlite"
 	"vigil/storage"
 )
 
@@ -28,6 +29,7 @@ type Config struct {
 	LockWait time.Duration    // how long to wait for another process's write; 5 s
 	Readers  int              // connections that read; 4
 	Queue    int              // writes that may wait for the next commit; 1024. Further callers block.
+	Steps    fs.FS            // of the schema that this program knows; its own. Only tests have others.
 }
 
 func (c Config) withDefaults() Config {
@@ -45,6 +47,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Queue <= 0 {
 		c.Queue = 1024
+	}
+	if c.Steps == nil {
+		c.Steps = migrations.Files
 	}
 	return c
 }
@@ -65,18 +70,23 @@ type Store struct {
 
 var _ storage.Store = (*Store)(nil)
 
-// Open opens a store whose schema is up to date. It applies nothing by itself: a file
-// that is not there, or whose schema is older or newer than this program's, is
-// CodeIllegal; call Migrate first. The caller ends the store with Close.
+// Open opens a store whose schema this program can work with: its own, or a newer one that
+// says so. It makes and applies nothing by itself: a file that is not there, or whose schema
+// is another, is CodeIllegal; call Migrate first. The caller ends the store with Close.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	c = c.withDefaults()
 	if c.Path == "" {
 		return nil, vigil.Invalid("path", "The path of the database file is empty.")
 	}
-	if _, err := os.Stat(c.Path); err != nil {
-		return nil, vigil.Wrap(err, vigil.CodeIllegal, "There is no database file yet. Apply the migrations first.")
+	_, known, err := schemaSteps(c.Steps)
+	if err != nil {
+		return nil, err
 	}
-	if err := checkSchema(ctx, c.Path); err != nil {
+	have, err := look(ctx, c.Path)
+	if err == nil {
+		err = have.Check(known)
+	}
+	if err != nil {
 		return nil, err
 	}
 	write, err := openDB(c.Path, c.LockWait, false)
@@ -91,7 +101,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	read.SetMaxOpenConns(c.Readers)
 	read.SetMaxIdleConns(c.Readers)
 	s := &Store{now: c.Now, log: c.Logger, path: c.Path, lockWait: c.LockWait, readDB: read, reads: map[string]*sql.Stmt{}}
-	if s.w, err = startWriter(ctx, write, c); err != nil {
+	if s.w, err = startWriter(ctx, write, c, known); err != nil {
 		return nil, closing(write, closing(read, err))
 	}
 	if s.check, err = startCheckpointer(ctx, s.w, c); err != nil {

@@ -44,7 +44,7 @@ func TestADatabaseOfANewerProgramIsRefused(t *testing.T) {
 	ok(t, sqlite.Migrate(t.Context(), path, nil))
 	db, err := sql.Open("sqlite", "file:"+path)
 	ok(t, err)
-	_, err = db.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+	_, err = db.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1); PRAGMA user_version = 9999`)
 	ok(t, err)
 	ok(t, db.Close())
 	_, err = sqlite.Open(t.Context(), sqlite.Config{Path: path})
@@ -56,7 +56,7 @@ func TestADatabaseOfANewerProgramIsRefused(t *testing.T) {
 
 func TestMigratingTellsItsProgressAndIsDoneOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "an odd ?#% name.db")
-	before, err := sqlite.Status(t.Context(), path)
+	before, err := sqlite.Status(t.Context(), sqlite.MigrateOptions{Path: path})
 	ok(t, err)
 	if len(before) == 0 || !before[0].Applied.IsZero() {
 		t.Errorf("got status %v, want steps that are not applied", before)
@@ -70,7 +70,7 @@ func TestMigratingTellsItsProgressAndIsDoneOnce(t *testing.T) {
 		t.Errorf("got progress %q, want one line for each of %v", told, before)
 	}
 	ok(t, sqlite.Migrate(t.Context(), path, func(s string) { t.Errorf("got progress %q by the second run, want none", s) }))
-	after, err := sqlite.Status(t.Context(), path)
+	after, err := sqlite.Status(t.Context(), sqlite.MigrateOptions{Path: path})
 	ok(t, err)
 	if len(after) != len(before) || after[0].Applied.IsZero() || after[0].Name != before[0].Name {
 		t.Errorf("got status %v, want %v applied", after, before)

@@ -36,6 +36,8 @@ type writer struct {
 	ended chan struct{}
 	once  sync.Once
 
+	schema int // the version that this program knows
+
 	// Counted, for Stats.
 	commits, writes, failures atomic.Int64
 
@@ -69,9 +71,9 @@ type op struct {
 	done  chan struct{}
 }
 
-func startWriter(ctx context.Context, db *sql.DB, c Config) (*writer, error) {
+func startWriter(ctx context.Context, db *sql.DB, c Config, schema int) (*writer, error) {
 	w := &writer{
-		log: c.Logger, ctx: context.WithoutCancel(ctx), db: db,
+		schema: schema, log: c.Logger, ctx: context.WithoutCancel(ctx), db: db,
 		turn:  newTurn(c.Path, c.LockWait, c.Logger),
 		queue: make(chan *op, c.Queue), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -179,6 +181,9 @@ func (w *writer) group(first *op) {
 	// after the callers whom the last commit woke had their turn to come back.
 	runtime.Gosched()
 	ops := w.take(first)
+	if err == nil {
+		err = w.fence()
+	}
 	if err == nil {
 		err = w.runAll(ops)
 	}

@@ -17,6 +17,11 @@ var nodes = []behaviour{
 		s.ok(s.RenewNode(s.Context(), b))
 		a.Heard = a.Heard.Add(time.Hour)
 		s.ok(s.RenewNode(s.Context(), a))
+		for _, n := range must[[]storage.Node](s)(s.Nodes(s.Context())) {
+			if a.Schema, b.Schema = n.Schema, n.Schema; n.Schema < 1 {
+				s.Errorf("schema that a node knows: got %d, want the store's own", n.Schema)
+			}
+		}
 		want := []storage.Node{a, b}
 		byID := func(a, b storage.Node) int { return strings.Compare(a.ID, b.ID) }
 		slices.SortFunc(want, byID)
@@ -30,6 +35,7 @@ var nodes = []behaviour{
 }
 
 var whole = []behaviour{
+	{"its schema is the program's", func(s *suite) { s.ok(s.CheckSchema(s.Context())) }},
 	{"it answers", func(s *suite) {
 		s.ok(s.Ping(s.Context()))
 		s.ok(s.Ping(s.Context()))

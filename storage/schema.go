@@ -1,0 +1,156 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"vigil"
+)
+
+// Schema is where the schema of a store stands, by two numbers that the store itself keeps,
+// so that an older program can read what a newer one did.
+type Schema struct {
+	Version int // of the last step that was applied; 0: there is no store yet
+	// Oldest is the least version that a program must know to work with the store. Above
+	// Version the store is marked: a change is about to come, and who knows less has to end.
+	Oldest int
+}
+
+// ErrNoStore is within the error of a place where there is no store.
+var ErrNoStore = errors.New("no store")
+
+// Check tells whether a program that knows the steps up to a version may work with the store,
+// as CodeIllegal. It may also work with a newer schema, if that says so.
+func (s Schema) Check(known int) error {
+	switch {
+	case s.Version == 0:
+		return vigil.Wrap(ErrNoStore, vigil.CodeIllegal, "There is no store there yet. `vigil migrate` makes one.")
+	case s.Oldest > known && s.Oldest > s.Version:
+		return vigil.Errorf(vigil.CodeIllegal, "A newer program is changing the store's schema from version %d to %d or later, and this program knows %d. Use the newer program; its `vigil migrate --stop-old` finishes the change.", s.Version, s.Oldest, known)
+	case s.Oldest > known:
+		return vigil.Errorf(vigil.CodeIllegal, "The store has schema version %d, made by a newer program, which needs programs that know %d; this one knows %d. Use the newer program.", s.Version, s.Oldest, known)
+	case s.Version < known:
+		return vigil.Errorf(vigil.CodeIllegal, "The store has schema version %d and this program needs %d. Run `vigil migrate`; `vigil migrate --dry-run` says first what it would do.", s.Version, known)
+	}
+	return nil
+}
+
+// Upgrade makes way for steps after which older programs cannot work with a store any more:
+// it marks the store and waits until their servers have ended. Nodes, Mark and Progress are
+// required.
+type Upgrade struct {
+	Have   Schema
+	Oldest int  // that programs must know after the steps
+	Stop   bool // make older servers end; else they are a reason to refuse
+
+	Nodes    func(ctx context.Context) ([]Node, error)
+	Mark     func(ctx context.Context, oldest int) error // stores Schema.Oldest
+	Progress func(string)
+
+	Poll time.Duration // between two looks at the nodes; 1 s
+	Gone time.Duration // after which a node whose row stands still is gone; 10 s
+	Wait time.Duration // for older servers to end; 2 min
+}
+
+// nodeStale is how old a node's row may be, by clocks that differ a little, to be watched.
+const nodeStale = 30 * time.Second
+
+// Run applies the steps by do. Steps that older programs may live beside need no waiting. If
+// it fails before do was called, the store is not marked any more.
+func (u Upgrade) Run(ctx context.Context, do func(ctx context.Context) error) (err error) {
+	if u.Poll <= 0 {
+		u.Poll = time.Second
+	}
+	if u.Gone <= 0 {
+		u.Gone = 10 * time.Second
+	}
+	if u.Wait <= 0 {
+		u.Wait = 2 * time.Minute
+	}
+	seen := sightings{}
+	breaking := u.Have.Version > 0 && u.Oldest > u.Have.Oldest
+	if breaking && !u.Stop {
+		if err := u.await(ctx, seen); err != nil {
+			return err
+		}
+	}
+	if err := u.Mark(ctx, u.Oldest); err != nil {
+		return err
+	}
+	if breaking { // also those that began before they could see the mark
+		if err := u.await(ctx, seen); err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			if markErr := u.Mark(ctx, u.Have.Oldest); markErr != nil {
+				return fmt.Errorf("%w (and the store's mark could not be removed: %w)", err, markErr)
+			}
+			return err
+		}
+	}
+	if err := do(ctx); err != nil {
+		return err
+	}
+	return u.Mark(ctx, u.Oldest) // again: another one may have failed meanwhile
+}
+
+// sightings are the rows of nodes as they were seen first, and since when they stand still.
+type sightings map[string]sighting
+
+type sighting struct {
+	heard time.Time // by the node's clock
+	since time.Time // by ours
+	moved bool
+}
+
+// await waits until no node of an older program lives: its row is gone, or was seen to stand
+// still. Without Stop it refuses as soon as one is seen to live.
+func (u Upgrade) await(ctx context.Context, seen sightings) error {
+	began, told := time.Now(), time.Time{}
+	for {
+		nodes, err := u.Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		var living []string
+		moved := false
+		for _, n := range nodes {
+			if n.Schema >= u.Oldest || now.Sub(n.Heard) > nodeStale {
+				continue
+			}
+			v, ok := seen[n.ID]
+			if !ok || !v.heard.Equal(n.Heard) {
+				v = sighting{heard: n.Heard, since: now, moved: ok}
+				seen[n.ID] = v
+			}
+			if now.Sub(v.since) < u.Gone {
+				living = append(living, fmt.Sprintf("%s on %s (knows version %d)", n.ID, n.Host, n.Schema))
+				moved = moved || v.moved
+			}
+		}
+		slices.Sort(living)
+		who := strings.Join(living, ", ")
+		switch {
+		case len(living) == 0:
+			return nil
+		case moved && !u.Stop:
+			return vigil.Errorf(vigil.CodeConflict, "Servers of an older program work with this store, and could not after the change of its schema: %s. Stop them, or run `vigil migrate --stop-old`, which makes them end in order. Nothing was changed.", who)
+		case now.Sub(began) > u.Wait:
+			return vigil.Errorf(vigil.CodeConflict, "Servers of an older program have not ended in %s: %s. Stop them and migrate again; those from before programs could be told to end must be stopped by hand. Nothing was changed.", u.Wait, who)
+		case now.Sub(told) >= u.Gone:
+			told = now
+			u.Progress("waiting for servers of an older program to end: " + who)
+		}
+		t := time.NewTimer(u.Poll)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return vigil.Wrap(context.Cause(ctx), vigil.CodeUnavailable, "Waiting for servers of an older program was broken off. Nothing was changed.")
+		case <-t.C:
+		}
+	}
+}
