@@ -210,7 +210,7 @@ func TestTheOlderToolWorksWithThisPlugin(t *testing.T) {
 	}
 	t.Parallel()
 	s := newSite(t)
-	s.bin = olderTool(t)
+	s.bin = olderTool(t, beforeStamps)
 	s.db = filepath.Join(s.dir, "older.db")
 	s.register()
 	s.process()
@@ -239,15 +239,15 @@ func TestTheOlderToolWorksWithThisPlugin(t *testing.T) {
 	<-stopped.student.Done()
 }
 
-// olderTool builds the program of beforeStamps.
-func olderTool(t *testing.T) string {
+// olderTool builds the program of a commit.
+func olderTool(t *testing.T, commit string) string {
 	t.Helper()
-	if err := exec.Command("git", "cat-file", "-e", beforeStamps+"^{commit}").Run(); err != nil {
+	if err := exec.Command("git", "cat-file", "-e", commit+"^{commit}").Run(); err != nil {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) && !errors.Is(err, exec.ErrNotFound) {
 			t.Fatal(err)
 		}
-		t.Skipf("the history that holds %s is not here (a shallow clone, or no git)", beforeStamps)
+		t.Skipf("the history that holds %s is not here (a shallow clone, or no git)", commit)
 	}
 	dir := filepath.Join(t.TempDir(), "older")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -255,7 +255,7 @@ func olderTool(t *testing.T) string {
 	}
 	tree := filepath.Join(dir, "tree.tar")
 	for _, c := range [][]string{
-		{"git", "-C", "../..", "archive", "-o", tree, beforeStamps},
+		{"git", "-C", "../..", "archive", "-o", tree, commit},
 		{"tar", "-xf", tree, "-C", dir},
 		{"go", "-C", dir, "build", "-buildvcs=false", "-o", "vigil", "./cmd/vigil"},
 	} {

@@ -49,10 +49,10 @@ type Options struct {
 	// Nodes lists the servers on the tables, for steps that those of older programs cannot live
 	// beside. Without it such steps are refused where there are tables.
 	Nodes   func(ctx context.Context) ([]vigil.Node, error)
-	StopOld bool          // make such servers end
-	Steps   fs.FS         // of the schema; this program's. Only tests have others.
-	Gone    time.Duration // see storage.Upgrade
-	Wait    time.Duration
+	StopOld bool  // make such servers end
+	Steps   fs.FS // of the schema; this program's. Only tests have others.
+
+	Gone, Wait time.Duration // see storage.Upgrade
 }
 
 func (o Options) withDefaults() Options {

@@ -32,8 +32,7 @@ type MigrateOptions struct {
 	StopOld  bool         // make servers of older programs end where a step needs that
 	Steps    fs.FS        // of the schema; this program's. Only tests have others.
 
-	Gone time.Duration // see storage.Upgrade
-	Wait time.Duration
+	Poll, Gone, Wait time.Duration // see storage.Upgrade
 }
 
 func (o MigrateOptions) withDefaults() MigrateOptions {
@@ -86,7 +85,7 @@ func MigrateWith(ctx context.Context, o MigrateOptions) error {
 	}
 	db.SetMaxOpenConns(1)
 	u := storage.Upgrade{
-		Have: have, Oldest: oldestAfter(have, steps), Stop: o.StopOld, Progress: o.Progress, Gone: o.Gone, Wait: o.Wait,
+		Have: have, Oldest: oldestAfter(have, steps), Stop: o.StopOld, Progress: o.Progress, Poll: o.Poll, Gone: o.Gone, Wait: o.Wait,
 		Nodes: func(ctx context.Context) ([]storage.Node, error) { return nodesOf(ctx, db, have) },
 		Mark: func(ctx context.Context, oldest int) error {
 			_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", oldest))
