@@ -50,6 +50,9 @@ type Upgrade struct {
 	Nodes    func(ctx context.Context) ([]Node, error)
 	Mark     func(ctx context.Context, oldest int) error // stores Schema.Oldest
 	Progress func(string)
+	// Claim keeps servers out until it is released, where the store can do that; shared: but for
+	// those that may live beside the steps, which are at work. May be nil.
+	Claim func(shared bool) (release func(), err error)
 
 	Poll time.Duration // between two looks at the nodes; 1 s
 	Gone time.Duration // after which a node whose row stands still is gone; 10 s
@@ -61,7 +64,7 @@ const nodeStale = 30 * time.Second
 
 // Run applies the steps by do. Steps that older programs may live beside need no waiting. If
 // it fails before do was called, the store is not marked any more.
-func (u Upgrade) Run(ctx context.Context, do func(ctx context.Context) error) (err error) {
+func (u Upgrade) Run(ctx context.Context, do func(ctx context.Context) error) error {
 	if u.Poll <= 0 {
 		u.Poll = time.Second
 	}
@@ -71,31 +74,51 @@ func (u Upgrade) Run(ctx context.Context, do func(ctx context.Context) error) (e
 	if u.Wait <= 0 {
 		u.Wait = 2 * time.Minute
 	}
-	seen := sightings{}
-	breaking := u.Have.Version > 0 && u.Oldest > u.Have.Oldest
-	if breaking && !u.Stop {
-		if err := u.await(ctx, seen); err != nil {
+	if u.Have.Version > 0 && u.Oldest > u.Have.Oldest {
+		release, err := u.makeWay(ctx)
+		if err != nil {
 			return err
 		}
-	}
-	if err := u.Mark(ctx, u.Oldest); err != nil {
+		defer release()
+	} else if err := u.Mark(ctx, u.Oldest); err != nil {
 		return err
-	}
-	if breaking { // also those that began before they could see the mark
-		if err := u.await(ctx, seen); err != nil {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			if markErr := u.Mark(ctx, u.Have.Oldest); markErr != nil {
-				return fmt.Errorf("%w (and the store's mark could not be removed: %w)", err, markErr)
-			}
-			return err
-		}
 	}
 	if err := do(ctx); err != nil {
 		return err
 	}
 	return u.Mark(ctx, u.Oldest) // again: another one may have failed meanwhile
 }
+
+// makeWay marks the store and returns when no older server works with it; release is called
+// when servers may claim it again.
+func (u Upgrade) makeWay(ctx context.Context) (release func(), err error) {
+	seen := sightings{}
+	if !u.Stop {
+		if _, err := u.await(ctx, seen); err != nil {
+			return nil, err
+		}
+	}
+	if err := u.Mark(ctx, u.Oldest); err != nil {
+		return nil, err
+	}
+	release = func() {}
+	others, err := u.await(ctx, seen) // also those that began before they could see the mark
+	if err == nil && u.Claim != nil {
+		release, err = u.Claim(others)
+	}
+	if err == nil {
+		return release, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkTime)
+	defer cancel()
+	if unmarked := u.Mark(ctx, u.Have.Oldest); unmarked != nil {
+		err = errors.Join(err, vigil.Wrap(unmarked, vigil.CodeUnavailable, "The store is still marked; migrate again."))
+	}
+	return nil, err
+}
+
+// unmarkTime bounds how long a migration that is given up tries to remove its mark.
+const unmarkTime = 5 * time.Second
 
 // sightings are the rows of nodes as they were seen first, and since when they stand still.
 type sightings map[string]sighting
@@ -107,19 +130,25 @@ type sighting struct {
 }
 
 // await waits until no node of an older program lives: its row is gone, or was seen to stand
-// still. Without Stop it refuses as soon as one is seen to live.
-func (u Upgrade) await(ctx context.Context, seen sightings) error {
+// still. Without Stop it refuses as soon as one is seen to live. others tells whether servers
+// are at work that may live beside the steps.
+func (u Upgrade) await(ctx context.Context, seen sightings) (others bool, err error) {
 	began, told := time.Now(), time.Time{}
 	for {
 		nodes, err := u.Nodes(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		now := time.Now()
 		var living []string
 		moved := false
+		others = false
 		for _, n := range nodes {
-			if n.Schema >= u.Oldest || now.Sub(n.Heard) > nodeStale {
+			if now.Sub(n.Heard) > nodeStale {
+				continue
+			}
+			if n.Schema >= u.Oldest {
+				others = true
 				continue
 			}
 			v, ok := seen[n.ID]
@@ -136,11 +165,11 @@ func (u Upgrade) await(ctx context.Context, seen sightings) error {
 		who := strings.Join(living, ", ")
 		switch {
 		case len(living) == 0:
-			return nil
+			return others, nil
 		case moved && !u.Stop:
-			return vigil.Errorf(vigil.CodeConflict, "Servers of an older program work with this store, and could not after the change of its schema: %s. Stop them, or run `vigil migrate --stop-old`, which makes them end in order. Nothing was changed.", who)
+			return false, vigil.Errorf(vigil.CodeConflict, "Servers of an older program work with this store, and could not after the change of its schema: %s. Stop them, or run `vigil migrate --stop-old`, which makes them end in order. Nothing was changed.", who)
 		case now.Sub(began) > u.Wait:
-			return vigil.Errorf(vigil.CodeConflict, "Servers of an older program have not ended in %s: %s. Stop them and migrate again; those from before programs could be told to end must be stopped by hand. Nothing was changed.", u.Wait, who)
+			return false, vigil.Errorf(vigil.CodeConflict, "Servers of an older program have not ended in %s: %s. Stop them and migrate again; those from before programs could be told to end must be stopped by hand. Nothing was changed.", u.Wait, who)
 		case now.Sub(told) >= u.Gone:
 			told = now
 			u.Progress("waiting for servers of an older program to end: " + who)
@@ -149,7 +178,7 @@ func (u Upgrade) await(ctx context.Context, seen sightings) error {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return vigil.Wrap(context.Cause(ctx), vigil.CodeUnavailable, "Waiting for servers of an older program was broken off. Nothing was changed.")
+			return false, vigil.Wrap(context.Cause(ctx), vigil.CodeUnavailable, "Waiting for servers of an older program was broken off. Nothing was changed.")
 		case <-t.C:
 		}
 	}

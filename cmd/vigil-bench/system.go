@@ -154,13 +154,20 @@ func (v *vigilSystem) env() []string {
 	return environment("VIGIL_KEY_SECRET=" + v.keySecret)
 }
 
-// register makes an LMS known, as an operator does by hand.
+// register makes the store and an LMS known to it, as an operator does by hand.
 func (v *vigilSystem) register(ctx context.Context, f Founded) error {
-	cmd := exec.CommandContext(ctx, v.bin, "platform", "add", "--store", v.store, "--private", "--issuer", f.Issuer, "--client-id", f.ClientID, //nolint:gosec // the program to be measured
-		"--auth-url", f.Auth, "--token-url", f.Token, "--key-set-url", f.KeySet, "--audience", f.Audience, "--deployment", f.Deployment)
-	cmd.Env = v.env()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("register the LMS: %w: %s", err, out)
+	for _, args := range [][]string{
+		{"migrate", "--store", v.store},
+		{
+			"platform", "add", "--store", v.store, "--private", "--issuer", f.Issuer, "--client-id", f.ClientID,
+			"--auth-url", f.Auth, "--token-url", f.Token, "--key-set-url", f.KeySet, "--audience", f.Audience, "--deployment", f.Deployment,
+		},
+	} {
+		cmd := exec.CommandContext(ctx, v.bin, args...) //nolint:gosec // the program to be measured
+		cmd.Env = v.env()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", args[0], err, out)
+		}
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func (c migrateCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 	}
-	if err := c.migrate(ctx, c.StopOld, func(step string) { fmt.Fprintln(s.out, step) }); err != nil {
+	if err := c.migrate(ctx, c.StopOld, c.claimFile, func(step string) { fmt.Fprintln(s.out, step) }); err != nil {
 		return err
 	}
 	return s.sayf("%s\n", upToDate)

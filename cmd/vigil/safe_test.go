@@ -73,6 +73,16 @@ func TestACommandMakesNoStoreWhereThereIsNone(t *testing.T) {
 	}
 }
 
+func TestTheDoctorMakesNoStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "vigil.db")
+	code, out, _ := command(t.Context(), nil, "doctor", "--public-url=http://localhost:1", "--store=sqlite:"+path)
+	if code != 1 || !strings.Contains(out, "There is no store at "+path) || len(filesIn(t, dir)) != 0 {
+		t.Errorf("got code %d, %q and %v, want 1, which store is not there, and nothing made", code, out, filesIn(t, dir))
+	}
+}
+
 func TestACopyMakesNothingWithoutItsSource(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

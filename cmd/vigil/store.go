@@ -24,14 +24,14 @@ import (
 // opens it. Only serve, demo, migrate, copy --to and restore make a store; everything else
 // opens what is there. Steps that take time are told to progress.
 func (s storeSettings) create(ctx context.Context, progress func(step string), log *slog.Logger) (storage.Store, error) {
-	if err := s.migrate(ctx, false, progress); err != nil {
+	if err := s.migrate(ctx, false, nil, progress); err != nil {
 		return nil, err
 	}
 	return s.open(ctx, log)
 }
 
-// migrate brings the store's schema up to date.
-func (s storeSettings) migrate(ctx context.Context, stopOld bool, progress func(step string)) error {
+// migrate brings the store's schema up to date. claim is nil where a server has the file.
+func (s storeSettings) migrate(ctx context.Context, stopOld bool, claim func(shared bool) (func(), error), progress func(step string)) error {
 	if place, ok, err := s.dynamoPlace(); ok {
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func (s storeSettings) migrate(ctx context.Context, stopOld bool, progress func(
 	if err != nil {
 		return err
 	}
-	return sqlite.MigrateWith(ctx, sqlite.MigrateOptions{Path: path, Progress: progress, StopOld: stopOld, Steps: testSteps("sqlite")})
+	return sqlite.MigrateWith(ctx, sqlite.MigrateOptions{Path: path, Progress: progress, StopOld: stopOld, Claim: claim, Steps: testSteps("sqlite")})
 }
 
 // open opens a store that is there, and makes nothing where there is none.

@@ -28,9 +28,10 @@ type Migration struct {
 // MigrateOptions say what to migrate, and how. Path is required.
 type MigrateOptions struct {
 	Path     string
-	Progress func(string) // told of each step that was applied; may be nil
-	StopOld  bool         // make servers of older programs end where a step needs that
-	Steps    fs.FS        // of the schema; this program's. Only tests have others.
+	Progress func(string)                                  // told of each step that was applied; may be nil
+	StopOld  bool                                          // make servers of older programs end where a step needs that
+	Steps    fs.FS                                         // of the schema; this program's. Only tests have others.
+	Claim    func(shared bool) (release func(), err error) // see storage.Upgrade
 
 	Poll, Gone, Wait time.Duration // see storage.Upgrade
 }
@@ -85,7 +86,7 @@ func MigrateWith(ctx context.Context, o MigrateOptions) error {
 	}
 	db.SetMaxOpenConns(1)
 	u := storage.Upgrade{
-		Have: have, Oldest: oldestAfter(have, steps), Stop: o.StopOld, Progress: o.Progress, Poll: o.Poll, Gone: o.Gone, Wait: o.Wait,
+		Have: have, Oldest: oldestAfter(have, steps), Stop: o.StopOld, Claim: o.Claim, Progress: o.Progress, Poll: o.Poll, Gone: o.Gone, Wait: o.Wait,
 		Nodes: func(ctx context.Context) ([]storage.Node, error) { return nodesOf(ctx, db, have) },
 		Mark: func(ctx context.Context, oldest int) error {
 			_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", oldest))

@@ -200,6 +200,38 @@ func TestAServerThatDoesNotEndKeepsItsSchema(t *testing.T) {
 	ok(t, l.store.Ping(t.Context()))
 }
 
+// A server whose row stands still may hold the file all the same.
+func TestABreakingStepClaimsTheFile(t *testing.T) {
+	l := newLived(t)
+	before := l.version()
+	held := errors.New("held")
+	var asked []bool
+	migrate := func(err error) error {
+		return sqlite.MigrateWith(t.Context(), sqlite.MigrateOptions{
+			Path: l.path, Steps: withStep(t, breaking), Poll: 5 * time.Millisecond, Gone: 50 * time.Millisecond,
+			Claim: func(shared bool) (func(), error) {
+				asked = append(asked, shared)
+				return func() {}, err
+			},
+		})
+	}
+	if err := migrate(held); !errors.Is(err, held) {
+		t.Errorf("got %v, want that the file is held", err)
+	}
+	if got := l.version(); got != before {
+		t.Errorf("got version %d, want %d as before", got, before)
+	}
+	ok(t, l.store.CheckSchema(t.Context()))
+	db, err := sql.Open("sqlite", "file:"+l.path)
+	ok(t, err)
+	_, err = db.ExecContext(t.Context(), `INSERT INTO nodes (id, host, heard, schema) VALUES ('new', 'host', ?, 9001)`, time.Now().UnixMilli())
+	ok(t, errors.Join(err, db.Close()))
+	ok(t, migrate(nil))
+	if len(asked) != 2 || asked[0] || !asked[1] {
+		t.Errorf("got claims shared: %v, want alone, then beside one that may stay", asked)
+	}
+}
+
 // A file from before programs could be told has servers that know its very version.
 func TestServersFromBeforeTheyCouldBeToldAreSeen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
