@@ -59,12 +59,13 @@ func (l *lived) renew() {
 	ok(l.T, l.store.RenewNode(l.Context(), storage.Node{ID: "old", Host: "host", Heard: l.beat}))
 }
 
-// migrate is the newer program's; see is called with each line of progress.
-func (l *lived) migrate(step string, stop bool, see func(line string)) error {
+// migrate is the newer program's; see is called with each line of progress, gone is for how long
+// a row has to stand still.
+func (l *lived) migrate(step string, stop bool, gone time.Duration, see func(line string)) error {
 	l.Helper()
 	return sqlite.MigrateWith(l.Context(), sqlite.MigrateOptions{
 		Path: l.path, Steps: withStep(l.T, step), StopOld: stop, Progress: see,
-		Poll: 5 * time.Millisecond, Gone: 300 * time.Millisecond, Wait: 2 * time.Second,
+		Poll: 5 * time.Millisecond, Gone: gone, Wait: 2 * time.Second,
 	})
 }
 
@@ -100,7 +101,7 @@ func TestAnAdditiveStepLeavesOlderServersAndLetsThemStart(t *testing.T) {
 	l := newLived(t)
 	stop := l.beating()
 	defer stop()
-	ok(t, l.migrate(additive, false, func(line string) {
+	ok(t, l.migrate(additive, false, time.Minute, func(line string) {
 		if !strings.HasPrefix(line, "applied ") {
 			t.Errorf("got progress %q, want nobody waited for", line)
 		}
@@ -122,7 +123,7 @@ func TestABreakingStepIsRefusedWhileAnOlderServerRuns(t *testing.T) {
 	before := l.version()
 	stop := l.beating()
 	defer stop()
-	err := l.migrate(breaking, false, nil)
+	err := l.migrate(breaking, false, time.Minute, nil)
 	if vigil.CodeOf(err) != vigil.CodeConflict || !strings.Contains(err.Error(), "old on host") || !strings.Contains(err.Error(), "--stop-old") {
 		t.Errorf("got %v, want a refusal that names the server and what to do", err)
 	}
@@ -139,8 +140,8 @@ func TestABreakingStepMakesOlderServersEndAndThenKeepsThemOut(t *testing.T) {
 	v := seed(t, l.store, 1)[0]
 	stop := l.beating()
 	waited := false
-	ok(t, l.migrate(breaking, true, func(line string) {
-		if !strings.HasPrefix(line, "waiting ") {
+	ok(t, l.migrate(breaking, true, 300*time.Millisecond, func(line string) {
+		if waited || !strings.HasPrefix(line, "waiting ") {
 			return
 		}
 		waited = true
@@ -188,7 +189,7 @@ func TestAServerThatDoesNotEndKeepsItsSchema(t *testing.T) {
 	l := newLived(t)
 	before := l.version()
 	stop := l.beating()
-	err := l.migrate(breaking, true, nil)
+	err := l.migrate(breaking, true, time.Minute, nil)
 	stop()
 	if vigil.CodeOf(err) != vigil.CodeConflict || !strings.Contains(err.Error(), "have not ended") {
 		t.Errorf("got %v, want word of the server that did not end", err)
@@ -237,7 +238,7 @@ func TestServersFromBeforeTheyCouldBeToldAreSeen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
 	do := older(t, path, 4)
 	migrate := func(step string) error {
-		return sqlite.MigrateWith(t.Context(), sqlite.MigrateOptions{Path: path, Steps: withStep(t, step), Poll: 5 * time.Millisecond, Gone: 300 * time.Millisecond})
+		return sqlite.MigrateWith(t.Context(), sqlite.MigrateOptions{Path: path, Steps: withStep(t, step), Poll: 5 * time.Millisecond, Gone: time.Minute})
 	}
 	do(`INSERT INTO nodes (id, host, heard) VALUES ('old', 'host', ?)`, time.Now().UnixMilli())
 	failed := make(chan error)
