@@ -251,13 +251,13 @@ func checkAssertionTimes(j *judgedAssertion) error {
 	now := j.now.Unix()
 	skew := int64(clockSkew / time.Second)
 	if iat < 0 || iat > now+skew {
-		return ErrAssertionIssuedAt.because("%d s from now", iat-now)
+		return ErrAssertionIssuedAt.because("%s from now", span(float64(iat-now)))
 	}
 	if exp <= iat || exp > maxMoment || exp-iat > int64(j.use.life/time.Second) {
-		return ErrAssertionExpires.because("lives %d s", exp-iat)
+		return ErrAssertionExpires.because("lives %s", span(float64(exp-iat)))
 	}
 	if exp+skew < now {
-		return ErrAssertionExpires.because("%d s ago", now-exp)
+		return ErrAssertionExpires.because("%s ago", span(float64(now-exp)))
 	}
 	j.out.Issued, j.out.Expires = time.Unix(iat, 0), time.Unix(exp, 0)
 	return nil

@@ -224,9 +224,9 @@ func checkExpires(_ context.Context, j *judged) error {
 	}
 	switch left := exp - seconds(j.now); {
 	case left < -clockSkew.Seconds():
-		return ErrLaunchExpires.because("%.0f s ago", -left)
+		return ErrLaunchExpires.because("%s ago", span(-left))
 	case left > maxTokenTTL.Seconds():
-		return ErrLaunchExpires.because("%.0f s ahead", left)
+		return ErrLaunchExpires.because("%s ahead", span(left))
 	}
 	return nil
 }
@@ -238,9 +238,9 @@ func checkIssuedAt(_ context.Context, j *judged) error {
 	}
 	switch age := seconds(j.now) - iat; {
 	case age < -clockSkew.Seconds():
-		return ErrLaunchIssuedAt.because("%.0f s ahead", -age)
+		return ErrLaunchIssuedAt.because("%s ahead", span(-age))
 	case age > maxTokenAge.Seconds():
-		return ErrLaunchIssuedAt.because("%.0f s ago", age)
+		return ErrLaunchIssuedAt.because("%s ago", span(age))
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func checkNotBefore(_ context.Context, j *judged) error {
 		return ErrLaunchNotBefore.because("nbf is not a number")
 	}
 	if ahead := nbf - seconds(j.now); ahead > clockSkew.Seconds() {
-		return ErrLaunchNotBefore.because("%.0f s ahead", ahead)
+		return ErrLaunchNotBefore.because("%s ahead", span(ahead))
 	}
 	return nil
 }
@@ -277,3 +277,9 @@ func checkTokenUse(_ context.Context, j *judged) error {
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+// span writes seconds that a token may have made any number.
+func span(seconds float64) string {
+	const most = 100 * 365 * 24 * 3600
+	return vigil.Span(time.Duration(max(-most, min(seconds, most)) * float64(time.Second)))
+}

@@ -42,7 +42,7 @@ type LaunchError struct {
 	// escaped like any other.
 	PlatformText string
 	Fault        *Fault         // nil when the cause is not a check
-	Platform     vigil.Platform // zero while not known
+	Platform     vigil.Platform // while it has no ID: at most the issuer and client id that the request claims
 	Err          error
 }
 

@@ -214,7 +214,7 @@ func (k *Keys) Rotate(ctx context.Context, use vigil.KeyUse) error {
 	}
 	if wait := nextKeyAge - k.opt.Now().Sub(next.Created); wait > 0 {
 		return vigil.Errorf(vigil.CodeIllegal,
-			"The next key was published a moment ago and platforms may not have seen it: rotate again in %s.", wait.Round(time.Second))
+			"The next key was published a moment ago and platforms may not have seen it: rotate again in %s.", vigil.Span(wait))
 	}
 	if err := k.move(ctx, *next, vigil.KeyActive); err != nil {
 		return err
@@ -500,7 +500,7 @@ func (t *Tool) ServeKeys(w http.ResponseWriter, r *http.Request) {
 	}
 	set, err := t.keys.Set(r.Context(), vigil.KeyLTI)
 	if err != nil {
-		t.cfg.Log.ErrorContext(r.Context(), "key set not readable", "err", err)
+		t.cfg.Log.ErrorContext(r.Context(), "key set not readable", "error", err)
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "The key set cannot be read at the moment; try again.", http.StatusServiceUnavailable)
 		return

@@ -39,6 +39,33 @@ type launchForm struct {
 	platformError  string
 }
 
+// claimed is the platform that the id_token says it is from. Nothing has been checked: it is
+// for the log only.
+func (f launchForm) claimed() vigil.Platform {
+	_, payload, err := splitToken(f.idToken)
+	if err != nil {
+		return vigil.Platform{}
+	}
+	claims, err := parseObject(payload)
+	if err != nil {
+		return vigil.Platform{}
+	}
+	iss, _ := claims.str("iss")
+	aud, _ := claims.str("aud")
+	if list, ok := claims.strings("aud"); ok && len(list) > 0 {
+		aud = list[0]
+	}
+	return claimedPlatform(iss, aud)
+}
+
+// maxClaimed bounds in bytes what the log says of a platform that is not known.
+const maxClaimed = 200
+
+// claimedPlatform is a platform of which only the claimed names are known.
+func claimedPlatform(issuer, clientID string) vigil.Platform {
+	return vigil.Platform{Issuer: truncate(issuer, maxClaimed), ClientID: truncate(clientID, maxClaimed)}
+}
+
 // ServeLaunch answers the form post that ends a login. When every check passes it calls
 // onLaunch, which writes the response; otherwise Config.OnError does. A launch that
 // comes without the browser's cookie is answered with a page that tries again.
@@ -53,12 +80,15 @@ func (t *Tool) ServeLaunch(w http.ResponseWriter, r *http.Request, onLaunch func
 		if done, err := t.retryBinding(w, r, form); done {
 			return
 		} else if err != nil {
-			t.refuse(w, r, "launch", vigil.Platform{}, err)
+			t.refuse(w, r, "launch", form.claimed(), err)
 			return
 		}
 	}
 	launch, p, err := t.judge(r.Context(), form, t.binding(r))
 	if err != nil {
+		if p.ID == "" {
+			p = form.claimed()
+		}
 		t.refuseLaunch(w, r, p, form, err)
 		return
 	}
@@ -229,7 +259,8 @@ func (t *Tool) logRefusal(r *http.Request, stage string, p vigil.Platform, err e
 	if e.Fault != nil {
 		name = e.Fault.Name
 	}
-	t.cfg.Log.Log(r.Context(), level, "launch refused", "stage", stage, "reference", e.Reference, "check", name, "platform", p.ID, "err", err)
+	t.cfg.Log.Log(r.Context(), level, "launch refused", "stage", stage, "reference", e.Reference, "check", name,
+		"platform", p.ID, "issuer", p.Issuer, "client_id", p.ClientID, "error", err)
 	return e
 }
 

@@ -63,11 +63,14 @@ func (t *Tool) ServeLogin(w http.ResponseWriter, r *http.Request) {
 	noStore(w)
 	req, err := t.readLogin(w, r)
 	if err != nil {
-		t.refuse(w, r, "login", vigil.Platform{}, err)
+		t.refuse(w, r, "login", claimedPlatform(req.issuer, req.clientID), err)
 		return
 	}
 	p, err := t.loginPlatform(r.Context(), req)
 	if err != nil {
+		if p.ID == "" {
+			p = claimedPlatform(req.issuer, req.clientID)
+		}
 		t.refuse(w, r, "login", p, err)
 		return
 	}

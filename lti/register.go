@@ -197,7 +197,7 @@ func (t *Tool) keepRegistration(ctx context.Context, p vigil.Platform, deploymen
 	if err := store.SpendInvitation(ctx, i.Hash, p.ID, t.cfg.Now()); err != nil {
 		undo := store.DeletePlatform(context.WithoutCancel(ctx), p.ID)
 		if undo != nil {
-			t.cfg.Log.ErrorContext(ctx, "platform of a lost registration stays pending", "platform", p.ID, "err", undo)
+			t.cfg.Log.ErrorContext(ctx, "platform of a lost registration stays pending", "platform", p.ID, "error", undo)
 		}
 		if errors.Is(err, vigil.ErrConflict) || errors.Is(err, vigil.ErrNotFound) {
 			return vigil.Platform{}, ErrRegistrationUsed.because("spent by another registration")

@@ -92,7 +92,7 @@ func (h *Hub) takeOver(ctx context.Context, n vigil.Node, heard time.Time) error
 		return err
 	}
 	h.log.Info("took over from a node that is gone", "gone", n.ID, "host", n.Host, "heard", heard, "sessions", count,
-		"took", time.Since(begin).Round(time.Millisecond).String())
+		"took", time.Since(begin))
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -267,19 +266,8 @@ func listen(ctx context.Context, field, address string) (net.Listener, error) {
 func (a *app) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(quiet{a.log.Handler()}, slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(httpLog{a.log}, slog.LevelInfo),
 	}
-}
-
-// quiet leaves out what net/http says of clients that break off.
-type quiet struct{ slog.Handler }
-
-// Handle implements slog.Handler.
-func (q quiet) Handle(ctx context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "TLS handshake error") {
-		return nil
-	}
-	return q.Handler.Handle(ctx, r)
 }
 
 // every runs a piece of housekeeping at once and then again and again until the context

@@ -67,8 +67,8 @@ func (c copyCmd) quiet(ctx context.Context, source storage.Store) error {
 		return err
 	}
 	for _, n := range nodes {
-		if time.Since(n.Heard) < 30*time.Second {
-			return vigil.Errorf(vigil.CodeConflict, "A server runs on the source, or did %s ago. Stop it and try again.", time.Since(n.Heard).Round(time.Second))
+		if ago := time.Since(n.Heard); ago < 30*time.Second {
+			return vigil.Errorf(vigil.CodeConflict, "A server runs on the source, or did %s ago. Stop it and try again.", vigil.Span(ago))
 		}
 	}
 	return nil

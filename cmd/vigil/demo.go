@@ -76,7 +76,8 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 			}
 		}
 	}
-	log := c.logger(s.err)
+	log, stop := c.logger(s.err)
+	defer stop()
 	usual := vigil.DefaultLiveness()
 	settings := serverSettings{
 		PublicURL: fmt.Sprintf("http://localhost:%d", c.Port), Listen: fmt.Sprintf("127.0.0.1:%d", c.Port), AdminListen: c.AdminListen,

@@ -167,7 +167,7 @@ func (c doctorCmd) checkRedis(ctx context.Context) finding {
 		return finding{err: err, advice: "see that address, password and TLS are right, that the server is the master, and that the user may do what docs/running.md lists."}
 	}
 	if d := time.Since(at).Abs(); d > clockApart {
-		return finding{err: fmt.Errorf("its clock and this machine's differ by %s", d.Round(time.Second)), advice: "let both machines take the time from the network (chrony, systemd-timesyncd)."}
+		return finding{err: fmt.Errorf("its clock and this machine's differ by %s", vigil.Span(d)), advice: "let both machines take the time from the network (chrony, systemd-timesyncd)."}
 	}
 	return finding{what: "streams can be written, read and trimmed"}
 }
@@ -245,7 +245,7 @@ func (c doctorCmd) checkClock(ctx context.Context) finding {
 		return finding{err: errors.New("the answer has no Date header"), advice: "let the load balancer pass it."}
 	}
 	if d := time.Since(at).Abs(); d > clockApart {
-		return finding{err: fmt.Errorf("this machine's clock and the one behind the public URL differ by %s", d.Round(time.Second)), advice: "let both machines take the time from the network (chrony, systemd-timesyncd)."}
+		return finding{err: fmt.Errorf("this machine's clock and the one behind the public URL differ by %s", vigil.Span(d)), advice: "let both machines take the time from the network (chrony, systemd-timesyncd)."}
 	}
 	return finding{what: "within 5 s of what answers at the public URL"}
 }

@@ -25,7 +25,8 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	log := c.logger(s.err)
+	log, stop := c.logger(s.err)
+	defer stop()
 	secret, err := c.secret(ctx)
 	if err == nil {
 		err = c.creatable(secret)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -40,24 +38,6 @@ func (s storeSettings) keyPath() (string, error) {
 	}
 	path, err := s.sqlitePath()
 	return path + ".key", err
-}
-
-// logSettings say what is logged.
-type logSettings struct {
-	LogLevel  string `help:"Least level that is logged: debug, info, warn, error." enum:"debug,info,warn,error" default:"info"`
-	LogFormat string `help:"json or text." enum:"json,text" default:"json"`
-}
-
-func (l logSettings) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.LogLevel)); err != nil { // kong's enum has checked it
-		level = slog.LevelInfo
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if l.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
 }
 
 // serverSettings are those of a running server.

@@ -187,7 +187,7 @@ func (s storeSettings) with(ctx context.Context, io *streams, do func(storage.St
 
 // commandLog is what a command's parts log to: warnings, for people.
 func commandLog(io *streams) *slog.Logger {
-	return slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return slog.New(logHandler(io.err, "text", slog.LevelWarn))
 }
 
 // closing does something with a store and closes it.

@@ -41,7 +41,7 @@ func (p *Platform) serveAuthorization(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := postForm(w, r.Form.Get("redirect_uri"), fields); err != nil {
-		p.cfg.Log.Info("write the launch form", "err", err)
+		p.cfg.Log.Info("write the launch form", "error", err)
 	}
 }
 

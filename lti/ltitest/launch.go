@@ -159,7 +159,7 @@ func (p *Platform) serveLaunch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := postForm(w, tool.LoginURL, q); err != nil {
-		p.cfg.Log.Info("write the login form", "err", err)
+		p.cfg.Log.Info("write the login form", "error", err)
 	}
 }
 

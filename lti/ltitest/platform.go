@@ -120,7 +120,7 @@ func Serve(cfg Config) (*Platform, error) {
 	go func() {
 		defer close(p.served)
 		if err := p.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			p.cfg.Log.Error("test platform stopped", "err", err)
+			p.cfg.Log.Error("test platform stopped", "error", err)
 		}
 	}()
 	return p, nil
@@ -133,7 +133,7 @@ func (p *Platform) Close() {
 		close(p.stop)
 		if p.server != nil {
 			if err := p.server.Close(); err != nil {
-				p.cfg.Log.Error("close the test platform", "err", err)
+				p.cfg.Log.Error("close the test platform", "error", err)
 			}
 			<-p.served
 		}
@@ -327,7 +327,7 @@ func (p *Platform) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (p *Platform) failWith(w http.ResponseWriter, r *http.Request, status int, err error) {
-	p.cfg.Log.Info("test platform refuses", "path", r.URL.Path, "status", status, "err", err)
+	p.cfg.Log.Info("test platform refuses", "path", r.URL.Path, "status", status, "error", err)
 	if p.cfg.Failed != nil {
 		p.cfg.Failed(w, r, status, messageOf(err))
 		return

@@ -239,7 +239,7 @@ func (w *writer) worked() {
 	w.failing = time.Time{}
 	w.mu.Unlock()
 	if !since.IsZero() {
-		w.r.log.Info("Redis takes what is relayed again", "key", w.key, "after", time.Since(since).Round(time.Millisecond).String())
+		w.r.log.Info("Redis takes what is relayed again", "key", w.key, "after", time.Since(since))
 	}
 }
 

@@ -149,7 +149,7 @@ func (o MigrateOptions) apply(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				o.Progress(fmt.Sprintf("applied %s in %s", base(r.Source.Path), r.Duration.Round(time.Millisecond)))
+				o.Progress(fmt.Sprintf("applied %s in %s", base(r.Source.Path), vigil.Span(r.Duration)))
 			}
 		})
 		if err == nil || ctx.Err() != nil || idle == 2 {

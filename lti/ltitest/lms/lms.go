@@ -147,7 +147,7 @@ func (l *LMS) cron() {
 		case <-every.C:
 		}
 		if err := l.p.SendReports(l.ctx, cronAge); err != nil && l.ctx.Err() == nil {
-			l.log.Info("ends not reported", "err", err)
+			l.log.Info("ends not reported", "error", err)
 		}
 	}
 }
@@ -254,7 +254,7 @@ func (l *LMS) show(w http.ResponseWriter, r *http.Request, status int, name stri
 	}
 	var b strings.Builder
 	if err := l.pages[name].Execute(&b, p); err != nil {
-		l.log.Error("demo page", "page", name, "err", err)
+		l.log.Error("demo page", "page", name, "error", err)
 		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 		return
 	}
@@ -288,7 +288,7 @@ func (l *LMS) fail(w http.ResponseWriter, r *http.Request, err error) {
 			status = http.StatusBadRequest
 		}
 	}
-	l.log.Info("demo LMS refuses", "path", r.URL.Path, "status", status, "err", err)
+	l.log.Info("demo LMS refuses", "path", r.URL.Path, "status", status, "error", err)
 	l.failed(w, r, status, message)
 }
 

@@ -59,7 +59,7 @@ func (l *LMS) postSimulate(w http.ResponseWriter, r *http.Request) {
 			l.sim.Running = false
 			if err != nil {
 				l.sim.Error = "The simulated students could not be added. Is Vigil running?"
-				l.log.Error("add simulated students", "err", err)
+				l.log.Error("add simulated students", "error", err)
 				return
 			}
 			l.sim.Added += atOnce

@@ -57,7 +57,7 @@ func (l *LMS) save() {
 	l.saving.Lock()
 	defer l.saving.Unlock()
 	if err := l.write(); err != nil {
-		l.log.Error("the demo LMS's state was not saved", "err", err)
+		l.log.Error("the demo LMS's state was not saved", "error", err)
 	}
 }
 
