@@ -18,7 +18,7 @@ import (
 // cookie, and in some browsers the frame has none either. Such a window is opened with a
 // code that is good once, and carries the pass over.
 const (
-	openKind = "web.open" // Record kind
+	openKind = "web.open" // Record kind, sealed under the code
 	openLife = 30 * time.Second
 	// A person must find and press the button first; the code is in a form, not in a URL.
 	openFormLife = 10 * time.Minute
@@ -38,13 +38,13 @@ func (s *Server) keepOpened(ctx context.Context, o opened, life time.Duration) (
 	if err != nil {
 		return "", err
 	}
-	code, now := rand.Text(), s.now()
-	return code, s.store.CreateRecord(ctx, vigil.Record{Kind: openKind, Key: hashed(code), Value: value, Expires: now.Add(life)}, now)
+	code := rand.Text()
+	return code, s.sealed(openKind).create(ctx, code, value, s.now().Add(life))
 }
 
 // takeOpened spends a code: of many who come with it one gets what it leads to.
 func (s *Server) takeOpened(ctx context.Context, code string) (opened, error) {
-	record, err := s.store.TakeRecord(ctx, openKind, hashed(code), s.now())
+	value, err := s.sealed(openKind).take(ctx, code)
 	if errors.Is(err, vigil.ErrNotFound) {
 		return opened{}, &vigil.Error{
 			Code: vigil.CodeNotFound, Err: errOpened,
@@ -55,7 +55,7 @@ func (s *Server) takeOpened(ctx context.Context, code string) (opened, error) {
 		return opened{}, err
 	}
 	var o opened
-	return o, json.Unmarshal(record.Value, &o)
+	return o, json.Unmarshal(value, &o)
 }
 
 // apiOpen makes the link.

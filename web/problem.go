@@ -87,7 +87,11 @@ func (s *Server) describe(r *http.Request, status int, err error, given string) 
 		level, what = slog.LevelError, "request failed"
 		reference = firstOf(reference, newReference())
 	}
-	s.log.Log(r.Context(), level, what, "reference", reference, "method", r.Method, "route", routeOf(r), "status", status, "error", err) //nolint:sloglint // one of the two above
+	args := []any{"reference", reference, "method", r.Method, "route", routeOf(r), "status", status, "error", err}
+	if p, ok := errors.AsType[panicked](err); ok {
+		args = append(args, "stack", p.stack)
+	}
+	s.log.Log(r.Context(), level, what, args...) //nolint:sloglint // one of the two above
 	return detail, field, reference
 }
 

@@ -86,7 +86,7 @@ func (s *Server) recoverer(next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(v)
 			default:
-				s.refuse(w, r, vigil.Wrap(panicked{v}, vigil.CodeInternal, ""))
+				s.refuse(w, r, vigil.Wrap(recovered(v), vigil.CodeInternal, ""))
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -3,9 +3,10 @@ package web
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 )
 
 // A visit is a browser's web session: what its launches allow it to see. The cookie holds
-// a random token; the rest is kept in the store as a record under the token's hash.
+// a random token; the rest is kept in the store, sealed under the token.
 const (
 	visitCookie = "__Host-vigil-visit" // no neighbouring host can plant one
 	visitHTTP   = "vigil-visit"        // on a loopback host, where __Host- is refused
@@ -27,7 +28,7 @@ const (
 
 func (s *Server) newVisits() *scs.SessionManager {
 	// Not scs.New: it starts a goroutine for a store of its own, which nothing ends.
-	m := &scs.SessionManager{Store: visitStore{s.store, s.now}, Codec: scs.GobCodec{}, Lifetime: visitLife, HashTokenInStore: true}
+	m := &scs.SessionManager{Store: visitStore{s.sealed(visitKind), s.log}, Codec: scs.GobCodec{}, Lifetime: visitLife}
 	m.Cookie.Name = visitCookie
 	if !strings.HasPrefix(s.tool.Origin(), "https:") {
 		m.Cookie.Name = visitHTTP
@@ -46,28 +47,48 @@ func (s *Server) newVisits() *scs.SessionManager {
 	return m
 }
 
-// visitStore implements scs.CtxStore over records.
+// visitStore implements scs.CtxStore over records. scs is not asked to hash the tokens:
+// what is kept is sealed under them.
 type visitStore struct {
-	store Store
-	now   func() time.Time
+	records sealedRecords
+	log     *slog.Logger
 }
 
 var _ scs.CtxStore = visitStore{}
 
 func (v visitStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
-	r, err := v.store.GetRecord(ctx, visitKind, token, v.now())
+	b, err := v.records.get(ctx, token)
+	if errors.Is(err, errSealed) { // the record is damaged
+		v.log.WarnContext(ctx, "visit not readable; the person must launch again", "error", err)
+	}
+	if errors.Is(err, vigil.ErrNotFound) {
+		b, err = v.unsealed(ctx, token)
+	}
 	if errors.Is(err, vigil.ErrNotFound) {
 		return nil, false, nil
 	}
-	return r.Value, err == nil, err
+	return b, err == nil, err
+}
+
+// unsealed reads a visit as it was kept before visits were sealed: in clear, under the
+// token's hash. It is here for the 12 hours after an update, in which a restart during an
+// exam must not sign out its proctors; nothing is written that way any more.
+func (v visitStore) unsealed(ctx context.Context, token string) ([]byte, error) {
+	r, err := v.records.store.GetRecord(ctx, visitKind, unsealedKey(token), v.records.now())
+	return r.Value, err
+}
+
+func unsealedKey(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 func (v visitStore) CommitCtx(ctx context.Context, token string, b []byte, expiry time.Time) error {
-	return v.store.PutRecord(ctx, vigil.Record{Kind: visitKind, Key: token, Value: b, Expires: expiry})
+	return v.records.put(ctx, token, b, expiry)
 }
 
 func (v visitStore) DeleteCtx(ctx context.Context, token string) error {
-	return v.store.DeleteRecord(ctx, visitKind, token)
+	return errors.Join(v.records.remove(ctx, token), v.records.store.DeleteRecord(ctx, visitKind, unsealedKey(token)))
 }
 
 // The three methods without a context are never called: scs prefers the others.
@@ -197,10 +218,4 @@ func (s *Server) need(ctx context.Context, kind passKind, id string) (pass, erro
 		return pass{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform may not use Vigil at the moment. Ask its administrator.")
 	}
 	return p, nil
-}
-
-// hashed names a secret in the store.
-func hashed(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
 }
