@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/cmd/internal/seat"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime"
@@ -180,11 +181,32 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	s.db = filepath.Join(t.TempDir(), "copy.db") // the server makes this one itself
 	server := s.serve("--log-level=debug")
 	s.register()
-	seat := s.seat(student)
-	token, err := seat.Token(t.Context())
+	p := s.lms.Platform()
+	pupil := p.AddUser(ltitest.User{ID: "sensitive-sub-of-a-pupil", Given: "Xanthippe", Family: "Vandersloot", Email: "xan@lms.example", Role: ltitest.Learner})
+	teacher := p.AddUser(ltitest.User{ID: "sensitive-sub-of-a-teacher", Given: "Zuleikha", Family: "Quillfeather", Email: "quill@lms.example", Role: ltitest.Instructor})
+	sitting := s.seat(pupil.ID)
+	token, err := sitting.Token(t.Context())
 	s.ok(err)
-	st := s.connect(seat, func(c *client.Config) { c.Header = http.Header{"User-Agent": {"sensitive-agent"}} })
-	d := &desk{site: s, proctor: s.proctor(), attempt: seat.Attempt, session: st.Welcome().Session}
+	st := s.connect(sitting, func(c *client.Config) { c.Header = http.Header{"User-Agent": {"sensitive-agent"}} })
+	b := ltitest.NewBrowser(nil)
+	b.SignIn(p, teacher.ID)
+	board, err := b.Open(t.Context(), p.Begin(ltitest.Launch{Message: ltitest.ResourceLink, ClientID: s.client, UserID: teacher.ID, LinkID: lms.LinkID}))
+	s.ok(err)
+	d := &desk{site: s, proctor: watch(t, s.tool, b, board), attempt: sitting.Attempt, session: st.Welcome().Session}
+	secrets := []string{"eyJ", token.Token}
+	for _, c := range b.Cookies(s.tool) {
+		secrets = append(secrets, c.Value)
+	}
+	person, err := seat.At(s.tool, b, board)
+	s.ok(err)
+	ticket, err := person.Token(t.Context())
+	s.ok(err)
+	window := openWindow(t, s.tool, person)
+	secrets = append(secrets, ticket.Token, window[strings.LastIndex(window, "/")+1:])
+	for range 2 { // it works once
+		_, err = b.Open(t.Context(), window)
+		s.ok(err)
+	}
 	st.Chat("sensitive-chat of a student")
 	d.proctor.Chat(d.session, "sensitive-chat of a proctor")
 	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "sensitive-reason"}), vigil.LMSAccepted)
@@ -197,13 +219,26 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	// What is refused is logged, too.
 	s.down()
 	d.answer(d.extend(60), vigil.LMSWaiting)
+	if status := peek(t, person, "/members"); status < 500 {
+		t.Errorf("got %d for the members while the LMS is away, want a failure", status)
+	}
 	s.up()
-	p := s.lms.Platform()
+	unlock := lock(t, s.db)
+	st.Chat("sensitive-chat in an outage")
+	st.Signal(vigil.KindCopy, 0, json.RawMessage(`{"length":5,"hash":"sensitive-hash"}`))
+	d.proctor.Chat(d.session, "sensitive-chat in an outage")
+	d.give(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
+	if _, err := s.seatOrNot(another); err == nil {
+		t.Error("got a seat while nothing can be stored, want a failure")
+	}
+	until(t, "the outage in the log", func() bool { return strings.Contains(server.log.String(), "signals cannot be stored") })
+	unlock()
+	s.ok(st.Settled(t.Context()))
 	p.SetMischief(ltitest.Mischief{
 		Claims:  func(c map[string]any) { c["aud"] = "sensitive-audience" },
 		IDToken: func(raw string) string { return raw },
 	})
-	b := ltitest.NewBrowser(nil)
+	b = ltitest.NewBrowser(nil)
 	b.SignIn(p, another)
 	page, err := b.Open(t.Context(), p.Begin(ltitest.Launch{Message: ltitest.ResourceLink, ClientID: s.client, UserID: another, LinkID: lms.LinkID}))
 	s.ok(err)
@@ -213,7 +248,9 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	p.SetMischief(ltitest.Mischief{})
 	for path, form := range map[string]url.Values{
 		"/lti/launch":                      {"id_token": {"eyJzZW5zaXRpdmUtdG9rZW4"}, "state": {"sensitive-state"}},
-		"/lti/login":                       {"iss": {"https://sensitive-issuer.example"}, "login_hint": {"sensitive-hint"}, "target_link_uri": {s.tool}},
+		"/lti/launch#stranger":             {"id_token": {p.Assertion(sitting.Attempt)}, "state": {strings.Repeat("A", 43)}},
+		"/lti/launch#error":                {"error": {"sensitive-error"}, "error_description": {"sensitive-description"}, "state": {"sensitive-state"}},
+		"/lti/login":                       {"iss": {"https://unknown-issuer.example"}, "login_hint": {"sensitive-hint"}, "lti_message_hint": {"sensitive-hint"}, "target_link_uri": {s.tool}},
 		"/lti/register/sensitive-secret":   {"openid_configuration": {"https://sensitive.example/"}, "registration_token": {"sensitive-registration"}},
 		"/api/v1/socket/token":             {"assertion": {"sensitive-assertion"}},
 		"/open?code=sensitive-code":        {"code": {"sensitive-code"}},
@@ -226,7 +263,7 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 			t.Errorf("%s: got %d, want a refusal", path, res.StatusCode)
 		}
 	}
-	res, err := plain.Post(s.tool+"/api/v1/socket/token", "application/json", strings.NewReader(`{"assertion":"`+p.Assertion(seat.Attempt)+`x"}`))
+	res, err := plain.Post(s.tool+"/api/v1/socket/token", "application/json", strings.NewReader(`{"assertion":"`+p.Assertion(sitting.Attempt)+`x"}`))
 	s.ok(err)
 	res.Body.Close()
 	bad := s.seat(another)
@@ -255,7 +292,13 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	if lines < 10 {
 		t.Errorf("got %d lines, want a walk's", lines)
 	}
-	words := []string{"sensitive", "eyJ", token.Token, "lms.example"}
+	if !strings.Contains(text, "https://unknown-issuer.example") {
+		t.Error("got no issuer of the refused login in the log, want it: it is no person")
+	}
+	if len(secrets) < 5 {
+		t.Errorf("got the secrets %q, want tokens, a cookie and a code among them", secrets)
+	}
+	words := append(secrets, "sensitive", "lms.example")
 	for _, u := range p.Users() {
 		words = append(words, u.Given, u.Family, u.Email)
 	}
@@ -264,6 +307,21 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 			t.Errorf("got %q in the log, want it nowhere:\n%s", word, lineAt(text, i))
 		}
 	}
+}
+
+// peek asks for data of an exam as its dashboard does.
+func peek(t *testing.T, p *seat.Proctor, path string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Tool+"/api/v1/exams/"+p.Exam+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := p.Client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
 }
 
 func lineAt(text string, i int) string {
