@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -117,7 +118,14 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 		result = h.cfg.Controller.Control(ctx, s, d)
 	}
 	settled, answer := d.Settle(result, s.Plugin, h.now())
-	h.log.Info("told a platform", "session", d.SessionID, "action", d.Action, "try", settled.Tries, "answer", answer.State)
+	level := slog.LevelInfo
+	switch answer.State {
+	case vigil.LMSWaiting: // why is in the controller's line
+		level = slog.LevelDebug
+	case vigil.LMSFailed, vigil.LMSUnknown:
+		level = slog.LevelWarn
+	}
+	h.log.Log(ctx, level, "told a platform", "session", d.SessionID, "action", d.Action, "try", settled.Tries, "answer", answer.State)
 	// What was answered must not be lost: the store is asked until the lease ends, and the
 	// end of the hub does not cut it short.
 	store, cancelStore := context.WithTimeout(context.WithoutCancel(ctx), vigil.DeliveryLease/3)

@@ -21,7 +21,7 @@ const (
 // kindAttrs are the attributes by which faults of the same message differ in kind. Their
 // values are few: none of them names a person, an attempt or a request.
 var kindAttrs = map[string]bool{
-	"action": true, "check": true, "code": true, "doing": true, "key": true, "kind": true,
+	"action": true, "answer": true, "check": true, "code": true, "doing": true, "key": true, "kind": true,
 	"platform": true, "route": true, "stage": true, "status": true, "what": true, "why": true,
 }
 
