@@ -13,7 +13,7 @@ type Watch string
 // The groups.
 const (
 	WatchFocus      Watch = "focus"      // the page loses focus or is hidden
-	WatchClipboard  Watch = "clipboard"  // copy, cut, paste: lengths and hashes, never text
+	WatchClipboard  Watch = "clipboard"  // copy, cut, paste: how many characters, never text nor a hash of it
 	WatchFullscreen Watch = "fullscreen" // leaving or refusing full screen
 	WatchDisplay    Watch = "display"    // more than one screen
 	WatchWindow     Watch = "window"     // resizing, context menu, printing, developer tools

@@ -7,30 +7,29 @@ import (
 	"hash/fnv"
 	"strconv"
 	"time"
-	"unicode/utf8"
 )
 
 // Kind names what a signal reports.
 type Kind string
 
-// The kinds. Severities are in Severity; what the data object of each may hold is in
-// docs/protocol.md. None of them carries typed or pasted text.
+// The kinds. Their severities are in kinds, and what the data object of each may hold in
+// dataFields. None of them carries typed, copied or pasted text, nor a hash of it.
 const (
-	KindConnected      Kind = "connected"       // server: a socket opened
-	KindPageTurned     Kind = "page_turned"     // the student moved to another page of the quiz
-	KindCapabilities   Kind = "capabilities"    // what this browser can and cannot report
-	KindRTT            Kind = "rtt"             // measured round trip and clock offset
-	KindFocusGained    Kind = "focus_gained"    // the page got the focus back
-	KindConsent        Kind = "consent"         // the student agreed to be watched
-	KindHandRaised     Kind = "hand_raised"     // the student asks for a proctor
-	KindHandLowered    Kind = "hand_lowered"    // the student needs nobody any more
-	KindBlur           Kind = "blur"            // the page was without focus for Duration
-	KindHidden         Kind = "hidden"          // the page was hidden for Duration
-	KindCopy           Kind = "copy"            // data: length
-	KindCut            Kind = "cut"             // data: length
-	KindPaste          Kind = "paste"           // data: length, hash
-	KindContextMenu    Kind = "context_menu"    //
-	KindResize         Kind = "resize"          // data: width, height
+	KindConnected      Kind = "connected"    // server: a socket opened
+	KindPageTurned     Kind = "page_turned"  // the student moved to another page of the quiz
+	KindCapabilities   Kind = "capabilities" // what this browser can and cannot report
+	KindRTT            Kind = "rtt"          // measured round trip and clock offset
+	KindFocusGained    Kind = "focus_gained" // the page got the focus back
+	KindConsent        Kind = "consent"      // the student agreed to be watched
+	KindHandRaised     Kind = "hand_raised"  // the student asks for a proctor
+	KindHandLowered    Kind = "hand_lowered" // the student needs nobody any more
+	KindBlur           Kind = "blur"         // the page was without focus for Duration
+	KindHidden         Kind = "hidden"       // the page was hidden for Duration
+	KindCopy           Kind = "copy"
+	KindCut            Kind = "cut"
+	KindPaste          Kind = "paste"
+	KindContextMenu    Kind = "context_menu"
+	KindResize         Kind = "resize"
 	KindIdle           Kind = "idle"            // no input for Duration
 	KindFullscreenLeft Kind = "fullscreen_left" // without a page turn
 	KindFullscreenNo   Kind = "fullscreen_refused"
@@ -147,7 +146,8 @@ const ServerStreamPrefix = "server:"
 func (s Signal) ID() string { return s.Stream + "/" + strconv.FormatInt(s.Seq, 10) }
 
 // Digest is a short hash over what the browser said, by which a repeat is told from a
-// number that was used again for something else.
+// number that was used again for something else. Of the data only what is kept counts
+// (Signal.Kept): a signal that was stored with more is the same.
 func (s Signal) Digest() string {
 	h := fnv.New128a()
 	var buf bytes.Buffer
@@ -157,7 +157,7 @@ func (s Signal) Digest() string {
 	buf.WriteByte(0)
 	buf.WriteString(strconv.FormatInt(s.Duration.Milliseconds(), 10))
 	buf.WriteByte(0)
-	buf.Write(s.Data)
+	buf.Write(s.Kept().Data)
 	h.Write(buf.Bytes())
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -201,141 +201,6 @@ func ValidStream(id string) bool {
 		}
 	}
 	return true
-}
-
-// validateData allows a flat object of a few short strings, numbers and booleans, so
-// that no text of the exam can travel in it. The bytes are kept and shown to proctors as
-// they are, so they are valid UTF-8 and no name comes twice: the first of two would
-// escape every check that looks at the parsed object.
-func validateData(data json.RawMessage) error {
-	if len(data) == 0 {
-		return nil
-	}
-	if plainData(data) {
-		return nil
-	}
-	notObject := Invalid("data", "The data of a signal is a JSON object.")
-	var whole map[string]any // the tokens below do not see everything that is wrong
-	if !utf8.Valid(data) || json.Unmarshal(data, &whole) != nil || whole == nil {
-		return notObject
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if _, err := dec.Token(); err != nil {
-		return notObject
-	}
-	seen := map[string]bool{}
-	for dec.More() {
-		t, err := dec.Token()
-		name, ok := t.(string)
-		switch {
-		case err != nil || !ok:
-			return notObject
-		case !fieldName(name):
-			return Invalid("data", "A field's name has 1 to 32 letters, digits or _.")
-		case seen[name]:
-			return Invalid("data", "The data object holds a field twice.")
-		case len(seen) == 24:
-			return Invalid("data", "The data object holds more than 24 fields.")
-		}
-		seen[name] = true
-		t, err = dec.Token()
-		if err != nil {
-			return notObject
-		}
-		switch v := t.(type) {
-		case string:
-			if len(v) > 128 {
-				return Invalid("data", "A text in the data object is longer than 128 bytes.")
-			}
-		case json.Delim:
-			return Invalid("data", "The data object is flat: texts, numbers and booleans only.")
-		}
-	}
-	return nil
-}
-
-// plainData recognises what browsers send: a few fields of whole numbers, booleans and
-// texts without escapes, without white space. What it takes is allowed; anything else is
-// judged by validateData, which costs twenty times as much.
-func plainData(b []byte) bool {
-	const most = 8
-	if len(b) < 2 || b[0] != '{' {
-		return false
-	}
-	var names [most][]byte
-	for n := range most {
-		b = b[1:] // the brace or a comma
-		name, rest := plainText(b)
-		if len(rest) < 2 || rest[0] != ':' || !fieldName(string(name)) {
-			return false
-		}
-		for _, other := range names[:n] {
-			if bytes.Equal(name, other) {
-				return false
-			}
-		}
-		names[n] = name
-		if b = plainValue(rest[1:]); len(b) == 0 {
-			return false
-		}
-		switch b[0] {
-		case '}':
-			return len(b) == 1
-		case ',':
-		default:
-			return false
-		}
-	}
-	return false
-}
-
-// plainText reads a text of ASCII without escapes, at most 128 bytes; rest is nil where
-// there is none.
-func plainText(b []byte) (text, rest []byte) {
-	if len(b) == 0 || b[0] != '"' {
-		return nil, nil
-	}
-	for i, c := range b[1:] {
-		switch {
-		case c == '"':
-			return b[1 : i+1], b[i+2:]
-		case c < ' ' || c >= utf8.RuneSelf || c == '\\' || i == 128:
-			return nil, nil
-		}
-	}
-	return nil, nil
-}
-
-// plainValue reads a text, a whole number or a boolean, and returns what is left.
-func plainValue(b []byte) []byte {
-	switch {
-	case len(b) == 0:
-		return nil
-	case b[0] == '"':
-		_, rest := plainText(b)
-		return rest
-	case bytes.HasPrefix(b, []byte("true")):
-		return b[4:]
-	case bytes.HasPrefix(b, []byte("false")):
-		return b[5:]
-	}
-	i := 0
-	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-		i++
-	}
-	if i == 0 || i > 15 || b[0] == '0' && i > 1 {
-		return nil
-	}
-	return b[i:]
-}
-
-func fieldName(name string) bool {
-	for _, c := range []byte(name) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') {
-			return false
-		}
-	}
-	return name != "" && len(name) <= 32
 }
 
 // Rate gives the signal its severity by the catalogue. recentHides is how many times

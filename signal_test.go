@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -243,6 +244,15 @@ func FuzzSignalData(f *testing.F) {
 			}
 			isName = !isName
 		}
+		kept := s.Kept()
+		for name := range names {
+			if !slices.Contains(KindPaste.Fields(), name) && bytes.Contains(kept.Data, []byte(`"`+name+`"`)) {
+				t.Fatalf("kept %q of %s", name, data)
+			}
+		}
+		if kept.Validate() != nil || string(kept.Kept().Data) != string(kept.Data) || kept.Digest() != s.Digest() {
+			t.Fatalf("kept %s of %s", kept.Data, data)
+		}
 		if depth != 1 || len(names) > 24 {
 			t.Fatalf("let %d objects of %d fields through", depth, len(names))
 		}
@@ -271,6 +281,36 @@ func FuzzIDs(f *testing.F) {
 	})
 }
 
+func TestOnlyWhatIsListedIsKeptOfASignalsData(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		kind Kind
+		data string
+		want string
+	}{
+		{"as it is sent", KindPaste, `{"length":12}`, `{"length":12}`},
+		{"nothing", KindPaste, ``, ``},
+		{"a hash", KindPaste, `{"length":12,"hash":"9f86d081"}`, `{"length":12}`},
+		{"a hash first", KindPaste, `{"hash":"9f86d081","length":12}`, `{"length":12}`},
+		{"a hash and nothing else", KindPaste, `{"hash":"9f86d081"}`, ``},
+		{"white space", KindPaste, ` { "hash" : "9f86d081", "length" : 12.5 } `, `{"length":12.5}`},
+		{"a name that is escaped", KindPaste, `{"\u006cength":12}`, `{"length":12}`},
+		{"a text for a number", KindCopy, `{"length":"the answer"}`, ``},
+		{"null", KindCopy, `{"length":null}`, ``},
+		{"a field of another kind", KindBlur, `{"length":12,"continued":true}`, `{"continued":true}`},
+		{"a kind without fields", KindPrint, `{"page":"the answer"}`, ``},
+		{"a page by its number", KindPageTurned, `{"page":3}`, `{"page":3}`},
+		{"a page by its name", KindPageTurned, `{"page":"summary"}`, `{"page":"summary"}`},
+		{"a negative number", KindRTT, `{"rtt":4,"offset":-1.5e3}`, `{"rtt":4,"offset":-1.5e3}`},
+	} {
+		s := report(tt.kind)
+		s.Data = json.RawMessage(tt.data)
+		if got := string(s.Kept().Data); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestDigestTellsRepeatsFromOthers(t *testing.T) {
 	base := report(KindPaste)
 	base.Data = json.RawMessage(`{"length":1}`)
@@ -278,6 +318,10 @@ func TestDigestTellsRepeatsFromOthers(t *testing.T) {
 	same.Received, same.Severity, same.Incident, same.SessionID = t0.Add(time.Hour), 0.9, true, "s"
 	if base.Digest() != same.Digest() {
 		t.Error("what the server adds changed the digest")
+	}
+	same.Data = json.RawMessage(`{"length":1,"hash":"9f86d081"}`) // as it was stored before
+	if base.Digest() != same.Digest() {
+		t.Error("what is not kept any more changed the digest")
 	}
 	for name, change := range map[string]func(*Signal){
 		"kind":     func(s *Signal) { s.Kind = KindCopy },

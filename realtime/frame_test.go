@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -269,6 +270,36 @@ func TestUnwatchedSignalsAreNeitherStoredNorAHole(t *testing.T) {
 	time.Sleep(400 * time.Millisecond) // HoleWait has passed
 	if k := r.kinds(s.ID); k[vigil.KindPaste] != 0 || k[vigil.KindBlur] != 1 || k[vigil.KindHole] != 0 {
 		t.Fatalf("stored: got %v, want the blur only, and no hole", k)
+	}
+}
+
+// TestOfASignalNoMoreIsStoredThanItsKindSays has an older monitor send a hash of what was
+// pasted, and somebody's own monitor send a text; sent again they are the same.
+func TestOfASignalNoMoreIsStoredThanItsKindSays(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	w := r.wire(studentClaims(s))
+	w.write(hello)
+	for range 2 {
+		acked := map[int64]bool{}
+		w.write(`[{"t":"signal","seq":1,"kind":"paste","at":1790000000000,"data":{"length":3,"hash":"ba7816bf8f01cfea"}},` +
+			`{"t":"signal","seq":2,"kind":"copy","at":1790000000000,"data":{"text":"the answer is 42"}}]`)
+		for len(acked) < 2 {
+			var ack realtime.Ack
+			w.next(realtime.TypeAck, &ack)
+			for _, seq := range ack.Seqs {
+				acked[seq] = true
+			}
+		}
+	}
+	got := map[vigil.Kind]string{}
+	for _, g := range r.stored(s.ID) {
+		got[g.Kind] = string(g.Data)
+	}
+	want := map[vigil.Kind]string{vigil.KindConnected: "", vigil.KindPaste: `{"length":3}`, vigil.KindCopy: ""}
+	if !maps.Equal(got, want) {
+		t.Errorf("stored: got %v, want %v", got, want)
 	}
 }
 

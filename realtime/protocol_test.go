@@ -104,6 +104,11 @@ func TestThePageNamesTheSignals(t *testing.T) {
 			if group != want {
 				t.Errorf("group of %s: docs/protocol.md has %q, the code %q", k, group, want)
 			}
+			for _, field := range k.Fields() {
+				if !strings.Contains(strings.Join(cells[3:], "|"), "`"+field+"`") {
+					t.Errorf("data of %s: docs/protocol.md does not name %s", k, field)
+				}
+			}
 		}
 	}
 }

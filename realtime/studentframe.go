@@ -202,6 +202,7 @@ func (sc *studentConn) signal(f *up) {
 		sc.drop(f, vigil.Errorf(vigil.CodeForbidden, "This exam does not watch that."))
 		return
 	}
+	s = s.Kept()
 	s.Data = slices.Clone(s.Data)
 
 	st.mu.Lock()

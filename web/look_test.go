@@ -32,7 +32,7 @@ func (r *rig) fill(s vigil.Session, signals int) {
 		case "hidden":
 			g.Duration, g.Severity, g.Incident = 40*time.Second, 0.3, true
 		case "paste":
-			g.Severity, g.Incident, g.Data = 0.6, true, []byte(`{"length":812,"hash":"0123456789abcdef"}`)
+			g.Severity, g.Incident, g.Data = 0.6, true, []byte(`{"length":812}`)
 		}
 		list[i] = g
 	}

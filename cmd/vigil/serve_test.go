@@ -211,7 +211,7 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	d.proctor.Chat(d.session, "sensitive-chat of a proctor")
 	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "sensitive-reason"}), vigil.LMSAccepted)
 	d.give(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
-	st.Signal(vigil.KindCopy, 0, json.RawMessage(`{"length":5,"hash":"sensitive-hash"}`))
+	st.Signal(vigil.KindCopy, 0, json.RawMessage(`{"length":5,"text":"sensitive-text"}`))
 	s.ok(st.Settled(t.Context()))
 	until(t, "the message", func() bool { return len(st.Commands()) > 0 })
 	until(t, "the chat", func() bool { return len(st.Lines()) > 0 && len(d.proctor.Lines()) > 1 })

@@ -1,35 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later OR Apache-2.0
 
 /**
- * Notices copy, cut and paste: how much, and for pastes a short hash by which two equal ones can be told. Never the
- * text. Nothing is blocked. Editors in frames of the page's own origin are watched too.
+ * Notices copy, cut and paste: how many characters, and nothing else of the text. Nothing is blocked. Editors in frames
+ * of the page's own origin are watched too.
  *
  * @module     quizaccess_vigil/detect_clipboard
  * @copyright  2026 The Vigil authors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later, or Apache-2.0
  */
-
-/** Longer texts are hashed up to here: hashing must not stall the page. */
-const HASHED = 1000000;
-
-/**
- * The first 16 hex digits of a text's SHA-256; undefined where the browser has none (pages without https).
- *
- * @param {string} text
- * @returns {Promise<string|undefined>}
- */
-export const shortHash = async(text) => {
-    if (!text || typeof crypto === 'undefined' || !crypto.subtle) {
-        return undefined;
-    }
-    try {
-        const bytes = new TextEncoder().encode(text.slice(0, HASHED));
-        const digest = await crypto.subtle.digest('SHA-256', bytes);
-        return Array.from(new Uint8Array(digest).slice(0, 8), byte => byte.toString(16).padStart(2, '0')).join('');
-    } catch (e) {
-        return undefined;
-    }
-};
 
 /**
  * How much is selected, in characters.
@@ -67,7 +45,6 @@ export const selectedLength = doc => {
 export const watchClipboard = ({document: doc, emit, ours, touch, now}) => {
     /** @type {Set<Document>} */
     const watched = new Set();
-    let stopped = false;
 
     /** @param {Event} event */
     const onCopy = event => {
@@ -80,15 +57,10 @@ export const watchClipboard = ({document: doc, emit, ours, touch, now}) => {
         }
     };
     /** @param {ClipboardEvent} event */
-    const onPaste = async(event) => {
-        if (ours(event)) {
-            return;
-        }
-        const at = now();
-        const text = event.clipboardData ? event.clipboardData.getData('text/plain') : '';
-        const hash = await shortHash(text);
-        if (!stopped) {
-            emit({kind: 'paste', at, data: hash ? {length: text.length, hash} : {length: text.length}});
+    const onPaste = event => {
+        if (!ours(event)) {
+            const text = event.clipboardData ? event.clipboardData.getData('text/plain') : '';
+            emit({kind: 'paste', at: now(), data: {length: text.length}});
         }
     };
     const onInput = () => touch && touch();
@@ -147,7 +119,6 @@ export const watchClipboard = ({document: doc, emit, ours, touch, now}) => {
     observer.observe(doc.documentElement, {childList: true, subtree: true});
     return {
         stop: () => {
-            stopped = true;
             observer.disconnect();
             doc.querySelectorAll('iframe').forEach(frame => frame.removeEventListener('load', onLoad));
             watched.forEach(detach);

@@ -107,9 +107,8 @@ function SignalData({ e }: { e: SignalEntry }): JSX.Element | null {
   for (const [key, value] of Object.entries(e.data)) {
     if (key === "length") parts.push(t("data_length", { n: Number(value) }));
     else if (key === "page") parts.push(pageOf(value));
-    else if (key === "frame") { if (value) parts.push(t("data_frame")); }
     else if (key === "cause") parts.push(named("cause", String(value)));
-    else if (key === "hash") parts.push(`# ${String(value)}`);
+    else if (key === "hash") continue; // of a paste, in what was stored before no monitor sent it any more
     else if (key === "width" || key === "height") continue;
     else parts.push(`${key}: ${value === true ? "✓" : value === false ? "–" : String(value)}`);
   }

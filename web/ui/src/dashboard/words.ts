@@ -394,7 +394,6 @@ const en = {
   data_page: "page {n}",
   page_summary: "summary before handing in",
   page_paused: "waiting page",
-  data_frame: "into a frame of the page",
 };
 
 const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
@@ -772,7 +771,6 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   data_page: "halaman {n}",
   page_summary: "ringkasan sebelum pengumpulan",
   page_paused: "halaman menunggu",
-  data_frame: "ke bingkai di halaman",
 };
 
 export type Word = keyof typeof en;

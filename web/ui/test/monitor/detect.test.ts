@@ -224,19 +224,16 @@ describe("the clipboard", () => {
     expect(noticed).toEqual([{ kind: "copy", at: Date.now(), data: { length: 6 } }]);
   });
 
-  it("tells length and short hash of a paste, and no text", async () => {
+  it("tells the length of a paste, and neither the text nor a hash of it", () => {
     begin();
     paste(document.getElementById("i") as Element, "abc");
-    await vi.waitFor(() => expect(noticed.length).toBe(1), 10000);
-    expect(noticed[0]?.data).toEqual({ length: 3, hash: "ba7816bf8f01cfea" });
-    expect(JSON.stringify(noticed)).not.toContain("abc");
+    expect(noticed).toEqual([{ kind: "paste", at: Date.now(), data: { length: 3 } }]);
   });
 
-  it("ignores what happens in our own panel", async () => {
+  it("ignores what happens in our own panel", () => {
     begin();
     paste(document.getElementById("ours") as Element, "ours");
     paste(document.getElementById("i") as Element, "theirs");
-    await vi.waitFor(() => expect(noticed.length).toBeGreaterThan(0), 10000);
     expect(noticed.map((it) => it.data?.length)).toEqual([6]);
   });
 
