@@ -64,6 +64,8 @@ type Session struct {
 	ControlActions []string // what it offers
 	ReturnURL      string   // where an ended session leads back to; may be empty
 
+	Consents []Consent // the last MaxConsents agreements to the notice, oldest first
+
 	State   State
 	Version int64 // of the lifecycle; every change is conditional on it
 	Created time.Time

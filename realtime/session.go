@@ -116,7 +116,8 @@ func same(s, p vigil.Session) bool {
 		s.End.Equal(p.End) && s.EndSeen.Equal(p.EndSeen) && s.Carry == p.Carry && s.Name == p.Name && s.PlatformID == p.PlatformID &&
 		slices.EqualFunc(s.Grants, p.Grants, func(a, b vigil.Grant) bool {
 			return a.CommandID == b.CommandID && a.ID == b.ID && a.State == b.State && a.Held == b.Held && a.Taken == b.Taken
-		})
+		}) &&
+		slices.EqualFunc(s.Consents, p.Consents, func(a, b vigil.Consent) bool { return a.Notice == b.Notice && a.At.Equal(b.At) })
 }
 
 // announce tells proctors and the student what changed.

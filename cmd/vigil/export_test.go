@@ -79,8 +79,9 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 		v := vigil.Session{
 			ID: freshID(), ExamID: e.ID, UserID: user, Name: user, Attempt: 1, Generation: 1, PlatformID: p.ID, State: vigil.StateActive, Version: 5,
 			Created: now, Changed: now, DueAt: now.Add(time.Hour),
-			Grants: []vigil.Grant{{CommandID: "c", ID: "r", Time: time.Minute, Taken: 2 * time.Minute, State: vigil.GrantConfirmed, At: now, Held: true, Own: true}},
-			Pauses: []vigil.Pause{{From: now.Add(-time.Minute), To: now, ID: "r2"}},
+			Grants:   []vigil.Grant{{CommandID: "c", ID: "r", Time: time.Minute, Taken: 2 * time.Minute, State: vigil.GrantConfirmed, At: now, Held: true, Own: true}},
+			Pauses:   []vigil.Pause{{From: now.Add(-time.Minute), To: now, ID: "r2"}},
+			Consents: []vigil.Consent{{Notice: "0123456789abcdef", At: now}},
 		}
 		ok(store.CreateSession(ctx, v))
 		head := vigil.AuditHead{}
@@ -188,7 +189,8 @@ func TestAUserIsExportedAndErased(t *testing.T) {
 
 func exportsAndErases(t *testing.T, place string, e vigil.Exam) {
 	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); strings.Count(got, `"kind":"signal"`) != 3 || strings.Contains(got, "=1+1") ||
-		strings.Count(got, `"action":"session.consent"`) != 1 || strings.Count(got, `"action":"command.pause"`) != 1 || strings.Contains(got, "Pat") {
+		strings.Count(got, `"action":"session.consent"`) != 1 || strings.Count(got, `"action":"command.pause"`) != 1 || strings.Contains(got, "Pat") ||
+		!strings.Contains(got, `"consents":[{"notice":"0123456789abcdef","at":"20`) {
 		t.Errorf("got %q, want the one user's only, with the consent, and with what was done to them but not by whom", got)
 	}
 	if got := must(t, "erase", "--store", place, e.Issuer, "ana"); !strings.HasPrefix(got, "1 sessions would be erased") {

@@ -161,3 +161,32 @@ func (c pausesInto) Scan(v any) error {
 	}
 	return nil
 }
+
+// consent is a consent as it is stored.
+type consent struct {
+	Notice string `json:"notice"`
+	At     int64  `json:"at"`
+}
+
+func consentsJSON(cs []vigil.Consent) string {
+	out := make([]consent, len(cs))
+	for i, c := range cs {
+		out[i] = consent{Notice: c.Notice, At: ms(c.At)}
+	}
+	return toJSON(out)
+}
+
+// consentsInto scans a session's consents.
+type consentsInto struct{ v *[]vigil.Consent }
+
+func (c consentsInto) Scan(v any) error {
+	var in []consent
+	if err := (jsonInto{&in}).Scan(v); err != nil {
+		return err
+	}
+	*c.v = nil
+	for _, x := range in {
+		*c.v = append(*c.v, vigil.Consent{Notice: x.Notice, At: timeOf(x.At)})
+	}
+	return nil
+}

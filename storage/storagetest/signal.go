@@ -62,7 +62,7 @@ var signals = []behaviour{
 	}},
 	{"a number used again for something else is told and changes nothing", func(s *suite) {
 		v := s.session(s.exam())
-		g := s.signal(v, 1)
+		g := s.signal(v, 1, func(g *vigil.Signal) { g.Kind = vigil.KindCopy })
 		s.append(g)
 		for what, edit := range map[string]func(g *vigil.Signal){
 			"kind":     func(g *vigil.Signal) { g.Kind = vigil.KindPaste },
@@ -81,6 +81,15 @@ var signals = []behaviour{
 		if got := s.read(v.ID).Tally.Signals; got != 1 {
 			s.Errorf("got a tally of %d, want 1", got)
 		}
+	}},
+	{"a signal that was stored with more data than is kept now is the same without it", func(s *suite) {
+		v := s.session(s.exam())
+		g := s.signal(v, 1, func(g *vigil.Signal) {
+			g.Kind, g.Data = vigil.KindPaste, []byte(`{"length":3,"hash":"ba7816bf8f01cfea"}`)
+		})
+		s.append(g)
+		same(s, "again", s.append(g.Kept()), []storage.Appended{storage.Repeated})
+		same(s, "signals", s.signalsOf(v), []vigil.Signal{g})
 	}},
 	{"the same number of another stream or session is another signal", func(s *suite) {
 		e := s.exam()
