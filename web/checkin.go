@@ -30,7 +30,8 @@ func (s *Server) student(ctx context.Context, id string) (pass, vigil.Session, v
 }
 
 // checkinPage says what is watched, asks for consent and checks the system. A student who
-// was here before (another browser, a crash) passes it again.
+// was here before (another browser, a crash) passes it again, and is asked again only if the
+// notice has changed since.
 func (s *Server) checkinPage(w http.ResponseWriter, r *http.Request) {
 	p, session, exam, err := s.student(r.Context(), chi.URLParam(r, "session"))
 	if err != nil {
@@ -65,16 +66,19 @@ func (s *Server) showCheckin(w http.ResponseWriter, r *http.Request, p pass, ses
 			return
 		}
 	}
+	n := s.noticeOf(session, exam.Policy)
+	agreed := session.State != vigil.StateCreated && session.AgreedTo(n.Version())
 	s.show(w, r, http.StatusOK, "checkin.html", view{
 		Title: exam.Title, Lang: lang, Page: "checkin",
 		Config: map[string]any{
 			"lang": lang, "page": "checkin", "now": s.now().UnixMilli(), "session": session.ID, "state": session.State,
 			"tokenEndpoint": "/api/v1/socket/page-token", "left": max(0, s.left(p, session).Milliseconds()), "courseURL": p.ReturnURL,
 			"watch": exam.Policy.Watch, "fullscreen": exam.Policy.Fullscreen, "admission": exam.Policy.Admission, "plugin": session.Plugin,
+			"agreed": agreed,
 		},
 		Data: map[string]any{
-			"Exam": exam, "Session": session, "ReturnURL": p.ReturnURL, "Again": session.State != vigil.StateCreated,
-			"Awaiting": session.State == vigil.StateAwaiting, "Late": late, "NewWindow": !session.Plugin, "Ticket": ticket,
+			"Exam": exam, "Session": session, "ReturnURL": p.ReturnURL, "Notice": n, "Agreed": agreed,
+			"Changed": !agreed && session.State != vigil.StateCreated, "Awaiting": agreed && session.State == vigil.StateAwaiting, "Late": late, "NewWindow": !session.Plugin, "Ticket": ticket,
 		},
 	})
 }
@@ -98,21 +102,30 @@ func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.allowFrame(w, p.Frame)
-	if s.left(p, session) <= 0 { // the platform would refuse the return
+	late := s.left(p, session) <= 0 // the platform would refuse the return
+	stays := session.State.Started() && !session.Plugin
+	n := s.noticeOf(session, exam.Policy)
+	by := actorOf(p)
+	switch agreed := session.State != vigil.StateCreated && session.AgreedTo(n.Version()); {
+	case late && (agreed || !stays):
 		s.showCheckin(w, r, p, session, exam, true)
 		return
-	}
-	by := actorOf(p)
-	if session.State == vigil.StateCreated {
-		if r.PostForm.Get("consent") != "yes" {
-			s.refuse(w, r, vigil.Invalid("consent", "The exam can start only after you have agreed to what is watched. Go back and tick the box."))
-			return
-		}
-		if session, err = s.step(ctx, session, vigil.EventConsent, by); err != nil {
+	case agreed || session.State.Ended():
+	case r.PostForm.Get("consent") != "yes" && session.State == vigil.StateCreated:
+		s.refuse(w, r, vigil.Invalid("consent", "The exam can start only after you have agreed to what is watched. Go back and tick the box."))
+		return
+	case r.PostForm.Get("consent") != "yes" || r.PostForm.Get("notice") != n.Version(): // the notice has changed since the page was shown
+		http.Redirect(w, r, "/checkin/"+session.ID, http.StatusSeeOther)
+		return
+	default:
+		if session, err = s.agree(ctx, session, n, by, pickLang(p.Lang, r)); err != nil {
 			s.refuse(w, r, err)
 			return
 		}
-		s.audit(ctx, exam.ID, session.ID, "session.consent", by, "")
+		if late { // the attempt is open in another window, and this one is its connection
+			http.Redirect(w, r, "/checkin/"+session.ID, http.StatusSeeOther)
+			return
+		}
 	}
 	if session.State == vigil.StateReady && exam.Policy.Admission {
 		if session, err = s.step(ctx, session, vigil.EventAwait, by); err != nil {
@@ -153,6 +166,16 @@ func (s *Server) useTicket(ctx context.Context, session, ticket string) error {
 		return err
 	}
 	return s.admit(ctx, o.Pass)
+}
+
+// agree records the consent. One that another window of the student gave is as good.
+func (s *Server) agree(ctx context.Context, session vigil.Session, n notice, by vigil.Actor, lang string) (vigil.Session, error) {
+	next, err := s.hub.Agreed(ctx, session.ID, vigil.Consent{Notice: n.Version(), At: s.now()}, by)
+	if err != nil {
+		return session, err
+	}
+	s.audit(ctx, session.ExamID, session.ID, "session.consent", by, n.summary(lang))
+	return next, nil
 }
 
 // left is the time until the platform would refuse the return.

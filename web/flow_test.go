@@ -198,7 +198,9 @@ func TestAWindowFromAFrameNeedsNoCookie(t *testing.T) {
 	if !ok {
 		t.Fatalf("got no ticket in the framed check-in, want one:\n%s", framed.text)
 	}
-	form := url.Values{"consent": {"yes"}, "ticket": {ticket}}.Encode()
+	_, rest, _ = strings.Cut(framed.text, `name="notice" value="`)
+	notice, _, _ := strings.Cut(rest, `"`)
+	form := url.Values{"consent": {"yes"}, "ticket": {ticket}, "notice": {notice}}.Encode()
 	window := stranger()
 	post := func(c *http.Client, form string) answer {
 		return r.call(c, "POST", "/checkin/"+id+"/start", form, "Content-Type", "application/x-www-form-urlencoded")

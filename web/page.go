@@ -25,7 +25,7 @@ func parsePages() map[string]*template.Template {
 		words := catalogue[lang]
 		t := template.New("").Funcs(template.FuncMap{
 			"t":     words.text,
-			"tn":    words.count,
+			"days":  func(n int) string { return words.count("days", n) },
 			"time":  formatTime,
 			"clock": formatClock,
 			"span":  words.span,
@@ -46,6 +46,8 @@ type view struct {
 	Config any // for the page's script
 	Data   any
 	Nonce  string
+
+	Privacy Privacy // set by show
 }
 
 // ConfigJSON is the page's configuration for its script. encoding/json escapes <, > and &,
@@ -60,6 +62,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name s
 	if v.Lang == "" {
 		v.Lang = pickLang("", r)
 	}
+	v.Privacy = s.privacy
 	var body bytes.Buffer
 	if err := pages[v.Lang].ExecuteTemplate(&body, name, v); err != nil {
 		s.log.ErrorContext(r.Context(), "page not rendered", "page", name, "error", err)

@@ -24,6 +24,9 @@ type Hub interface {
 
 	// Apply takes one step of a session's life, whatever version it is at.
 	Apply(ctx context.Context, sessionID string, c vigil.Change) (vigil.Session, error)
+	// Agreed records the student's consent, and makes a session that was only created ready.
+	// One that has ended is CodeIllegal.
+	Agreed(ctx context.Context, sessionID string, c vigil.Consent, by vigil.Actor) (vigil.Session, error)
 	// ReportEnd takes in what the platform says of the attempt's end.
 	ReportEnd(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error)
 	// Relaunched takes over what a further launch of an attempt says, and lets a session go on
@@ -59,6 +62,8 @@ type Config struct {
 	// same time, as in the demo. On a shared computer a student would inherit what a
 	// proctor may do, so it is off.
 	KeepOtherUsersSignedIn bool
+	// Privacy is what the pages say of the school where its students' data is spoken of.
+	Privacy Privacy
 	// Version is the program's, as GET /api/v1/about tells it. Default "dev".
 	Version string
 
@@ -75,6 +80,7 @@ type Server struct {
 	now     func() time.Time
 	log     *slog.Logger
 	keep    bool
+	privacy Privacy
 	version string
 	handler chi.Router
 }
@@ -91,7 +97,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		tool: cfg.Tool, hub: cfg.Hub, store: cfg.Store, now: cfg.Now, log: cfg.Log, keep: cfg.KeepOtherUsersSignedIn,
-		version: cfg.Version,
+		privacy: cfg.Privacy, version: cfg.Version,
 	}
 	if s.version == "" {
 		s.version = "dev"

@@ -1,6 +1,9 @@
 package web
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -82,15 +85,16 @@ func TestEveryKeyThatIsUsedHasWords(t *testing.T) {
 	}
 	lists := map[string][]string{
 		"kind.": stringsOf(vigil.Kinds()), "state.": stringsOf(vigil.States), "command.": stringsOf(vigil.CommandKinds),
-		"review.": stringsOf(vigil.ReviewStates), "watch.": stringsOf(vigil.AllWatches), "severity.": {"none", "low", "medium", "high", "critical"},
-		"role.":   {"student", "proctor", "system", "lms"},
-		"chat.":   {"student", "proctor", "system"},
-		"gap.":    {"student", "server", "lms", "unclear", "open", "granted", "refused"},
-		"fault.":  {"student", "server", "lms", "unclear"},
-		"lms.":    {"waiting", "accepted", "refused", "failed", "unknown"},
-		"reason.": append(slices.Clone(vigil.ReasonCodes), "deadline"),
-		"code.":   stringsOf([]vigil.Code{vigil.CodeInvalid, vigil.CodeUnauthorized, vigil.CodeForbidden, vigil.CodeNotFound, vigil.CodeExists, vigil.CodeConflict, vigil.CodeIllegal, vigil.CodeTooMany, vigil.CodeUnavailable, vigil.CodeInternal}),
-		"field.":  {"attention", "link_loss", "lost_time_cap", "duration_minutes", "watch", "retention.signals", "retention.chat", "retention.sessions", "retention.audit"},
+		"review.": stringsOf(vigil.ReviewStates), "watch.": append(stringsOf(vigil.AllWatches), "connection", "elsewhere", "people"), "severity.": {"none", "low", "medium", "high", "critical"},
+		"role.":        {"student", "proctor", "system", "lms"},
+		"chat.":        {"student", "proctor", "system"},
+		"gap.":         {"student", "server", "lms", "unclear", "open", "granted", "refused"},
+		"fault.":       {"student", "server", "lms", "unclear"},
+		"lms.":         {"waiting", "accepted", "refused", "failed", "unknown"},
+		"reason.":      append(slices.Clone(vigil.ReasonCodes), "deadline"),
+		"notice.kept.": {"signals", "chat", "sessions", "audit"},
+		"code.":        stringsOf([]vigil.Code{vigil.CodeInvalid, vigil.CodeUnauthorized, vigil.CodeForbidden, vigil.CodeNotFound, vigil.CodeExists, vigil.CodeConflict, vigil.CodeIllegal, vigil.CodeTooMany, vigil.CodeUnavailable, vigil.CodeInternal}),
+		"field.":       {"attention", "link_loss", "lost_time_cap", "duration_minutes", "watch", "retention.signals", "retention.chat", "retention.sessions", "retention.audit"},
 	}
 	for _, p := range prefixes {
 		if _, ok := lists[p]; !ok {
@@ -112,11 +116,65 @@ func TestEveryKeyThatIsUsedHasWords(t *testing.T) {
 			t.Errorf("got no words for %q", k)
 		}
 	}
-	fixed := []string{"span.s", "span.ms", "span.hm", "lms.none", "watch.connection", "error.title"}
+	fixed := []string{"span.s", "span.ms", "span.hm", "lms.none", "error.title", "days.one", "days.other"}
 	for _, k := range slices.Sorted(maps.Keys(catalogue["en"])) {
 		if !slices.Contains(keys, k) && !slices.Contains(fixed, k) {
 			t.Errorf("got words for %q, which nothing uses", k)
 		}
+	}
+}
+
+// TestTheNoticesWordsHaveAVersion fails when a word of the notice changes. If it says something
+// else than before, raise noticeWords too, so that students are asked again; if it only says
+// it better, write the new sum here alone.
+func TestTheNoticesWordsHaveAVersion(t *testing.T) {
+	const version, want = 1, "cb4abcfa0250f54d"
+	sum := sha256.New()
+	for _, lang := range languages {
+		for _, key := range slices.Sorted(maps.Keys(catalogue[lang])) {
+			if strings.HasPrefix(key, "notice.") || strings.HasPrefix(key, "watch.") {
+				fmt.Fprintf(sum, "%s\n%s\n%s\n", lang, key, catalogue[lang][key])
+			}
+		}
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)[:8]); got != want || noticeWords != version {
+		t.Errorf("got words %s of version %d, want %s of version %d", got, noticeWords, want, version)
+	}
+}
+
+func TestTheNoticesVersionFollowsWhatItSays(t *testing.T) {
+	s := &Server{}
+	session := vigil.Session{Plugin: true, ControlURL: "https://lms.example", ControlActions: []string{"flag"}}
+	p := vigil.DefaultPolicy()
+	version := s.noticeOf(session, p).Version()
+	turned := p
+	turned.Watch = slices.Clone(p.Watch)
+	slices.Reverse(turned.Watch)
+	turned.Attention, turned.LostTimeCap, turned.Admission = 0.9, 1, true
+	if got := s.noticeOf(session, turned).Version(); got != version {
+		t.Error("got another version for what the notice does not say")
+	}
+	seen := map[string]string{version: "as it is"}
+	for _, c := range []struct {
+		name   string
+		change func()
+	}{
+		{"watch", func() { p.Watch = p.Watch[1:] }},
+		{"retention.signals", func() { p.Retention.Signals++ }},
+		{"retention.chat", func() { p.Retention.Chat++ }},
+		{"retention.sessions", func() { p.Retention.Sessions++ }},
+		{"retention.audit", func() { p.Retention.Audit++ }},
+		{"policy url", func() { s.privacy.PolicyURL = "https://school.example" }},
+		{"contact", func() { s.privacy.Contact = "the dean" }},
+		{"control", func() { session.ControlURL = "" }},
+		{"plugin", func() { session.Plugin = false }},
+	} {
+		c.change()
+		got := s.noticeOf(session, p).Version()
+		if other, ok := seen[got]; ok {
+			t.Errorf("%s: got the version of %s, want another", c.name, other)
+		}
+		seen[got] = c.name
 	}
 }
 

@@ -102,7 +102,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	}
 	a.web, err = web.New(web.Config{
 		Tool: a.tool, Hub: a.hub, Store: audited, TrustedProxies: proxies, Log: log, Now: now,
-		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn, Version: version,
+		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn, Version: version, Privacy: s.privacy(),
 	})
 	if err != nil {
 		return nil, err

@@ -2,12 +2,16 @@ package main
 
 import (
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"vigil"
+	"vigil/web"
 )
 
 // storeSettings say where things are kept. Every command that touches the store has them.
@@ -46,6 +50,8 @@ type serverSettings struct {
 	Listen         string        `help:"Address to serve on (default: ${default})." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	AdminListen    string        `help:"Address for /healthz, /readyz, /metrics and /debug/pprof; keep it private. 'off' serves none (default: ${default})." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
 	TrustedProxies []string      `help:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8." placeholder:"CIDR"`
+	PolicyURL      string        `help:"The school's own privacy notice, which the check-in and other pages link to. https, but on loopback." placeholder:"URL"`
+	PrivacyContact string        `help:"Who answers for the students' data, as the check-in and other pages name them: an e-mail address, a mailto: URL or a text." placeholder:"TEXT"`
 	TLSCert        string        `help:"Certificate file, to serve https without a proxy." placeholder:"PATH"`
 	TLSKey         string        `help:"The certificate's private key." placeholder:"PATH"`
 	PingEvery      time.Duration `help:"Time between two pings to a student." default:"10s"`
@@ -89,6 +95,9 @@ func (s serverSettings) Validate() error {
 	if _, err := s.proxies(); err != nil {
 		return err
 	}
+	if err := s.validatePrivacy(); err != nil {
+		return err
+	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return vigil.Invalid("tls-cert", "A certificate and its key go together: give both --tls-cert and --tls-key.")
 	}
@@ -100,6 +109,49 @@ func (s serverSettings) Validate() error {
 	}
 	if err := s.liveness().Validate(); err != nil {
 		return fieldWithDashes(err)
+	}
+	return nil
+}
+
+// privacy is what the pages say of the school.
+func (s serverSettings) privacy() web.Privacy {
+	return web.Privacy{PolicyURL: s.PolicyURL, Contact: s.PrivacyContact}
+}
+
+// Bounds of what is said of the school, in bytes.
+const (
+	maxPolicyURL = 1000
+	maxContact   = 300
+)
+
+func (s serverSettings) validatePrivacy() error {
+	oneLine := func(text string) bool {
+		return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+	}
+	if s.PolicyURL != "" {
+		u, err := url.Parse(s.PolicyURL)
+		switch {
+		case len(s.PolicyURL) > maxPolicyURL:
+			return vigil.Invalid("policy-url", "The address of the privacy notice is longer than %d bytes.", maxPolicyURL)
+		case err != nil || vigil.Origin(s.PolicyURL) == "" || !oneLine(s.PolicyURL):
+			return vigil.Invalid("policy-url", "The address of the privacy notice must be a URL such as https://school.example/privacy; %q is not.", s.PolicyURL)
+		case u.Scheme != "https" && !loopback(u.Hostname()):
+			return vigil.Invalid("policy-url", "The address of the privacy notice must be https, except on loopback.")
+		}
+	}
+	if s.PrivacyContact == "" {
+		return nil
+	}
+	text := s.privacy().ContactText()
+	switch {
+	case len(s.PrivacyContact) > maxContact:
+		return vigil.Invalid("privacy-contact", "The contact is longer than %d bytes.", maxContact)
+	case !oneLine(s.PrivacyContact) || strings.TrimSpace(s.PrivacyContact) == "":
+		return vigil.Invalid("privacy-contact", "The contact must be one line of text without control characters.")
+	case text != s.PrivacyContact: // a mailto: URL
+		if a, err := mail.ParseAddress(text); err != nil || a.Address != text {
+			return vigil.Invalid("privacy-contact", "A mailto: URL must name one address, such as mailto:privacy@school.example; %q does not.", s.PrivacyContact)
+		}
 	}
 	return nil
 }

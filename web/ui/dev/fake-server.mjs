@@ -155,7 +155,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
       if (url.pathname === "/checkin") {
         return send(200, "text/html; charset=utf-8", page("Check-in", lang, checkinBody(q.has("admission"), q.get("plugin") === "0"), {
           lang, page: "checkin", now: Date.now(), session: q.get("socket") === "fail" ? "fail-slow" : "session-1", state: q.get("admission") ? "awaiting" : "created", tokenEndpoint: "/api/v1/socket/page-token", left: Number(q.get("left") ?? 240_000),
-          courseURL: "/course", watch: ["focus", "clipboard", "fullscreen", "display", "window", "idle"], fullscreen: true, admission: q.has("admission"), plugin: q.get("plugin") !== "0",
+          courseURL: "/course", watch: ["focus", "clipboard", "fullscreen", "display", "window", "idle"], fullscreen: true, admission: q.has("admission"), plugin: q.get("plugin") !== "0", agreed: q.has("admission"),
         }, "checkin", "checkin"));
       }
       if (url.pathname === "/api/v1/socket/page-token") {
@@ -346,9 +346,9 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
 const checkinBody = (waiting, window) => `<a class="skip" href="#main">Skip</a><main id="main" class="page"><form id="checkin-form" class="card stack" method="post" action="/checkin/session-1/start"${window ? ' target="_blank"' : ""}>
 <header><p class="muted small">STAT101 · Even semester</p><h1>Midterm: Introduction to Statistics</h1><p class="muted">Attempt 1 · Ayu Wibowo</p></header>
 <div id="countdown" class="note" role="timer" hidden></div>
-<section class="stack"><h2>What is watched</h2><p>No camera and no microphone.</p><ul><li>Whether you are connected</li><li>Whether the page is in front or hidden</li><li>Copying and pasting: how much, never what</li><li>Full screen</li><li>More than one screen</li></ul><p>What is noticed is an indication, never a verdict.</p><p class="muted small">Kept for 90 days.</p></section>
+<section class="stack"><h2>What is watched</h2><p>No camera, no microphone, no recording of your screen.</p><ul><li>whether you are connected</li><li>when the quiz page is hidden</li><li>that you copy, cut or paste, and how many characters, not what</li><li>full screen</li><li>more than one screen</li></ul><p>These are hints for people, never a verdict.</p><p>It is kept for up to 400 days.</p><details id="notice-more"><summary>How long exactly, who can read it, and your rights</summary><h3>How long</h3><dl class="kept"><div><dt>90 days</dt><dd>what your browser reports</dd></div><div><dt>400 days</dt><dd>after the last change of your attempt: your name and user id</dd></div></dl><h3>Your rights</h3><p>You may ask for a copy.</p></details><p class="muted small">Privacy: <a href="/policy">your school's privacy notice</a></p></section>
 <section class="stack"><h2>System check</h2><ul id="check" class="checks" aria-live="polite"></ul><noscript><p class="note note-warn">Without JavaScript nothing can be checked.</p></noscript></section>
-<input type="hidden" name="capabilities" value="">${waiting
+<input type="hidden" name="notice" value="0123456789abcdef">${waiting
     ? '<p id="waiting" class="note" role="status">A proctor lets you in.</p><p><button id="start" class="button" type="submit">Look again</button></p>'
     : '<p><label class="row"><input id="consent" type="checkbox" name="consent" value="yes" required> <span>I have read this and agree to it.</span></label></p><p class="row"><button id="start" class="button button-primary" type="submit">Start</button> <a class="button button-quiet" href="/course">Back</a></p>'}</form></main>`;
 

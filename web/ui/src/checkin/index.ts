@@ -4,7 +4,7 @@
 // The page comes from the server (web/page/checkin.html) and works without this script: then nothing is checked and the
 // button is simply there. The script needs these elements:
 //
-//   #checkin-form   posts to /checkin/{session}/start; fields consent=yes and capabilities (JSON, filled here); with
+//   #checkin-form   posts to /checkin/{session}/start; fields consent=yes and notice (what is agreed to); with
 //                   target=_blank where the exam opens in a window of its own
 //   #consent        the checkbox, or a hidden field where the student agreed before
 //   #start          the submit button
@@ -30,6 +30,7 @@ interface Config {
   fullscreen: boolean;
   admission: boolean;
   plugin: boolean;
+  agreed: boolean; // to the notice as it is now
 }
 
 const config = readConfig<Config>();
@@ -78,8 +79,6 @@ async function check(): Promise<void> {
   if (!list || !form) return;
   const ids = rowsOf(config.watch ?? [], config.fullscreen);
   const can = capable(document, window, await canStore()) as Capabilities;
-  const field = form.elements.namedItem("capabilities");
-  if (field instanceof HTMLInputElement) field.value = JSON.stringify(can);
   rows = ids.map((id) => (id === "socket" || id === "clock" ? { id, result: "wait", word: "" } : judge(id, {}, can)));
   show();
   const found = await probe(where);
@@ -256,7 +255,7 @@ if (form && start) {
   // Waiting for admission goes on here; only the exam itself opens in a window of its own.
   if (config.admission && ["created", "ready", "awaiting"].includes(config.state)) {
     form.removeAttribute("target");
-    if (config.state === "awaiting" && !config.plugin) form.target = "_blank";
+    if (waiting && !config.plugin) form.target = "_blank";
   }
   form.addEventListener("submit", () => {
     if (form.target === "_blank") {
@@ -275,7 +274,7 @@ if (form && start) {
   consent?.addEventListener("change", judgeStart);
   tick();
   timer = window.setInterval(tick, 1000);
-  if (!config.plugin && (config.state === "active" || config.state === "paused")) {
+  if (!config.plugin && config.agreed && (config.state === "active" || config.state === "paused")) {
     becomeMonitor();
   } else if (waiting) {
     void check();
