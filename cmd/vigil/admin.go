@@ -28,6 +28,9 @@ func (a *app) admin() http.Handler {
 	if a.relay != nil {
 		registry.MustRegister(relayCollector{a.relay.Stats})
 	}
+	if !a.removes {
+		registry.MustRegister(retentionCollector{a.retention.Stats})
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {

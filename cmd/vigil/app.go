@@ -40,12 +40,16 @@ type app struct {
 	now      func() time.Time
 
 	outdated atomic.Pointer[error] // why this program may not work with the store any more
+
+	retention *retention
+	removes   bool // appOptions.removes
 }
 
 // appOptions are what serve and the demo do differently.
 type appOptions struct {
 	keepOtherUsersSignedIn bool
 	oneHost                bool // the store serves servers of one host only
+	removes                bool // the store removes what has expired by itself, so that nothing can be counted here
 }
 
 // newApp wires the parts. Nothing listens yet.
@@ -58,7 +62,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err != nil {
 		return nil, err
 	}
-	a := &app{settings: s, store: store, log: log, now: now}
+	a := &app{settings: s, store: store, log: log, now: now, removes: opt.removes}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -77,6 +81,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	a.node = uuid.NewString()
 	a.audits = auditlog.New(auditlog.Config{Store: store, Signer: a.tool.Keys(), Chain: a.node, Log: log})
 	audited := auditedStore{store, a.audits}
+	a.retention = &retention{store: audited, now: now, log: log}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
@@ -169,9 +174,6 @@ const (
 	sealEvery    = time.Minute
 	schemaEvery  = 2 * time.Second
 	schemaTime   = 10 * time.Second // that one look at the schema may take
-	sweepEvery   = 10 * time.Minute
-	sweepAtOnce  = 500
-	sweepPause   = 50 * time.Millisecond
 	shutdownWait = 5 * time.Second
 )
 
@@ -217,7 +219,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 	}
 	wg.Go(func() { a.every(work, keysEvery, "keys", a.tool.Keys().Tend) })
 	wg.Go(func() { a.every(work, sealEvery, "audit", a.audits.Seal) })
-	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.sweep) })
+	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.retention.run) })
 	wg.Go(func() {
 		if err := a.outdatedBy(work); err != nil {
 			failed <- err
@@ -306,21 +308,6 @@ func (a *app) outdatedBy(ctx context.Context) error {
 			a.outdated.Store(&err)
 			a.log.ErrorContext(ctx, "this server ends: its program is too old for the store", "error", err)
 			return err
-		}
-	}
-}
-
-// sweep removes what has expired, a little at a time so that nobody waits for it.
-func (a *app) sweep(ctx context.Context) error {
-	for {
-		n, err := a.store.Sweep(ctx, a.now(), sweepAtOnce)
-		if err != nil || n == 0 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(sweepPause):
 		}
 	}
 }

@@ -62,7 +62,8 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, tables, _ := keep.dynamoPlace(); !tables { // a bad place is told when it is opened
+	_, tables, _ := keep.dynamoPlace() // a bad place is told when it is opened
+	if !tables {
 		unlock, err := keep.claimFile(false)
 		if err != nil {
 			return err
@@ -96,7 +97,7 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(ctx, settings, store, sealer, log, appOptions{keepOtherUsersSignedIn: true, oneHost: true})
+	a, err := newApp(ctx, settings, store, sealer, log, appOptions{keepOtherUsersSignedIn: true, oneHost: true, removes: tables})
 	if err != nil {
 		return err
 	}

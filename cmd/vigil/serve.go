@@ -51,7 +51,7 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err != nil {
 		return err
 	}
-	a, err := newApp(ctx, c.serverSettings, store, sealer, log, appOptions{oneHost: !tables || c.Redis == ""})
+	a, err := newApp(ctx, c.serverSettings, store, sealer, log, appOptions{oneHost: !tables || c.Redis == "", removes: tables})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // The whole story of the demo in real browsers: a student takes a proctored quiz, the instructor watches it live.
 // Every step waits generously and prints how long it took. STORE says where the tool keeps its state.
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { command, freePort, patience, pill, stage, startBrowser, startDemo, startProxy, startStore, step, until, watchErrors } from "./harness.mjs";
 
@@ -49,6 +49,14 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
         await student.getByRole("link", { name: "Open the quiz" }).click();
         await student.getByRole("button", { name: "Attempt quiz" }).click();
         await student.locator("#checkin-form").waitFor({ timeout: patience });
+      });
+      await step("the notice says what is kept, and an accessibility checker objects to nothing", async () => {
+        await student.locator("#notice-more > summary").click();
+        await student.getByRole("heading", { name: "Who can read it" }).waitFor({ timeout: patience });
+        assert.match((await student.locator("#notice-more").textContent()) ?? "", /90 days[^]*90 days[^]*400 days[^]*400 days/);
+        await student.evaluate(await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8"));
+        const found = await student.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+        assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 120)}`), []);
       });
       const row = dashboard.locator('[role="row"]', { hasText: studentA });
       await step("the dashboard shows the student at check-in", () => row.getByText("At check-in").waitFor({ timeout: patience }));
