@@ -114,12 +114,20 @@ func unknownAttempt(err error) error {
 // exported is what is kept of an attempt, for the person whose attempt it was. Who the
 // proctors were is left out: that is their affair.
 type exported struct {
-	Exam    string  `json:"exam"`
-	Name    string  `json:"name"`
-	Attempt int     `json:"attempt"`
-	State   string  `json:"state"`
-	Entries []entry `json:"entries"`
-	More    bool    `json:"more,omitempty"`
+	Exam    string `json:"exam"`
+	Name    string `json:"name"`
+	Attempt int    `json:"attempt"`
+	State   string `json:"state"`
+
+	Consents []consented `json:"consents,omitempty"`
+	Entries  []entry     `json:"entries"`
+	More     bool        `json:"more,omitempty"`
+}
+
+// consented is a consent: the version of the notice, and when.
+type consented struct {
+	Notice string `json:"notice"`
+	At     int64  `json:"at"`
 }
 
 // attemptExport answers a platform's question, from server to server, for all that is kept
@@ -163,7 +171,11 @@ func (s *Server) attemptExport(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.audit(ctx, session.ExamID, session.ID, "session.exported", vigil.Actor{Role: vigil.RoleLMS, ID: a.Platform.ID}, "")
-	writeJSON(w, exported{
+	out := exported{
 		Exam: exam.Title, Name: session.Name, Attempt: session.Attempt, State: string(session.State), Entries: entries, More: more,
-	})
+	}
+	for _, c := range session.Consents {
+		out.Consents = append(out.Consents, consented{c.Notice, ms(c.At)})
+	}
+	writeJSON(w, out)
 }

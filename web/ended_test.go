@@ -133,6 +133,9 @@ func TestThePlatformExportsAndErasesAnAttempt(t *testing.T) {
 		t.Error("got a proctor's name in the student's export")
 	}
 	r.want("attempt", got.json(r)["attempt"], 1.0)
+	if c, _ := got.json(r)["consents"].([]any); len(c) != 1 || c[0].(map[string]any)["notice"] != r.session(id).Consents[0].Notice {
+		t.Errorf("got consents %v, want what the student agreed to", c)
+	}
 	r.want("status of a replay", post("export", question).status, http.StatusUnauthorized)
 	r.want("status of a report in its place", post("export", l.reported(a, "submitted", r.now())).status, http.StatusUnauthorized)
 
