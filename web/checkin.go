@@ -67,13 +67,17 @@ func (s *Server) showCheckin(w http.ResponseWriter, r *http.Request, p pass, ses
 		}
 	}
 	n := s.noticeOf(session, exam.Policy)
+	watch := exam.Policy.Watch
+	if !session.Plugin { // nothing of ours is in the quiz page
+		watch = nil
+	}
 	agreed := session.State != vigil.StateCreated && session.AgreedTo(n.Version())
 	s.show(w, r, http.StatusOK, "checkin.html", view{
 		Title: exam.Title, Lang: lang, Page: "checkin",
 		Config: map[string]any{
 			"lang": lang, "page": "checkin", "now": s.now().UnixMilli(), "session": session.ID, "state": session.State,
 			"tokenEndpoint": "/api/v1/socket/page-token", "left": max(0, s.left(p, session).Milliseconds()), "courseURL": p.ReturnURL,
-			"watch": exam.Policy.Watch, "fullscreen": exam.Policy.Fullscreen, "admission": exam.Policy.Admission, "plugin": session.Plugin,
+			"watch": watch, "fullscreen": exam.Policy.Fullscreen, "admission": exam.Policy.Admission, "plugin": session.Plugin,
 			"agreed": agreed,
 		},
 		Data: map[string]any{

@@ -82,6 +82,10 @@ func TestTheNoticeNamesEveryKindOfSignalThatIsWatchedAndNoOther(t *testing.T) {
 	none := noticeOf(newRig(t).lms(pluginQuiz(`{"watch":[]}`)).person(student).attempt(1))
 	// Without our plugin nothing of ours is in the quiz page.
 	other := noticeOf(newRig(t).lms(ltitest.Config{}).person(student).attempt(1))
+	r = newRig(t)
+	if c := r.config(r.lms(ltitest.Config{}).person(student).attempt(1)); c["watch"] != nil {
+		t.Errorf("another platform: got a check of %v, want none of what is not watched", c["watch"])
+	}
 	for _, k := range vigil.Kinds() {
 		words := inNotice[k]
 		if words == "" {
