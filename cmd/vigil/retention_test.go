@@ -32,9 +32,9 @@ func (e *expiring) Sweep(_ context.Context, _ time.Time, n int) (int, error) {
 	return n, nil
 }
 
-func (e *expiring) AppendAudit(_ context.Context, a vigil.Audit) error {
+func (e *expiring) AppendAudit(_ context.Context, entries ...vigil.Audit) error {
 	if e.append == nil {
-		e.audits = append(e.audits, a)
+		e.audits = append(e.audits, entries...)
 	}
 	return e.append
 }
