@@ -261,7 +261,8 @@ type People interface {
 	// session's id, which leads nowhere any more; what the user did loses the person
 	// (vigil.Audit.WithoutPerson). What they did to others' attempts as staff (commands, chat
 	// lines, reviews, the last change of a session) keeps the role and loses id and name.
-	// Nobody there is 0, not an error. It may be repeated after an error.
+	// Nobody there is 0, not an error. It may be repeated after an error. An entry is added to
+	// the list of erasures (see Erasures), also by EraseAttempt.
 	EraseUser(ctx context.Context, issuer, userID string) (int, error)
 	// EraseAttempt removes one numbered attempt at one exam, with all its generations, and the
 	// person from the audit entries about it that they made. The user's other attempts stay.
@@ -293,6 +294,7 @@ type Store interface {
 	Chat
 	Audits
 	People
+	Erasures
 	Nodes
 
 	// CheckSchema tells whether this program may still work with the store: CodeIllegal, with

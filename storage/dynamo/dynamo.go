@@ -59,6 +59,8 @@ type Config struct {
 	Parallel int              // puts that one AppendSignals sends side by side; 32
 	ExamTTL  time.Duration    // how long an exam's retention is remembered; 30 s
 	Steps    fs.FS            // of the schema that this program knows; its own. Only tests have others.
+
+	NewErasure storage.ErasureMaker // makes the entries of the list of erasures; storage.NewErasure
 }
 
 func (c Config) withDefaults() Config {
@@ -76,6 +78,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ExamTTL <= 0 {
 		c.ExamTTL = 30 * time.Second
+	}
+	if c.NewErasure == nil {
+		c.NewErasure = func(_ context.Context, issuer, userID, examID string, attempt int) (vigil.Erasure, error) {
+			return storage.NewErasure(issuer, userID, examID, attempt, c.Now()), nil
+		}
 	}
 	return c
 }
@@ -97,6 +104,8 @@ type Store struct {
 	pings    string // the name of this process's readiness item
 	schema   string // the name of the schema's table
 	version  int    // of the schema that this program knows
+
+	newErasure storage.ErasureMaker
 
 	mu     sync.Mutex
 	exams  map[string]examInfo // bounded by maxExams
@@ -148,7 +157,7 @@ func newStore(c Config) (*Store, error) {
 	}
 	return &Store{
 		api: c.Client, scans: c.Scan, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), schema: migrations.Schema(c.Prefix), now: c.Now, log: c.Logger,
-		version: steps[len(steps)-1].Version, parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(),
+		version: steps[len(steps)-1].Version, parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(), newErasure: c.NewErasure,
 		exams: map[string]examInfo{}, known: map[string]life{}, doubts: map[key][]string{}, owed: map[string][]*raise{}, turns: map[string]*turn{},
 	}, nil
 }

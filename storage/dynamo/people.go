@@ -19,6 +19,9 @@ func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, erro
 	if s.scans == nil {
 		return 0, vigil.Errorf(vigil.CodeIllegal, "A user is erased by the operator's command `vigil erase`, which may read the whole table.")
 	}
+	if err := s.listErasure(ctx, issuer, userID, "", 0); err != nil {
+		return 0, err
+	}
 	attempts, err := s.all(ctx, list{what: "attempt", pk: userPartition(issuer, userID)})
 	if err != nil {
 		return 0, err
@@ -32,6 +35,9 @@ func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, erro
 
 // EraseAttempt implements storage.People, and may be repeated like EraseUser.
 func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error) {
+	if err := s.listErasure(ctx, issuer, userID, examID, attempt); err != nil {
+		return 0, err
+	}
 	attempts, err := s.all(ctx, list{what: "attempt", pk: userPartition(issuer, userID), prefix: attemptPrefix(examID, attempt)})
 	if err != nil {
 		return 0, err

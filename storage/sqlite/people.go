@@ -14,7 +14,11 @@ func (s *Store) SessionsOfUser(ctx context.Context, issuer, userID string) ([]vi
 
 // EraseUser implements storage.People. What expired and was not swept yet goes, too.
 func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (erased int, err error) {
-	erased, err = s.erase(ctx, issuer, userID, func(t tx, _ []string) error {
+	e, err := s.newErasure(ctx, issuer, userID, "", 0)
+	if err != nil {
+		return 0, err
+	}
+	erased, err = s.erase(ctx, e, issuer, userID, func(t tx, _ []string) error {
 		return eraseFromAudits(t, issuer, userID, ``)
 	}, ``)
 	if err != nil {
@@ -46,7 +50,11 @@ func isUser(column string) string {
 
 // EraseAttempt implements storage.People.
 func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error) {
-	erased, err := s.erase(ctx, issuer, userID, func(t tx, sessions []string) error {
+	e, err := s.newErasure(ctx, issuer, userID, examID, attempt)
+	if err != nil {
+		return 0, err
+	}
+	erased, err := s.erase(ctx, e, issuer, userID, func(t tx, sessions []string) error {
 		return eraseFromAudits(t, issuer, userID, ` AND exam_id = ? AND (session_id IN (SELECT value FROM json_each(?))
 			OR EXISTS (SELECT 1 FROM json_each(sessions) WHERE value IN (SELECT value FROM json_each(?))))`,
 			examID, listJSON(sessions), listJSON(sessions))
@@ -60,11 +68,15 @@ func (s *Store) EraseAttempt(ctx context.Context, issuer, userID, examID string,
 
 func text(r row, extra ...any) (s string, err error) { return s, r.Scan(into(extra, &s)...) }
 
-// erase removes sessions of a user, and in the same write does what also says with their ids.
-func (s *Store) erase(ctx context.Context, issuer, userID string, also func(t tx, sessions []string) error, narrower string, args ...any) (erased int, err error) {
+// erase removes sessions of a user, and in the same write lists the erasure, and does what also
+// says with their ids.
+func (s *Store) erase(ctx context.Context, e vigil.Erasure, issuer, userID string, also func(t tx, sessions []string) error, narrower string, args ...any) (erased int, err error) {
 	args = append([]any{userID, issuer}, args...)
 	from := ` FROM sessions WHERE user_id = ? AND exam_id IN (SELECT id FROM exams WHERE exams.id = exam_id AND issuer = ?)` + narrower
 	err = s.writeAll(ctx, "user", func(t tx) (err error) {
+		if err := addErasure(t, e); err != nil {
+			return err
+		}
 		sessions, err := all(t, text, `SELECT id`+from, args...)
 		if err != nil {
 			return err

@@ -30,6 +30,8 @@ type Config struct {
 	Readers  int              // connections that read; 4
 	Queue    int              // writes that may wait for the next commit; 1024. Further callers block.
 	Steps    fs.FS            // of the schema that this program knows; its own. Only tests have others.
+
+	NewErasure storage.ErasureMaker // makes the entries of the list of erasures; storage.NewErasure
 }
 
 func (c Config) withDefaults() Config {
@@ -51,6 +53,11 @@ func (c Config) withDefaults() Config {
 	if c.Steps == nil {
 		c.Steps = migrations.Files
 	}
+	if c.NewErasure == nil {
+		c.NewErasure = func(_ context.Context, issuer, userID, examID string, attempt int) (vigil.Erasure, error) {
+			return storage.NewErasure(issuer, userID, examID, attempt, c.Now()), nil
+		}
+	}
 	return c
 }
 
@@ -63,6 +70,8 @@ type Store struct {
 	readDB   *sql.DB
 	w        *writer
 	check    *checkpointer
+
+	newErasure storage.ErasureMaker
 
 	mu    sync.Mutex
 	reads map[string]*sql.Stmt // by their text: a fixed number of queries
@@ -100,7 +109,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	read.SetMaxOpenConns(c.Readers)
 	read.SetMaxIdleConns(c.Readers)
-	s := &Store{now: c.Now, log: c.Logger, path: c.Path, lockWait: c.LockWait, readDB: read, reads: map[string]*sql.Stmt{}}
+	s := &Store{now: c.Now, log: c.Logger, path: c.Path, lockWait: c.LockWait, readDB: read, newErasure: c.NewErasure, reads: map[string]*sql.Stmt{}}
 	if s.w, err = startWriter(ctx, write, c, known); err != nil {
 		return nil, closing(write, closing(read, err))
 	}

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"Audits", audits},
 		{"Retention", retention},
 		{"People", people},
+		{"Erasures", erasures},
 		{"Nodes", nodes},
 		{"Store", whole},
 	} {
