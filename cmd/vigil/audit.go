@@ -44,12 +44,12 @@ func examsToAudit(ctx context.Context, store storage.Store, exam string) ([]stri
 		}
 		return []string{exam}, nil
 	}
-	dump, ok := store.(storage.Dumper)
-	if !ok {
-		return nil, vigil.Invalid("exam", "This store cannot list its exams: name one, or %q.", noExam)
+	dump, err := dumperOf(store)
+	if err != nil {
+		return nil, err
 	}
 	all := []string{""}
-	err := eachPage(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) },
+	err = eachPage(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) },
 		func(id string) error { all = append(all, id); return nil })
 	return all, err
 }

@@ -21,7 +21,7 @@ import (
 
 // copyCmd copies a whole store into another.
 type copyCmd struct {
-	From             string `help:"The store to copy: sqlite:PATH." required:"" placeholder:"sqlite:PATH"`
+	From             string `help:"The store to copy: sqlite:PATH or dynamodb:PREFIX." required:"" placeholder:"KIND:PLACE"`
 	To               string `help:"The store to copy into: dynamodb:PREFIX or sqlite:PATH." required:"" placeholder:"KIND:PLACE"`
 	DynamoDBRegion   string `name:"dynamodb-region" help:"As for serve." placeholder:"REGION"`
 	DynamoDBEndpoint string `name:"dynamodb-endpoint" help:"As for serve." placeholder:"URL"`
@@ -33,15 +33,15 @@ const copySide = 8
 
 // Run copies and verifies. After an error it may be run again: it goes on.
 func (c copyCmd) Run(ctx context.Context, s *streams) error {
-	from := storeSettings{Store: c.From}
+	from := storeSettings{Store: c.From, DynamoDBRegion: c.DynamoDBRegion, DynamoDBEndpoint: c.DynamoDBEndpoint}
 	to := storeSettings{Store: c.To, DynamoDBRegion: c.DynamoDBRegion, DynamoDBEndpoint: c.DynamoDBEndpoint}
 	if c.From == c.To {
 		return vigil.Invalid("to", "The two stores are the same.")
 	}
 	return from.with(ctx, s, func(source storage.Store) error {
-		dump, ok := source.(storage.Dumper)
-		if !ok {
-			return vigil.Invalid("from", "Only a sqlite: store can be copied from.")
+		dump, err := dumperOf(source)
+		if err != nil {
+			return err
 		}
 		if err := c.quiet(ctx, source); err != nil {
 			return err

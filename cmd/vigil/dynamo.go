@@ -58,7 +58,8 @@ func (s storeSettings) dynamoPlace() (dynamoPlace, bool, error) {
 // dynamoStore ends its client's connections, too.
 type dynamoStore struct {
 	*dynamo.Store
-	end func()
+	client *dynamodb.Client
+	end    func()
 }
 
 // Close implements storage.Store.
@@ -102,7 +103,7 @@ func (p dynamoPlace) open(ctx context.Context, log *slog.Logger) (storage.Store,
 		end()
 		return nil, err
 	}
-	return dynamoStore{store, end}, nil
+	return dynamoStore{store, client, end}, nil
 }
 
 // words say where the tables are.

@@ -27,6 +27,7 @@ type cli struct {
 	Migrate  migrateCmd  `cmd:"" help:"Bring the store's schema up to date, or show where it stands."`
 	Invite   inviteCmd   `cmd:"" help:"Make a one-time link by which an LMS registers itself (Dynamic Registration)."`
 	Platform platformCmd `cmd:"" help:"List and change the registered platforms (LMSs)."`
+	Exam     examCmd     `cmd:"" help:"List the exams."`
 	Keys     keysCmd     `cmd:"" help:"List and rotate Vigil's own signing keys."`
 	Export   exportCmd   `cmd:"" help:"Write everything of an exam or of a user, as JSON Lines or CSV."`
 	Erase    eraseCmd    `cmd:"" help:"Erase one user: sessions, signals, gaps, commands, chat."`

@@ -199,3 +199,15 @@ func closing(store storage.Store, do func(storage.Store) error) (err error) {
 	}()
 	return do(store)
 }
+
+// dumperOf gives an operator's command the power to list a whole store, which no request path
+// has.
+func dumperOf(store storage.Store) (storage.Dumper, error) {
+	switch s := store.(type) {
+	case dynamoStore:
+		return s.Dumper(s.client), nil
+	case storage.Dumper:
+		return s, nil
+	}
+	return nil, vigil.Errorf(vigil.CodeInternal, "A store of this kind cannot list everything.")
+}
