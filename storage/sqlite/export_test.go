@@ -47,3 +47,6 @@ func ParseCursor(after string) (string, error) {
 	c, err := parseCursor(after, lowest)
 	return c.String(), err
 }
+
+// Path is where the file is.
+func (s *Store) Path() string { return s.path }
