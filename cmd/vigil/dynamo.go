@@ -89,12 +89,12 @@ func (p dynamoPlace) options(client *dynamodb.Client, progress func(string)) mig
 }
 
 // open opens the store.
-func (p dynamoPlace) open(ctx context.Context, log *slog.Logger) (storage.Store, error) {
+func (p dynamoPlace) open(ctx context.Context, log *slog.Logger, erasures storage.ErasureMaker) (storage.Store, error) {
 	client, end, err := dynamo.NewClient(ctx, p.client)
 	if err != nil {
 		return nil, err
 	}
-	config := dynamo.Config{Client: client, Prefix: p.prefix, Logger: log, Steps: testSteps("dynamodb")}
+	config := dynamo.Config{Client: client, Prefix: p.prefix, Logger: log, Steps: testSteps("dynamodb"), NewErasure: erasures}
 	if p.operator {
 		config.Scan = client
 	}

@@ -14,7 +14,7 @@ import (
 func TestExamsAreListed(t *testing.T) { onEach(t, listsExams) }
 
 func listsExams(t *testing.T, place string, e vigil.Exam) {
-	store, err := storeSettings{Store: place}.open(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
+	store, err := storeSettings{Store: place}.open(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,9 @@ type cli struct {
 	Export   exportCmd   `cmd:"" help:"Write everything of an exam or of a user, as JSON Lines or CSV."`
 	Erase    eraseCmd    `cmd:"" help:"Erase one user: sessions, signals, gaps, commands, chat."`
 	Audit    auditCmd    `cmd:"" help:"Verify and export the record of who did what."`
+	Erasure  erasureCmd  `cmd:"" help:"Print or apply the list of what was erased."`
+	Backup   backupCmd   `cmd:"" help:"Write a backup of a store into a file, also while servers run."`
+	Restore  restoreCmd  `cmd:"" help:"Bring a backup back into a store that is not there yet."`
 	Copy     copyCmd     `cmd:"" help:"Copy a whole store into another, and verify it."`
 	Doctor   doctorCmd   `cmd:"" help:"Check what a server needs, and say what to do: store, keys, Redis, public URL, clock, WebSocket."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

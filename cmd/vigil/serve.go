@@ -47,6 +47,9 @@ func (c serveCmd) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := unfinished(ctx, store); err != nil {
+		return err
+	}
 	sealer, err := secret.open(ctx, store)
 	if err != nil {
 		return err

@@ -23,7 +23,10 @@ type storeSettings struct {
 	DynamoDBRegion   string `name:"dynamodb-region" help:"AWS region of a dynamodb: store (default: as the AWS settings say). Also dynamodb:PREFIX?region=REGION." placeholder:"REGION"`
 	DynamoDBEndpoint string `name:"dynamodb-endpoint" help:"Another endpoint than AWS's own, such as DynamoDB Local. Also dynamodb:PREFIX?endpoint=URL." placeholder:"URL"`
 
-	operator bool // an operator's command opens the store, not a server
+	ErasureList string `help:"File to which each erasure is also added as a line of JSON, without a name: on another disk than the store's, so that a restored backup can be made to forget, too." placeholder:"PATH"`
+
+	operator bool          // an operator's command opens the store, not a server
+	again    *erasedBefore // erasures that are done again; nil: none
 }
 
 // sqlitePath returns the path of a sqlite: store.

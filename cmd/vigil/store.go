@@ -51,11 +51,15 @@ func (s storeSettings) migrate(ctx context.Context, stopOld bool, claim func(sha
 
 // open opens a store that is there, and makes nothing where there is none.
 func (s storeSettings) open(ctx context.Context, log *slog.Logger) (storage.Store, error) {
+	erasures, err := s.erasures()
+	if err != nil {
+		return nil, err
+	}
 	if place, ok, err := s.dynamoPlace(); ok {
 		if err != nil {
 			return nil, err
 		}
-		store, err := place.open(ctx, log)
+		store, err := place.open(ctx, log, erasures)
 		if vigil.CodeOf(err) == vigil.CodeIllegal {
 			err = byStore(err, place.words())
 		}
@@ -65,7 +69,7 @@ func (s storeSettings) open(ctx context.Context, log *slog.Logger) (storage.Stor
 	if err != nil {
 		return nil, err
 	}
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log, Steps: testSteps("sqlite")})
+	store, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log, Steps: testSteps("sqlite"), NewErasure: erasures})
 	if err != nil {
 		if vigil.CodeOf(err) == vigil.CodeIllegal {
 			err = byStore(err, path)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vigil"
+	migrations "vigil/migrations/sqlite"
 )
 
 // backupKind is the kind of the record that says when a backup was made. It is the only record
@@ -133,11 +134,11 @@ func Verify(ctx context.Context, path string) (c Contents, err error) {
 	if err != nil || c.Schema == 0 {
 		return c, &vigil.Error{Code: vigil.CodeIllegal, Message: path + " is no store of Vigil's.", Err: err}
 	}
-	steps, err := known()
+	_, newest, err := schemaSteps(migrations.Files)
 	if err != nil {
 		return c, err
 	}
-	if newest := steps[len(steps)-1].Version; c.Schema > newest {
+	if c.Schema > int64(newest) {
 		return c, vigil.Errorf(vigil.CodeIllegal, "%s has schema version %d, made by a newer program; this one knows %d. Use the newer program.", path, c.Schema, newest)
 	}
 	for _, table := range []string{"platforms", "exams", "sessions", "signals", "incidents", "gaps", "commands", "chat", "audits", "erasures"} {
