@@ -63,6 +63,8 @@ type Hub struct {
 
 	commandLocks commandLocks
 
+	restored time.Time // when the store was brought back from a backup; zero: it was not. Set by Recover.
+
 	mu       sync.RWMutex
 	rooms    map[string]*room
 	students map[string]*student // by session

@@ -304,6 +304,42 @@ func TestAHoleThatStaysOpenIsNotedOnce(t *testing.T) {
 	}
 }
 
+// TestWhatARestoredStoreLostIsNobodysFault brings a store back from a backup: of a session that
+// began before, the browser has been told that signals are stored that are not any more.
+func TestWhatARestoredStoreLostIsNobodysFault(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what     string
+		restored time.Duration // after the session began
+		severity float64
+	}{
+		{"a session from before the restore", time.Minute, 0},
+		{"a session from after it", -time.Minute, 0.3},
+	} {
+		r := newRig(t)
+		s := r.session()
+		r.ok(r.db.PutRecord(r.ctx, vigil.RestoredRecord(s.Created.Add(c.restored))))
+		r.ok(r.hub.Recover(r.ctx))
+		w := r.wire(studentClaims(s))
+		w.write(`{"t":"hello","stream":"abcdefghijklmnop","next":6}`) // 1 to 5 were given, and acknowledged
+		w.write(`{"t":"signal","seq":6,"kind":"copy","at":1790000000000}`)
+		r.until("noted", func() bool { return r.kinds(s.ID)[vigil.KindHole] == 1 })
+		for _, g := range r.stored(s.ID) {
+			if g.Kind != vigil.KindHole {
+				continue
+			}
+			var data struct {
+				Missing  int
+				Restored bool
+			}
+			r.ok(json.Unmarshal(g.Data, &data))
+			if data.Missing != 5 || data.Restored != (c.severity == 0) || g.Severity != c.severity || c.severity == 0 && g.Incident {
+				t.Errorf("%s: got %s of severity %v, want 5 missing and %v", c.what, g.Data, g.Severity, c.severity)
+			}
+		}
+	}
+}
+
 func TestRepeatedHidingIsSevereAndResendsDoNotCount(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

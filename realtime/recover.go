@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"vigil"
@@ -18,6 +19,9 @@ func (h *Hub) Recover(ctx context.Context) error {
 		if err := h.otherHost(ctx); err != nil {
 			return err
 		}
+	}
+	if err := h.readRestored(ctx); err != nil {
+		return err
 	}
 	if err := h.renewNode(ctx); err != nil {
 		return err
@@ -39,6 +43,20 @@ func (h *Hub) Recover(ctx context.Context) error {
 		}
 	}
 	return h.workDue(ctx)
+}
+
+// readRestored learns whether the store was brought back from a backup. A server is started after
+// that, not before.
+func (h *Hub) readRestored(ctx context.Context) error {
+	r, err := h.store.GetRecord(ctx, vigil.RestoredKind, vigil.RestoredKey, h.now())
+	if errors.Is(err, vigil.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.restored, err = vigil.RestoredAt(r)
+	return err
 }
 
 // takeOver judges the sessions of a node that is gone and forgets the node. heard is when

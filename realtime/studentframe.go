@@ -134,6 +134,11 @@ func (st *student) findHole(ctx context.Context, id string, next int64) {
 		st.h.log.Warn("a stream cannot be counted", "session", st.id, "error", err)
 		return
 	}
+	excused, err := st.restoredSince(ctx)
+	if err != nil {
+		st.h.log.Warn("a session cannot be read to judge what is missing of it", "session", st.id, "error", err)
+		return
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	i := slices.IndexFunc(st.streams, func(s stream) bool { return s.id == id })
@@ -145,11 +150,30 @@ func (st *student) findHole(ctx context.Context, id string, next int64) {
 		return
 	}
 	st.streams[i].noted = true
-	own := st.ownSignal(vigil.KindHole, st.h.now(), encode(map[string]int64{"missing": missing}))
+	own := st.ownSignal(vigil.KindHole, st.h.now(), encode(hole{Missing: missing, Restored: excused}))
+	if excused {
+		own.Severity, own.Incident = 0, false
+	}
 	own.Stream, own.Seq = vigil.ServerStreamPrefix+"hole:"+id, 1 // once, whatever node notes it
 	if st.h.writer.put(entry{signal: own, st: st, quiet: true}) {
 		st.storing++
 	}
+}
+
+// hole is the data of a signal about numbers that never came.
+type hole struct {
+	Missing  int64 `json:"missing"`
+	Restored bool  `json:"restored,omitempty"` // the store was brought back from a backup since, and may have lost them
+}
+
+// restoredSince tells whether the store was brought back from a backup since the session began:
+// signals that were acknowledged may be lost, and their browser does not send them again.
+func (st *student) restoredSince(ctx context.Context) (bool, error) {
+	if st.h.restored.IsZero() {
+		return false, nil
+	}
+	s, err := st.h.store.Session(ctx, st.id)
+	return err == nil && s.Created.Before(st.h.restored), err
 }
 
 // drop refuses a signal for good. What is stored in its place says so: its number is

@@ -148,8 +148,10 @@ func (c restoreCmd) prepare(ctx context.Context, s *streams, dir string, entries
 		}
 	}
 	again.add(entries)
-	people, _, err = forget(ctx, store, store, entries)
-	return path, people, err
+	if people, _, err = forget(ctx, store, store, entries); err != nil {
+		return "", 0, err
+	}
+	return path, people, store.PutRecord(ctx, vigil.RestoredRecord(time.Now()))
 }
 
 // intoFile puts the copy in its place. It is written once more, so that nothing of who was erased
@@ -159,7 +161,7 @@ func (c restoreCmd) intoFile(ctx context.Context, s *streams, work, to string) (
 	if err := privateFile(final); err != nil {
 		return "", err
 	}
-	if err := sqlite.Backup(ctx, work, final, time.Time{}, nil); err != nil {
+	if err := sqlite.Compact(ctx, work, final); err != nil {
 		return "", err
 	}
 	s.tell("verifying the store")
@@ -219,6 +221,9 @@ func (c restoreCmd) intoTables(ctx context.Context, s *streams, work string) (ho
 			return fmt.Errorf("restoring (run it again, it goes on): %w", err)
 		}
 		holds = cp.sum()
+		if err := target.PutRecord(ctx, vigil.RestoredRecord(time.Now())); err != nil {
+			return err
+		}
 		return target.DeleteRecord(ctx, restoreKind, restoreKey)
 	})
 	return holds, err

@@ -27,14 +27,9 @@ const backupKind = "backup"
 // leases. What waits to be told to a platform is marked as perhaps told, for by the time of a
 // restore it may have been. made (if not zero) is remembered as the time of the backup;
 // progress (which may be nil) hears of bytes from time to time.
-func Backup(ctx context.Context, path, to string, made time.Time, progress func(done, total int64)) (err error) {
-	from, err := openFile(path)
-	if err != nil {
+func Backup(ctx context.Context, path, to string, made time.Time, progress func(done, total int64)) error {
+	if err := copyInto(ctx, path, to, progress); err != nil {
 		return err
-	}
-	defer func() { err = errors.Join(err, convert("store", from.Close())) }()
-	if err := vacuumInto(ctx, from, to, progress); err != nil {
-		return convert("store", err)
 	}
 	db, err := openCopy(to)
 	if err != nil {
@@ -45,6 +40,24 @@ func Backup(ctx context.Context, path, to string, made time.Time, progress func(
 		return convert("backup", err)
 	}
 	return syncFile(to)
+}
+
+// Compact is Backup that leaves nothing out but what is free: a copy in which nothing is left of
+// what was removed.
+func Compact(ctx context.Context, path, to string) error {
+	if err := copyInto(ctx, path, to, nil); err != nil {
+		return err
+	}
+	return syncFile(to)
+}
+
+func copyInto(ctx context.Context, path, to string, progress func(done, total int64)) (err error) {
+	from, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, convert("store", from.Close())) }()
+	return convert("store", vacuumInto(ctx, from, to, progress))
 }
 
 // vacuumInto copies in one read transaction.
