@@ -25,8 +25,9 @@ export FUZZTIME SEEDS SEED
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
 STEP := .ci/step
-# Long tests that make test-all runs: a killed copy to DynamoDB, older releases beside this one, and servers that end for a newer one.
-LONG := ^(TestACopyThatIsKilledGoesOn|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestABreakingStepEndsOlderServersInOrder)$$
+# Long tests that make test-all runs: a killed copy to DynamoDB, the loss of its tables, older releases beside this one, and servers that
+# end for a newer one.
+LONG := ^(TestACopyThatIsKilledGoesOn|TestLosingTheTablesWhileStudentsWork|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestABreakingStepEndsOlderServersInOrder)$$
 # SQLite's C code, translated to Go, is as it is: watching each of its steps would double the time of the tests.
 RACE := env CI=1 CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 15m
 # For what would wait for the disk else.

@@ -154,25 +154,20 @@ func (c restoreCmd) prepare(ctx context.Context, s *streams, dir string, entries
 	return path, people, store.PutRecord(ctx, vigil.RestoredRecord(time.Now()))
 }
 
-// intoFile puts the copy in its place. It is written once more, so that nothing of who was erased
-// is left in it.
+// intoFile puts the copy in its place.
 func (c restoreCmd) intoFile(ctx context.Context, s *streams, work, to string) (holds string, err error) {
-	final := filepath.Join(filepath.Dir(work), "final.db")
-	if err := privateFile(final); err != nil {
-		return "", err
-	}
-	if err := sqlite.Compact(ctx, work, final); err != nil {
-		return "", err
-	}
 	s.tell("verifying the store")
-	contents, err := sqlite.Verify(ctx, final)
+	contents, err := sqlite.Verify(ctx, work)
 	if err != nil {
 		return "", err
+	}
+	if info, err := os.Stat(work + "-wal"); err == nil && info.Size() > 0 {
+		return "", vigil.Errorf(vigil.CodeInternal, "The copy was not closed in order.")
 	}
 	if err := c.vacant(to); err != nil {
 		return "", err
 	}
-	return inWords(contents.Counts), place(final, to, true)
+	return inWords(contents.Counts), place(work, to, true)
 }
 
 // restoreKind marks a store into which a backup is being restored. Its value is the backup's

@@ -1,13 +1,17 @@
 package dynamo_test
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"vigil"
 	"vigil/storage"
 	"vigil/storage/dynamo"
+	"vigil/storage/dynamo/dynamolocal"
 )
 
 // whole reads a list to its end; a page of it may be empty.
@@ -27,7 +31,8 @@ func TestADumperListsEverything(t *testing.T) {
 	raw, end := fullClient(t, missingOr(t))
 	defer end()
 	s := open(t, dynamo.Config{Client: raw})
-	d := s.Dumper(raw)
+	var calls dynamolocal.Calls
+	d := s.Dumper(dynamodb.New(raw.Options(), calls.Watch))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	var exams, hashes []string
 	for range 3 {
@@ -66,6 +71,12 @@ func TestADumperListsEverything(t *testing.T) {
 	}
 	_, _, err := d.ExamIDs(t.Context(), storage.Page{After: "no such place"})
 	code(t, "after no such place", err, vigil.CodeInvalid)
+	// What it asks for beyond a server's requests is what its policy allows.
+	allowed, err := dynamolocal.Allowed(filepath.Join("..", "..", "deploy", "dynamodb-backup-policy.json"))
+	ok(t, err)
+	if needed := calls.Needed(); !slices.Equal(allowed, needed) {
+		t.Errorf("the policy allows %q, needed is %q", allowed, needed)
+	}
 }
 
 // missingOr is where the service is; the test is skipped where it cannot run.

@@ -42,15 +42,6 @@ func Backup(ctx context.Context, path, to string, made time.Time, progress func(
 	return syncFile(to)
 }
 
-// Compact is Backup that leaves nothing out but what is free: a copy in which nothing is left of
-// what was removed.
-func Compact(ctx context.Context, path, to string) error {
-	if err := copyInto(ctx, path, to, nil); err != nil {
-		return err
-	}
-	return syncFile(to)
-}
-
 func copyInto(ctx context.Context, path, to string, progress func(done, total int64)) (err error) {
 	from, err := openFile(path)
 	if err != nil {

@@ -73,6 +73,12 @@ func (c *Calls) See(in any) {
 			index = "/index/" + *in.IndexName
 		}
 		c.need("Query", in.TableName, index)
+	case *dynamodb.ScanInput:
+		index := ""
+		if in.IndexName != nil {
+			index = "/index/" + *in.IndexName
+		}
+		c.need("Scan", in.TableName, index)
 	case *dynamodb.BatchGetItemInput:
 		for table := range in.RequestItems {
 			c.need("BatchGetItem", &table, "")
