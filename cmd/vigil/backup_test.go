@@ -11,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"vigil"
 	"vigil/storage"
+	"vigil/storage/dynamo"
 	"vigil/storage/sqlite"
 )
 
@@ -277,6 +280,40 @@ func TestABackupTooOldForAStoresListIsRefused(t *testing.T) {
 		t.Errorf("got code %d, %q, want 1 and where a whole list is", code, errs)
 	}
 	must(t, "restore", file, "--store", to, "--erasures=none")
+}
+
+// TestTablesThatComeBackOtherwiseForgetToo is what AWS's point-in-time recovery leaves: the main table
+// as it was, and none of the others.
+func TestTablesThatComeBackOtherwiseForgetToo(t *testing.T) {
+	prefix, region, endpoint := dynamoTables(t)
+	place := "dynamodb:" + prefix + "?region=" + region + "&endpoint=" + endpoint
+	store := openStore(t, place)
+	e := fillStore(t, store)
+	client, end, err := dynamo.NewClient(t.Context(), dynamo.ClientConfig{Region: region, Endpoint: endpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	for _, name := range []string{prefix + "-records", prefix + "-schema"} {
+		if _, err := client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, "migrate", "--store", place)
+	line, err := json.Marshal(storage.NewErasure(e.Issuer, "ana", "", 0, time.Now().Add(time.Minute)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(t.TempDir(), "erased.jsonl")
+	if err := os.WriteFile(list, append(line, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, "erasure", "apply", "--store", place, "--erasures", list); !strings.Contains(out, "1 people found and erased again, with 1 sessions") {
+		t.Errorf("got %q, want ana", out)
+	}
+	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); got != "" {
+		t.Errorf("got %s, want nothing", got)
+	}
 }
 
 // TestARestoreIntoTablesGoesOn ends one half-way.

@@ -31,7 +31,7 @@ func TestLosingTheMachineWhileStudentsWork(t *testing.T) {
 // TestLosingTheTablesWhileStudentsWork is the same on DynamoDB.
 func TestLosingTheTablesWhileStudentsWork(t *testing.T) {
 	s := newSiteOn(t, dynamoStoreOf(t))
-	s.env = append(os.Environ(), "VIGIL_KEY_SECRET=" + base64.StdEncoding.EncodeToString(make([]byte, keyFileSize)))
+	s.env = append(os.Environ(), "VIGIL_KEY_SECRET="+base64.StdEncoding.EncodeToString(make([]byte, keyFileSize)))
 	losesTheMachine(t, s, 4)
 }
 
