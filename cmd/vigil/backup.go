@@ -51,7 +51,7 @@ func (c backupCmd) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	if err := s.sayf("Backup written to %s: %s in %v, schema version %d.\nIt holds %s.\n", c.File, size(info.Size()),
-		time.Since(began).Round(time.Millisecond), contents.Schema, inWords(contents.Counts)); err != nil {
+		vigil.Span(time.Since(began)), contents.Schema, inWords(contents.Counts)); err != nil {
 		return err
 	}
 	for _, n := range notes {
@@ -59,7 +59,14 @@ func (c backupCmd) Run(ctx context.Context, s *streams) (err error) {
 			return err
 		}
 	}
-	return s.sayf("The secret that opens Vigil's private keys is not in it (%s): keep that elsewhere, the backup is of no use without it.\n", c.secretPlace())
+	if err := s.sayf("The secret that opens Vigil's private keys is not in it (%s): keep that elsewhere, the backup is of no use without it.\n", c.secretPlace()); err != nil {
+		return err
+	}
+	// A store whose schema is older than this program can be backed up, and takes no entry.
+	if err := c.with(ctx, s, func(store storage.Store) error { return c.record(ctx, s, store, deed{action: "backup"}) }); err != nil {
+		s.tell("The backup is made, but not noted among the audit entries: " + forPeople(err))
+	}
+	return nil
 }
 
 // mayWrite refuses to replace anything that was not meant.

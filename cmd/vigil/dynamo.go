@@ -58,8 +58,7 @@ func (s storeSettings) dynamoPlace() (dynamoPlace, bool, error) {
 // dynamoStore ends its client's connections, too.
 type dynamoStore struct {
 	*dynamo.Store
-	client *dynamodb.Client
-	end    func()
+	end func()
 }
 
 // Close implements storage.Store.
@@ -103,7 +102,7 @@ func (p dynamoPlace) open(ctx context.Context, log *slog.Logger, erasures storag
 		end()
 		return nil, err
 	}
-	return dynamoStore{store, client, end}, nil
+	return dynamoStore{store, end}, nil
 }
 
 // words say where the tables are.

@@ -70,7 +70,10 @@ func (c erasureApplyCmd) Run(ctx context.Context, s *streams) error {
 		if err != nil {
 			return err
 		}
-		return s.sayf("%d erasures on the list; %d people found and erased again, with %d sessions.\n", len(entries), users, sessions)
+		if err := s.sayf("%d erasures on the list; %d people found and erased again, with %d sessions.\n", len(entries), users, sessions); err != nil {
+			return err
+		}
+		return c.record(ctx, s, store, deed{action: "erasure.apply", detail: attempts(sessions)})
 	})
 }
 

@@ -60,26 +60,15 @@ func findTraces(ctx context.Context, store storage.Store, dump storage.Dumper, e
 		known[p] = t
 		return t
 	}
-	platforms, err := store.Platforms(ctx)
-	if err != nil {
-		return nil, err
-	}
-	issuers := map[string]string{}
-	for _, p := range platforms {
-		issuers[p.ID] = p.Issuer
-	}
-	audits := func(exam string) error { // who has no session any more may still be named there
-		return eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return store.AuditOfExam(ctx, exam, p) }, func(a vigil.Audit) error {
-			if platform, user, ok := strings.Cut(a.By.ID, "|"); ok && a.By.Role == vigil.RoleStudent {
-				of(person{issuers[platform], user})
+	audits := func(exam vigil.Exam) error { // who has no session any more, or is staff, may still be named there
+		return eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return store.AuditOfExam(ctx, exam.ID, p) }, func(a vigil.Audit) error {
+			if _, user, ok := strings.Cut(a.By.ID, "|"); ok {
+				of(person{exam.Issuer, user})
 			}
 			return nil
 		})
 	}
-	if err := audits(""); err != nil {
-		return nil, err
-	}
-	err = eachPage(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) }, func(id string) error {
+	err := eachPage(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) }, func(id string) error {
 		exam, err := store.Exam(ctx, id)
 		if err != nil {
 			return err
@@ -93,7 +82,7 @@ func findTraces(ctx context.Context, store storage.Store, dump storage.Dumper, e
 		if err != nil {
 			return err
 		}
-		return audits(id)
+		return audits(exam)
 	})
 	for p, t := range known {
 		if t == nil {

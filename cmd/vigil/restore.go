@@ -92,7 +92,12 @@ func (c restoreCmd) Run(ctx context.Context, s *streams) (err error) {
 	if err := s.sayf("%d erasures on the list; %d people of the backup were erased again.\n", len(entries), people); err != nil {
 		return err
 	}
-	return s.sayf("Invitations, logins and visits are not restored. The server needs the secret of the old one (%s): put it there, then run `vigil doctor` and start.\n", c.secretPlace())
+	if err := s.sayf("Invitations, logins and visits are not restored. The server needs the secret of the old one (%s): put it there, then run `vigil doctor` and start.\n", c.secretPlace()); err != nil {
+		return err
+	}
+	return c.with(ctx, s, func(store storage.Store) error {
+		return c.record(ctx, s, store, deed{action: "restore", detail: "as of " + when})
+	})
 }
 
 // tooOld refuses a backup that is older than the entries of a store's list are kept. A file of

@@ -209,7 +209,7 @@ func closing(store storage.Store, do func(storage.Store) error) (err error) {
 func dumperOf(store storage.Store) (storage.Dumper, error) {
 	switch s := store.(type) {
 	case dynamoStore:
-		return s.Dumper(s.client), nil
+		return s.Dumper()
 	case storage.Dumper:
 		return s, nil
 	}

@@ -21,15 +21,20 @@ type Scanner interface {
 
 // Dumper is a store with the power to list everything (storage.Dumper), for an operator's
 // commands. A server has none.
-type Dumper struct {
-	*Store
-	scanner Scanner
-}
+type Dumper struct{ *Store }
 
 var _ storage.Dumper = Dumper{}
 
-// Dumper gives the store the power to list everything.
-func (s *Store) Dumper(scanner Scanner) Dumper { return Dumper{s, scanner} }
+// errNoScan is for a store without Config.Scan.
+var errNoScan = vigil.Errorf(vigil.CodeIllegal, "Only an operator's command may read the whole table.")
+
+// Dumper gives a store with Config.Scan the power to list everything.
+func (s *Store) Dumper() (Dumper, error) {
+	if s.scanner == nil {
+		return Dumper{}, errNoScan
+	}
+	return Dumper{s}, nil
+}
 
 // ExamIDs implements storage.Dumper. It reads the index of lists, where each exam is under its
 // course, and which is much smaller than the table. It may miss what was written in the last

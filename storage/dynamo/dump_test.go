@@ -30,9 +30,10 @@ func whole[T any](t *testing.T, read func(p storage.Page) ([]T, string, error)) 
 func TestADumperListsEverything(t *testing.T) {
 	raw, end := fullClient(t, missingOr(t))
 	defer end()
-	s := open(t, dynamo.Config{Client: raw})
 	var calls dynamolocal.Calls
-	d := s.Dumper(dynamodb.New(raw.Options(), calls.Watch))
+	s := open(t, dynamo.Config{Client: raw, Scan: dynamodb.New(raw.Options(), calls.Watch)})
+	d, err := s.Dumper()
+	ok(t, err)
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	var exams, hashes []string
 	for range 3 {
@@ -69,7 +70,7 @@ func TestADumperListsEverything(t *testing.T) {
 	if len(links) != 3 {
 		t.Errorf("got %d links, want 3", len(links))
 	}
-	_, _, err := d.ExamIDs(t.Context(), storage.Page{After: "no such place"})
+	_, _, err = d.ExamIDs(t.Context(), storage.Page{After: "no such place"})
 	code(t, "after no such place", err, vigil.CodeInvalid)
 	// What it asks for beyond a server's requests is what its policy allows.
 	allowed, err := dynamolocal.Allowed(filepath.Join("..", "..", "deploy", "dynamodb-backup-policy.json"))

@@ -43,15 +43,10 @@ type API interface {
 	TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
-// ScanAPI reads a whole table. *dynamodb.Client has it.
-type ScanAPI interface {
-	Scan(ctx context.Context, in *dynamodb.ScanInput, opts ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
-}
-
 // Config says where the store is. Client and Prefix are required, the rest has defaults.
 type Config struct {
 	Client   API              // see NewClient
-	Scan     ScanAPI          // for operators' commands that look at everything; nil: what needs it is CodeIllegal
+	Scan     Scanner          // for operators' commands that look at everything; nil: what needs it is CodeIllegal
 	Prefix   string           // of the tables' names
 	Now      func() time.Time // time.Now; by it retention is judged
 	Logger   *slog.Logger     // slog.Default
@@ -91,7 +86,7 @@ func (c Config) withDefaults() Config {
 // goroutines and many nodes.
 type Store struct {
 	api      API
-	scans    ScanAPI // nil on a server
+	scanner  Scanner // nil on a server
 	main     string  // the tables' names
 	records  string
 	now      func() time.Time
@@ -156,7 +151,7 @@ func newStore(c Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		api: c.Client, scans: c.Scan, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), schema: migrations.Schema(c.Prefix), now: c.Now, log: c.Logger,
+		api: c.Client, scanner: c.Scan, main: migrations.Main(c.Prefix), records: migrations.Records(c.Prefix), schema: migrations.Schema(c.Prefix), now: c.Now, log: c.Logger,
 		version: steps[len(steps)-1].Version, parallel: c.Parallel, examTTL: c.ExamTTL, slots: make(chan struct{}, c.InFlight), pings: rand.Text(), newErasure: c.NewErasure,
 		exams: map[string]examInfo{}, known: map[string]life{}, doubts: map[key][]string{}, owed: map[string][]*raise{}, turns: map[string]*turn{},
 	}, nil

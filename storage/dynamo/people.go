@@ -16,8 +16,8 @@ import (
 // the attempts go last, so that nothing is left that could not be found again. What the user did
 // as staff lies anywhere: it is found by reading the whole table (Config.Scan).
 func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, error) {
-	if s.scans == nil {
-		return 0, vigil.Errorf(vigil.CodeIllegal, "A user is erased by the operator's command `vigil erase`, which may read the whole table.")
+	if s.scanner == nil {
+		return 0, errNoScan
 	}
 	if err := s.listErasure(ctx, issuer, userID, "", 0); err != nil {
 		return 0, err
@@ -108,7 +108,7 @@ func (s *Store) scan(ctx context.Context, in *dynamodb.ScanInput) (*dynamodb.Sca
 		return nil, err
 	}
 	defer s.leave()
-	out, err := s.scans.Scan(ctx, in)
+	out, err := s.scanner.Scan(ctx, in)
 	return out, convert(err)
 }
 
