@@ -101,7 +101,7 @@ func TestTheNoticeNamesEveryKindOfSignalThatIsWatchedAndNoOther(t *testing.T) {
 			}
 		}
 	}
-	for _, words := range []string{"messages", "warnings, pauses, extra time", "gaps in the connection", "Nobody else", "ask for an erasure"} {
+	for _, words := range []string{"messages", "warnings, pauses, extra time", "gaps in the connection", "with name and network address: that you agreed", "Nobody else", "ask for an erasure"} {
 		if !strings.Contains(none, words) {
 			t.Errorf("got no %q in the notice", words)
 		}
@@ -209,6 +209,9 @@ func TestAChangedNoticeAsksAgain(t *testing.T) {
 	for _, a := range entries {
 		if a.Action == "session.consent" {
 			details = append(details, a.Detail)
+			if a.From == "" || a.By.Name == "" { // as the notice says
+				t.Errorf("got entry %+v, want the student's name and network address", a)
+			}
 		}
 	}
 	if len(details) != 2 || !strings.HasPrefix(details[0], "notice "+after.Consents[1].Notice+" ") || !strings.HasPrefix(details[1], "notice "+after.Consents[0].Notice+" ") ||

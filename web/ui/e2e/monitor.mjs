@@ -246,14 +246,14 @@ test("a refusal by the token endpoint is told and final; the page works on", asy
   assert.equal(vigil.peers.length, 0);
 });
 
-test("a paste into an editor's frame is noticed, by length and hash", async () => {
+test("a paste into an editor's frame is noticed, by its length alone", async () => {
   await open();
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.evaluate(() => navigator.clipboard.writeText("abc"));
   await page.frameLocator("#editor").locator("body").click();
   await page.keyboard.press("Control+V");
   await until("paste", () => vigil.signals("paste").length === 1);
-  assert.deepEqual(vigil.signals("paste")[0].data, { length: 3, hash: "ba7816bf8f01cfea" });
+  assert.deepEqual(vigil.signals("paste")[0].data, { length: 3 });
   assert.deepEqual(vigil.signals("blur"), []);
 });
 
