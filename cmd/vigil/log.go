@@ -46,17 +46,18 @@ func printed(_ []string, a slog.Attr) slog.Attr {
 	case slog.KindDuration:
 		a.Value = slog.StringValue(vigil.Span(a.Value.Duration()))
 	case slog.KindString:
-		a.Value = slog.StringValue(short(a.Value.String(), maxLogText))
+		a.Value = slog.StringValue(short(a.Value.String()))
 	case slog.KindAny:
 		if err, ok := a.Value.Any().(error); ok {
-			a.Value = slog.StringValue(short(err.Error(), maxLogText))
+			a.Value = slog.StringValue(short(err.Error()))
 		}
 	}
 	return a
 }
 
-// short cuts a text to a number of bytes, between characters.
-func short(text string, most int) string {
+// short cuts a text to maxLogText bytes, between characters.
+func short(text string) string {
+	most := maxLogText
 	if len(text) <= most {
 		return text
 	}

@@ -199,7 +199,7 @@ func kindOf(a slog.Attr) string {
 	if !kindAttrs[a.Key] {
 		return ""
 	}
-	return " " + a.Key + "=" + short(a.Value.Resolve().String(), maxLogText)
+	return " " + a.Key + "=" + short(a.Value.Resolve().String())
 }
 
 // normal leaves of an error's text what is the same each time: a word with a digit (an id,
@@ -209,7 +209,7 @@ func normal(text string) string {
 		return unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("-_./:", c)
 	}
 	var b strings.Builder
-	for text = short(text, maxLogText); text != ""; {
+	for text = short(text); text != ""; {
 		n := strings.IndexFunc(text, func(c rune) bool { return !word(c) })
 		switch n {
 		case -1:
