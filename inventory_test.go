@@ -49,12 +49,13 @@ var inventory = map[string]map[string]string{
 		"ExtraMinutes": "delivery", "IncidentTime": "delivery", "Severity": "delivery", "ReasonCode": "delivery", "Reason": "delivery", "State": "delivery",
 		"Tries": "delivery", "Sent": "delivery", "Created": "delivery", "NextTry": "delivery", "LeaseOwner": "delivery", "LeaseEnds": "delivery",
 	},
+	"Erasure":  {"ID": "erasure", "Salt": "erasure", "Hash": "erasure", "ExamID": "erasure", "Attempt": "erasure", "At": "erasure"},
 	"ChatLine": {"ID": "chat", "SessionID": "chat", "ExamID": "chat", "From": "chat", "Text": "chat", "Urgent": "chat", "At": "chat"},
 }
 
 // stored are the things that inventory lists by field. An audit entry and a record are told as
 // a whole: what they say is not in their fields' names.
-var stored = []any{Session{}, Consent{}, Presence{}, Tally{}, Signal{}, Incident{}, Gap{}, Command{}, Delivery{}, ChatLine{}}
+var stored = []any{Session{}, Consent{}, Presence{}, Tally{}, Signal{}, Incident{}, Gap{}, Command{}, Delivery{}, ChatLine{}, Erasure{}}
 
 var wholes = []string{"audit", "checkpoint", "visit", "records"}
 

@@ -34,7 +34,7 @@ var dataFields = map[Kind]map[string]form{
 	KindPaste:   {"length": formNumber},
 	KindResize:  {"width": formNumber, "height": formNumber}, // of the window, in CSS pixels
 	KindLost:    {"cause": formText},
-	KindHole:    {"missing": formNumber},
+	KindHole:    {"missing": formNumber, "restored": formTruth},
 	KindRefused: {"code": formText, "kind": formText, "field": formText},
 }
 

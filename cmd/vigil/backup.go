@@ -108,9 +108,13 @@ func (c backupCmd) write(ctx context.Context, s *streams, dir string, made time.
 	} else if from, err = c.sqlitePath(); err != nil {
 		return "", nil, err
 	}
-	return path, notes, sqlite.Backup(ctx, from, path, made, func(done, total int64) {
+	err = sqlite.Backup(ctx, from, path, made, func(done, total int64) {
 		s.tell(fmt.Sprintf("%s of about %s copied", size(done), size(total)))
 	})
+	if vigil.CodeOf(err) == vigil.CodeIllegal {
+		err = byStore(err, from)
+	}
+	return path, notes, err
 }
 
 // collect copies the tables of DynamoDB into an SQLite file, while servers may be at work on them.

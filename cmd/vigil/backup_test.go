@@ -20,10 +20,10 @@ import (
 	"vigil/storage/sqlite"
 )
 
-// openStore opens a store of either kind.
+// openStore opens a store of either kind, and makes it where there is none.
 func openStore(t *testing.T, place string) storage.Store {
 	t.Helper()
-	store, err := storeSettings{Store: place}.open(t.Context(), slog.New(slog.DiscardHandler))
+	store, err := storeSettings{Store: place, operator: true}.create(t.Context(), func(string) {}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +33,15 @@ func openStore(t *testing.T, place string) storage.Store {
 		}
 	})
 	return store
+}
+
+// hasNothingOf checks that a store has nothing of a user.
+func hasNothingOf(t *testing.T, place string, e vigil.Exam, user string) {
+	t.Helper()
+	code, out, errs := command(t.Context(), nil, "export", "user", "--store", place, e.Issuer, user)
+	if code != 1 || out != "" || !strings.Contains(errs, "No attempt of the user") {
+		t.Errorf("got code %d, %q, %q for the user %s, want 1 and that there is none", code, out, errs, user)
+	}
 }
 
 // emptyPlace is where a store of the same kind as another can be made.
@@ -91,6 +100,19 @@ func TestABackupIsRestored(t *testing.T) {
 	})
 }
 
+// TestNothingIsBackedUpWhereThereIsNoStore has a test of its own, because a store of any version is
+// backed up, and its list of erasures read, without a look at what this program can work with.
+func TestNothingIsBackedUpWhereThereIsNoStore(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "vigil.db")
+	for _, args := range [][]string{{"backup", filepath.Join(dir, "backup.db")}, {"erasure", "list"}} {
+		code, out, errs := command(t.Context(), nil, append(args, "--store=sqlite:"+path)...)
+		if code != 1 || out != "" || !strings.Contains(errs, "There is no store at "+path) || len(filesIn(t, dir)) != 0 {
+			t.Errorf("%v: got code %d, %q, %q and %v, want 1, which store is not there, and nothing made", args, code, out, errs, filesIn(t, dir))
+		}
+	}
+}
+
 func TestARestoreAsksForTheListOfErasures(t *testing.T) {
 	place, _ := filledStore(t)
 	file := filepath.Join(t.TempDir(), "backup.db")
@@ -105,7 +127,7 @@ func TestARestoreAsksForTheListOfErasures(t *testing.T) {
 		"a list that is not there":    {[]string{"--erasures=" + filepath.Join(t.TempDir(), "none.jsonl")}, 2, "erasures"},
 		"a list of something else":    {[]string{"--erasures=" + file}, 2, "Line 1"},
 		"a store that is not there":   {[]string{"--erasures=sqlite:" + filepath.Join(t.TempDir(), "none.db")}, 1, "none.db"},
-		"a store of nothing of ours":  {[]string{"--erasures=sqlite:/dev/null"}, 1, "no list of erasures"},
+		"a store of nothing of ours":  {[]string{"--erasures=sqlite:/dev/null"}, 1, "no store at /dev/null"},
 		"tables that are not a store": {[]string{"--erasures=dynamodb:a b"}, 2, "store"},
 	} {
 		args := append([]string{"restore", file, "--store=sqlite:" + to}, c.args...)
@@ -191,9 +213,7 @@ func TestWhoWasErasedDoesNotComeBack(t *testing.T) {
 			if !strings.Contains(out, "2 erasures on the list; 2 people of the backup were erased again") {
 				t.Errorf("got %q, want two people", out)
 			}
-			if code, got, _ := command(t.Context(), nil, "export", "user", "--store", to, e.Issuer, "maria"); code != 1 || got != "" {
-				t.Errorf("got code %d, %s, want nobody", code, got)
-			}
+			hasNothingOf(t, to, e, "maria")
 			got := must(t, "export", "user", "--store", to, e.Issuer, "ben")
 			if strings.Contains(got, first.ID) || !strings.Contains(got, second.ID) {
 				t.Errorf("got %s, want the second attempt only", got)
@@ -236,6 +256,66 @@ func TestWhoWasErasedDoesNotComeBack(t *testing.T) {
 		}
 		if got := must(t, "erasure", "list", "--store", to); strings.Count(got, "\n") != 3 || !strings.Contains(got, late.ID) {
 			t.Errorf("got list %q, want three entries, the applied one among them", got)
+		}
+	})
+}
+
+// TestStaffWhoWereErasedDoNotComeBack erases one who has no attempt, but did things.
+func TestStaffWhoWereErasedDoNotComeBack(t *testing.T) {
+	onEach(t, func(t *testing.T, place string, e vigil.Exam) {
+		const secret = "Petra Ausgelöscht"
+		store := openStore(t, place)
+		ana, err := store.SessionsOfUser(t.Context(), e.Issuer, "ana")
+		if err != nil || len(ana) != 1 {
+			t.Fatal(ana, err)
+		}
+		// No audit entry names her.
+		petra := vigil.Actor{Role: vigil.RoleProctor, ID: ana[0].PlatformID + "|petra", Name: secret}
+		say := func(text string, at time.Time) {
+			t.Helper()
+			if err := store.AddChat(t.Context(), vigil.ChatLine{ID: freshID(), SessionID: ana[0].ID, ExamID: e.ID, From: petra, Text: text, At: at}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now := time.Now()
+		say("before", now)
+		dir := t.TempDir()
+		file, list := filepath.Join(dir, "backup.db"), filepath.Join(dir, "erased.jsonl")
+		must(t, "backup", "--store", place, file)
+		line, err := json.Marshal(storage.NewErasure(e.Issuer, "petra", "", 0, now.Add(time.Minute)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(list, append(line, '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		lines := func() string {
+			t.Helper()
+			to := emptyPlace(t, place)
+			must(t, "restore", file, "--store", to, "--erasures", list)
+			out := must(t, "export", "exam", "--store", to, "--kind=chat", e.ID)
+			if path, ok := strings.CutPrefix(to, "sqlite:"); ok {
+				raw, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, want := bytes.Count(raw, []byte(secret)), strings.Count(out, secret); got != want {
+					t.Errorf("got the name %d times in the file, want %d", got, want)
+				}
+			}
+			return out
+		}
+		if got := lines(); strings.Contains(got, secret) || strings.Contains(got, "|petra") || !strings.Contains(got, "before") {
+			t.Errorf("got %s, want the line without its author", got)
+		}
+		// What is of after the erasure alone stays.
+		if code, _, errs := command(t.Context(), nil, "erase", "--store", place, "--yes", e.Issuer, "petra"); code != 1 || !strings.Contains(errs, "as staff") {
+			t.Fatalf("got code %d, %q from erasing one who has no attempt, want 1 and what was done", code, errs)
+		}
+		say("after", now.Add(2*time.Minute))
+		must(t, "backup", "--store", place, "--force", file)
+		if got := lines(); strings.Count(got, secret) != 1 {
+			t.Errorf("got %s, want the author of the line that came after", got)
 		}
 	})
 }
@@ -288,7 +368,6 @@ func TestABackupTooOldForAStoresListIsRefused(t *testing.T) {
 func TestTablesThatComeBackOtherwiseForgetToo(t *testing.T) {
 	prefix, region, endpoint := dynamoTables(t)
 	place := "dynamodb:" + prefix + "?region=" + region + "&endpoint=" + endpoint
-	must(t, "migrate", "--store", place)
 	store := openStore(t, place)
 	e := fillStore(t, store)
 	client, end, err := dynamo.NewClient(t.Context(), dynamo.ClientConfig{Region: region, Endpoint: endpoint})
@@ -313,9 +392,7 @@ func TestTablesThatComeBackOtherwiseForgetToo(t *testing.T) {
 	if out := must(t, "erasure", "apply", "--store", place, "--erasures", list); !strings.Contains(out, "1 people found and erased again, with 1 sessions") {
 		t.Errorf("got %q, want ana", out)
 	}
-	if code, got, _ := command(t.Context(), nil, "export", "user", "--store", place, e.Issuer, "ana"); code != 1 || got != "" {
-		t.Errorf("got code %d, %s, want nobody", code, got)
-	}
+	hasNothingOf(t, place, e, "ana")
 }
 
 // TestARestoreIntoTablesGoesOn ends one half-way.
@@ -329,7 +406,8 @@ func TestARestoreIntoTablesGoesOn(t *testing.T) {
 	if err := (restoreCmd{storeSettings: storeSettings{Store: to}, File: file, Erasures: erasuresNone}).Run(ctx, s); err == nil {
 		t.Fatal("got a whole restore, want it broken off")
 	}
-	if code, _, errs := command(t.Context(), []string{"VIGIL_KEY_SECRET=" + base64.StdEncoding.EncodeToString(make([]byte, 32))}, "serve", "--store", to, "--public-url=http://localhost:1", "--listen=127.0.0.1:0"); code != 1 || !strings.Contains(errs, "vigil restore") {
+	secret := []string{"VIGIL_KEY_SECRET=" + base64.StdEncoding.EncodeToString(make([]byte, keyFileSize))}
+	if code, _, errs := command(t.Context(), secret, "serve", "--store", to, "--public-url=http://localhost:1", "--listen=127.0.0.1:0"); code != 1 || !strings.Contains(errs, "vigil restore") {
 		t.Errorf("got code %d, %q from a server on half a restore, want 1 and what to do", code, errs)
 	}
 	other := filepath.Join(t.TempDir(), "other.db")

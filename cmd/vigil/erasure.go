@@ -109,14 +109,21 @@ func (s storeSettings) readErasures(ctx context.Context) (entries []vigil.Erasur
 		if err != nil {
 			return nil, err
 		}
-		return sqlite.ReadErasures(ctx, path)
+		entries, err := sqlite.ReadErasures(ctx, path)
+		if vigil.CodeOf(err) == vigil.CodeIllegal {
+			err = byStore(err, path)
+		}
+		return entries, err
 	}
 	client, end, err := dynamo.NewClient(ctx, place.client)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	store, err := dynamo.Open(ctx, dynamo.Config{Client: client, Prefix: place.prefix})
+	store, err := dynamo.Open(ctx, dynamo.Config{Client: client, Prefix: place.prefix, Steps: testSteps("dynamodb")})
+	if vigil.CodeOf(err) == vigil.CodeIllegal {
+		err = byStore(err, place.words())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"vigil"
 	"vigil/storage"
@@ -15,6 +17,14 @@ type person struct{ issuer, user string }
 type traces struct {
 	entries  []vigil.Erasure
 	sessions []vigil.Session
+	acted    bool // did something, as staff maybe, up to the time of an erasure of all that is theirs
+}
+
+// note takes in that the person did something.
+func (t *traces) note(at time.Time) {
+	for _, e := range t.entries {
+		t.acted = t.acted || e.ExamID == "" && !at.After(e.At)
+	}
 }
 
 // forget erases again what a list says, in a store that was brought back from a time before. It
@@ -41,7 +51,8 @@ func forget(ctx context.Context, store storage.Store, dump storage.Dumper, entri
 	return users, sessions, nil
 }
 
-// findTraces looks through all sessions and audit entries for people on the list.
+// findTraces looks through all sessions, and all that people did, for people on the list: who
+// was erased may have been staff, or have no session any more.
 func findTraces(ctx context.Context, store storage.Store, dump storage.Dumper, entries []vigil.Erasure) (map[person]*traces, error) {
 	known := map[person]*traces{} // nil: not on the list
 	of := func(p person) *traces {
@@ -60,15 +71,29 @@ func findTraces(ctx context.Context, store storage.Store, dump storage.Dumper, e
 		known[p] = t
 		return t
 	}
-	audits := func(exam vigil.Exam) error { // who has no session any more, or is staff, may still be named there
-		return eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return store.AuditOfExam(ctx, exam.ID, p) }, func(a vigil.Audit) error {
-			if _, user, ok := strings.Cut(a.By.ID, "|"); ok {
-				of(person{exam.Issuer, user})
-			}
-			return nil
-		})
+	platforms, err := store.Platforms(ctx)
+	if err != nil {
+		return nil, err
 	}
-	err := eachPage(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) }, func(id string) error {
+	issuers := map[string]string{}
+	for _, p := range platforms {
+		issuers[p.ID] = p.Issuer
+	}
+	by := func(a vigil.Actor, issuer string, at time.Time) {
+		if platform, user, ok := strings.Cut(a.ID, "|"); ok {
+			if t := of(person{cmp.Or(issuer, issuers[platform]), user}); t != nil {
+				t.note(at)
+			}
+		}
+	}
+	audits := func(exam, issuer string) error {
+		return eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return store.AuditOfExam(ctx, exam, p) },
+			func(a vigil.Audit) error { by(a.By, issuer, a.At); return nil })
+	}
+	if err := audits("", ""); err != nil {
+		return nil, err
+	}
+	err = eachPage(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) }, func(id string) error {
 		exam, err := store.Exam(ctx, id)
 		if err != nil {
 			return err
@@ -77,12 +102,26 @@ func findTraces(ctx context.Context, store storage.Store, dump storage.Dumper, e
 			if t := of(person{exam.Issuer, v.UserID}); t != nil {
 				t.sessions = append(t.sessions, v)
 			}
-			return nil
+			by(v.By, exam.Issuer, v.Changed)
+			return eachPage(func(p storage.Page) ([]vigil.ChatLine, string, error) { return store.ChatOfSession(ctx, v.ID, p) },
+				func(l vigil.ChatLine) error { by(l.From, exam.Issuer, l.At); return nil })
 		})
 		if err != nil {
 			return err
 		}
-		return audits(exam)
+		err = eachPage(func(p storage.Page) ([]vigil.Command, string, error) {
+			return store.CommandsOfExam(ctx, id, time.Time{}, p)
+		},
+			func(c vigil.Command) error { by(c.By, exam.Issuer, c.At); return nil })
+		if err != nil {
+			return err
+		}
+		err = eachPage(func(p storage.Page) ([]vigil.Incident, string, error) { return store.IncidentsOfExam(ctx, id, p) },
+			func(i vigil.Incident) error { by(i.Reviewer, exam.Issuer, i.Reviewed); return nil })
+		if err != nil {
+			return err
+		}
+		return audits(id, exam.Issuer)
 	})
 	for p, t := range known {
 		if t == nil {
@@ -113,7 +152,10 @@ func (t *traces) erase(ctx context.Context, store storage.Store, p person) (sess
 		}
 		all = all && old
 	}
-	if wholly && all { // nothing came after it, so what is named elsewhere goes, too
+	if wholly && all { // no attempt came after it, so what is named elsewhere goes, too
+		if len(covered) == 0 && !t.acted {
+			return 0, false, nil
+		}
 		n, err := store.EraseUser(ctx, p.issuer, p.user)
 		return n, true, err
 	}

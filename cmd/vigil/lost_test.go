@@ -172,6 +172,9 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 		s.blamesNobody(store, session, made)
 	}
 	s.asOfTheBackup(store, ended.session, id)
+	if out := must(t, "audit", "verify", "--store", s.store()); !strings.Contains(out, "No faults.") {
+		t.Errorf("got %q of the audit entries, want no faults", out)
+	}
 }
 
 // chat sends a line and waits until it is stored.

@@ -96,7 +96,7 @@ func (c restoreCmd) Run(ctx context.Context, s *streams) (err error) {
 		return err
 	}
 	return c.with(ctx, s, func(store storage.Store) error {
-		return c.record(ctx, s, store, deed{action: "restore", detail: "as of " + when})
+		return c.record(ctx, s, store, deed{action: "restore", detail: fmt.Sprintf("as of %s, %d people erased again", when, people)})
 	})
 }
 
@@ -238,8 +238,15 @@ func vacantStore(ctx context.Context, store storage.Store) error {
 	n := 0
 	for _, look := range []func() (int, error){
 		func() (int, error) { list, err := store.Platforms(ctx); return len(list), err },
-		func() (int, error) { list, err := store.Keys(ctx, vigil.KeyLTI); return len(list), err },
-		func() (int, error) { list, err := store.Keys(ctx, vigil.KeySocket); return len(list), err },
+		func() (n int, err error) {
+			for _, use := range vigil.KeyUses {
+				list, err := store.Keys(ctx, use)
+				if n += len(list); err != nil {
+					return n, err
+				}
+			}
+			return n, nil
+		},
 		func() (int, error) {
 			list, _, err := store.Erasures(ctx, storage.Page{Limit: 1})
 			return len(list), err

@@ -36,6 +36,7 @@ func readers() map[string][]string {
 		"audit verify":      {"audit", "verify"},
 		"audit export":      {"audit", "export", "none"},
 		"audit checkpoints": {"audit", "checkpoints"},
+		"exam list":         {"exam", "list"},
 		"erase":             {"erase", "--yes", "https://lms.example", "x"},
 	}
 }

@@ -28,6 +28,13 @@ const backupKind = "backup"
 // restore it may have been. made (if not zero) is remembered as the time of the backup;
 // progress (which may be nil) hears of bytes from time to time.
 func Backup(ctx context.Context, path, to string, made time.Time, progress func(done, total int64)) error {
+	have, err := look(ctx, path)
+	if err == nil && have.Version == 0 {
+		err = have.Check(0)
+	}
+	if err != nil {
+		return err
+	}
 	if err := copyInto(ctx, path, to, progress); err != nil {
 		return err
 	}
@@ -100,6 +107,15 @@ func tidy(ctx context.Context, db *sql.DB, made time.Time) error {
 			return err
 		}
 	}
+	have, err := schemaOf(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if have.Oldest > have.Version { // marked for a change that is not going on in the copy
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, have.Version)); err != nil {
+			return err
+		}
+	}
 	if !made.IsZero() {
 		_, err := tx.ExecContext(ctx, `INSERT INTO records (kind, key, value, expires) VALUES (?, 'made', ?, 0)`, backupKind, []byte(strconv.FormatInt(ms(made), 10)))
 		if err != nil {
@@ -111,7 +127,7 @@ func tidy(ctx context.Context, db *sql.DB, made time.Time) error {
 
 // Contents says what a file holds.
 type Contents struct {
-	Schema int64     // version
+	Schema int       // version
 	Made   time.Time // when Backup made it; zero: it did not
 	Counts []Count
 }
@@ -134,17 +150,20 @@ func Verify(ctx context.Context, path string) (c Contents, err error) {
 	if err := intact(ctx, db); err != nil {
 		return c, err
 	}
-	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&c.Schema)
-	if err != nil || c.Schema == 0 {
+	have, err := schemaOf(ctx, db)
+	if err != nil {
 		return c, &vigil.Error{Code: vigil.CodeIllegal, Message: path + " is no store of Vigil's.", Err: err}
 	}
-	_, newest, err := schemaSteps(migrations.Files)
+	_, known, err := schemaSteps(migrations.Files)
 	if err != nil {
 		return c, err
 	}
-	if c.Schema > int64(newest) {
-		return c, vigil.Errorf(vigil.CodeIllegal, "%s has schema version %d, made by a newer program; this one knows %d. Use the newer program.", path, c.Schema, newest)
+	if have.Version >= known || have.Oldest > known { // an older one can be brought up to date
+		if err := have.Check(known); err != nil {
+			return c, err
+		}
 	}
+	c.Schema = have.Version
 	for _, table := range []string{"platforms", "exams", "sessions", "signals", "incidents", "gaps", "commands", "chat", "audits", "erasures"} {
 		var there, n int64
 		if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?`, table).Scan(&there); err != nil {
@@ -199,6 +218,13 @@ func damaged(err error, what string) error {
 
 // ReadErasures reads the list of erasures of a file, of whatever version, without changing it.
 func ReadErasures(ctx context.Context, path string) (entries []vigil.Erasure, err error) {
+	have, err := look(ctx, path)
+	if err == nil && have.Version == 0 {
+		err = have.Check(0)
+	}
+	if err != nil {
+		return nil, err
+	}
 	db, err := openFile(path)
 	if err != nil {
 		return nil, err
@@ -207,7 +233,7 @@ func ReadErasures(ctx context.Context, path string) (entries []vigil.Erasure, er
 	rows, err := db.QueryContext(ctx, `SELECT `+erasureColumns+` FROM erasures ORDER BY at, no`)
 	if err != nil {
 		if strings.Contains(err.Error(), "no such table") {
-			return nil, vigil.Wrap(err, vigil.CodeIllegal, "%s keeps no list of erasures: it is no store of Vigil's, or of a version that did not keep one yet.", path)
+			return nil, vigil.Wrap(err, vigil.CodeIllegal, "The store %s keeps no list of erasures: it is of a version that did not yet.", path)
 		}
 		return nil, convert("store", err)
 	}

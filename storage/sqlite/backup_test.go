@@ -3,8 +3,10 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -156,5 +158,30 @@ func TestADamagedOrForeignFileIsNotVerified(t *testing.T) {
 	ok(t, err)
 	if c.Schema != 4 {
 		t.Errorf("got schema %d, want 4", c.Schema)
+	}
+}
+
+// TestABackupKeepsWhoMayWorkWithItButNoMark backs up a store, and then one that a newer program has
+// marked for a change: in the copy that change is not going on.
+func TestABackupKeepsWhoMayWorkWithItButNoMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	s := open(t, sqlite.Config{Path: path})
+	oldest, err := s.WriterPragma(t.Context(), "user_version")
+	ok(t, err)
+	c, err := sqlite.Verify(t.Context(), path)
+	ok(t, err)
+	for mark, want := range map[int64]int64{oldest: oldest, int64(c.Schema) + 1: int64(c.Schema)} {
+		_, err := s.WriterPragma(t.Context(), fmt.Sprintf("user_version = %d", mark))
+		if err != nil && !strings.Contains(err.Error(), "no such") { // it answers with no row
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "copy.db")
+		ok(t, sqlite.Backup(t.Context(), path, to, time.Now(), nil))
+		b := open(t, sqlite.Config{Path: to})
+		got, err := b.WriterPragma(t.Context(), "user_version")
+		ok(t, err)
+		if got != want || oldest == 0 {
+			t.Errorf("marked with %d: got %d in the backup, want %d", mark, got, want)
+		}
 	}
 }
