@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -39,8 +40,12 @@ func logHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	return slog.NewJSONHandler(w, options)
 }
 
-// printed writes durations the same way in both formats, and cuts long texts. slog's
-// handlers escape what could look like another line.
+// ends are those of a connection in an error of package net: one of them is a person's
+// browser, or a server whose address is in the settings.
+var ends = regexp.MustCompile(` \S+->[^\s,;]*[^\s,;:]`)
+
+// printed writes durations the same way in both formats, cuts long texts and leaves out
+// network addresses of browsers. slog's handlers escape what could look like another line.
 func printed(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindDuration:
@@ -49,7 +54,7 @@ func printed(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(short(a.Value.String()))
 	case slog.KindAny:
 		if err, ok := a.Value.Any().(error); ok {
-			a.Value = slog.StringValue(short(err.Error()))
+			a.Value = slog.StringValue(short(ends.ReplaceAllString(err.Error(), "")))
 		}
 	}
 	return a
@@ -79,6 +84,8 @@ func (l httpLog) Handle(ctx context.Context, r slog.Record) error {
 	what, stack, _ := strings.Cut(r.Message, "\n")
 	switch {
 	case strings.Contains(what, "panic serving"):
+		_, what, _ = strings.Cut(what, "panic serving ")
+		_, what, _ = strings.Cut(what, ": ") // the browser's address
 		l.log.ErrorContext(ctx, "a request panicked", "error", what, "stack", strings.Split(stack, "\n"))
 	case !strings.Contains(what, "TLS handshake error"):
 		l.log.DebugContext(ctx, "HTTP server", "said", what)

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,7 +234,28 @@ func TestAPanicOfARequestIsLoggedAsAnError(t *testing.T) {
 	log := slog.NewLogLogger(httpLog{slog.New(logHandler(&b, "json", slog.LevelInfo))}, slog.LevelInfo)
 	log.Print("http: panic serving 127.0.0.1:4711: index out of range\ngoroutine 7 [running]:\nmain.f()")
 	log.Print("http: TLS handshake error from 127.0.0.1:4711: EOF")
-	if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"ERROR"`) || !strings.Contains(got, "goroutine 7") {
-		t.Errorf("got %q, want one line at ERROR with the stack", got)
+	if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"ERROR"`) || !strings.Contains(got, "goroutine 7") ||
+		!strings.Contains(got, `"error":"index out of range"`) || strings.Contains(got, "4711") {
+		t.Errorf("got %q, want one line at ERROR with the stack and without the browser's address", got)
+	}
+}
+
+func TestAnErrorOfAConnectionDoesNotNameTheBrowser(t *testing.T) {
+	for err, want := range map[error]string{
+		&net.OpError{
+			Op: "write", Net: "tcp", Err: syscall.EPIPE,
+			Source: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 443}, Addr: &net.TCPAddr{IP: net.ParseIP("2001:db8::7"), Port: 4711},
+		}: "write tcp: broken pipe",
+		errors.New("read tcp 10.0.0.1:443->10.9.8.7:4711: i/o timeout"):                                  "read tcp: i/o timeout",
+		errors.New("a: read tcp 10.0.0.1:443->10.9.8.7:4711, then read tcp 10.0.0.1:443->10.9.8.7:4711"): "a: read tcp, then read tcp",
+		errors.New("dial tcp 10.0.0.9:6379: connect: connection refused"):                                "dial tcp 10.0.0.9:6379: connect: connection refused",
+		errors.New("a -> b ->"): "a -> b ->",
+	} {
+		var b bytes.Buffer
+		slog.New(logHandler(&b, "json", slog.LevelInfo)).Warn("download broke off", "error", err)
+		var l logLine
+		if e := json.Unmarshal(b.Bytes(), &l); e != nil || l.Error != want {
+			t.Errorf("got %q, %v, want %q", l.Error, e, want)
+		}
 	}
 }
