@@ -524,6 +524,23 @@ func (h *Hub) ExamChanged(_ context.Context, e vigil.Exam) {
 	})
 }
 
+// Expel closes the sockets of those whose claims are such with CloseForbidden: they are not
+// allowed any more, and it is none of their own doing. Config.Allow must refuse them already.
+func (h *Hub) Expel(such func(Claims) bool) {
+	for _, c := range h.allConns() {
+		if claims := c.claims.Load(); claims != nil && such(*claims) {
+			c.close(CloseForbidden, "")
+		}
+	}
+}
+
+// Sockets tells how many are open.
+func (h *Hub) Sockets() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.conns)
+}
+
 // Live returns the session with the presence and the counts that this node knows better
 // than the store, if its student is connected here.
 func (h *Hub) Live(s vigil.Session) vigil.Session {

@@ -518,7 +518,7 @@ func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
 		case code == CloseEnded:
 			p, g := p.Hear(now)
 			return p.Bye(now, vigil.ByeFinished), g
-		case code == CloseDrain, code == CloseUnavailable, code == CloseToken, code == 0 && st.h.draining.Load():
+		case code == CloseDrain, code == CloseUnavailable, code == CloseToken, code == CloseForbidden, code == 0 && st.h.draining.Load():
 			return p.Drop(now, vigil.CauseServer), vigil.GapChange{}
 		}
 		return p.Drop(now, vigil.CauseStudent), vigil.GapChange{} // after a goodbye this changes nothing

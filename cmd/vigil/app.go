@@ -39,6 +39,8 @@ type app struct {
 	log      *slog.Logger
 	now      func() time.Time
 
+	platforms *directory
+
 	outdated atomic.Pointer[error] // why this program may not work with the store any more
 
 	retention *retention
@@ -91,6 +93,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	}
 	tokens := socketTokens{a.tool}
 	active := &directory{store: store, now: now}
+	a.platforms = active
 	a.hub, err = realtime.New(realtime.Config{
 		Store: audited, Verifier: tokens, Signer: tokens,
 		Controller:  controller{a.tool, store, log},
@@ -219,6 +222,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 	}
 	wg.Go(func() { a.every(work, keysEvery, "keys", a.tool.Keys().Tend) })
 	wg.Go(func() { a.every(work, sealEvery, "audit", a.audits.Seal) })
+	wg.Go(func() { a.platforms.watch(work, a.hub, a.log) })
 	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.retention.run) })
 	wg.Go(func() {
 		if err := a.outdatedBy(work); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/redisrelay/redistest"
 )
 
 // fewPlatforms is a store of platforms that takes a second to answer and counts how often it
@@ -114,4 +116,104 @@ func TestADisabledPlatformIsNoticedAndANewOneAtOnce(t *testing.T) {
 			t.Errorf("once what was read is old: got %v, want forbidden", err)
 		}
 	})
+}
+
+// expelled is a hub with one socket of a platform, and when it was closed.
+type expelled struct {
+	sockets int
+	at      time.Time
+}
+
+func (e *expelled) Sockets() int { return e.sockets }
+
+func (e *expelled) Expel(such func(realtime.Claims) bool) {
+	if e.sockets > 0 && such(realtime.Claims{Subject: "p1|u"}) {
+		e.sockets, e.at = 0, time.Now()
+	}
+}
+
+func TestThePeopleOfAPlatformThatIsDisabledLoseTheirSocketsInFiveSeconds(t *testing.T) {
+	for name, after := range map[string][]vigil.Platform{
+		"disabled": onePlatform(vigil.PlatformDisabled), "removed": nil, "another is active": {{ID: "p2", State: vigil.PlatformActive}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, hub := &fewPlatforms{list: onePlatform(vigil.PlatformActive)}, &expelled{sockets: 1}
+				d := &directory{store: store, now: time.Now}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go d.watch(ctx, hub, slog.New(slog.DiscardHandler))
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if hub.sockets != 1 {
+					t.Fatal("closed while the platform was active")
+				}
+				store.err = vigil.Errorf(vigil.CodeUnavailable, "away")
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if hub.sockets != 1 {
+					t.Fatal("closed because the store did not answer")
+				}
+				store.err, store.list = nil, after
+				from := time.Now()
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if hub.sockets != 0 || hub.at.Sub(from) > 5*time.Second {
+					t.Errorf("closed %v after it, want 5 s at most", hub.at.Sub(from))
+				}
+				asked := store.asked.Load()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if got := store.asked.Load(); got != asked {
+					t.Errorf("the store was asked %d times while nobody was there, want never", got-asked)
+				}
+			})
+		})
+	}
+}
+
+// TestDisablingAPlatformEndsItsSocketsOnAllServers has a student on one server and a proctor on
+// another.
+func TestDisablingAPlatformEndsItsSocketsOnAllServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	for _, name := range []string{"disable", "remove"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			redis := "--redis=redis://" + redistest.Start(t).Address
+			to := s.front()
+			one, two := s.beside(), s.beside()
+			one.process(redis)
+			two.process(redis)
+			to(one)
+			st := s.student(student)
+			session := st.Welcome().Session
+			to(two)
+			w := s.proctor()
+			until(t, "the student on the dashboard", func() bool { return w.Connection(session) == vigil.ConnOnline })
+			args := []string{"platform", name, "--store=sqlite:" + s.db, s.platform}
+			if name == "remove" {
+				args = append(args, "--yes")
+			}
+			must(t, args...)
+			until(t, "the proctor's commands to be refused", func() bool {
+				_, sent := w.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{session}})
+				return !sent
+			})
+			store := s.open(s.db)
+			until(t, "the student to be away", func() bool {
+				v, err := store.Session(t.Context(), session)
+				return err == nil && v.Presence.Connection == vigil.ConnLost
+			})
+			gaps, err := store.GapsOfSession(t.Context(), session)
+			if err != nil || len(gaps) != 1 || gaps[0].Cause != vigil.CauseServer {
+				t.Errorf("got gaps %+v, %v, want one that is not the student's", gaps, err)
+			}
+			for _, n := range []*site{one, two} {
+				until(t, "no socket to be left", func() bool { return metrics(t, "http://"+n.admin+"/metrics")["vigil_sockets"] == 0 })
+			}
+		})
+	}
 }
