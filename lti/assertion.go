@@ -143,7 +143,7 @@ func (t *Tool) judgeAssertion(ctx context.Context, compact string, use assertion
 	if head.Kid == "" {
 		return nil, ErrAssertionKey.because("no kid")
 	}
-	key, err := t.sets.key(ctx, p.KeySetURL, p.Private, head.Kid)
+	key, err := t.sets.key(ctx, p.KeySetURL, p.Private, head.Kid, p.Updated)
 	if err != nil {
 		if vigil.CodeOf(err) == vigil.CodeUnavailable {
 			return nil, err

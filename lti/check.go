@@ -166,7 +166,7 @@ func checkSignature(ctx context.Context, j *judged) error {
 	if j.head.Kid == "" {
 		return ErrLaunchKey.because("no kid")
 	}
-	key, err := j.tool.sets.key(ctx, j.login.KeySetURL, j.platform.Private, j.head.Kid)
+	key, err := j.tool.sets.key(ctx, j.login.KeySetURL, j.platform.Private, j.head.Kid, j.platform.Updated)
 	if err != nil {
 		if vigil.CodeOf(err) == vigil.CodeUnavailable {
 			return err

@@ -96,7 +96,7 @@ func checkAddress(address string, private bool) error {
 // server can lie on. Unless private: not on the public internet.
 var (
 	neverRanges = prefixes(
-		"0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32", "192.0.0.192/32",
+		"0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "192.88.99.0/24",
 		"fd00:ec2::254/128", "fe80::/10", "ff00::/8", "::/128",
 	)
 	privateRanges = prefixes(
@@ -104,9 +104,10 @@ var (
 		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
 		"::1/128", "fc00::/7", "fec0::/10", "100::/64", "2001::/32", "2001:db8::/32", "5f00::/16",
 	)
-	// nat64 and sixToFour carry an IPv4 address, which is judged in its place.
-	nat64     = prefixes("64:ff9b::/96", "64:ff9b:1::/48")
-	sixToFour = prefixes("2002::/16")
+	// These carry an IPv4 address, which is judged in its place.
+	nat64      = prefixes("64:ff9b::/96")   // RFC 6052, the last four bytes
+	nat64Local = prefixes("64:ff9b:1::/48") // RFC 8215
+	sixToFour  = prefixes("2002::/16")
 )
 
 func prefixes(list ...string) []netip.Prefix {
@@ -133,6 +134,8 @@ func addressAllowed(addr netip.Addr, private bool) bool {
 	switch {
 	case within(nat64, addr), addr.Is6() && isZero(b[:12]) && !addr.IsLoopback() && !addr.IsUnspecified():
 		return addressAllowed(netip.AddrFrom4([4]byte(b[12:16])), private)
+	case within(nat64Local, addr):
+		return localNAT64Allowed(b, private)
 	case within(sixToFour, addr):
 		return addressAllowed(netip.AddrFrom4([4]byte(b[2:6])), private)
 	case within(neverRanges, addr):
@@ -141,6 +144,27 @@ func addressAllowed(addr netip.Addr, private bool) bool {
 		return private
 	}
 	return true
+}
+
+// localNAT64Allowed judges an address of the range from which networks take NAT64 prefixes of
+// their own. Where the IPv4 address lies depends on the prefix's length (RFC 6052, section 2.2),
+// which is not known here: all that it may be must be allowed. Of a prefix of 96 bits only the
+// one whose further bits are zero is known for one.
+func localNAT64Allowed(b [16]byte, private bool) bool {
+	last := netip.AddrFrom4([4]byte(b[12:16]))
+	if isZero(b[6:12]) {
+		return addressAllowed(last, private)
+	}
+	for _, four := range [][4]byte{
+		{b[6], b[7], b[9], b[10]},   // 48 bits
+		{b[7], b[9], b[10], b[11]},  // 56
+		{b[9], b[10], b[11], b[12]}, // 64
+	} {
+		if !addressAllowed(netip.AddrFrom4(four), private) {
+			return false
+		}
+	}
+	return addressAllowed(last, private)
 }
 
 func isZero(b []byte) bool {

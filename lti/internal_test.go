@@ -36,6 +36,14 @@ func TestAddressesThatMayBeDialled(t *testing.T) {
 		{"169.254.1.1", false, false},
 		{"::ffff:169.254.169.254", false, false},
 		{"64:ff9b::169.254.169.254", false, false},
+		{"64:ff9b::8.8.8.8", true, true},
+		{"64:ff9b:1::8.8.8.8", true, true},
+		{"64:ff9b:1::10.0.0.1", false, true},
+		{"64:ff9b:1:7f00:0:100:808:808", false, false}, // 127.0.0.1 under a prefix of 48 bits, and 0.1.0.8 under one of 64
+		{"64:ff9b:1:a9fe:a9:fe00::", false, false},     // 169.254.169.254 under one of 48
+		{"64:ff9b:1:ab0a:0:100::", false, false},       // 10.0.0.1 under one of 56
+		{"168.63.129.16", false, false},
+		{"192.88.99.1", false, false},
 		{"2002:a9fe:a9fe::1", false, false},
 		{"fd00:ec2::254", false, false},
 		{"fe80::1", false, false},
@@ -196,7 +204,7 @@ func TestAPanicLocksNobodyOut(t *testing.T) {
 		return false
 	}
 	sets := newKeySets(nil, time.Now) // no fetcher: a fetch panics
-	get := func() { _, _ = sets.key(t.Context(), "https://lms.example/jwks", false, "a") }
+	get := func() { _, _ = sets.key(t.Context(), "https://lms.example/jwks", false, "a", time.Time{}) }
 	if !panics(get) || panics(get) {
 		t.Error("key sets: want one panic, then an answer")
 	}

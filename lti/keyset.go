@@ -13,7 +13,7 @@ import (
 
 // Times and bounds of the key set client.
 const (
-	keySetFresh      = time.Hour        // after that a set is read again at the next use
+	keySetFresh      = 5 * time.Minute  // after that a set is read again at the next use: a key that was removed counts no longer
 	keySetGood       = 24 * time.Hour   // how long known keys serve while the server is down
 	keySetInterval   = 10 * time.Second // between two fetches of one URL
 	keyUnknownFor    = time.Minute      // how long an unknown key id is remembered
@@ -63,14 +63,16 @@ var (
 )
 
 // key returns a platform's key by its id. It fetches the set when it is not cached,
-// when it is older than keySetFresh, or when the id is not in it, within the limits.
-func (s *keySets) key(ctx context.Context, url string, private bool, kid string) (verifyKey, error) {
+// when it is older than keySetFresh, or when the id is not in it, within the limits. One that
+// was read before changed does not count: an operator who disables a platform and activates
+// it again may have done so because of a key.
+func (s *keySets) key(ctx context.Context, url string, private bool, kid string, changed time.Time) (verifyKey, error) {
 	e, err := s.entry(keySetID{url, private})
 	if err != nil {
 		return verifyKey{}, err
 	}
 	for {
-		key, fetch, err := e.lookup(kid, s.now())
+		key, fetch, err := e.lookup(kid, changed, s.now())
 		if !fetch {
 			return key, err
 		}
@@ -79,15 +81,15 @@ func (s *keySets) key(ctx context.Context, url string, private bool, kid string)
 		case <-ctx.Done():
 			return verifyKey{}, ErrKeySetUnavailable.because("%w", ctx.Err())
 		}
-		s.refreshFor(ctx, e, url, private, kid)
+		s.refreshFor(ctx, e, url, private, kid, changed)
 	}
 }
 
 // refreshFor fetches the set for a key id, if nobody else did while the caller waited for
 // the entry's fetching token, and gives the token back.
-func (s *keySets) refreshFor(ctx context.Context, e *keySetEntry, url string, private bool, kid string) {
+func (s *keySets) refreshFor(ctx context.Context, e *keySetEntry, url string, private bool, kid string, changed time.Time) {
 	defer func() { <-e.fetching }()
-	if _, fetch, _ := e.lookup(kid, s.now()); fetch {
+	if _, fetch, _ := e.lookup(kid, changed, s.now()); fetch {
 		s.refresh(ctx, e, url, private)
 		e.remember(kid, s.now())
 	}
@@ -109,12 +111,12 @@ func (s *keySets) entry(id keySetID) (*keySetEntry, error) {
 }
 
 // lookup answers from the cache, or says that a fetch is due.
-func (e *keySetEntry) lookup(kid string, now time.Time) (key verifyKey, fetch bool, err error) {
+func (e *keySetEntry) lookup(kid string, changed, now time.Time) (key verifyKey, fetch bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	due := now.Sub(e.tried) >= keySetInterval
 	mayFetch := due || e.busy // while a fetch is under way, wait for what it brings
-	if e.set == nil || now.Sub(e.fetched) >= keySetGood {
+	if e.set == nil || now.Sub(e.fetched) >= keySetGood || e.fetched.Before(changed) {
 		if mayFetch {
 			return verifyKey{}, true, nil
 		}

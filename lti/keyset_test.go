@@ -110,7 +110,34 @@ func TestKeySetMayBeCompressed(t *testing.T) {
 	wantFault(t, g.signedBy(good()), nil)
 }
 
-func TestKeySetIsReadOncePerHour(t *testing.T) {
+func TestAKeyThatWasRemovedCountsForFiveMinutesAtMost(t *testing.T) {
+	g := newRig(t)
+	wantFault(t, g.signedBy(good()), nil)
+	_, evil := testKeys()
+	g.serveKeys(signer{kid: "next", key: evil.key}.jwk())
+	g.clock.add(5*time.Minute - time.Second)
+	wantFault(t, g.signedBy(good()), nil) // as it was read
+	g.clock.add(time.Second)
+	wantFault(t, g.signedBy(good()), lti.ErrLaunchKey)
+}
+
+func TestAPlatformThatIsActivatedAgainHasItsKeysReadAgain(t *testing.T) {
+	g := newRig(t)
+	wantFault(t, g.signedBy(good()), nil)
+	_, evil := testKeys()
+	g.serveKeys(signer{kid: "next", key: evil.key}.jwk())
+	g.clock.add(11 * time.Second)
+	wantFault(t, g.signedBy(good()), nil)
+	g.update(func(p *vigil.Platform) { p.Updated = g.clock.now() }) // as disabling and activating it does
+	wantFault(t, g.signedBy(good()), lti.ErrLaunchKey)
+	// Where the keys cannot be read, those of before do not serve either.
+	g.setKeySet(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	g.clock.add(11 * time.Second)
+	g.update(func(p *vigil.Platform) { p.Updated = g.clock.now() })
+	wantFault(t, g.signedBy(signer{kid: "next", key: evil.key}), lti.ErrKeySetUnavailable)
+}
+
+func TestKeySetIsReadOncePerFiveMinutes(t *testing.T) {
 	g := newRig(t)
 	for range 5 {
 		wantFault(t, g.signedBy(good()), nil)
@@ -118,10 +145,10 @@ func TestKeySetIsReadOncePerHour(t *testing.T) {
 	if got := g.fetched(); got != 1 {
 		t.Errorf("got %d fetches for 5 launches, want 1", got)
 	}
-	g.clock.add(time.Hour)
+	g.clock.add(5 * time.Minute)
 	wantFault(t, g.signedBy(good()), nil)
 	if got := g.fetched(); got != 2 {
-		t.Errorf("got %d fetches after an hour, want 2", got)
+		t.Errorf("got %d fetches after five minutes, want 2", got)
 	}
 }
 

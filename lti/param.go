@@ -6,6 +6,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -84,8 +86,8 @@ func hasControl(s string) bool {
 // checkWord says whether an identifier has 1 to 255 characters and no control characters.
 func checkWord(s string) error {
 	switch {
-	case s == "":
-		return errors.New("empty")
+	case strings.IndexFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }) < 0:
+		return errors.New("empty, or nothing that can be seen")
 	case utf8.RuneCountInString(s) > maxSubject:
 		return errors.New("too long")
 	case !plainText(s):

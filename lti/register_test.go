@@ -152,6 +152,8 @@ func TestRegistrationRefusesWhatIsWrongInOneThing(t *testing.T) {
 		{name: "registration redirects", change: func(g *registrar) { g.answerCode = http.StatusTemporaryRedirect }, want: lti.ErrRegistrationRefused},
 		{name: "answer is a page", change: func(g *registrar) { g.rawAnswer = []byte("<html>") }, want: lti.ErrRegistrationAnswer},
 		{name: "answer without a client id", change: func(g *registrar) { delete(g.answer, "client_id") }, want: lti.ErrRegistrationAnswer},
+		{name: "client id of spaces", change: func(g *registrar) { g.answer["client_id"] = "  " }, want: lti.ErrRegistrationAnswer},
+		{name: "client id that nobody can see", change: func(g *registrar) { g.answer["client_id"] = "\u200b" }, want: lti.ErrRegistrationAnswer},
 		{name: "client id is a number", change: func(g *registrar) { g.answer["client_id"] = 5 }, want: lti.ErrRegistrationAnswer},
 		{name: "client id too long", change: func(g *registrar) { g.answer["client_id"] = strings.Repeat("x", 256) }, want: lti.ErrRegistrationAnswer},
 		{name: "deployment is a number", change: func(g *registrar) {
@@ -345,6 +347,7 @@ func TestPlatformsAddedByHandAreChecked(t *testing.T) {
 			p.Issuer, p.AuthorizationEndpoint, p.TokenEndpoint, p.KeySetURL = "http://lms.local", "http://lms.local/a", "http://lms.local/t", "http://lms.local/k"
 		}},
 		{"client_id", func(p *vigil.Platform) { p.ClientID = "" }},
+		{"client_id", func(p *vigil.Platform) { p.ClientID = " \u200b" }},
 		{"client_id", func(p *vigil.Platform) { p.ClientID = "a\nb" }},
 		{"issuer", func(p *vigil.Platform) { p.Issuer = "lms.example" }},
 		{"issuer", func(p *vigil.Platform) { p.Issuer = "http://lms.example" }},

@@ -31,8 +31,9 @@ type Config struct {
 	Origin      string
 	AllowOrigin func(ctx context.Context, origin string) (bool, error)
 	// Allow is asked before a socket is opened and before each renewal of its token,
-	// beside the hub's own checks; an error refuses. nil: nothing more is asked.
-	Allow func(ctx context.Context, c Claims) error
+	// beside the hub's own checks; an error refuses. nil: nothing more is asked. origin is the
+	// page's that opens the socket, where that is not the tool's own; else, and at renewals, "".
+	Allow func(ctx context.Context, c Claims, origin string) error
 	// Address is the client's network address, for telling that it changed; nil: the host
 	// of RemoteAddr. Forwarded addresses are the caller's to trust.
 	Address func(r *http.Request) string

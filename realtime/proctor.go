@@ -77,7 +77,7 @@ func (p *proctor) allowed(ctx context.Context) error {
 		return gone(err)
 	}
 	if p.h.cfg.Allow != nil {
-		return p.h.cfg.Allow(ctx, claims)
+		return p.h.cfg.Allow(ctx, claims, "")
 	}
 	return nil
 }

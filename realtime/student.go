@@ -389,7 +389,7 @@ func (sc *studentConn) allowed(ctx context.Context) error {
 		return err
 	}
 	if sc.h.cfg.Allow != nil {
-		return sc.h.cfg.Allow(ctx, claims)
+		return sc.h.cfg.Allow(ctx, claims, "")
 	}
 	return nil
 }

@@ -162,7 +162,11 @@ func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
 		return none(vigil.Errorf(vigil.CodeUnauthorized, "The token has run out."))
 	}
 	if h.cfg.Allow != nil {
-		if err := h.cfg.Allow(ctx, claims); err != nil {
+		origin := r.Header.Get("Origin")
+		if origin == h.cfg.Origin {
+			origin = ""
+		}
+		if err := h.cfg.Allow(ctx, claims, origin); err != nil {
 			return none(err)
 		}
 	}

@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,7 +51,27 @@ func (a *app) admin() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	return mux
+	return byAddress(mux, a.settings.AdminHosts)
+}
+
+// byAddress refuses requests whose Host is a name that could be anybody's: a web page that
+// somebody on this machine or network looks at could have its own name lead here (DNS rebinding), and
+// read the answers. An address, a name without a dot (localhost, a container's) and the names that
+// the operator gave are none of those.
+func byAddress(next http.Handler, names []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		known := slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, host) })
+		if host == "" || err != nil && strings.Contains(host, ".") && !known {
+			http.Error(w, "Ask by the server's address, or give this name to --admin-hosts.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // notReady says why this server should get no new connections; "" is that it should.

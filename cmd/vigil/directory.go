@@ -46,12 +46,19 @@ func (d *directory) allowOrigin(ctx context.Context, origin string) (bool, error
 	return d.find(ctx, func(p vigil.Platform) bool { return slices.Contains(p.Origins(), origin) })
 }
 
-// allow is realtime.Config.Allow.
-func (d *directory) allow(ctx context.Context, c realtime.Claims) error {
+// allow is realtime.Config.Allow: a token opens sockets from its own platform's pages.
+func (d *directory) allow(ctx context.Context, c realtime.Claims, origin string) error {
 	id, _, _ := strings.Cut(c.Subject, "|")
 	ok, err := d.find(ctx, func(p vigil.Platform) bool { return p.ID == id })
 	if err == nil && !ok {
 		return vigil.Errorf(vigil.CodeForbidden, "The learning platform that you came from is not active any more.")
+	}
+	if err != nil || origin == "" {
+		return err
+	}
+	ok, err = d.find(ctx, func(p vigil.Platform) bool { return p.ID == id && slices.Contains(p.Origins(), origin) })
+	if err == nil && !ok {
+		return vigil.Errorf(vigil.CodeForbidden, "This page is not of the learning platform that you came from.")
 	}
 	return err
 }

@@ -55,7 +55,7 @@ func TestSocketsAreForPeopleAndPagesOfActivePlatformsOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &directory{store: row.store, now: time.Now}
-				err := d.allow(t.Context(), realtime.Claims{Subject: row.subject})
+				err := d.allow(t.Context(), realtime.Claims{Subject: row.subject}, "")
 				if row.want == nil && err != nil || row.want != nil && !errors.Is(err, row.want) {
 					t.Errorf("got %v, want %v", err, row.want)
 				}
@@ -75,13 +75,13 @@ func TestOneReadingServesAllWhoComeAtOnce(t *testing.T) {
 		who := realtime.Claims{Subject: "p1|u"}
 		left, leave := context.WithCancel(t.Context())
 		go func() {
-			if err := d.allow(left, who); !errors.Is(err, context.Canceled) {
+			if err := d.allow(left, who, ""); !errors.Is(err, context.Canceled) {
 				t.Errorf("one who left: got %v, want Canceled", err)
 			}
 		}()
 		for range 100 {
 			go func() {
-				if err := d.allow(t.Context(), who); err != nil {
+				if err := d.allow(t.Context(), who, ""); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -89,7 +89,7 @@ func TestOneReadingServesAllWhoComeAtOnce(t *testing.T) {
 		synctest.Wait()
 		leave() // the others need not begin anew
 		time.Sleep(2 * time.Second)
-		if err := d.allow(t.Context(), who); err != nil || store.asked.Load() != 1 {
+		if err := d.allow(t.Context(), who, ""); err != nil || store.asked.Load() != 1 {
 			t.Errorf("got %v after %d readings, want one", err, store.asked.Load())
 		}
 	})
@@ -100,19 +100,19 @@ func TestADisabledPlatformIsNoticedAndANewOneAtOnce(t *testing.T) {
 		store := &fewPlatforms{}
 		d := &directory{store: store, now: time.Now}
 		who := realtime.Claims{Subject: "p1|u"}
-		if err := d.allow(t.Context(), who); !errors.Is(err, vigil.ErrForbidden) {
+		if err := d.allow(t.Context(), who, ""); !errors.Is(err, vigil.ErrForbidden) {
 			t.Errorf("before it is registered: got %v, want forbidden", err)
 		}
 		store.list = onePlatform(vigil.PlatformActive)
-		if err := d.allow(t.Context(), who); err != nil {
+		if err := d.allow(t.Context(), who, ""); err != nil {
 			t.Errorf("as soon as it is registered: got %v", err)
 		}
 		store.list = onePlatform(vigil.PlatformDisabled)
-		if err := d.allow(t.Context(), who); err != nil {
+		if err := d.allow(t.Context(), who, ""); err != nil {
 			t.Errorf("a moment later: got %v, want what was read", err)
 		}
 		time.Sleep(directoryAge)
-		if err := d.allow(t.Context(), who); !errors.Is(err, vigil.ErrForbidden) {
+		if err := d.allow(t.Context(), who, ""); !errors.Is(err, vigil.ErrForbidden) {
 			t.Errorf("once what was read is old: got %v, want forbidden", err)
 		}
 	})
@@ -213,6 +213,30 @@ func TestDisablingAPlatformEndsItsSocketsOnAllServers(t *testing.T) {
 			}
 			for _, n := range []*site{one, two} {
 				until(t, "no socket to be left", func() bool { return metrics(t, "http://"+n.admin+"/metrics")["vigil_sockets"] == 0 })
+			}
+		})
+	}
+}
+
+func TestATokenOpensSocketsFromItsOwnPlatformsPagesOnly(t *testing.T) {
+	store := &fewPlatforms{list: []vigil.Platform{
+		{ID: "p1", Issuer: "https://one.example", State: vigil.PlatformActive}, {ID: "p2", Issuer: "https://two.example", State: vigil.PlatformActive},
+	}}
+	for _, row := range []struct {
+		subject, origin string
+		want            error
+	}{
+		{"p1|u", "", nil}, // the tool's own page
+		{"p1|u", "https://one.example", nil},
+		{"p2|u", "https://two.example", nil},
+		{"p1|u", "https://two.example", vigil.ErrForbidden},
+		{"p2|u", "https://one.example", vigil.ErrForbidden},
+		{"p1|u", "https://three.example", vigil.ErrForbidden},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &directory{store: store, now: time.Now}
+			if err := d.allow(t.Context(), realtime.Claims{Subject: row.subject}, row.origin); !errors.Is(err, row.want) {
+				t.Errorf("%s from %q: got %v, want %v", row.subject, row.origin, err, row.want)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -100,6 +101,20 @@ func TestTheAdminListenerTellsHealthReadinessAndMetrics(t *testing.T) {
 	}
 	unlock()
 	until(t, "the server to be ready again", func() bool { status, _ := get(t, admin+"/readyz"); return status == http.StatusOK })
+}
+
+func TestTheAdminListenerAnswersNoNameThatCouldBeAnybodys(t *testing.T) {
+	h := byAddress(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), []string{"vigil.internal.example"})
+	for host, want := range map[string]int{
+		"127.0.0.1:9090": 200, "10.0.0.3": 200, "[::1]:9090": 200, "localhost:9090": 200, "vigil:9090": 200, "Vigil.internal.example:9090": 200,
+		"evil.example:9090": 421, "evil.example": 421, "127.0.0.1.evil.example": 421, "": 421, "localhost.": 421,
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Host = host
+		if h.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%q: got %d, want %d", host, w.Code, want)
+		}
+	}
 }
 
 func TestTheAdminListenerCanBeOff(t *testing.T) {

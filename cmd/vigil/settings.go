@@ -52,6 +52,7 @@ type serverSettings struct {
 	PublicURL      string        `help:"Where browsers and LMSs reach this tool: scheme, host and port. https, but on loopback." placeholder:"URL"`
 	Listen         string        `help:"Address to serve on (default: ${default})." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	AdminListen    string        `help:"Address for /healthz, /readyz, /metrics and /debug/pprof; keep it private. 'off' serves none (default: ${default})." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
+	AdminHosts     []string      `help:"Names, with a dot, by which the admin listener may be asked. Addresses and names without one need not be given." placeholder:"NAME"`
 	TrustedProxies []string      `help:"Networks of the proxies whose X-Forwarded-For counts, such as 10.0.0.0/8." placeholder:"CIDR"`
 	PolicyURL      string        `help:"The school's own privacy notice, which the check-in and other pages link to. https, but on loopback." placeholder:"URL"`
 	PrivacyContact string        `help:"Who answers for the students' data, as the check-in and other pages name them: an e-mail address, a mailto: URL or a text." placeholder:"TEXT"`
