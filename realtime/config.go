@@ -84,7 +84,7 @@ type Rate struct {
 // counted in Stats.
 type Limits struct {
 	Sockets           int // of this node; 50,000. More: refused with 503
-	SocketsPerSession int // while pages change; 3. More: refused with 429
+	SocketsPerSession int // while pages change; 3. More: the oldest ends
 	ProctorsPerExam   int // 500. More: refused with 429
 	Signals           int // waiting for the store; 16,384. More: not taken, the client sends them again
 	Batch             int // signals in one call of the store; 512

@@ -457,7 +457,7 @@ func TestARenewalAsksAnewWhetherThePersonIsAllowed(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
 		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
-		c.Allow = func(context.Context, realtime.Claims) error {
+		c.Allow = func(context.Context, realtime.Claims, string) error {
 			select {
 			case <-barred:
 				return vigil.Errorf(vigil.CodeForbidden, "barred")

@@ -244,8 +244,8 @@ const jwsLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 var errOffered = vigil.Errorf(vigil.CodeUnauthorized, "A connection offers exactly two subprotocols: %s and its token.", Subprotocol)
 
-// reserve counts a socket of a session before it is opened.
-func (h *Hub) reserve(session string) error {
+// reserve counts a socket of a session before it is opened. more are allowed beyond the limit.
+func (h *Hub) reserve(session string, more int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.conns) >= h.cfg.Limits.Sockets {
@@ -255,11 +255,37 @@ func (h *Hub) reserve(session string) error {
 	if session == "" {
 		return nil
 	}
-	if h.pending[session] >= h.cfg.Limits.SocketsPerSession {
+	if h.pending[session] >= h.cfg.Limits.SocketsPerSession+more {
 		return vigil.Errorf(vigil.CodeTooMany, "This attempt has too many connections at once; close its other windows.")
 	}
 	h.pending[session]++
 	return nil
+}
+
+// reserveNewest is reserve for a student. Where the session has as many sockets as it may, the
+// oldest goes: a client that went silent leaves sockets that nobody closes, and the newest is the
+// one that somebody sits at. What is ending counts until it has ended.
+func (h *Hub) reserveNewest(session string) error {
+	err := h.reserve(session, 0)
+	if vigil.CodeOf(err) == vigil.CodeTooMany && h.endOldest(session) {
+		err = h.reserve(session, h.cfg.Limits.SocketsPerSession)
+	}
+	return err
+}
+
+// endOldest ends a session's oldest socket; false: all are still being opened.
+func (h *Hub) endOldest(session string) bool {
+	st := h.student(session)
+	if st == nil {
+		return false
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.conns) == 0 {
+		return false
+	}
+	st.conns[0].kill()
+	return true
 }
 
 func (h *Hub) unreserve(session string) {
@@ -284,7 +310,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 	if err := mayStudent(claims, h.Live(s).Settled(exam.Policy, h.now())); err != nil {
 		return admitted{}, err
 	}
-	if err := h.reserve(s.ID); err != nil {
+	if err := h.reserveNewest(s.ID); err != nil {
 		return admitted{}, err
 	}
 	began = h.now()
@@ -316,7 +342,7 @@ func (h *Hub) admitProctor(ctx context.Context, claims Claims) (admitted, error)
 	if err != nil {
 		return admitted{}, gone(err)
 	}
-	if err := h.reserve(""); err != nil {
+	if err := h.reserve("", 0); err != nil {
 		return admitted{}, err
 	}
 	r, err := h.enter(exam)
