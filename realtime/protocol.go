@@ -374,8 +374,8 @@ type RowTally struct {
 // the higher counts, whichever comes first.
 type RowLost struct {
 	Version  int64 `json:"version"`
-	Gaps     int   `json:"gaps"`
-	Total    int64 `json:"total"`    // of finished gaps
+	Gaps     int   `json:"gaps"`     // that have ended
+	Total    int64 `json:"total"`    // of them
 	Proposed int64 `json:"proposed"` // undecided
 	Granted  int64 `json:"granted"`
 }

@@ -77,18 +77,18 @@ func rowTally(t vigil.Tally) RowTally {
 	}
 }
 
-// rowLost sums up a session's ledger; nil where it is empty.
+// rowLost sums up the gaps of a session's ledger that have ended; nil where it is empty.
 func rowLost(p vigil.Policy, gaps []vigil.Gap) *RowLost {
 	if len(gaps) == 0 {
 		return nil
 	}
 	var l RowLost
 	for _, g := range vigil.ProposeLostTime(p, gaps) {
-		l.Gaps++
 		l.Version += g.Version + 1
 		if g.End.IsZero() {
 			continue
 		}
+		l.Gaps++
 		l.Total += g.Lost(g.End).Milliseconds()
 		switch g.Decision {
 		case vigil.GapUndecided:
