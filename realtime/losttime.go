@@ -152,18 +152,24 @@ func (h *Hub) tellGap(g vigil.Gap) {
 }
 
 // tellLost tells the sums of a session's ledger, as it is by now: another node may have
-// written into it meanwhile.
+// written into it meanwhile. Where that cannot be read now, it is told later.
 func (h *Hub) tellLost(ctx context.Context, exam, session string) {
 	e, err := h.exam(ctx, exam)
-	var gaps []vigil.Gap
 	if err == nil {
-		gaps, err = h.store.GapsOfSession(ctx, session)
+		err = h.tellLostOnce(ctx, e, session)
 	}
 	if err != nil {
-		h.log.Warn("sums of lost time not told", "session", session, "error", err)
-		return
+		h.tellLater(session)
+	}
+}
+
+func (h *Hub) tellLostOnce(ctx context.Context, e vigil.Exam, session string) error {
+	gaps, err := h.store.GapsOfSession(ctx, session)
+	if err != nil {
+		return err
 	}
 	if lost := rowLost(e.Policy, gaps); lost != nil {
-		h.toProctors(exam, delta{key: lostKey(session, *lost), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
+		h.toProctors(e.ID, delta{key: lostKey(session, *lost), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
 	}
+	return nil
 }

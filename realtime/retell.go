@@ -11,8 +11,9 @@ import (
 	"vigil"
 )
 
-// retelling is the sessions of which it is not known whether a change was stored, or told:
-// they are read when the store answers, and told as they are. Every receiver takes that for
+// retelling is the sessions of which it is not known whether a change was stored, or of which
+// something that changed could not be read to be told: they are read when the store answers, and
+// told as they are. Every receiver takes that for
 // something that it knows, or not yet.
 type retelling struct {
 	mu   sync.Mutex // a leaf
@@ -59,7 +60,7 @@ func (r *retelling) next() (id string, ok bool) {
 	return id, true
 }
 
-// tellSession tells everyone how a session is stored.
+// tellSession tells everyone how a session is stored: its life, what it has lost, and its counts.
 func (h *Hub) tellSession(ctx context.Context, id string) error {
 	s, err := h.store.Session(ctx, id)
 	if err != nil {
@@ -76,6 +77,12 @@ func (h *Hub) tellSession(ctx context.Context, id string) error {
 		fs = append(fs, encode(timeDown(s, e.Policy, now)))
 	}
 	h.toStudent(s.ExamID, s.ID, fs, nil, s.State.Ended())
+	if err := h.tellLostOnce(ctx, e, id); err != nil {
+		return err
+	}
+	if err := h.reloadTally(ctx, id); err != nil {
+		return err
+	}
 	if at := over(e.Policy, s); !at.IsZero() {
 		h.endedAway(e, s, now)
 		h.closeLedger(s, at)

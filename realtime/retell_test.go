@@ -289,3 +289,16 @@ type deaf struct {
 }
 
 func (d *deaf) State(string) realtime.RelayState { return realtime.RelayState{Up: !d.down.Load()} }
+
+func TestTheSumsOfLostTimeAreToldThoughTheyCouldNotBeReadAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	p := r.proctor()
+	r.until("shown", func() bool { return p.Row(s.ID).Life != nil })
+	end := time.Now()
+	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{ID: "a-gap-that-has-ended", SessionID: s.ID, ExamID: s.ExamID, Start: end.Add(-time.Minute), End: end, Cause: vigil.CauseStudent}))
+	r.store.failNext("GapsOfSession", errMaybe)
+	r.hub.TellLost(r.ctx, s.ExamID, s.ID)
+	r.until("told", func() bool { l := p.Row(s.ID).Lost; return l != nil && l.Gaps == 1 && l.Total == time.Minute.Milliseconds() })
+}
