@@ -1,6 +1,7 @@
 package realtime_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"sync/atomic"
@@ -300,5 +301,55 @@ func TestTheSumsOfLostTimeAreToldThoughTheyCouldNotBeReadAtOnce(t *testing.T) {
 	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{ID: "a-gap-that-has-ended", SessionID: s.ID, ExamID: s.ExamID, Start: end.Add(-time.Minute), End: end, Cause: vigil.CauseStudent}))
 	r.store.failNext("GapsOfSession", errMaybe)
 	r.hub.TellLost(r.ctx, s.ExamID, s.ID)
-	r.until("told", func() bool { l := p.Row(s.ID).Lost; return l != nil && l.Gaps == 1 && l.Total == time.Minute.Milliseconds() })
+	r.until("told", func() bool {
+		l := p.Row(s.ID).Lost
+		return l != nil && l.Gaps == 1 && l.Total == time.Minute.Milliseconds()
+	})
+}
+
+func TestAHandThatIsNotStoredYetIsShownThoughTheCountsAreRead(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session()
+	p := r.proctor()
+	st := r.student(s)
+	storing := r.store.holdNext("SetHand")
+	st.Hand(true)
+	<-storing.entered
+	r.ok(r.hub.ReviewChanged(r.ctx, s.ID))
+	close(storing.release)
+	r.until("stored", func() bool { return !r.read(s.ID).Tally.Hand.IsZero() })
+	r.until("shown as stored", func() bool { return p.Row(s.ID).Tally.Hand == r.read(s.ID).Tally.Hand.UnixMilli() })
+}
+
+func TestALineIsCountedOnceThoughTheCountsAreReadBeforeItIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	stored := &slowChat{stored: make(chan struct{}), release: make(chan struct{})}
+	r := newRig(t, func(c *realtime.Config) { stored.Store = c.Store; c.Store = stored })
+	s := r.session()
+	p := r.proctor()
+	st := r.student(s)
+	r.until("counted", func() bool { row := p.Row(s.ID); return row.Tally != nil && row.Tally.Signals > 0 })
+	st.Chat("May I go on?")
+	<-stored.stored
+	r.ok(r.hub.ReviewChanged(r.ctx, s.ID))
+	r.until("one line", func() bool { return p.Row(s.ID).Tally.Unread == 1 })
+	read := r.store.calls("Session")
+	close(stored.release)
+	r.ok(st.Settled(r.ctx))
+	r.until("read once more", func() bool { return r.store.calls("Session") > read })
+	r.until("one line still", func() bool { return p.Row(s.ID).Tally.Unread == 1 })
+}
+
+// slowChat is a store whose answer to a line takes its time.
+type slowChat struct {
+	realtime.Store
+	stored, release chan struct{}
+}
+
+func (c *slowChat) AddChat(ctx context.Context, l vigil.ChatLine) error {
+	err := c.Store.AddChat(ctx, l)
+	close(c.stored)
+	<-c.release
+	return err
 }

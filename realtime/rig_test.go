@@ -295,6 +295,9 @@ func (f *faults) GapsOfSession(ctx context.Context, id string) ([]vigil.Gap, err
 }
 
 func (f *faults) SetHand(ctx context.Context, id string, at time.Time) error {
+	if err := f.check("SetHand"); err != nil {
+		return err
+	}
 	return errors.Join(f.Store.SetHand(ctx, id, at), f.lost("SetHand"))
 }
 

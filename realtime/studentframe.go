@@ -281,10 +281,12 @@ func (st *student) turnLocked(data json.RawMessage) {
 	st.tellPresenceLocked()
 }
 
-// hand stores that the student's hand is up, or (zero) down. st.mu is held.
+// hand stores that the student's hand is up, or (zero) down. Who reads the counts before that is
+// stored does not find it, so they are read once more behind it. st.mu is held.
 func (st *student) hand(at time.Time) {
 	st.tally.Hand = at
 	st.tallyGen++
+	st.stalesLocked()
 	st.room.changed(st)
 	st.jobs.add(st.h, 0, func(ctx context.Context) {
 		err := st.h.retry(ctx, "hand", func(ctx context.Context) error { return st.h.store.SetHand(ctx, st.id, at) })
@@ -336,6 +338,7 @@ func (sc *studentConn) chat(f *up) {
 			st.mu.Lock()
 			st.tally.Unread++
 			st.tallyGen++
+			st.stalesLocked() // who read the counts a moment ago may have found the line
 			st.room.changed(st)
 			st.mu.Unlock()
 		}
