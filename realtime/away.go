@@ -323,7 +323,7 @@ func (st *student) tellStored() {
 	st.jobs.add(st.h, 0, func(ctx context.Context) {
 		s, err := st.h.store.Session(ctx, st.id)
 		if err != nil {
-			st.h.log.Warn("a session's counts are not told", "session", st.id, "error", err)
+			st.h.tellLater(st.id)
 			return
 		}
 		st.h.tellTally(s)

@@ -193,11 +193,20 @@ var system = vigil.Actor{Role: vigil.RoleSystem}
 // retry calls f until it succeeds, fails with something that trying again does not
 // change, or the hub ends. Pauses double.
 func (h *Hub) retry(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	return h.again(ctx, what, f, h.noteStore)
+}
+
+// reread is retry for what only reads: that it succeeds does not say that anything can be stored.
+func (h *Hub) reread(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	return h.again(ctx, what, f, h.noteRead)
+}
+
+func (h *Hub) again(ctx context.Context, what string, f func(ctx context.Context) error, note func(began time.Time, err error)) error {
 	pause := h.cfg.RetryFirst
 	for {
 		began := h.now()
 		err := f(ctx)
-		h.noteStore(began, err)
+		note(began, err)
 		if err == nil || !transient(err) {
 			return err
 		}

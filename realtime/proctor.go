@@ -322,17 +322,20 @@ func (p *proctor) seen(f *up) {
 		if err != nil {
 			return err
 		}
-		if err := p.h.store.ReadChat(ctx, s.ID); err != nil {
-			return err
+		err = p.h.store.ReadChat(ctx, s.ID)
+		if err == nil {
+			err = p.h.store.SetHand(ctx, s.ID, time.Time{})
+			if !s.Tally.Hand.IsZero() && (err == nil || transient(err)) { // it may be stored all the same
+				p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{encode(HandDown{T: TypeHand})}, nil, false)
+			}
 		}
-		err = p.h.store.SetHand(ctx, s.ID, time.Time{})
-		if !s.Tally.Hand.IsZero() && (err == nil || transient(err)) { // it may be stored all the same
-			p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{encode(HandDown{T: TypeHand})}, nil, false)
+		if err == nil {
+			err = p.h.reloadTally(ctx, s.ID)
 		}
 		if err != nil {
-			return err
+			p.h.tellLater(s.ID) // as much of it as may be stored
 		}
-		return p.h.reloadTally(ctx, s.ID)
+		return err
 	})
 }
 

@@ -41,7 +41,7 @@ func (h *Hub) retell() {
 		if !ok {
 			return
 		}
-		err := h.retry(h.ctx, "session", func(ctx context.Context) error { return h.tellSession(ctx, id) })
+		err := h.reread(h.ctx, "session", func(ctx context.Context) error { return h.tellSession(ctx, id) })
 		if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 			h.log.Error("dashboards may show an attempt as it was", "session", id, "error", err)
 		}

@@ -316,7 +316,7 @@ func TestAHandThatIsNotStoredYetIsShownThoughTheCountsAreRead(t *testing.T) {
 	storing := r.store.holdNext("SetHand")
 	st.Hand(true)
 	<-storing.entered
-	r.ok(r.hub.ReviewChanged(r.ctx, s.ID))
+	r.hub.ReviewChanged(r.ctx, s.ID)
 	close(storing.release)
 	r.until("stored", func() bool { return !r.read(s.ID).Tally.Hand.IsZero() })
 	r.until("shown as stored", func() bool { return p.Row(s.ID).Tally.Hand == r.read(s.ID).Tally.Hand.UnixMilli() })
@@ -332,13 +332,51 @@ func TestALineIsCountedOnceThoughTheCountsAreReadBeforeItIsAcknowledged(t *testi
 	r.until("counted", func() bool { row := p.Row(s.ID); return row.Tally != nil && row.Tally.Signals > 0 })
 	st.Chat("May I go on?")
 	<-stored.stored
-	r.ok(r.hub.ReviewChanged(r.ctx, s.ID))
+	r.hub.ReviewChanged(r.ctx, s.ID)
 	r.until("one line", func() bool { return p.Row(s.ID).Tally.Unread == 1 })
 	read := r.store.calls("Session")
 	close(stored.release)
 	r.ok(st.Settled(r.ctx))
 	r.until("read once more", func() bool { return r.store.calls("Session") > read })
 	r.until("one line still", func() bool { return p.Row(s.ID).Tally.Unread == 1 })
+}
+
+func TestWhatWasDealtWithIsShownThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session() // whose student is away: nobody else reads its counts
+	r.ok(r.db.AddChat(r.ctx, vigil.ChatLine{ID: "a-line-of-the-student", SessionID: s.ID, ExamID: s.ExamID, From: vigil.Actor{Role: vigil.RoleStudent}, Text: "May I go on?", At: time.Now()}))
+	r.ok(r.db.SetHand(r.ctx, s.ID, time.Now()))
+	p := r.proctor()
+	r.until("unread, and raised", func() bool {
+		row := p.Row(s.ID)
+		return row.Tally != nil && row.Tally.Unread == 1 && row.Tally.Hand != 0
+	})
+	r.store.loseNext("ReadChat")
+	p.Seen(s.ID)
+	r.until("read", func() bool { return p.Row(s.ID).Tally.Unread == 0 })
+	r.store.loseNext("SetHand")
+	p.Seen(s.ID)
+	r.until("lowered", func() bool { return p.Row(s.ID).Tally.Hand == 0 })
+}
+
+func TestWhatCannotBeReadAtOnceIsShownLater(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) { c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, time.Minute }
+	}
+	r := newRig(t, shared("one"))
+	second := r.another(shared("two"))
+	p := second.proctor()
+	s := r.session()
+	r.store.failNext("Exam", errMaybe) // of which nobody is on this server
+	r.hub.SessionCreated(r.ctx, s)
+	r.until("the session", func() bool { row := p.Row(s.ID); return row.Who != nil && row.Life != nil })
+	r.ok(r.db.SetHand(r.ctx, s.ID, time.Now()))
+	r.store.failNext("Session", errMaybe)
+	r.hub.ReviewChanged(r.ctx, s.ID)
+	r.until("its counts", func() bool { return p.Row(s.ID).Tally.Hand != 0 })
 }
 
 // slowChat is a store whose answer to a line takes its time.

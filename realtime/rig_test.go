@@ -301,6 +301,10 @@ func (f *faults) SetHand(ctx context.Context, id string, at time.Time) error {
 	return errors.Join(f.Store.SetHand(ctx, id, at), f.lost("SetHand"))
 }
 
+func (f *faults) ReadChat(ctx context.Context, id string) error {
+	return errors.Join(f.Store.ReadChat(ctx, id), f.lost("ReadChat"))
+}
+
 func (f *faults) UpdateIncident(ctx context.Context, i vigil.Incident) error {
 	return errors.Join(f.Store.UpdateIncident(ctx, i), f.lost("UpdateIncident"))
 }

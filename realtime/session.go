@@ -488,13 +488,32 @@ func (h *Hub) settle(ctx context.Context, sessionID string) (vigil.Session, erro
 	return s, err
 }
 
-// SessionCreated tells the dashboards of a new session.
+// SessionCreated tells the dashboards of a new session: later, if its exam cannot be read now.
 func (h *Hub) SessionCreated(ctx context.Context, s vigil.Session) {
 	e, err := h.exam(ctx, s.ExamID)
-	if err != nil {
-		h.log.Warn("a new session is not shown at once", "session", s.ID, "error", err)
+	if err == nil {
+		h.tellCreated(e, s)
 		return
 	}
+	h.spawn(func() {
+		err := h.reread(h.ctx, "session", func(ctx context.Context) error {
+			s, err := h.store.Session(ctx, s.ID) // as it is then
+			if err != nil {
+				return err
+			}
+			e, err := h.exam(ctx, s.ExamID)
+			if err == nil {
+				h.tellCreated(e, h.Live(s))
+			}
+			return err
+		})
+		if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+			h.log.Error("a new session is not shown", "session", s.ID, "error", err)
+		}
+	})
+}
+
+func (h *Hub) tellCreated(e vigil.Exam, s vigil.Session) {
 	r := row(s, e.Policy, h.now())
 	d := delta{key: "new/" + s.ID, created: s.ID, frame: encode(SessionDelta{T: TypeSession, Row: r})}
 	if room := h.lookup(s.ExamID); room != nil {
@@ -505,9 +524,11 @@ func (h *Hub) SessionCreated(ctx context.Context, s vigil.Session) {
 }
 
 // ReviewChanged tells the dashboards that the review of an incident of the session moved,
-// so that their count of open incidents follows.
-func (h *Hub) ReviewChanged(ctx context.Context, sessionID string) error {
-	return h.reloadTally(ctx, sessionID)
+// so that their count of open incidents follows: later, if it cannot be read now.
+func (h *Hub) ReviewChanged(ctx context.Context, sessionID string) {
+	if err := h.reloadTally(ctx, sessionID); err != nil {
+		h.tellLater(sessionID)
+	}
 }
 
 // ExamChanged makes the exam's new settings count: at once for those who are connected, and

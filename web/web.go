@@ -41,7 +41,7 @@ type Hub interface {
 	// SessionCreated shows a new session on the exam's dashboards.
 	SessionCreated(ctx context.Context, s vigil.Session)
 	// ReviewChanged shows a session's counts anew after a review.
-	ReviewChanged(ctx context.Context, sessionID string) error
+	ReviewChanged(ctx context.Context, sessionID string)
 	// ExamChanged makes new settings count for those who are connected.
 	ExamChanged(ctx context.Context, e vigil.Exam)
 	// Live returns the session with the presence and the counts that the hub knows better
