@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -138,8 +139,9 @@ func (r *room) read(wholly bool) {
 func (r *room) catchUpNow() {
 	for {
 		for want := r.catching.state.Swap(0); want > 0; want = r.catching.state.Swap(0) {
-			if err := r.readAnew(r.h.ctx, want == 2); err != nil && r.h.ctx.Err() == nil {
-				r.h.log.Warn("what happened elsewhere cannot be read; tried again later", "exam", r.exam, "error", err)
+			err := r.h.reread(r.h.ctx, "what happened elsewhere", func(ctx context.Context) error { return r.readAnew(ctx, want == 2) })
+			if err != nil && r.h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+				r.h.log.Error("what happened elsewhere cannot be read", "exam", r.exam, "error", err)
 			}
 		}
 		r.catching.busy.Store(false)
@@ -154,7 +156,9 @@ func (r *room) catchUpNow() {
 const commandsSince = 10 * time.Minute
 
 func (r *room) readAnew(ctx context.Context, wholly bool) error {
-	r.h.reloadExam(r)
+	if err := r.reload(ctx); err != nil {
+		return err
+	}
 	here := map[string]*student{}
 	students := slices.DeleteFunc(r.h.allStudents(), func(st *student) bool { return st.room != r })
 	for _, st := range students {

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -156,7 +157,12 @@ func (r *room) Receive(payload []byte) {
 			r.h.forsaken("another server took over")
 		}
 	case eventExam:
-		r.h.spawn(func() { r.h.reloadExam(r) })
+		r.h.spawn(func() {
+			err := r.h.reread(r.h.ctx, "exam", r.reload)
+			if err != nil && r.h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+				r.h.log.Error("the exam cannot be read again", "exam", r.exam, "error", err)
+			}
+		})
 	default:
 		r.h.stats.relayBad.Add(1)
 	}
@@ -168,11 +174,11 @@ func (r *room) Hole() {
 	r.catchUp()
 }
 
-func (h *Hub) reloadExam(r *room) {
-	e, err := h.store.Exam(h.ctx, r.exam)
-	if err != nil {
-		h.log.Warn("the exam cannot be read again", "exam", r.exam, "error", err)
-		return
+// reload reads the exam again, whose settings may have changed.
+func (r *room) reload(ctx context.Context) error {
+	e, err := r.h.store.Exam(ctx, r.exam)
+	if err == nil {
+		r.learn(e)
 	}
-	r.learn(e)
+	return err
 }

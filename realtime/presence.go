@@ -204,12 +204,8 @@ func came(p vigil.Presence) time.Time {
 
 // beaten is the store's word that another node has a newer connection of the session.
 func (st *student) beaten(saved vigil.Presence) {
-	s, err := st.h.store.Session(st.h.ctx, st.id)
-	if err != nil {
-		st.h.log.Warn("a session cannot be read", "session", st.id, "error", err)
-		return
-	}
-	if s.Presence.Epoch > saved.Epoch {
+	s, err := st.readAgain(st.h.ctx)
+	if err == nil && s.Presence.Epoch > saved.Epoch {
 		st.outdo(s.Presence.Epoch, came(s.Presence), nil)
 	}
 }

@@ -379,6 +379,29 @@ func TestWhatCannotBeReadAtOnceIsShownLater(t *testing.T) {
 	r.until("its counts", func() bool { return p.Row(s.ID).Tally.Hand != 0 })
 }
 
+func TestWhatHappenedElsewhereIsToldThoughItCouldNotBeReadAtOnce(t *testing.T) {
+	t.Parallel()
+	node := func(name string, relay realtime.Relay) func(*realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = relay, true, name, time.Minute, calm
+		}
+	}
+	for _, method := range []string{"SessionsOfExam", "Exam"} {
+		relay := &late{}
+		r := newRig(t, node("one", relay))
+		second := r.another(node("two", &late{}))
+		s := r.session()
+		st := r.student(s)
+		_, err := second.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, realtime.CommandUp{
+			ID: "a-message-from-elsewhere", Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID},
+		})
+		r.ok(err)
+		r.store.failNext(method, errMaybe)
+		relay.hole()
+		r.until("told", func() bool { return len(st.Commands()) == 1 })
+	}
+}
+
 // slowChat is a store whose answer to a line takes its time.
 type slowChat struct {
 	realtime.Store

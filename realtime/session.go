@@ -309,9 +309,8 @@ func (st *student) refresh(version int64) {
 		return
 	}
 	st.jobs.add(st.h, 0, func(ctx context.Context) {
-		s, err := st.h.store.Session(ctx, st.id)
+		s, err := st.readAgain(ctx)
 		if err != nil {
-			st.h.log.Warn("a session cannot be read", "session", st.id, "error", err)
 			return
 		}
 		st.learn(s)
@@ -319,6 +318,18 @@ func (st *student) refresh(version int64) {
 			st.ended(st.h.now(), at)
 		}
 	})
+}
+
+// readAgain reads the session when the store answers; an error has been dealt with.
+func (st *student) readAgain(ctx context.Context) (s vigil.Session, err error) {
+	err = st.h.reread(ctx, "session", func(ctx context.Context) error {
+		s, err = st.h.store.Session(ctx, st.id)
+		return err
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+		st.h.log.Error("a session cannot be read", "session", st.id, "error", err)
+	}
+	return s, err
 }
 
 // learn keeps the newest of a session that was read or written.
