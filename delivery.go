@@ -244,6 +244,16 @@ func (d Delivery) Settle(r Result, plugin bool, now time.Time) (Delivery, LMSAns
 	return d, answer
 }
 
+// Overtaken tells why a request is not sent any more though it was right when it was made;
+// empty: it is sent. A platform that is asked to let an ended attempt go on opens it again, so
+// that a resumption must have been asked for after the end, not before it.
+func (s Session) Overtaken(d Delivery) string {
+	if d.Action == ActionResume && s.State == StateTerminated {
+		return "A proctor has ended the attempt meanwhile."
+	}
+	return ""
+}
+
 // Abandoned is a lease that ended without a result: its node may have died between
 // sending and storing. Whoever leases the entry next finds it marked as Sent.
 func (d Delivery) Abandoned(now time.Time) bool {

@@ -95,7 +95,7 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 	}
 	var refused string
 	if err == nil {
-		refused, err = h.outdated(ctx, s)
+		refused, err = h.outdated(ctx, s, d)
 	}
 	var result vigil.Result
 	switch {
@@ -140,10 +140,13 @@ func (h *Hub) deliverOne(ctx context.Context, d vigil.Delivery) {
 }
 
 // outdated tells why a request is not for the attempt any more that a platform would do it to,
-// which it knows by its number; empty: it is.
-func (h *Hub) outdated(ctx context.Context, s vigil.Session) (why string, err error) {
+// which it knows by its number, or not for what became of it; empty: it is.
+func (h *Hub) outdated(ctx context.Context, s vigil.Session, d vigil.Delivery) (why string, err error) {
 	if s.State.Ended() && s.Started.IsZero() {
 		return "The attempt never began.", nil
+	}
+	if why := s.Overtaken(d); why != "" {
+		return why, nil
 	}
 	newest, err := h.store.SessionOfAttempt(ctx, s.ExamID, s.UserID, s.Attempt)
 	if err == nil && newest.ID != s.ID {

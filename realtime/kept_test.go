@@ -77,6 +77,42 @@ func TestARequestIsNotDoneToAnotherAttemptOfTheSameNumber(t *testing.T) {
 	}
 }
 
+// TestAResumptionFromBeforeTheEndDoesNotOpenTheAttemptAgain ends a paused attempt while its
+// platform cannot be reached, and lets it go on before the platform has answered.
+func TestAResumptionFromBeforeTheEndDoesNotOpenTheAttemptAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t) // sends nothing
+	s := r.session(controlled)
+	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
+	for _, kind := range []vigil.CommandKind{vigil.CommandPause, vigil.CommandTerminate, vigil.CommandResume} {
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, realtime.CommandUp{ID: string(kind) + "-0001", Kind: kind, Targets: []string{s.ID}})
+		r.ok(err)
+	}
+	r.stop()
+	platform := &lms{}
+	r.start(func(cfg *realtime.Config) { cfg.Controller = platform })
+	r.until("refused", func() bool {
+		c, err := r.db.Command(r.ctx, s.ID, "resume-0001")
+		return err == nil && c.LMS.State.Answered()
+	})
+	c, err := r.db.Command(r.ctx, s.ID, "resume-0001")
+	r.ok(err)
+	if got := r.read(s.ID).State; got != vigil.StateTerminated || c.Stage != vigil.StageRefused || c.Problem == "" {
+		t.Errorf("got %s, the resumption %s (%q), want terminated and refused in words", got, c.Stage, c.Problem)
+	}
+	for _, d := range platform.requests() {
+		if d.Action == vigil.ActionResume {
+			t.Error("the platform was asked to let an ended attempt go on")
+		}
+	}
+	// Taken back, it goes on when that is asked for.
+	for _, kind := range []vigil.CommandKind{vigil.CommandReactivate, vigil.CommandResume} {
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, realtime.CommandUp{ID: string(kind) + "-0002", Kind: kind, Targets: []string{s.ID}})
+		r.ok(err)
+	}
+	r.until("goes on", func() bool { l := platform.requests(); return l[len(l)-1].Action == vigil.ActionResume })
+}
+
 func TestTimeWhoseAnswerWasLostIsToldToItsStudent(t *testing.T) {
 	t.Parallel()
 	l := &lossy{}
