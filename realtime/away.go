@@ -355,6 +355,9 @@ func (r *room) tellOnline(n int) {
 
 // heardOnline takes another node's word.
 func (r *room) heardOnline(node string, n int) {
+	if n > 0 && r.h.cfg.Shared {
+		r.h.sights.tells(node)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.others == nil {

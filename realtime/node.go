@@ -23,6 +23,7 @@ type sights struct {
 	seen   map[string]*sight
 	last   time.Time       // the last look; zero: it failed, or there was none
 	taking map[string]bool // nodes from which this one takes over just now
+	told   map[string]bool // nodes that told since the last look that they have students
 }
 
 type sight struct {
@@ -189,12 +190,39 @@ func (s *sights) look(nodes []vigil.Node, self string, now time.Time, most, leas
 	return out
 }
 
-// lookAround looks at the other nodes, and takes over from those that are gone.
+// tells notes that a node told that it has students.
+func (s *sights) tells(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told == nil {
+		s.told = map[string]bool{}
+	}
+	s.told[node] = true
+}
+
+// tellers are the nodes that told since this was asked the last time.
+func (s *sights) tellers() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := slices.Sorted(maps.Keys(s.told))
+	clear(s.told)
+	return out
+}
+
+// lookAround looks at the other nodes, and takes over from those that are gone. Who has a row
+// before its first student, and tells of students without one, was taken over from and could not
+// hear that: it is told again, also by those who began after it.
 func (h *Hub) lookAround(ctx context.Context) error {
 	now := h.cfg.Now()
+	tellers := h.sights.tellers() // before the rows are read
 	nodes, err := h.store.Nodes(ctx)
 	if err != nil {
 		return err
+	}
+	for _, id := range tellers {
+		if !slices.ContainsFunc(nodes, func(n vigil.Node) bool { return n.ID == id }) {
+			h.tellGone(id)
+		}
 	}
 	for _, g := range h.sights.look(nodes, h.boot, now, h.cfg.NodeEvery, h.cfg.NodeLease) {
 		lived := g.lived.UTC().Truncate(time.Millisecond)

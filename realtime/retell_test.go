@@ -414,3 +414,62 @@ func (c *slowChat) AddChat(ctx context.Context, l vigil.ChatLine) error {
 	<-c.release
 	return err
 }
+
+func TestAServerThatCouldNotHearThatItWasTakenOverHearsItWhenTheRelayIsBack(t *testing.T) {
+	t.Parallel()
+	bus := realtime.NewLocal(0)
+	shared := func(node string, relay realtime.Relay) func(*realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = relay, true, node, time.Second, 10*time.Millisecond, calm
+		}
+	}
+	relay := &severed{Relay: bus.Node()}
+	r := newRig(t, shared("one", relay))
+	second := r.another(shared("two", bus.Node()))
+	s := r.session()
+	st := r.student(s)
+	r.until("stored", func() bool { return r.read(s.ID).Presence.Node == "one" })
+	relay.away.Store(true)
+	r.store.set("", errDown)
+	r.until("taken over", func() bool {
+		nodes, err := r.db.Nodes(r.ctx)
+		r.ok(err)
+		return len(nodes) == 1
+	})
+	second.stop() // the next one has never seen the first
+	third := r.another(shared("three", bus.Node()))
+	third.proctor() // and has the exam open
+	if n := st.Closes()[realtime.CloseDrain]; n != 0 {
+		t.Fatalf("sent away %d times while nobody could say so, want it kept", n)
+	}
+	relay.away.Store(false)
+	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.store.set("", nil)
+}
+
+// severed is a relay that carries nothing while it is away, and does not know that.
+type severed struct {
+	realtime.Relay
+	away atomic.Bool
+}
+
+func (s *severed) Publish(exam string, payload []byte) {
+	if !s.away.Load() {
+		s.Relay.Publish(exam, payload)
+	}
+}
+
+func (s *severed) Subscribe(exam string, to realtime.Receiver) (func(), error) {
+	return s.Relay.Subscribe(exam, lossyReceiver{to, s})
+}
+
+type lossyReceiver struct {
+	realtime.Receiver
+	relay *severed
+}
+
+func (l lossyReceiver) Receive(payload []byte) {
+	if !l.relay.away.Load() {
+		l.Receiver.Receive(payload)
+	}
+}
