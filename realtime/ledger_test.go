@@ -518,6 +518,28 @@ func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
 	})
 }
 
+func TestAnOutageOfAllServersIsGivenBackByOneThatBeganAfterIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, silent("two"))
+	r.stop()
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d).UTC().Truncate(time.Millisecond) }
+	away := r.session(proctored, func(s *vigil.Session) {
+		s.Started = ago(time.Hour)
+		s.Presence = vigil.Presence{Connection: vigil.ConnLost, Cause: vigil.CauseServer, Since: ago(80 * time.Second), Heard: ago(90 * time.Second), Epoch: 1, Node: "two"}
+	})
+	// The second server took over from the first, and ended before the student was back.
+	r.ok(r.db.RenewNode(r.ctx, vigil.Node{ID: "two", Host: "h", Heard: ago(time.Minute)}))
+	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{
+		ID: "gap", SessionID: away.ID, ExamID: r.exam.ID, Start: ago(90 * time.Second), Until: ago(50 * time.Second), Cause: vigil.CauseServer,
+	}))
+	r.start(silent("three"), func(c *realtime.Config) { c.NodeLease = 6 * time.Second })
+	r.comes(away)
+	r.until("ended", func() bool { return !r.gaps(away.ID)[0].End.IsZero() })
+	if g := r.gaps(away.ID); len(g) != 1 || g[0].Cause != vigil.CauseServer {
+		t.Errorf("got %+v, want all of it ours: no server was there", g)
+	}
+}
+
 func TestAnUpgradeInFlightIsToldToLeave(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })

@@ -26,12 +26,13 @@ func (h *Hub) Recover(ctx context.Context) error {
 	if err := h.renewNode(ctx); err != nil {
 		return err
 	}
-	if h.cfg.Shared {
-		return h.workDue(ctx)
-	}
 	nodes, err := h.store.Nodes(ctx)
 	if err != nil {
 		return err
+	}
+	if h.cfg.Shared {
+		h.noteDown(nodes)
+		return h.workDue(ctx)
 	}
 	for _, n := range nodes {
 		if n.ID == h.boot {
@@ -58,6 +59,24 @@ func (h *Hub) readRestored(ctx context.Context) error {
 	h.restored, err = vigil.RestoredAt(r)
 	return err
 }
+
+// noteDown notes that no other node reached the store for a while until this one began, whether
+// they ended or were cut off: nobody was served meanwhile, whoever's fault it was that somebody
+// was lost before.
+func (h *Hub) noteDown(nodes []vigil.Node) {
+	var heard time.Time // of any of them, by clocks that may be apart
+	for _, n := range nodes {
+		if n.ID != h.boot {
+			heard = later(heard, n.Heard)
+		}
+	}
+	if now := h.now(); !heard.IsZero() && now.Sub(heard) > h.cfg.NodeLease+nodeClocksApart {
+		h.outages.add(heard, now)
+	}
+}
+
+// nodeClocksApart is how far the clocks of two nodes may be apart, each of which may be 5 s off.
+const nodeClocksApart = 10 * time.Second
 
 // takeOver judges the sessions of a node that is gone and forgets the node. heard is when
 // it was last known to live. Proctors hear of all of them before the first is stored;
