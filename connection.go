@@ -238,6 +238,16 @@ func (p Presence) Expire(now time.Time, l Liveness) (Presence, GapChange) {
 	return p.lose(now, p.Since, p.Cause, l)
 }
 
+// Astray is the end of a drop's grace for who was sent away by us, for a fault that has passed: they
+// could have been back, and nobody knows why they are not. A page turn, say, began while they had
+// no connection to announce it. The gap begins now: what came before is ours.
+func (p Presence) Astray(now time.Time, l Liveness) (Presence, GapChange) {
+	if p.Connection != ConnDegraded {
+		return p, GapChange{}
+	}
+	return p.lose(now, now, CauseUnclear, l)
+}
+
 // NodeGone is the end of the node that held the connection: lost, and not the student's
 // fault for as long as it takes to come back elsewhere. last is when the node was last known
 // to live, and who answered it then was heard then.

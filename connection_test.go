@@ -19,7 +19,7 @@ func TestPresenceKeepsTheLedgerOfGaps(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 12_000).Draw(t, "ms")) * time.Millisecond)
 			before := p
 			var g GapChange
-			step := rapid.SampledFrom([]string{"connect", "stale", "hear", "miss", "bye", "drop", "expire", "node"}).Draw(t, "step")
+			step := rapid.SampledFrom([]string{"connect", "stale", "hear", "miss", "bye", "drop", "expire", "astray", "node"}).Draw(t, "step")
 			switch step {
 			case "connect":
 				p, g = p.Connect(now, p.Epoch+1, "n1")
@@ -41,6 +41,11 @@ func TestPresenceKeepsTheLedgerOfGaps(t *testing.T) {
 				p = p.Drop(now, rapid.SampledFrom([]Cause{CauseStudent, CauseServer}).Draw(t, "cause"))
 			case "expire":
 				p, g = p.Expire(now, l)
+			case "astray":
+				p, g = p.Astray(now, l)
+				if g.Open && (g.Cause != CauseUnclear || !g.Start.Equal(now) || g.Until.IsZero()) {
+					t.Fatalf("not back after a fault that has passed: got %+v, want unclear from now on, and for a while", g)
+				}
 			case "node":
 				p, g = p.NodeGone(now, now.Add(-6*time.Second), l)
 				if before.Connection == ConnOnline && p.Heard.Before(now.Add(-6*time.Second)) {

@@ -194,3 +194,25 @@ func TestWhoIsOnAnotherServerByNowWaitsForNoPageHere(t *testing.T) {
 		t.Errorf("got %s, want unclear: nobody else waits", c)
 	}
 }
+
+func TestWhoIsNotBackAfterAFaultOfOursThatHasPassedIsAwayForNoKnownReason(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *realtime.Config) {
+		c.Liveness = calm
+		c.Liveness.DropGrace = 1100 * time.Millisecond
+	})
+	s := r.session(proctored)
+	r.store.failNext("ChatOfSession", errDown) // one call of the welcome's, and no other
+	w := r.wire(studentClaims(s))
+	w.ends(realtime.CloseUnavailable) // and the student turns a page, which nobody can be told
+	r.until("lost", func() bool { g := r.gaps(s.ID); return len(g) == 2 && g[0].Decision == vigil.GapGranted })
+	g := r.gaps(s.ID)
+	if g[0].Cause != vigil.CauseServer || g[0].End.Sub(g[0].Start) < time.Second || g[1].Cause != vigil.CauseUnclear || !g[1].End.IsZero() {
+		t.Errorf("got %+v, want ours up to the end of the drop's grace, and unclear from then on", g)
+	}
+	if v := r.read(s.ID); v.Tally.Incidents != 0 || v.Presence.Cause != vigil.CauseUnclear {
+		t.Errorf("got %d incidents, lost by %s, want none, and unclear", v.Tally.Incidents, v.Presence.Cause)
+	}
+	r.comes(s)
+	r.until("ended", func() bool { g := r.gaps(s.ID); return !g[len(g)-1].End.IsZero() })
+}

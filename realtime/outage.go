@@ -89,6 +89,12 @@ func (o *outages) began(now time.Time) (since time.Time, on bool) {
 	return since, on
 }
 
+// lately tells whether an outage goes on, or ended so short a time ago that it still explains why
+// somebody is not back.
+func (o *outages) lately(now time.Time, grace time.Duration) bool {
+	return slices.ContainsFunc(o.faults(now, grace), func(f vigil.Fault) bool { return !now.Before(f.From) && now.Before(f.To) })
+}
+
 // explains tells whether an outage goes on by which somebody may be away who was last heard at a
 // time. Who had not answered a ping before it began was away by themselves until then, and the
 // gap is divided when it ends.

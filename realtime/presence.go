@@ -141,6 +141,9 @@ func (st *student) expire() {
 		})
 		st.armLocked(now)
 		return
+	case p.Connection == vigil.ConnDegraded && p.Cause == vigil.CauseServer && !st.h.outages.lately(now, st.h.cfg.Liveness.ReturnGrace):
+		st.astrayLocked(p, now)
+		return
 	}
 	before := st.presence
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
@@ -149,6 +152,23 @@ func (st *student) expire() {
 	if st.presence.Connection == before.Connection && st.presence.Cause == before.Cause {
 		st.armLocked(now) // too early, by the clock's grain
 	}
+}
+
+// astrayLocked judges who does not come back after we had to close their socket, and could have
+// served them since: up to now it was our fault.
+func (st *student) astrayLocked(p vigil.Presence, now time.Time) {
+	due, ok := p.Due(st.h.cfg.Liveness)
+	if !ok || now.Before(due) { // too early, by the clock's grain
+		st.armLocked(now)
+		return
+	}
+	if st.life.state.Started() {
+		st.openGap(vigil.GapChange{Start: p.Since, Cause: vigil.CauseServer})
+		st.closeGap(now)
+	}
+	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+		return p.Astray(now, st.h.cfg.Liveness)
+	})
 }
 
 // savePresenceLocked stores the presence soon; of several changes the last one counts.

@@ -287,6 +287,13 @@ func (f *faults) AddChat(ctx context.Context, l vigil.ChatLine) error {
 	return errors.Join(f.Store.AddChat(ctx, l), f.lost("AddChat"))
 }
 
+func (f *faults) ChatOfSession(ctx context.Context, id string, page vigil.Page) ([]vigil.ChatLine, string, error) {
+	if err := f.check("ChatOfSession"); err != nil {
+		return nil, "", err
+	}
+	return f.Store.ChatOfSession(ctx, id, page)
+}
+
 func (f *faults) GapsOfSession(ctx context.Context, id string) ([]vigil.Gap, error) {
 	if err := f.check("GapsOfSession"); err != nil {
 		return nil, err
