@@ -283,6 +283,31 @@ func TestAServerThatReachesNeitherStoreNorRelaySendsItsClientsAway(t *testing.T)
 	r.store.set("", nil)
 }
 
+// A student comes back to a server that can store nothing, is sent away by it, and comes back once more.
+func TestAGapEndsThoughTheServerThatHadItsStudentGaveUp(t *testing.T) {
+	t.Parallel()
+	relay := &deaf{Relay: realtime.NewLocal(0).Node()}
+	r := newRig(t, func(c *realtime.Config) {
+		c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = relay, true, "one", 100*time.Millisecond, 10*time.Millisecond, calm
+	})
+	lost := time.Now().Add(-time.Minute).UTC().Truncate(time.Millisecond)
+	s := r.session(proctored, func(s *vigil.Session) {
+		s.Presence = vigil.Presence{Connection: vigil.ConnLost, Cause: vigil.CauseStudent, Since: lost, Heard: lost, Epoch: 1, Node: "two"}
+	})
+	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{ID: "gap", SessionID: s.ID, ExamID: r.exam.ID, Start: lost, Cause: vigil.CauseStudent}))
+	r.store.set("SetPresence", errDown)
+	st := r.student(s)
+	r.until("online here", func() bool { c, _ := r.hub.Here(s.ID); return c == vigil.ConnOnline })
+	relay.down.Store(true)
+	r.store.set("", errDown)
+	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.store.set("SetPresence", nil)
+	r.store.set("", nil)
+	relay.down.Store(false)
+	r.until("back", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
+	r.until("ended", func() bool { return !r.gaps(s.ID)[0].End.IsZero() })
+}
+
 // deaf is a relay that can be away.
 type deaf struct {
 	realtime.Relay

@@ -212,8 +212,13 @@ func (sc *studentConn) attach(now time.Time) bool {
 	if sc.epoch < st.presence.Epoch {
 		return false
 	}
-	if p := sc.stored; st.presence.Connection == vigil.ConnSuperseded && p.Epoch >= st.presence.Epoch {
-		st.presence = *p // what the other node made of it
+	superseded := st.presence.Connection == vigil.ConnSuperseded
+	if p := sc.stored; superseded && (p.Epoch >= st.presence.Epoch || p.Connection == vigil.ConnLost) {
+		// What the other node made of it, or what nobody has ended: a connection of before that was
+		// never stored, because this node had to give it up, has left the gap open.
+		epoch := max(p.Epoch, st.presence.Epoch)
+		st.presence = *p
+		st.presence.Epoch = epoch
 	}
 	sc.stored = nil
 	was := st.presence
@@ -224,7 +229,7 @@ func (sc *studentConn) attach(now time.Time) bool {
 	st.owner = sc.conn
 	st.arriveLocked(sc, was, now)
 	elsewhere := was.Node != "" && was.Node != st.h.boot
-	if elsewhere || was.Connection == vigil.ConnSuperseded {
+	if elsewhere || superseded {
 		st.stalesLocked()
 	}
 	if elsewhere {
