@@ -2,6 +2,7 @@ package realtime_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,7 +126,9 @@ func TestAnIncidentThatIsStoredAfterItsAbsenceWasJudgedIsCleared(t *testing.T) {
 	r.until("lost", func() bool { return r.kinds(s.ID)[vigil.KindLost] == 1 })
 	h := r.store.holdNext("AppendSignals")
 	<-h.entered // with what says that the student stays away
-	time.Sleep(time.Second)
+	release := sync.OnceFunc(func() { close(h.release) })
+	defer release()
+	time.Sleep(1500 * time.Millisecond) // so that the platform's part is no gap too short, however long the way here takes
 	r.wire(studentClaims(s)).write(helloWith(pages.print(s, "page-2", func(p *realtime.Page) { p.Requested, p.Answered = left.Add(-time.Second), time.Now() })))
 	r.until("the LMS's", func() bool {
 		g := r.gaps(s.ID)
@@ -136,7 +139,7 @@ func TestAnIncidentThatIsStoredAfterItsAbsenceWasJudgedIsCleared(t *testing.T) {
 		}
 		return len(g) > 0
 	})
-	close(h.release)
+	release()
 	r.until("noted, and cleared", func() bool { v := r.read(s.ID); return v.Tally.Incidents == 1 && v.Tally.Open == 0 })
 	list, _, err := r.db.IncidentsOfSession(r.ctx, s.ID, vigil.Page{})
 	r.ok(err)
