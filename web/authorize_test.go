@@ -51,6 +51,7 @@ func TestEveryRouteAsksWhoIsThere(t *testing.T) {
 		{"GET", "/checkin/" + foreignSession, "", "", nil, 0},
 		{"GET", "/status/" + exam, "", "", []string{"status"}, 200},
 		{"GET", "/status/" + otherExam, "", "", nil, 0},
+		{"GET", "/resume", "", "", []string{"student", "other student", "status", "proctor", "other proctor", "picker"}, 303},
 		{"GET", "/dashboard/" + exam, "", "", []string{"proctor"}, 200},
 		{"GET", "/dashboard/" + otherExam, "", "", []string{"other proctor"}, 200},
 		{"GET", "/dashboard/" + exam + "/report", "", "", []string{"proctor"}, 200},

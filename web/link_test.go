@@ -200,3 +200,21 @@ func TestAPlatformRegistersItselfByInvitation(t *testing.T) {
 	r.contains(done, "has to activate this platform")
 	r.contains(done, `addEventListener("click", () => { (window.opener || window.parent).postMessage({subject: "org.imsglobal.lti.close"}, "*"); })`)
 }
+
+// A browser that posts the launch's form twice shows the answer to the second.
+func TestALaunchThatIsPostedTwiceShowsTheWayOn(t *testing.T) {
+	r := newRig(t)
+	p := r.lms(pluginQuiz(`{}`)).person(student)
+	page := p.attempt(1)
+	again := r.call(p.Client, "POST", lti.LaunchPath, url.Values{"state": {strings.Repeat("A", 43)}, "id_token": {"a.b.c"}}.Encode(),
+		"Content-Type", "application/x-www-form-urlencoded")
+	if again.status != http.StatusForbidden || !strings.Contains(again.text, `href="/resume"`) {
+		t.Fatalf("got %d, %s, want 403 and the way on", again.status, again.text)
+	}
+	if on := p.get("/resume"); on.URL.Path != page.URL.Path {
+		t.Errorf("got %s, want %s", on.URL.Path, page.URL.Path)
+	}
+	if got := r.call(stranger(), "GET", "/resume", ""); got.status != http.StatusForbidden {
+		t.Errorf("without a launch: got %d, want 403", got.status)
+	}
+}

@@ -130,3 +130,24 @@ func (s *Server) goOn(w http.ResponseWriter, r *http.Request, p pass, to string)
 	})
 	return nil
 }
+
+// goOnAgain leads to the page of the visit's newest launch. A launch form that a browser posts twice
+// (a double click, Back) is refused the second time, and that answer is the one that is shown:
+// it offers this way on, because the first one was taken.
+func (s *Server) goOnAgain(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	var newest pass
+	for _, key := range s.visits.Keys(ctx) {
+		if p, ok := s.pass(ctx, key); ok && p.Until.After(newest.Until) {
+			newest = p
+		}
+	}
+	to := map[passKind]string{
+		passProctor: "/dashboard/" + newest.ID, passStudent: "/checkin/" + newest.ID, passStatus: "/status/" + newest.ID, passLink: "/lti/deeplink/" + newest.ID,
+	}[newest.Kind]
+	if to == "" {
+		s.refuse(w, r, vigil.Errorf(vigil.CodeForbidden, "This page is not open to you, or your visit is over. Open it again from your course."))
+		return
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"bytes"
 	"embed"
 	"encoding/json"
@@ -86,6 +87,7 @@ type errorView struct {
 	Reference    string // also in the log
 	PlatformText string // as the platform wrote it
 	ReturnURL    string
+	Resume       bool // offer the page of the launch before
 }
 
 // showError says what happened and what to do.
@@ -101,6 +103,7 @@ func (s *Server) LaunchRefused(w http.ResponseWriter, r *http.Request, e *lti.La
 	s.anyFrame(w)
 	s.showError(w, r, e.Status, errorView{
 		Title: "error.launch", Code: vigil.CodeOf(e.Err), Detail: e.Message, Reference: e.Reference, PlatformText: e.PlatformText,
+		Resume: errors.Is(e.Err, lti.ErrLaunchState),
 	})
 }
 

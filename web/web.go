@@ -172,6 +172,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 		r.Post("/lti/deeplink/{request}", s.deepLink)
 		r.Get("/open/{code}", s.open)
 		r.Post("/open", s.open)
+		r.Get("/resume", s.goOnAgain)
 
 		r.Get("/checkin/{session}", s.checkinPage)
 		r.Post("/checkin/{session}/start", s.checkinStart)
