@@ -50,6 +50,7 @@ var (
 	ErrRegistrationInvitation = &Fault{"registration_invitation", vigil.CodeNotFound, "Vigil does not know this invitation: the link may not be whole, or may have expired. Copy it once more, or ask the operator for a new one (vigil invite)."}
 	ErrRegistrationUsed       = &Fault{"registration_used", vigil.CodeNotFound, "This invitation was used already: each registers one learning platform. If that was yours, activate the tool there; else ask the operator for a new one (vigil invite)."}
 	ErrRegistrationExpired    = &Fault{"registration_expired", vigil.CodeNotFound, "This invitation has expired. Ask the operator for a new one (vigil invite)."}
+	ErrRegistrationBusy       = &Fault{"registration_busy", vigil.CodeConflict, "This invitation is being used at this very moment. Look in a minute whether your learning platform has the tool; if not, open the link again."}
 	ErrRegistrationTries      = &Fault{"registration_tries", vigil.CodeNotFound, "This invitation has seen too many tries that failed. Ask the operator for a new one (vigil invite)."}
 	ErrRegistrationURL        = &Fault{"registration_url", vigil.CodeInvalid, "The configuration address that the learning platform gave is not a usable web address."}
 	ErrRegistrationPlain      = &Fault{"registration_plain", vigil.CodeInvalid, "The learning platform's address is http, and this invitation is for https only. If the platform is on a private network or on this machine, ask the operator for an invitation made for that (vigil invite --private); else it needs https."}
@@ -141,15 +142,36 @@ func (t *Tool) Invited(ctx context.Context, secret string) error {
 	return nil
 }
 
+const (
+	kindRegistering = "lti.registering" // Record kind: by the invitation's hash
+	// registering is longer than a registration takes, which is two requests, each bounded by
+	// fetchTimeout: a process that died in it locks nobody out for longer.
+	registering = 30 * time.Second
+)
+
 // Register runs a Dynamic Registration: reads the platform's configuration, checks that
 // it speaks for itself, registers our client there, and keeps the platform with its
 // deployment if it named one. Every call counts as a try of the invitation, which allows
-// ten; only success spends it. The new platform is pending until the invitation is
+// ten; only success spends it. While one is under way another is ErrRegistrationBusy, and asks the
+// platform nothing: each would leave a tool there. The new platform is pending until the invitation is
 // spent, so that of two registrations at once one remains; then it becomes active unless
 // the invitation asked for a review. A platform that exists is never changed.
 func (t *Tool) Register(ctx context.Context, secret, configURL, token string) (vigil.Platform, error) {
 	now := t.cfg.Now()
 	hash := digest(secret)
+	err := t.cfg.Store.CreateRecord(ctx, vigil.Record{Kind: kindRegistering, Key: hash, Expires: now.Add(registering)}, now)
+	if errors.Is(err, vigil.ErrExists) {
+		return vigil.Platform{}, ErrRegistrationBusy.because("under way")
+	}
+	if err != nil {
+		return vigil.Platform{}, err
+	}
+	defer func() {
+		ctx := context.WithoutCancel(ctx)
+		if _, err := t.cfg.Store.TakeRecord(ctx, kindRegistering, hash, t.cfg.Now()); err != nil && !errors.Is(err, vigil.ErrNotFound) {
+			t.cfg.Log.WarnContext(ctx, "an invitation stays busy for half a minute", "error", err)
+		}
+	}()
 	invitation, err := t.cfg.Store.TryInvitation(ctx, hash, now)
 	if errors.Is(err, vigil.ErrNotFound) {
 		if err := t.Invited(ctx, secret); err != nil {

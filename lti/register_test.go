@@ -303,33 +303,43 @@ func TestProctoringScopeIsAskedForWhereItIsOffered(t *testing.T) {
 	}
 }
 
-func TestOfTwoRegistrationsAtOnceOneRemains(t *testing.T) {
+func TestOfTenRegistrationsAtOnceOneAsksThePlatform(t *testing.T) {
 	g := newRegistrar(t)
 	secret := g.invite(lti.Invitation{Private: true})
-	var gate sync.WaitGroup
-	gate.Add(2)
-	n := 0
+	asked, others := make(chan struct{}, 10), make(chan struct{})
 	g.mux.HandleFunc("POST /register2.php", func(w http.ResponseWriter, _ *http.Request) {
-		g.mu.Lock()
-		n++
-		id := "client-at-once-" + string(rune('0'+n))
-		g.mu.Unlock()
-		gate.Done()
-		gate.Wait() // both have used the invitation before either is stored
-		_, _ = w.Write(mustJSON(m{"client_id": id}))
+		asked <- struct{}{}
+		<-others // all have come before the first is through
+		_, _ = w.Write(mustJSON(m{"client_id": "client-at-once"}))
 	})
 	g.config["registration_endpoint"] = g.server.URL + "/register2.php"
-	errs := make([]error, 2)
+	register := func() error {
+		_, err := g.tool.Register(context.Background(), secret, g.url(), "")
+		return err
+	}
+	first := make(chan error)
+	go func() { first <- register() }()
+	<-asked
+	beside := make([]error, 9)
 	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() { _, errs[i] = g.tool.Register(context.Background(), secret, g.url(), "") })
+	for i := range beside {
+		wg.Go(func() { beside[i] = register() })
 	}
 	wg.Wait()
-	all, _ := g.store.Platforms(context.Background())
-	if (errs[0] == nil) == (errs[1] == nil) || len(all) != 2 {
-		t.Fatalf("got %v and %d platforms, want one registration", errs, len(all))
+	for _, err := range beside {
+		wantFault(t, err, lti.ErrRegistrationBusy)
 	}
-	wantFault(t, errors.Join(errs...), lti.ErrRegistrationUsed)
+	close(others)
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, register(), lti.ErrRegistrationUsed)
+	if len(asked) != 0 {
+		t.Errorf("the platform was asked %d times more, want once", len(asked))
+	}
+	if all, err := g.store.Platforms(context.Background()); err != nil || len(all) != 2 {
+		t.Errorf("got %d platforms, %v, want the rig's and the new one", len(all), err)
+	}
 }
 
 func TestPlatformsAddedByHandAreChecked(t *testing.T) {
