@@ -1,10 +1,10 @@
 package web
 
 import (
-	"errors"
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"html/template"
 	"net/http"
 	"strings"
