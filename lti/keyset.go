@@ -114,8 +114,11 @@ func (s *keySets) entry(id keySetID) (*keySetEntry, error) {
 func (e *keySetEntry) lookup(kid string, changed, now time.Time) (key verifyKey, fetch bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	due := now.Sub(e.tried) >= keySetInterval
-	mayFetch := due || e.busy // while a fetch is under way, wait for what it brings
+	if changed.After(now) { // by a clock that is ahead of ours
+		changed = time.Time{}
+	}
+	due := now.Sub(e.tried) >= keySetInterval || e.tried.Before(changed) // a change allows one fetch at once
+	mayFetch := due || e.busy                                            // while a fetch is under way, wait for what it brings
 	if e.set == nil || now.Sub(e.fetched) >= keySetGood || e.fetched.Before(changed) {
 		if mayFetch {
 			return verifyKey{}, true, nil

@@ -126,10 +126,12 @@ func TestAPlatformThatIsActivatedAgainHasItsKeysReadAgain(t *testing.T) {
 	wantFault(t, g.signedBy(good()), nil)
 	_, evil := testKeys()
 	g.serveKeys(signer{kid: "next", key: evil.key}.jwk())
-	g.clock.add(11 * time.Second)
+	g.clock.add(time.Second)
 	wantFault(t, g.signedBy(good()), nil)
 	g.update(func(p *vigil.Platform) { p.Updated = g.clock.now() }) // as disabling and activating it does
 	wantFault(t, g.signedBy(good()), lti.ErrLaunchKey)
+	g.update(func(p *vigil.Platform) { p.Updated = g.clock.now().Add(time.Minute) }) // by a clock that is ahead
+	wantFault(t, g.signedBy(signer{kid: "next", key: evil.key}), nil)
 	// Where the keys cannot be read, those of before do not serve either.
 	g.setKeySet(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	g.clock.add(11 * time.Second)

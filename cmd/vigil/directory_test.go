@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -208,8 +209,8 @@ func TestDisablingAPlatformEndsItsSocketsOnAllServers(t *testing.T) {
 				return err == nil && v.Presence.Connection == vigil.ConnLost
 			})
 			gaps, err := store.GapsOfSession(t.Context(), session)
-			if err != nil || len(gaps) != 1 || gaps[0].Cause != vigil.CauseServer {
-				t.Errorf("got gaps %+v, %v, want one that is not the student's", gaps, err)
+			if err != nil || len(gaps) == 0 || slices.ContainsFunc(gaps, func(g vigil.Gap) bool { return g.Cause == vigil.CauseStudent }) {
+				t.Errorf("got gaps %+v, %v, want some, and none that is the student's", gaps, err)
 			}
 			for _, n := range []*site{one, two} {
 				until(t, "no socket to be left", func() bool { return metrics(t, "http://"+n.admin+"/metrics")["vigil_sockets"] == 0 })
