@@ -11,9 +11,21 @@ type Exam struct {
 	Course    string // the course's title, for people
 	Policy    Policy
 	Managed   bool // the quiz sets the policy at each proctoring launch; it cannot be set here
+	Access    AccessSource
 	Created   time.Time
 	Version   int64
 }
+
+// AccessSource is where a platform says who may see and do what at an exam. The zero value: it
+// does not, and whoever teaches there may see everyone and do everything. Else nobody sees
+// anything without an access record.
+type AccessSource struct {
+	PlatformID string // whose word it is
+	URL        string // answers who may see and do what (docs/assertion.md)
+}
+
+// Told tells whether the platform says who may see and do what.
+func (a AccessSource) Told() bool { return a.URL != "" }
 
 // Link ties a resource link of a platform to an exam. A quiz is one link; a Vigil
 // activity that an instructor deep-links is a second link to the same exam.

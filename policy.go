@@ -108,7 +108,7 @@ func (p Policy) Watches(w Watch) bool { return slices.Contains(p.Watch, w) }
 // Settings is what our Moodle plugin sends in the proctoring_settings claim's data
 // (LTI Proctoring Services 1.0, section 4.1), as a JSON object:
 //
-//	{"vigil": 2, "policy": {...}, "attempt_started": 1790000000}
+//	{"vigil": 3, "policy": {...}, "attempt_started": 1790000000, "access_url": "https://…", "access": {...}}
 //
 // vigil is the version of what the plugin speaks (docs/assertion.md). A platform without
 // the plugin sends something else or nothing.
@@ -116,10 +116,13 @@ type Settings struct {
 	Plugin  int       // the version that our plugin speaks; 0: the platform's side is not our plugin
 	Policy  *Policy   // nil: none was sent
 	Started time.Time // when the launched attempt began, by the platform's clock; zero: it did not, or was not said
+	// AccessURL is where the platform answers who may see and do what; empty: it does not.
+	AccessURL string
+	Access    *Access // of the person who launches (ParseAccess); nil: none was sent
 }
 
 // PluginVersion is the version that this program speaks with our plugin.
-const PluginVersion = 2
+const PluginVersion = 3
 
 // maxSeconds is a moment far beyond any exam.
 const maxSeconds = 1 << 40
@@ -133,6 +136,8 @@ func ParseSettings(data string) (Settings, error) {
 		Vigil   int             `json:"vigil"`
 		Policy  json.RawMessage `json:"policy"`
 		Started int64           `json:"attempt_started"` // seconds
+		URL     string          `json:"access_url"`
+		Access  json.RawMessage `json:"access"`
 	}
 	if data == "" || json.Unmarshal([]byte(data), &raw) != nil || raw.Vigil < 1 {
 		return Settings{}, nil //nolint:nilerr // what is not ours may be anything
@@ -140,6 +145,14 @@ func ParseSettings(data string) (Settings, error) {
 	s := Settings{Plugin: raw.Vigil}
 	if raw.Started > 0 && raw.Started < maxSeconds {
 		s.Started = time.Unix(raw.Started, 0).UTC()
+	}
+	s.AccessURL = raw.URL
+	if len(raw.Access) > 0 && string(raw.Access) != "null" {
+		a, err := ParseAccess(raw.Access)
+		if err != nil {
+			return Settings{}, err
+		}
+		s.Access = &a
 	}
 	if len(raw.Policy) == 0 || string(raw.Policy) == "null" {
 		return s, nil

@@ -86,6 +86,11 @@ type Session struct {
 	Carry         time.Duration // time that the platform took too much, by rounding up to minutes
 	DueAt         time.Time     // when the session must be looked at, though nothing happens (NextDue); zero: never
 
+	// The student's groups at the platform, and the version of that word (Access.Version); kept
+	// apart: not part of Version.
+	Groups        []Group
+	GroupsVersion int64
+
 	Presence Presence // kept apart: not part of Version
 	Tally    Tally    // kept apart: not part of Version
 }
