@@ -64,10 +64,15 @@ type Access struct {
 
 // Bounds of an access record.
 const (
-	MaxGroups    = 1000 // in one record
-	MaxGroupID   = 64   // bytes
-	MaxGroupName = 255  // characters; longer ones are cut
+	MaxGroups     = 1000    // in one record
+	MaxGroupID    = 64      // bytes
+	MaxGroupName  = 255     // characters; longer ones are cut
+	MaxGroupNames = 160_000 // bytes of all names of one record, which must fit into one item of a store; further ones are left out
 )
+
+// AccessKept is how long an access record is kept after At. One that is older counts as not
+// there: the platform is asked long before.
+const AccessKept = 48 * time.Hour
 
 // FullAccess is that of a proctor whose platform tells nothing of groups and rights.
 func FullAccess() Access { return Access{All: true, Rights: slices.Clone(Rights)} }
@@ -109,6 +114,21 @@ func (a Access) Shown(groups []Group) []Group {
 
 func (a Access) has(g Group) bool {
 	return slices.ContainsFunc(a.Groups, func(own Group) bool { return own.ID == g.ID })
+}
+
+// Validate reports what no store can keep, as CodeInvalid.
+func (a Access) Validate() error {
+	switch {
+	case a.ExamID == "":
+		return Invalid("exam", "An access record needs its exam.")
+	case a.UserID == "":
+		return Invalid("user", "An access record needs its user.")
+	case a.Version < 1:
+		return Invalid("version", "An access record needs its version.")
+	case a.At.IsZero():
+		return Invalid("at", "An access record needs its time.")
+	}
+	return nil
 }
 
 // ParseAccess reads what a platform tells of one person, in a launch (Settings), in a report or
@@ -154,6 +174,7 @@ func tidyGroups(groups []Group) ([]Group, error) {
 		return nil, Invalid("access.groups", "The learning platform sent more than %d groups of one person.", MaxGroups)
 	}
 	var out []Group
+	names := 0
 	for _, g := range groups {
 		if g.ID == "" || len(g.ID) > MaxGroupID || !utf8.ValidString(g.ID) {
 			return nil, Invalid("access.groups", "The learning platform sent a group without a usable id.")
@@ -162,9 +183,13 @@ func tidyGroups(groups []Group) ([]Group, error) {
 		if utf8.RuneCountInString(g.Name) > MaxGroupName {
 			g.Name = string([]rune(g.Name)[:MaxGroupName])
 		}
-		if !slices.ContainsFunc(out, func(o Group) bool { return o.ID == g.ID }) {
-			out = append(out, g)
+		if slices.ContainsFunc(out, func(o Group) bool { return o.ID == g.ID }) {
+			continue
 		}
+		if names += len(g.Name); names > MaxGroupNames {
+			g.Name = ""
+		}
+		out = append(out, g)
 	}
 	return out, nil
 }

@@ -13,7 +13,7 @@ type Page struct {
 // is stored, or none. Command, deliveries and gaps are the session's, whatever session
 // they name.
 type Transition struct {
-	Session Session  // as it becomes; Presence and Tally are not written
+	Session Session  // as it becomes; Groups, GroupsVersion, Presence and Tally are not written
 	From    int64    // the version it was made from; the session is not written if it equals Session.Version
 	Command *Command // added; if (session, id) is there already: CodeExists, and nothing changes
 	// Deliveries are added (CodeExists if one is there).

@@ -127,8 +127,8 @@ type Exams interface {
 // Sessions keeps the proctoring status of each student's attempt, from the first one on.
 type Sessions interface {
 	// CreateSession is CodeExists if the session's exam, user, attempt and generation, or
-	// its id, are taken: of many at once exactly one succeeds. The presence is stored as
-	// given, the tally begins at zero.
+	// its id, are taken: of many at once exactly one succeeds. The presence and the
+	// groups are stored as given, the tally begins at zero.
 	CreateSession(ctx context.Context, s vigil.Session) error
 	Session(ctx context.Context, id string) (vigil.Session, error)
 	// SessionOfAttempt returns the newest generation.
@@ -140,8 +140,8 @@ type Sessions interface {
 	// CodeExists whatever the versions. A gap that is to change and is not there is
 	// CodeNotFound; a delivery or a new gap that is there is CodeExists. After an error nothing
 	// of it is stored. Of the session all is written but its names (id, exam, user, attempt,
-	// generation, previous), Created, Presence and Tally. What vigil.Transition.Validate
-	// refuses is CodeInvalid.
+	// generation, previous), Created, the groups with their version, Presence and Tally. What
+	// vigil.Transition.Validate refuses is CodeInvalid.
 	Transition(ctx context.Context, t Transition) error
 	// SetPresence changes the presence unless the stored one has a higher epoch, or the same
 	// one and a later Since (CodeConflict): a write that the store carries out after its
@@ -153,6 +153,9 @@ type Sessions interface {
 	// Connected lists the sessions whose stored presence is online, degraded or navigating
 	// on a node; for a node that starts again after it was killed.
 	Connected(ctx context.Context, node string, page Page) (sessions []vigil.Session, next string, err error)
+	// SetGroups changes the student's groups, unless the stored version of that word is the same
+	// or higher (CodeConflict). The session's version stays.
+	SetGroups(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error
 	// SetHand raises or (zero time) lowers the hand in the tally.
 	SetHand(ctx context.Context, sessionID string, at time.Time) error
 	// LeaseDue gives the caller up to n sessions whose DueAt is not zero and not after now, the
@@ -164,6 +167,21 @@ type Sessions interface {
 	// SetDue changes a session's DueAt, also while it is leased, if its version is as given, else
 	// CodeConflict. The version stays.
 	SetDue(ctx context.Context, sessionID string, version int64, at time.Time) error
+}
+
+// Accesses keeps access records: what platforms told of who may see and do what at an exam. They
+// are of staff only; a student's groups are in the session. A record is kept for
+// vigil.AccessKept after At.
+type Accesses interface {
+	// PutAccess stores a record unless the stored one of its exam and user has a higher version:
+	// then it is CodeConflict. Where that has the same version, only At is written, if it is
+	// later. What vigil.Access.Validate refuses is CodeInvalid.
+	PutAccess(ctx context.Context, a vigil.Access) error
+	Access(ctx context.Context, examID, userID string) (vigil.Access, error)
+	// AccessOfExam lists an exam's records, in an order that stays.
+	AccessOfExam(ctx context.Context, examID string, page Page) (records []vigil.Access, next string, err error)
+	// AccessOfUser lists a user's records, of all exams of the issuer, in any order.
+	AccessOfUser(ctx context.Context, issuer, userID string) ([]vigil.Access, error)
 }
 
 // Signals keeps what browsers noticed.
@@ -257,7 +275,7 @@ type People interface {
 	// SessionsOfUser lists the user's sessions, of all exams of the issuer.
 	SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error)
 	// EraseUser removes the user's sessions with their signals, incidents, gaps, commands,
-	// chat and deliveries, and returns how many sessions that were. Audit entries stay, with the
+	// chat and deliveries, and the user's access records, and returns how many sessions that were. Audit entries stay, with the
 	// session's id, which leads nowhere any more; what the user did loses the person
 	// (vigil.Audit.WithoutPerson). What they did to others' attempts as staff (commands, chat
 	// lines, reviews, the last change of a session) keeps the role and loses id and name.
@@ -265,7 +283,8 @@ type People interface {
 	// the list of erasures (see Erasures), also by EraseAttempt.
 	EraseUser(ctx context.Context, issuer, userID string) (int, error)
 	// EraseAttempt removes one numbered attempt at one exam, with all its generations, and the
-	// person from the audit entries about it that they made. The user's other attempts stay.
+	// person from the audit entries about it that they made. The user's other attempts and
+	// access records stay.
 	EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error)
 }
 
@@ -288,6 +307,7 @@ type Store interface {
 	Records
 	Exams
 	Sessions
+	Accesses
 	Signals
 	Gaps
 	Commands

@@ -30,6 +30,9 @@ func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (int, erro
 	if err != nil {
 		return erased, err
 	}
+	if err := s.removePartition(ctx, "access", accessPartition(issuer, userID)); err != nil {
+		return erased, err
+	}
 	return erased, s.eraseActor(ctx, issuer, userID)
 }
 

@@ -312,6 +312,22 @@ func (s *Store) SetHand(ctx context.Context, sessionID string, at time.Time) err
 	return o.versioned("session")
 }
 
+// SetGroups implements storage.Sessions. A session of an older program has no version of them.
+func (s *Store) SetGroups(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error {
+	e := newExpr().set("Groups", field(groups)).set("GroupsVersion", num(version)).present()
+	stored := e.n("GroupsVersion")
+	if version > 0 {
+		e.when("attribute_not_exists(%s) OR %s < %s", stored, stored, e.v(num(version)))
+	} else {
+		e.when("%s < %s", stored, e.v(num(version)))
+	}
+	o, err := s.change(ctx, "groups", s.main, sessionKey(sessionID), e)
+	if err != nil {
+		return err
+	}
+	return o.versioned("session's groups")
+}
+
 // SessionsOfUser implements storage.People.
 func (s *Store) SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error) {
 	attempts, err := s.all(ctx, list{what: "attempt", pk: userPartition(issuer, userID)})

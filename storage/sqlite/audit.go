@@ -41,7 +41,7 @@ func (s *Store) AppendAudit(ctx context.Context, entries ...vigil.Audit) error {
 func scanAudit(r row, extra ...any) (a vigil.Audit, err error) {
 	var one string
 	c := &a.Chain
-	err = r.Scan(into(extra, &a.ID, &a.ExamID, &one, listInto{&a.Sessions}, &a.Action, jsonInto{&a.By}, &a.From, &a.Detail, timeInto{&a.At},
+	err = r.Scan(into(extra, &a.ID, &a.ExamID, &one, listInto[string]{&a.Sessions}, &a.Action, jsonInto{&a.By}, &a.From, &a.Detail, timeInto{&a.At},
 		&c.ID, &c.Seq, &c.Prev, timeInto{&c.PrevAt}, &c.Who, &c.Salt)...)
 	if one != "" && a.Sessions == nil {
 		a.Sessions = []string{one}

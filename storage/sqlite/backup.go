@@ -24,7 +24,7 @@ const backupKind = "backup"
 // empty or not there, and flushes it to the disk. Servers may be at work on the database; no
 // schema is changed. What is in use is copied and nothing else, so nothing that was erased
 // travels along. Nor does what lives for a moment: records (logins, visits), invitations,
-// leases. What waits to be told to a platform is marked as perhaps told, for by the time of a
+// leases, access records (a right that was taken away since must not come back). What waits to be told to a platform is marked as perhaps told, for by the time of a
 // restore it may have been. made (if not zero) is remembered as the time of the backup;
 // progress (which may be nil) hears of bytes from time to time.
 func Backup(ctx context.Context, path, to string, made time.Time, progress func(done, total int64)) error {
@@ -98,11 +98,17 @@ func tidy(ctx context.Context, db *sql.DB, made time.Time) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to take back
-	for _, q := range []string{
+	moment := []string{
 		`DELETE FROM records`,
 		`DELETE FROM invitations`,
 		`UPDATE deliveries SET sent = 1, lease_owner = '', lease_ends = 0 WHERE state = 'waiting'`,
-	} {
+	}
+	if there, err := hasTable(ctx, tx, "accesses"); err != nil { // an older schema has not
+		return err
+	} else if there {
+		moment = append(moment, `DELETE FROM accesses`)
+	}
+	for _, q := range moment {
 		if _, err := tx.ExecContext(ctx, q); err != nil {
 			return err
 		}
@@ -123,6 +129,13 @@ func tidy(ctx context.Context, db *sql.DB, made time.Time) error {
 		}
 	}
 	return tx.Commit()
+}
+
+// hasTable tells whether a file has a table, which those of an older schema may not have.
+func hasTable(ctx context.Context, q querier, name string) (bool, error) {
+	var n int
+	err := q.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?`, name).Scan(&n)
+	return n > 0, err
 }
 
 // Contents says what a file holds.
@@ -165,11 +178,10 @@ func Verify(ctx context.Context, path string) (c Contents, err error) {
 	}
 	c.Schema = have.Version
 	for _, table := range []string{"platforms", "exams", "sessions", "signals", "incidents", "gaps", "commands", "chat", "audits", "erasures"} {
-		var there, n int64
-		if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?`, table).Scan(&there); err != nil {
+		var n int64
+		if there, err := hasTable(ctx, db, table); err != nil {
 			return c, convert("store", err)
-		}
-		if there == 0 { // an older schema
+		} else if !there { // an older schema
 			continue
 		}
 		if err := db.QueryRowContext(ctx, `SELECT count(*) FROM `+table).Scan(&n); err != nil {

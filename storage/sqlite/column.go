@@ -62,10 +62,10 @@ func (c jsonInto) Scan(v any) error {
 	return json.Unmarshal([]byte(s), c.v)
 }
 
-// listInto scans a JSON array of texts; an empty one is nil.
-type listInto struct{ v *[]string }
+// listInto scans a JSON array of texts, or of what is named by JSON tags; an empty one is nil.
+type listInto[T any] struct{ v *[]T }
 
-func (c listInto) Scan(v any) error {
+func (c listInto[T]) Scan(v any) error {
 	if err := (jsonInto{c.v}).Scan(v); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func toJSON(v any) string {
 	return string(b)
 }
 
-func listJSON(v []string) string {
+func listJSON[T any](v []T) string {
 	if len(v) == 0 {
 		return "[]"
 	}

@@ -8,11 +8,12 @@ import (
 	"vigil/storage"
 )
 
-const examColumns = `id, title, issuer, context_id, course, policy, managed, created, version`
+const examColumns = `id, title, issuer, context_id, course, policy, managed, access_platform, access_url, created, version`
 
 func scanExam(r row, extra ...any) (e vigil.Exam, err error) {
 	e.Policy = vigil.DefaultPolicy() // what an older program did not store keeps its default
-	return e, r.Scan(into(extra, &e.ID, &e.Title, &e.Issuer, &e.ContextID, &e.Course, jsonInto{&e.Policy}, &e.Managed, timeInto{&e.Created}, &e.Version)...)
+	return e, r.Scan(into(extra, &e.ID, &e.Title, &e.Issuer, &e.ContextID, &e.Course, jsonInto{&e.Policy}, &e.Managed,
+		&e.Access.PlatformID, &e.Access.URL, timeInto{&e.Created}, &e.Version)...)
 }
 
 // days is a number of days in milliseconds.
@@ -28,8 +29,8 @@ func (s *Store) CreateExam(ctx context.Context, e vigil.Exam) error {
 	keep := e.Policy.Retention
 	return s.write(ctx, "exam", func(t tx) error {
 		_, err := t.exec(`INSERT INTO exams (`+examColumns+`, keep_signals, keep_chat, keep_sessions, keep_audit)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			e.ID, e.Title, e.Issuer, e.ContextID, e.Course, toJSON(e.Policy), e.Managed, ms(e.Created), e.Version,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.ID, e.Title, e.Issuer, e.ContextID, e.Course, toJSON(e.Policy), e.Managed, e.Access.PlatformID, e.Access.URL, ms(e.Created), e.Version,
 			days(keep.Signals), days(keep.Chat), days(keep.Sessions), days(keep.Audit))
 		return err
 	})
@@ -39,11 +40,11 @@ func (s *Store) CreateExam(ctx context.Context, e vigil.Exam) error {
 func (s *Store) UpdateExam(ctx context.Context, e vigil.Exam) error {
 	keep := e.Policy.Retention
 	return s.write(ctx, "exam", func(t tx) error {
-		return t.update("exam", `UPDATE exams SET title = ?, issuer = ?, context_id = ?, course = ?, policy = ?, managed = ?, created = ?,
-			keep_signals = ?, keep_chat = ?, keep_sessions = ?, keep_audit = ?, version = version + 1
+		return t.update("exam", `UPDATE exams SET title = ?, issuer = ?, context_id = ?, course = ?, policy = ?, managed = ?,
+			access_platform = ?, access_url = ?, created = ?, keep_signals = ?, keep_chat = ?, keep_sessions = ?, keep_audit = ?, version = version + 1
 			WHERE id = ? AND version = ?`, []any{
-			e.Title, e.Issuer, e.ContextID, e.Course, toJSON(e.Policy), e.Managed, ms(e.Created),
-			days(keep.Signals), days(keep.Chat), days(keep.Sessions), days(keep.Audit), e.ID, e.Version,
+			e.Title, e.Issuer, e.ContextID, e.Course, toJSON(e.Policy), e.Managed,
+			e.Access.PlatformID, e.Access.URL, ms(e.Created), days(keep.Signals), days(keep.Chat), days(keep.Sessions), days(keep.Audit), e.ID, e.Version,
 		}, `SELECT 1 FROM exams WHERE id = ?`, e.ID)
 	})
 }

@@ -19,6 +19,9 @@ func (s *Store) EraseUser(ctx context.Context, issuer, userID string) (erased in
 		return 0, err
 	}
 	erased, err = s.erase(ctx, e, issuer, userID, func(t tx, _ []string) error {
+		if err := eraseAccess(t, issuer, userID); err != nil {
+			return err
+		}
 		return eraseFromAudits(t, issuer, userID, ``)
 	}, ``)
 	if err != nil {

@@ -11,7 +11,7 @@ const platformColumns = `id, issuer, client_id, name, family, authorization_endp
 
 func scanPlatform(r row, extra ...any) (p vigil.Platform, err error) {
 	return p, r.Scan(into(extra, &p.ID, &p.Issuer, &p.ClientID, &p.Name, &p.Family, &p.AuthorizationEndpoint, &p.TokenEndpoint,
-		&p.TokenAudience, &p.KeySetURL, listInto{&p.Scopes}, &p.Private, &p.State, timeInto{&p.Created}, timeInto{&p.Updated}, &p.Version,
+		&p.TokenAudience, &p.KeySetURL, listInto[string]{&p.Scopes}, &p.Private, &p.State, timeInto{&p.Created}, timeInto{&p.Updated}, &p.Version,
 		&p.Plugin)...)
 }
 

@@ -23,17 +23,18 @@ const streamed = `coalesce((SELECT sum(c.top - c.missing) FROM streams r CROSS J
 const sessionColumns = `s.id, s.exam_id, s.user_id, s.attempt, s.generation, s.previous, s.name, s.platform_id, s.deployment_id,
 	s.resource_link_id, s.plugin, s.locale, s.control_url, s.control_actions, s.return_url, s.state, s.version, s.created, s.ready,
 	s.started, s.ended, s.changed, s.changed_by, s.reason, s.paused_at, s.paused_total, s.end_at, s.end_seen, s.grants, s.carry,
-	s.pauses, s.due, s.pause_answered, s.consents,
+	s.pauses, s.due, s.pause_answered, s.consents, s.in_groups, s.groups_version,
 	s.connection, s.since, s.heard, s.epoch, s.node, s.cause,
 	s.signals + ` + streamed + `, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
 
 func scanSession(r row, extra ...any) (s vigil.Session, err error) {
 	return s, r.Scan(into(extra,
 		&s.ID, &s.ExamID, &s.UserID, &s.Attempt, &s.Generation, &s.Previous, &s.Name, &s.PlatformID, &s.DeploymentID,
-		&s.ResourceLinkID, &s.Plugin, &s.Locale, &s.ControlURL, listInto{&s.ControlActions}, &s.ReturnURL, &s.State, &s.Version,
+		&s.ResourceLinkID, &s.Plugin, &s.Locale, &s.ControlURL, listInto[string]{&s.ControlActions}, &s.ReturnURL, &s.State, &s.Version,
 		timeInto{&s.Created}, timeInto{&s.Ready}, timeInto{&s.Started}, timeInto{&s.Ended}, timeInto{&s.Changed}, jsonInto{&s.By},
 		&s.Reason, timeInto{&s.PausedAt}, durationInto{&s.PausedTotal}, timeInto{&s.End}, timeInto{&s.EndSeen}, grantsInto{&s.Grants},
 		durationInto{&s.Carry}, pausesInto{&s.Pauses}, timeInto{&s.DueAt}, timeInto{&s.PauseAnswered}, consentsInto{&s.Consents},
+		listInto[vigil.Group]{&s.Groups}, &s.GroupsVersion,
 		&s.Presence.Connection, timeInto{&s.Presence.Since}, timeInto{&s.Presence.Heard}, &s.Presence.Epoch, &s.Presence.Node, &s.Presence.Cause,
 		&s.Tally.Signals, &s.Tally.Incidents, &s.Tally.Open, &s.Tally.Severity, &s.Tally.LastKind, timeInto{&s.Tally.LastAt},
 		timeInto{&s.Tally.Hand}, &s.Tally.Unread)...)
@@ -57,13 +58,13 @@ func (s *Store) CreateSession(ctx context.Context, v vigil.Session) error {
 		_, err = t.exec(`INSERT INTO sessions (id, exam_id, user_id, attempt, generation, previous, name, platform_id, deployment_id,
 			resource_link_id, plugin, locale, control_url, control_actions, return_url, state, version, created, ready, started, ended,
 			changed, changed_by, reason, paused_at, paused_total, end_at, end_seen, grants, carry, pauses, due, pause_answered, consents,
-			connection, since, heard, epoch, node, cause, epochs)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			in_groups, groups_version, connection, since, heard, epoch, node, cause, epochs)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.ID, v.ExamID, v.UserID, v.Attempt, v.Generation, v.Previous, v.Name, v.PlatformID, v.DeploymentID,
 			v.ResourceLinkID, v.Plugin, v.Locale, v.ControlURL, listJSON(v.ControlActions), v.ReturnURL, v.State, v.Version,
 			ms(v.Created), ms(v.Ready), ms(v.Started), ms(v.Ended), ms(v.Changed), toJSON(v.By), v.Reason, ms(v.PausedAt),
 			dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry), pausesJSON(v.Pauses), ms(v.DueAt), ms(v.PauseAnswered), consentsJSON(v.Consents),
-			p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, p.Epoch)
+			listJSON(v.Groups), v.GroupsVersion, p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, p.Epoch)
 		return err
 	})
 }
@@ -95,6 +96,14 @@ func (s *Store) SessionsOfExam(ctx context.Context, examID string, page storage.
 func (s *Store) SetHand(ctx context.Context, sessionID string, at time.Time) error {
 	return s.write(ctx, "session", func(t tx) error {
 		return t.session(t.exec(`UPDATE sessions SET hand = ? WHERE id = ?`, ms(at), sessionID))
+	})
+}
+
+// SetGroups implements storage.Sessions.
+func (s *Store) SetGroups(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error {
+	return s.write(ctx, "session's groups", func(t tx) error {
+		return t.update("session's groups", `UPDATE sessions SET in_groups = ?, groups_version = ? WHERE id = ? AND groups_version < ?`,
+			[]any{listJSON(groups), version, sessionID, version}, `SELECT 1 FROM sessions WHERE id = ?`, sessionID)
 	})
 }
 

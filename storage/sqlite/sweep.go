@@ -14,7 +14,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 		return 0, nil
 	}
 	for _, sweep := range []func(t tx, now int64, n int) (int, error){
-		sweepRecords, sweepInvitations, sweepSignals, sweepSignalsOfSessions, sweepChat, sweepSessions, sweepAudits, sweepOtherAudits, sweepErasures,
+		sweepRecords, sweepInvitations, sweepAccess, sweepSignals, sweepSignalsOfSessions, sweepChat, sweepSessions, sweepAudits, sweepOtherAudits, sweepErasures,
 	} {
 		if removed >= n {
 			break

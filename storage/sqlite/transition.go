@@ -62,7 +62,7 @@ func (s *Store) Transition(ctx context.Context, c storage.Transition) error {
 	})
 }
 
-// updateSession writes everything but the session's names, its presence and its tally.
+// updateSession writes everything but the session's names, its groups, its presence and its tally.
 func updateSession(t tx, no int64, v vigil.Session) error {
 	_, err := t.exec(`UPDATE sessions SET name = ?, platform_id = ?, deployment_id = ?, resource_link_id = ?, plugin = ?, locale = ?,
 		control_url = ?, control_actions = ?, return_url = ?, state = ?, version = ?, ready = ?, started = ?, ended = ?, changed = ?,

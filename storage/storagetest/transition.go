@@ -8,13 +8,14 @@ import (
 )
 
 var transitions = []behaviour{
-	{"a transition writes every field but names, creation, presence and tally", func(s *suite) {
+	{"a transition writes every field but names, creation, groups, presence and tally", func(s *suite) {
 		v := s.session(s.exam())
 		next := fill[vigil.Session](s)
 		next.ID, next.Version = v.ID, v.Version+2
 		s.ok(s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version}))
 		next.ExamID, next.UserID, next.Attempt, next.Generation, next.Previous = v.ExamID, v.UserID, v.Attempt, v.Generation, v.Previous
 		next.Created, next.Presence, next.Tally = v.Created, v.Presence, v.Tally
+		next.Groups, next.GroupsVersion = v.Groups, v.GroupsVersion
 		same(s, "session", s.read(v.ID), next)
 	}},
 	{"presence and tally do not disturb a transition", func(s *suite) {
