@@ -1,6 +1,7 @@
 package lti
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -73,6 +74,7 @@ var (
 type assertionUse struct {
 	tokenUse string
 	life     time.Duration // exp - iat, at most
+	size     int           // of the token in bytes, at most; 0: maxAssertion
 	version  int           // the lowest that is taken
 	report   bool          // from version 2 on, told_at and requests must be there
 	once     bool          // the id is used up
@@ -86,6 +88,7 @@ type judgedAssertion struct {
 	claims object
 	now    time.Time
 	out    Assertion
+	people AccessReport // of a report of groups and rights
 }
 
 // assertionChecks are the checks after the signature that came with version 1, in order.
@@ -118,7 +121,7 @@ func (t *Tool) VerifyAssertion(ctx context.Context, compact string) (Assertion, 
 // judgeAssertion does the checks that all uses of an assertion share, and those of this
 // use, and uses up its id where it is for once.
 func (t *Tool) judgeAssertion(ctx context.Context, compact string, use assertionUse) (*judgedAssertion, error) {
-	if len(compact) > maxAssertion {
+	if len(compact) > cmp.Or(use.size, maxAssertion) {
 		return nil, ErrAssertionForm.because("too long")
 	}
 	head, payload, err := splitToken(compact)

@@ -47,7 +47,7 @@ type vectorPlatform struct {
 
 type vector struct {
 	Name   string          `json:"name"`
-	Use    string          `json:"use,omitempty"` // what it is offered as: page, ended or export; socket when empty
+	Use    string          `json:"use,omitempty"` // what it is offered as: page, ended, export or access; socket when empty
 	Result string          `json:"result"`
 	Older  string          `json:"version_1,omitempty"` // the result of a reader of version 1
 	Key    string          `json:"key,omitempty"`
@@ -68,8 +68,32 @@ type vectorWant struct {
 	PausedAt     int64    `json:"attempt_paused_at"`
 	Requests     []string `json:"requests"`
 
-	Page  *wantPage  `json:"page,omitempty"`
-	Ended *wantEnded `json:"ended,omitempty"`
+	Page   *wantPage   `json:"page,omitempty"`
+	Ended  *wantEnded  `json:"ended,omitempty"`
+	Access *wantAccess `json:"access,omitempty"`
+}
+
+// wantAccess is what a report of groups and rights says; of what is in vectorWant only
+// deployment and resource link have a meaning there.
+type wantAccess struct {
+	Staff    []wantPerson `json:"staff"`
+	Students []wantPerson `json:"students"`
+}
+
+type wantPerson struct {
+	User    string        `json:"user"`
+	Version int64         `json:"version"`
+	All     bool          `json:"all"`
+	Groups  []vigil.Group `json:"groups"`
+	Rights  []vigil.Right `json:"rights"`
+}
+
+func wantPeople(list []vigil.Access) []wantPerson {
+	out := make([]wantPerson, len(list))
+	for i, a := range list {
+		out[i] = wantPerson{a.UserID, a.Version, a.All, append([]vigil.Group{}, a.Groups...), append([]vigil.Right{}, a.Rights...)}
+	}
+	return out
 }
 
 // wantEnded is what only a report of an end says.
@@ -96,6 +120,12 @@ func (g *rig) readAs(row vector) (vectorWant, error) {
 	case "export":
 		a, err := g.tool.VerifyExport(context.Background(), row.JWT)
 		return wantOf(a.Deployment, a.Subject, a.ResourceLink, a.Attempt, a.Report), err
+	case "access":
+		r, err := g.tool.VerifyAccess(context.Background(), row.JWT)
+		return vectorWant{
+			Deployment: r.Deployment, ResourceLink: r.ResourceLink, Requests: []string{},
+			Access: &wantAccess{wantPeople(r.Staff), wantPeople(r.Students)},
+		}, err
 	case "page":
 		p, err := g.tool.VerifyPage(context.Background(), row.JWT)
 		if err == nil && p.Platform.ID != g.p.ID {
@@ -207,7 +237,7 @@ func TestAssertionVectors(t *testing.T) {
 			wantFault(t, err, f)
 		})
 	}
-	if accepted[""] < 5 || accepted["page"] < 5 || accepted["ended"] < 3 || accepted["export"] < 2 {
+	if accepted[""] < 5 || accepted["page"] < 5 || accepted["ended"] < 3 || accepted["export"] < 2 || accepted["access"] < 2 {
 		t.Errorf("got %v accepted rows, want more", accepted)
 	}
 }
@@ -423,7 +453,10 @@ func writeVectors(t *testing.T) {
 		})
 		row.Older = "accepted"
 		if row.Want != nil {
-			row.Want.Version, row.Want.ToldAt = 2, told
+			var said struct{ Vigil int64 }
+			if json.Unmarshal(row.Claims, &said) == nil {
+				row.Want.Version, row.Want.ToldAt = int(min(said.Vigil, vigil.PluginVersion)), told
+			}
 		}
 		return row
 	}
@@ -437,7 +470,8 @@ func writeVectors(t *testing.T) {
 	second("version 2, paused", "accepted", claim("attempt_paused_at", now-120)).Want.PausedAt = now - 120
 	second("version 2, paused at 0", "accepted", claim("attempt_paused_at", 0))
 	second("version 2, paused 60 s ahead", "accepted", claim("attempt_paused_at", now+60)).Want.PausedAt = now + 60
-	second("version 3 is read as 2", "accepted", func(_, c m) { c["vigil"], c["extra"] = 3, true })
+	second("version 3", "accepted", claim("vigil", 3))
+	second("version 4 is read as 3", "accepted", func(_, c m) { c["vigil"], c["extra"] = 4, true })
 	second("version a billion", "accepted", claim("vigil", 1_000_000_000))
 	second("told 60 s ahead", "accepted", claim("told_at", (now+60)*1000)).Want.ToldAt = (now + 60) * 1000
 	second("told an hour before it was made", "accepted", claim("told_at", (now-3600)*1000)).Want.ToldAt = (now - 3600) * 1000
@@ -580,6 +614,49 @@ func writeVectors(t *testing.T) {
 	v.Rows = append(v.Rows, vector{Name: "the same question again", Use: "export", Result: "assertion_replay", JWT: question.JWT})
 	of("export", "question for what is kept, as short as can be", "accepted", short).Want.ToldAt = now * 1000
 	v.Rows = append(v.Rows, vector{Name: "a report as a question", Use: "export", Result: "assertion_token_use", JWT: ended.JWT})
+
+	// Reports of groups and rights.
+	told3 := func(name, result string, change func(h, c m)) *vector {
+		row := add(name, result, func(h, c m) {
+			for _, name := range []string{"sub", claimAP + "attempt_number", "attempt_end"} {
+				delete(c, name)
+			}
+			c["token_use"], c["vigil"] = "access", 3
+			c["staff"] = []any{
+				m{"user": "5", "version": 1790000000123, "all": false, "groups": []any{m{"id": "12", "name": "Group A"}}, "rights": []any{"watch", "talk", "time"}},
+				m{"user": "6", "version": 1790000000124, "all": false, "groups": []any{}, "rights": []any{}},
+			}
+			c["students"] = []any{m{"user": "9", "version": 1790000000125, "groups": []any{m{"id": "12", "name": "Group A"}}}}
+			if change != nil {
+				change(h, c)
+			}
+		})
+		row.Use = "access"
+		if result == "accepted" {
+			a := []vigil.Group{{ID: "12", Name: "Group A"}}
+			row.Want = &vectorWant{Deployment: "1", ResourceLink: "quiz-2", Requests: []string{}, Access: &wantAccess{
+				Staff: []wantPerson{
+					{"5", 1790000000123, false, a, []vigil.Right{vigil.RightWatch, vigil.RightTalk, vigil.RightTime}},
+					{"6", 1790000000124, false, []vigil.Group{}, []vigil.Right{}},
+				},
+				Students: []wantPerson{{"9", 1790000000125, false, a, []vigil.Right{}}},
+			}}
+		}
+		return row
+	}
+	access := *told3("report of groups and rights", "accepted", nil)
+	v.Rows = append(v.Rows, vector{Name: "the same report of groups and rights again", Use: "access", Result: "assertion_replay", JWT: access.JWT})
+	told3("report of groups and rights, nobody", "accepted", func(_, c m) { c["staff"], c["students"] = []any{}, []any{} }).Want.Access = &wantAccess{[]wantPerson{}, []wantPerson{}}
+	told3("report of groups and rights, version 4 with a right that is not known", "accepted", func(_, c m) {
+		c["vigil"], c["staff"] = 4, []any{m{"user": "5", "version": 1, "all": true, "groups": []any{}, "rights": []any{"watch", "fly"}}}
+	}).Want.Access.Staff = []wantPerson{{"5", 1, true, []vigil.Group{}, []vigil.Right{vigil.RightWatch}}}
+	told3("report of groups and rights of version 2", "assertion_version", claim("vigil", 2))
+	told3("report of groups and rights about a user", "access_subject", claim("sub", "3"))
+	told3("report of groups and rights about an attempt", "access_subject", claim(claimAP+"attempt_number", 1))
+	told3("report of groups and rights without students", "access_people", gone("students"))
+	told3("report of groups and rights of somebody without a version", "access_people", claim("staff", []any{m{"user": "5"}}))
+	v.Rows = append(v.Rows, vector{Name: "a report of groups and rights as an assertion", Result: "assertion_token_use", JWT: access.JWT})
+	v.Rows = append(v.Rows, vector{Name: "a report of an end as one of groups and rights", Use: "access", Result: "assertion_token_use", JWT: ended.JWT})
 
 	var out strings.Builder
 	enc := json.NewEncoder(&out)

@@ -2,6 +2,7 @@ package lti
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,66 @@ func FuzzPageClaims(f *testing.F) {
 			t.Fatalf("accepted %q as %+v", data, p)
 		}
 	})
+}
+
+func FuzzAccessClaims(f *testing.F) {
+	const claims = `"iss":"i","aud":"c","iat":1,"exp":61,"jti":"x","token_use":"access","vigil":3,` +
+		`"https://purl.imsglobal.org/spec/lti/claim/deployment_id":"1","https://purl.imsglobal.org/spec/lti/claim/resource_link":{"id":"q"},`
+	f.Add([]byte("{" + claims + `"staff":[{"user":"5","version":7,"all":true,"groups":[{"id":"12","name":"A"}],"rights":["watch"]}],"students":[]}`))
+	f.Add([]byte("{" + claims + `"staff":[],"students":[{"user":"9","version":1e3,"groups":null},{"USER":"9","version":1}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j := judgeClaims(data, accessUse)
+		if j == nil {
+			return
+		}
+		r := j.access()
+		if r.Deployment == "" || r.ResourceLink == "" || j.out.Subject != "" || j.out.Attempt != 0 || j.out.Report.Version < 3 || len(r.Staff)+len(r.Students) > maxAccessTold {
+			t.Fatalf("accepted %q as %+v", data, r)
+		}
+		checkPeople(t, data, r)
+	})
+}
+
+func FuzzAccessAnswer(f *testing.F) {
+	f.Add([]byte(`{"staff":[{"user":"5","version":7,"all":true,"rights":["watch","watch","fly"]}],"students":[{"user":"9","version":8,"groups":[{"id":"12","name":"A"},{"id":"12"}]}]}`))
+	f.Add([]byte(`{"staff":[{"user":"6","version":7}],"students":[{"user":"9","version":8,"all":true,"rights":["watch"],"groups":[{"id":"","name":""}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := readAccess(data, []string{"5"})
+		if err != nil {
+			return
+		}
+		for _, a := range r.Staff {
+			if a.UserID != "5" {
+				t.Fatalf("accepted %+v of %q, which was not asked of", a, data)
+			}
+		}
+		checkPeople(t, data, r)
+	})
+}
+
+// checkPeople checks what is promised of every record that was accepted.
+func checkPeople(t *testing.T, data []byte, r AccessReport) {
+	t.Helper()
+	for _, a := range append(slices.Clone(r.Staff), r.Students...) {
+		bad := checkWord(a.UserID) != nil || a.Version < 1 || a.ExamID != "" || !a.At.IsZero() || len(a.Groups) > vigil.MaxGroups
+		seen := map[string]bool{}
+		for _, g := range a.Groups {
+			bad = bad || g.ID == "" || len(g.ID) > vigil.MaxGroupID || seen[g.ID] || !utf8.ValidString(g.Name) || hasControl(g.Name) ||
+				utf8.RuneCountInString(g.Name) > vigil.MaxGroupName
+			seen[g.ID] = true
+		}
+		for i, right := range a.Rights {
+			bad = bad || !slices.Contains(vigil.Rights, right) || slices.Contains(a.Rights[:i], right)
+		}
+		if bad {
+			t.Fatalf("accepted %q as %+v", data, a)
+		}
+	}
+	for _, a := range r.Students {
+		if a.All || a.Rights != nil {
+			t.Fatalf("accepted %q as %+v, want no rights of a student", data, a)
+		}
+	}
 }
 
 // judgeClaims does the checks after the signature; nil: refused.

@@ -24,7 +24,7 @@ import (
 
 // Sizes of what is read.
 const (
-	maxTokenBytes  = 64 << 10
+	maxTokenBytes  = 224 << 10 // a launch that tells of hundreds of groups, and of their names in any script
 	maxHeaderBytes = 4 << 10
 	maxKeysInSet   = 100
 	minRSABits     = 2048

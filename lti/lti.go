@@ -23,10 +23,12 @@
 //
 //	result, err := tool.Control(ctx, platform, controlURL, ControlRequest{…})
 //	members, err := tool.Members(ctx, platform, membersURL, MembersRequest{…})
+//	report, err := tool.Access(ctx, platform, accessURL, users)
 //
 //	assertion, err := tool.VerifyAssertion(ctx, compact)           // POST /api/v1/socket/token
 //	page, err := tool.VerifyPage(ctx, compact)                     // the page stamp of a hello
 //	ended, err := tool.VerifyEnded(ctx, compact)                   // POST /api/v1/attempts/ended
+//	report, err := tool.VerifyAccess(ctx, compact)                 // POST /api/v1/access
 //	token, expires, err := tool.MintSocket(ctx, SocketClaims{…})
 //	claims, err := tool.VerifySocket(ctx, token)
 //

@@ -193,7 +193,7 @@ func TestTheWholeWayWithoutAPlugin(t *testing.T) {
 }
 
 func TestTheWholeWayWithANewerPlugin(t *testing.T) {
-	h := newHouse(t, ltitest.Config{Plugin: 3})
+	h := newHouse(t, ltitest.Config{Plugin: vigil.PluginVersion + 1})
 	h.wholeWay(t, h.registerDynamically(), []string{"flag", "pause", "resume", "terminate", "update"})
 }
 
@@ -252,7 +252,7 @@ func (h *house) wholeWay(t *testing.T, p vigil.Platform, actions []string) {
 	if err != nil || word.Subject != "3" || word.ResourceLink != start.Resource.ID || word.Attempt != 1 || word.Deployment != start.Deployment {
 		t.Errorf("got assertion %+v, %v", word, err)
 	}
-	if word.Report.Version != max(1, min(2, h.lms.Plugin())) {
+	if word.Report.Version != max(1, min(vigil.PluginVersion, h.lms.Plugin())) {
 		t.Errorf("got %+v, want version %d", word.Report, h.lms.Plugin())
 	}
 
@@ -324,7 +324,7 @@ func (h *house) checkStamp(t *testing.T, a ltitest.Attempt) {
 			p.Answered.UnixMilli() != answered.UnixMilli() {
 			t.Errorf("got %+v of %+v", p, a)
 		}
-		if r := p.Report; r.Version != 2 || r.End.Unix() != a.Ends.Unix() || r.PausedAt.IsZero() != (a.Status != ltitest.Paused) || len(r.Requests) != len(a.Requests) {
+		if r := p.Report; r.Version != min(vigil.PluginVersion, h.lms.Plugin()) || r.End.Unix() != a.Ends.Unix() || r.PausedAt.IsZero() != (a.Status != ltitest.Paused) || len(r.Requests) != len(a.Requests) {
 			t.Errorf("got %+v of %+v", r, a)
 		}
 	}

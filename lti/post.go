@@ -16,6 +16,8 @@ const (
 	maxSubject     = 255
 	maxAttempt     = 1_000_000
 	maxSessionData = 16 << 10
+	maxSettings    = 160 << 10 // what our plugin sends with a launch: groups, whose names may be written in escapes
+	maxDeepData    = 64 << 10
 	maxMessageText = 2000
 	postLife       = 5 * time.Minute
 	postField      = "JWT"
@@ -99,7 +101,7 @@ type DeepLinkAnswer struct {
 
 // DeepLink makes the LtiDeepLinkingResponse message (Deep Linking 2.0, section 4.4.2).
 func (t *Tool) DeepLink(ctx context.Context, r DeepLinkAnswer) (Post, error) {
-	if len(r.Items) > 100 || len(r.Data) > maxTokenBytes || len(r.Msg) > maxMessageText || len(r.ErrorMsg) > maxMessageText {
+	if len(r.Items) > 100 || len(r.Data) > maxDeepData || len(r.Msg) > maxMessageText || len(r.ErrorMsg) > maxMessageText {
 		return Post{}, ErrPostInput.because("too long")
 	}
 	items := make([]map[string]any, 0, len(r.Items))

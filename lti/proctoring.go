@@ -90,7 +90,7 @@ func checkSettings(_ context.Context, j *judged) error {
 		return nil
 	}
 	data, ok := s.str("data")
-	if !ok || len(data) > maxSessionData {
+	if !ok || len(data) > maxSettings {
 		return ErrLaunchSettings.because("data is not a string, or too long")
 	}
 	j.out.Proctoring.Settings = data

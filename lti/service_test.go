@@ -49,7 +49,7 @@ func newServices(t testing.TB) *services {
 		g.mu.Unlock()
 		f(w, form["scope"])
 	})
-	for _, path := range []string{"/acs", "/members"} {
+	for _, path := range []string{"/acs", "/members", "/access"} {
 		g.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			g.mu.Lock()

@@ -26,6 +26,7 @@ type SocketClaims struct {
 	Exam    string    // a proctor's exam
 	Role    string    // as package realtime names it
 	Name    string    // shown to others; may be empty
+	Access  int64     // version of the proctor's access record when it was made; 0: the platform tells of none
 	Until   time.Time // when renewals end for good; zero: no such end
 	ID      string    // jti; made when empty
 	Issued  time.Time // now when zero
@@ -73,6 +74,9 @@ func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (token string, ex
 	}
 	if !c.Until.IsZero() {
 		claims["until"] = c.Until.Unix()
+	}
+	if c.Access != 0 {
+		claims["access"] = c.Access
 	}
 	if token, err = t.keys.sign(ctx, vigil.KeySocket, typSocket, claims); err != nil {
 		return "", time.Time{}, err
@@ -129,6 +133,12 @@ func (t *Tool) VerifySocket(ctx context.Context, compact string) (SocketClaims, 
 			return SocketClaims{}, ErrSocketClaims.because("until")
 		}
 		out.Until = time.Unix(until, 0)
+	}
+	if claims.has("access") {
+		var ok bool
+		if out.Access, ok = claims.integer("access"); !ok || out.Access < 1 {
+			return SocketClaims{}, ErrSocketClaims.because("access")
+		}
 	}
 	if out.Subject == "" || out.Role == "" || out.ID == "" || (out.Session == "") == (out.Exam == "") {
 		return SocketClaims{}, ErrSocketClaims.because("sub, role, jti, session or exam")
