@@ -89,7 +89,7 @@ func TestPageStampSaysWhenThePageWasServed(t *testing.T) {
 	first, second := claimsOf(t, w.p.PageStamp(a, requested, w.clk.Now())), claimsOf(t, w.p.PageStamp(a, requested, w.clk.Now()))
 	ms := float64(requested.UnixMilli())
 	if first["token_use"] != "page" || first["page_requested_at"] != ms || first["page_answered_at"] != ms+1500 || first["told_at"] != ms+1500 ||
-		first["exp"].(float64)-first["iat"].(float64) != 86400 || first["vigil"] != 2.0 || first["jti"] == second["jti"] {
+		first["exp"].(float64)-first["iat"].(float64) != 86400 || first["vigil"] != 3.0 || first["jti"] == second["jti"] {
 		t.Errorf("got %v", first)
 	}
 	for _, cfg := range []ltitest.Config{{Plugin: 1}, {Plugin: -1}, {Like: ltitest.OpenEdX}, {NoProctoring: true}} {
@@ -107,7 +107,7 @@ func TestSettingsSayVersionAndBeginning(t *testing.T) {
 		fresh string
 		again string // %d: when it began
 	}{
-		{ltitest.Config{}, `{"vigil":1,"policy":{"pause":false}}`, `{"attempt_started":0,"policy":{"pause":false},"vigil":2}`, `{"attempt_started":%d,"policy":{"pause":false},"vigil":2}`},
+		{ltitest.Config{Plugin: 2}, `{"vigil":1,"policy":{"pause":false}}`, `{"attempt_started":0,"policy":{"pause":false},"vigil":2}`, `{"attempt_started":%d,"policy":{"pause":false},"vigil":2}`},
 		{ltitest.Config{Plugin: 1}, `{"vigil":2,"policy":{}}`, `{"policy":{},"vigil":1}`, `{"policy":{},"vigil":1}`},
 		{ltitest.Config{}, `somebody else's`, `somebody else's`, `somebody else's`},
 		{ltitest.Config{}, `{"x":1}`, `{"x":1}`, `{"x":1}`},
@@ -178,7 +178,7 @@ func TestReportsAreOwedUntilTheToolTakesThem(t *testing.T) {
 		{gone, "deleted", ended},
 	} {
 		c := got[row.s.user]
-		if c["outcome"] != row.outcome || c["ended_at"] != float64(row.at.Unix()) || c["vigil"] != 2.0 {
+		if c["outcome"] != row.outcome || c["ended_at"] != float64(row.at.Unix()) || c["vigil"] != 3.0 {
 			t.Errorf("got %v, want %s at %d", c, row.outcome, row.at.Unix())
 		}
 	}

@@ -124,7 +124,8 @@ type Link struct {
 	TimeLimit time.Duration     `json:"timeLimit,omitempty"` // of an attempt; none when 0
 	// Settings is proctoring_settings.data. Vigil's plugin sends JSON,
 	// {"vigil":2,"policy":{…},"attempt_started":…}: where it holds vigil, the platform puts
-	// in its own version, and from version 2 on when the launched attempt began.
+	// in its own version, from version 2 on when the launched attempt began, and from version 3
+	// on who may see and do what (SetAccess, SetGroups).
 	Settings    string `json:"settings,omitempty"`
 	Unproctored bool   `json:"unproctored,omitempty"` // proctoring was switched off
 }
@@ -206,6 +207,7 @@ const (
 	AtContinue        Endpoint = "continue"
 	AtDeepLinkReturn  Endpoint = "deeplink"
 	AtAssertion       Endpoint = "assertion"
+	AtAccess          Endpoint = "access"
 )
 
 // Names of scopes, claims and media types that both sides must spell alike.
@@ -215,6 +217,7 @@ const (
 
 	MediaControl = "application/vnd.ims.lti-ap.v1.control+json"
 	MediaMembers = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json"
+	MediaAccess  = "application/vnd.vigil.access.v1+json"
 
 	ClaimLTI  = "https://purl.imsglobal.org/spec/lti/claim/"
 	ClaimAP   = "https://purl.imsglobal.org/spec/lti-ap/claim/"

@@ -40,6 +40,11 @@
 //	err := p.SendReports(ctx, 0)                  // what Moodle's cron does; p.Owed() is what is left
 //	p.MoveEnd(id, end); p.HandIn(id); p.Delete(id); p.SwitchOff("quiz-2")
 //
+// From version 3 on it tells who may see and do what, with launches, by reports and when asked:
+//
+//	p.SetGroups("3", groupA); p.SetAccess("2", ltitest.Access{Groups: …, Rights: …})
+//	err := p.SendAccess(ctx)                      // what has changed, to every tool
+//
 // Package lms puts pages around it: the demo LMS.
 //
 // What came in is kept: Platform.Controls, Platform.Starts, Platform.DeepLinks, and
@@ -54,7 +59,7 @@
 //	/mod/lti/auth.php                   authorization endpoint
 //	/mod/lti/certs.php                  key set
 //	/mod/lti/token.php                  client_credentials with private_key_jwt
-//	/mod/lti/services.php/…             CourseSection/{course}/bindings/{tool}/memberships; assessmentcontrol
+//	/mod/lti/services.php/…             CourseSection/{course}/bindings/{tool}/memberships; assessmentcontrol; access
 //	/mod/lti/contentitem_return.php     deep linking answer
 //	/mod/quiz/accessrule/vigil/start.php     LtiStartAssessment; 303 to continue.php
 //	/mod/quiz/accessrule/vigil/continue.php  the same user's browser; starts the attempt

@@ -196,6 +196,7 @@ func (p *Platform) claims(row launch, tool Tool, user User, link Link, nonce str
 			custom[k] = v
 		}
 	}
+	p.addProctorSettings(custom, row, user, link)
 	if len(custom) > 0 {
 		c[ClaimLTI+"custom"] = custom
 	}
@@ -251,6 +252,11 @@ func (p *Platform) settings(row launch, link Link) string {
 			started = a.Started.Unix()
 		}
 		data["attempt_started"] = raw(started)
+	}
+	if p.tells(link) {
+		p.mu.Lock()
+		data["access_url"], data["access"] = raw(strconv.Quote(p.AccessURL(link.ID))), raw(p.recordLocked(row.UserID))
+		p.mu.Unlock()
 	}
 	return string(raw(data))
 }

@@ -84,7 +84,7 @@ func TestLaunchesOfEveryMessageReachTheTool(t *testing.T) {
 }
 
 func TestStartProctoringSaysWhatMoodleSays(t *testing.T) {
-	p, tool, id, _ := setup(t, ltitest.Config{Links: []ltitest.Link{{ID: "quiz-7", Title: "Quiz", Settings: `{"vigil":1,"policy":{}}`}}})
+	p, tool, id, _ := setup(t, ltitest.Config{Plugin: 2, Links: []ltitest.Link{{ID: "quiz-7", Title: "Quiz", Settings: `{"vigil":1,"policy":{}}`}}})
 	tool.Manual = true
 	open(t, signedIn(p, "3"), p.Begin(ltitest.Launch{Message: ltitest.StartProctoring, ClientID: id.ClientID, UserID: "3", Attempt: 1}))
 	c := tool.Launches()[0]

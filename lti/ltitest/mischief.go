@@ -28,6 +28,8 @@ type Mischief struct {
 	Assertion     func(header, claims map[string]any)
 	Stamp         func(header, claims map[string]any)
 	Report        func(header, claims map[string]any)
+	Access        func(answer map[string]any)
+	AccessReport  func(header, claims map[string]any)
 
 	// HTTP may answer a request itself and return true.
 	HTTP func(at Endpoint, w http.ResponseWriter, r *http.Request) bool

@@ -39,6 +39,8 @@ type Platform struct {
 	attempts  map[string]*Attempt
 	deleted   map[attemptKey]*Attempt // until the number is used again
 	owed      []*Report               // what tools have not heard yet
+	told      map[string]told         // by user: groups and rights
+	untold    []string                // users whose groups and rights tools have not heard yet
 	sessions  map[string]session      // by session_data
 	launches  map[string]launch       // by launch id, until auth.php spends it
 	codes     map[string]code
@@ -92,7 +94,7 @@ func New(cfg Config) *Platform {
 	cfg.Issuer = strings.TrimSuffix(cfg.Issuer, "/")
 	p := &Platform{
 		cfg: cfg, stop: make(chan struct{}), mischief: cfg.Mischief, secret: []byte(rand.Text()),
-		keys: map[string]Key{}, tools: map[string]Tool{}, attempts: map[string]*Attempt{}, deleted: map[attemptKey]*Attempt{},
+		keys: map[string]Key{}, tools: map[string]Tool{}, attempts: map[string]*Attempt{}, deleted: map[attemptKey]*Attempt{}, told: map[string]told{},
 		sessions: map[string]session{}, launches: map[string]launch{}, codes: map[string]code{},
 		regTokens: map[string]time.Time{}, tokens: map[string]accessToken{}, seen: map[string]time.Time{},
 		cached: map[string]map[string]Key{}, fetches: map[string]int{}, counts: map[Endpoint]int{},
@@ -183,6 +185,9 @@ func (p *Platform) routes() {
 		at(AtStartAssessment, "POST "+p.path(AtStartAssessment), p.serveStart)
 		at(AtContinue, "GET "+p.path(AtContinue), p.serveContinue)
 		at(AtAssertion, "GET "+p.path(AtAssertion), p.serveAssertion)
+		if p.Plugin() >= 3 {
+			at(AtAccess, "POST "+p.path(AtAccess), p.serveAccess)
+		}
 	}
 }
 
@@ -201,6 +206,7 @@ func (p *Platform) path(e Endpoint) string {
 		AtContinue:        "/mod/quiz/accessrule/vigil/continue.php",
 		AtDeepLinkReturn:  "/mod/lti/contentitem_return.php",
 		AtAssertion:       "/vigil/assertion",
+		AtAccess:          "/mod/lti/services.php/access",
 	}
 	edx := map[Endpoint]string{
 		AtLaunch:          "/api/lti_consumer/v1/login",

@@ -1,11 +1,8 @@
 package ltitest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -128,25 +125,13 @@ func (p *Platform) send(ctx context.Context, r Report) error {
 	if !ok {
 		return nil
 	}
-	body, err := json.Marshal(map[string]string{"assertion": p.ReportToken(r)})
+	status, err := p.post(ctx, tool, reportPath, p.ReportToken(r))
 	if err != nil {
-		return fmt.Errorf("report: %w", err)
+		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, vigil.Origin(tool.LoginURL)+reportPath, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := p.cfg.Client.Do(req)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	if err := res.Body.Close(); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	refused := r.Outcome == OutcomeSwitchedOff && res.StatusCode == http.StatusBadRequest
-	if res.StatusCode/100 == 2 || res.StatusCode == http.StatusNotFound || refused {
+	refused := r.Outcome == OutcomeSwitchedOff && status == http.StatusBadRequest
+	if status/100 == 2 || status == http.StatusNotFound || refused {
 		return nil
 	}
-	return vigil.Errorf(vigil.CodeUnavailable, "The tool answered the report with status %d.", res.StatusCode)
+	return vigil.Errorf(vigil.CodeUnavailable, "The tool answered the report with status %d.", status)
 }

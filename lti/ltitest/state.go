@@ -16,6 +16,8 @@ type state struct {
 	Attempts []Attempt          `json:"attempts"`
 	Deleted  []Attempt          `json:"deleted,omitempty"`
 	Owed     []*Report          `json:"owed,omitempty"`
+	Told     map[string]told    `json:"told,omitempty"`
+	Untold   []string           `json:"untold,omitempty"`
 	Sessions map[string]session `json:"sessions"`
 	Number   int                `json:"number"`
 }
@@ -29,7 +31,7 @@ func (p *Platform) Export() (json.RawMessage, error) {
 	p.sweepLocked(p.cfg.Now())
 	s := state{
 		Secret: base64.StdEncoding.EncodeToString(p.secret), Keys: map[string]string{}, Users: p.users, Links: p.links,
-		Sessions: p.sessions, Number: p.number, Owed: p.owed,
+		Sessions: p.sessions, Number: p.number, Owed: p.owed, Told: p.told, Untold: p.untold,
 	}
 	for id, k := range p.keys {
 		s.Keys[id] = k.marshal()
@@ -89,6 +91,9 @@ func (p *Platform) Import(b json.RawMessage) error {
 	for _, a := range s.Deleted {
 		p.deleted[attemptKey{a.ClientID, a.UserID, a.LinkID, a.Number}] = &a
 	}
-	p.owed = s.Owed
+	p.owed, p.untold = s.Owed, s.Untold
+	if s.Told != nil {
+		p.told = s.Told
+	}
 	return nil
 }

@@ -34,6 +34,7 @@ type Tool struct {
 	Start    func(h, c map[string]any) // changes StartAssessment before it is signed
 	DeepLink func(c map[string]any)
 	Ended    func() int // the status that answers a report of an end; 200 when nil
+	Access   func() int // the status that answers a report of groups and rights; 200 when nil
 
 	tb testing.TB
 	p  *ltitest.Platform
@@ -42,7 +43,8 @@ type Tool struct {
 	mu       sync.Mutex
 	states   map[string]string // state → nonce
 	launches []map[string]any  // verified claims
-	reports  []map[string]any  // verified claims of reports
+	reports  []map[string]any  // verified claims of reports of ends
+	told     []map[string]any  // verified claims of reports of groups and rights
 }
 
 // New starts a tool on localhost, which is another site than 127.0.0.1.
@@ -55,7 +57,8 @@ func New(tb testing.TB) *Tool {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{t.Key.JWK()}})
 	})
 	mux.HandleFunc("GET /register", t.register)
-	mux.HandleFunc("POST /api/v1/attempts/ended", t.ended)
+	mux.HandleFunc("POST /api/v1/attempts/ended", func(w http.ResponseWriter, r *http.Request) { t.take(w, r, "ended", t.Ended, &t.reports) })
+	mux.HandleFunc("POST /api/v1/access", func(w http.ResponseWriter, r *http.Request) { t.take(w, r, "access", t.Access, &t.told) })
 	s := httptest.NewServer(mux)
 	tb.Cleanup(s.Close)
 	t.URL = strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
@@ -86,25 +89,33 @@ func (t *Tool) Reports() []map[string]any {
 	return append([]map[string]any(nil), t.reports...)
 }
 
-func (t *Tool) ended(w http.ResponseWriter, r *http.Request) {
+// Told are the claims of the reports of groups and rights that were verified and taken.
+func (t *Tool) Told() []map[string]any {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]map[string]any(nil), t.told...)
+}
+
+// take verifies a report and keeps it, unless the hook answers it with another status than 200.
+func (t *Tool) take(w http.ResponseWriter, r *http.Request, use string, hook func() int, into *[]map[string]any) {
 	var in struct {
 		Assertion string `json:"assertion"`
 	}
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	c, err := t.verify(r.Context(), in.Assertion)
-	if err != nil || c["token_use"] != "ended" {
+	if err != nil || c["token_use"] != use {
 		http.Error(w, "bad report", http.StatusUnauthorized)
 		return
 	}
-	if t.Ended != nil {
-		if status := t.Ended(); status != http.StatusOK {
+	if hook != nil {
+		if status := hook(); status != http.StatusOK {
 			w.WriteHeader(status)
 			return
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.reports = append(t.reports, c)
+	*into = append(*into, c)
 }
 
 func (t *Tool) login(w http.ResponseWriter, r *http.Request) {
