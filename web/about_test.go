@@ -10,7 +10,7 @@ import (
 func TestAboutIsForEveryone(t *testing.T) {
 	r := newRig(t, func(c *web.Config) { c.Version = "v1.2.3" })
 	got := r.call(stranger(), "GET", "/api/v1/about", "")
-	if want := `{"name":"Vigil","version":"v1.2.3","assertion":2}`; got.status != http.StatusOK || got.text != want {
+	if want := `{"name":"Vigil","version":"v1.2.3","assertion":3}`; got.status != http.StatusOK || got.text != want {
 		t.Errorf("got %d %s, want %s", got.status, got.text, want)
 	}
 	if cache, media := got.header.Get("Cache-Control"), got.header.Get("Content-Type"); cache != "public, max-age=60" || media != "application/json" {

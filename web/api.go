@@ -8,30 +8,21 @@ import (
 	"vigil/lti"
 )
 
-func (s *Server) apiExam(w http.ResponseWriter, r *http.Request) {
-	_, exam, err := s.proctor(r)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
+func (s *Server) apiExam(w http.ResponseWriter, _ *http.Request, v staff) {
+	exam := v.exam
 	writeJSON(w, map[string]any{
 		"id": exam.ID, "title": exam.Title, "course": exam.Course, "policy": exam.Policy, "managed": exam.Managed, "now": s.now().UnixMilli(),
 	})
 }
 
-func (s *Server) apiPolicy(w http.ResponseWriter, r *http.Request) {
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	policy := exam.Policy
+func (s *Server) apiPolicy(w http.ResponseWriter, r *http.Request, v staff) {
+	policy := v.exam.Policy
 	policy.Watch = slices.Clone(policy.Watch) // the decoder writes into it
 	if err := readJSON(w, r, &policy); err != nil {
 		s.problem(w, r, err)
 		return
 	}
-	if err := s.savePolicy(r.Context(), exam, policy, p); err != nil {
+	if err := s.savePolicy(r.Context(), v.exam, policy, v.pass); err != nil {
 		s.problem(w, r, err)
 		return
 	}
@@ -39,14 +30,11 @@ func (s *Server) apiPolicy(w http.ResponseWriter, r *http.Request) {
 }
 
 // apiMembers lists who is enrolled, from the platform's Names and Roles service, with the
-// session of those who came.
-func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request) {
+// session of those who came. One who does not see all students gets those whom the platform, asked
+// now, says to be theirs.
+func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request, v staff) {
 	ctx := r.Context()
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
+	p, exam := v.pass, v.exam
 	if p.MembersURL == "" {
 		s.problem(w, r, vigil.Errorf(vigil.CodeNotFound, "This learning platform does not tell who is enrolled."))
 		return
@@ -60,6 +48,15 @@ func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.problem(w, r, err)
 		return
+	}
+	theirs := func(string) bool { return true }
+	if !v.access.All {
+		groups, err := s.studentsOf(ctx, exam)
+		if err != nil {
+			s.problem(w, r, err)
+			return
+		}
+		theirs = func(user string) bool { return v.access.Sees(groups[user]) }
 	}
 	sessions, _, err := all(maxEntries, func(page vigil.Page) ([]vigil.Session, string, error) {
 		return s.store.SessionsOfExam(ctx, exam.ID, page)
@@ -79,7 +76,7 @@ func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request) {
 	}
 	members := []member{}
 	for _, m := range list {
-		if m.Active && m.Role == lti.RoleLearner {
+		if m.Active && m.Role == lti.RoleLearner && theirs(m.Subject) {
 			members = append(members, member{User: m.Subject, Name: m.Name, Session: came[m.Subject]})
 		}
 	}

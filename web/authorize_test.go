@@ -105,7 +105,7 @@ func TestEveryRouteAsksWhoIsThere(t *testing.T) {
 	open := []string{
 		"GET /", "GET /favicon.ico", "GET /assets/*", "GET /open/{code}", "POST /open", "GET /lti/register/{invitation}", "POST /lti/register/{invitation}",
 		"GET /lti/keys", "POST /lti/launch", "POST /api/v1/socket/token", "OPTIONS /api/v1/socket/token",
-		"POST /api/v1/attempts/ended", "POST /api/v1/attempts/export", "GET /api/v1/about",
+		"POST /api/v1/attempts/ended", "POST /api/v1/attempts/export", "POST /api/v1/access", "GET /api/v1/about",
 	}
 	err := chi.Walk(r.web.Routes(), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		name := method + " " + strings.TrimSuffix(route, "/")
@@ -113,6 +113,97 @@ func TestEveryRouteAsksWhoIsThere(t *testing.T) {
 			name = method + " /"
 		}
 		if route != "/socket" && route != "/lti/login" && !seen[name] && !slices.Contains(open, name) {
+			t.Errorf("no row for %s", name)
+		}
+		return nil
+	})
+	r.ok(err)
+}
+
+// TestEveryRouteOfAnExamAsksForItsRight asks for everything of an exam with every right, with
+// each right missing, and for the attempt of a group that the person does not see.
+func TestEveryRouteOfAnExamAsksForItsRight(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	own, foreign := last(l.person(student).attempt(1)), last(l.person(another).attempt(1))
+	p := l.person(tutor)
+	exam := p.dashboard()
+	version := r.now().UnixMilli()
+	entitle := func(user string, all bool, rights ...vigil.Right) {
+		t.Helper()
+		version++
+		r.ok(r.store.PutAccess(t.Context(), vigil.Access{
+			ExamID: exam, UserID: user, Version: version, At: r.now(), All: all, Groups: []vigil.Group{groupA}, Rights: rights,
+		}))
+	}
+	const form = "application/x-www-form-urlencoded"
+	everything := vigil.Rights
+	watch := []vigil.Right{vigil.RightWatch}
+	export := []vigil.Right{vigil.RightWatch, vigil.RightExport}
+	review := []vigil.Right{vigil.RightWatch, vigil.RightReview}
+	routes := []struct {
+		method, path, body, media string
+		needs                     []vigil.Right
+		status                    int
+	}{
+		{"GET", "/dashboard/{exam}", "", "", watch, 200},
+		{"GET", "/dashboard/{exam}/report", "", "", watch, 200},
+		{"GET", "/dashboard/{exam}/report?format=csv", "", "", export, 200},
+		{"GET", "/dashboard/{exam}/settings", "", "", everything, 200},
+		{"POST", "/dashboard/{exam}/settings", "", form, everything, 409},
+		{"GET", "/dashboard/{exam}/sessions/{session}", "", "", watch, 200},
+		{"GET", "/dashboard/{exam}/sessions/{session}?format=csv", "", "", export, 200},
+		{"GET", "/api/v1/exams/{exam}", "", "", watch, 200},
+		{"PUT", "/api/v1/exams/{exam}/policy", `{}`, "", everything, 409},
+		{"GET", "/api/v1/exams/{exam}/members", "", "", watch, 200},
+		{"POST", "/api/v1/exams/{exam}/open", `{}`, "", watch, 200},
+		{"GET", "/api/v1/exams/{exam}/sessions/{session}/timeline", "", "", watch, 200},
+		{"POST", "/api/v1/exams/{exam}/sessions/{session}/incidents/review", `{"id":"none"}`, "", review, 404},
+		{"POST", "/api/v1/socket/page-token", `{"exam":"{exam}"}`, "", watch, 200},
+	}
+	seen := map[string]bool{}
+	for _, route := range routes {
+		call := func(session string) answer {
+			fill := strings.NewReplacer("{exam}", exam, "{session}", session)
+			headers := []string{}
+			if route.media != "" {
+				headers = []string{"Content-Type", route.media, "Origin", r.origin}
+			}
+			return p.call(route.method, fill.Replace(route.path), fill.Replace(route.body), headers...)
+		}
+		name := route.method + " " + route.path
+		whole := len(route.needs) == len(everything)
+		entitle(tutor, whole, everything...)
+		r.want("status of "+name+" with every right", call(own).status, route.status)
+		if whole {
+			entitle(tutor, false, everything...)
+			r.want("status of "+name+" for one group", call(own).status, http.StatusForbidden)
+		}
+		for _, missing := range everything {
+			entitle(tutor, whole, slices.DeleteFunc(slices.Clone(everything), func(right vigil.Right) bool { return right == missing })...)
+			want := route.status
+			if slices.Contains(route.needs, missing) {
+				want = http.StatusForbidden
+			}
+			r.want("status of "+name+" without "+string(missing), call(own).status, want)
+		}
+		entitle(tutor, true)
+		r.want("status of "+name+" without any right", call(own).status, http.StatusForbidden)
+		entitle(tutor, true, route.needs...)
+		r.want("status of "+name+" with no right more than it needs", call(own).status, route.status)
+		if strings.Contains(route.path, "{session}") {
+			entitle(tutor, false, everything...)
+			got := call(foreign)
+			r.want("status of "+name+" of another group", got.status, http.StatusNotFound)
+			if route.status != http.StatusNotFound && got.text != call("none").text {
+				t.Errorf("%s of another group: got %s, want what is said of an attempt that is not there", name, got.text)
+			}
+		}
+		seen[strings.Split(name, "?")[0]] = true
+	}
+	err := chi.Walk(r.web.Routes(), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		name := method + " " + strings.TrimSuffix(route, "/")
+		if ofExam := strings.HasPrefix(route, "/dashboard/") || strings.HasPrefix(route, "/api/v1/exams/"); ofExam && !seen[name] {
 			t.Errorf("no row for %s", name)
 		}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -20,6 +21,7 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 	for _, c := range causes {
 		rows[0] = append(rows[0], "lost_"+string(c)+"_seconds")
 	}
+	rows[0] = append(rows[0], "groups")
 	for _, row := range rep.Rows {
 		x := row.Session
 		cells := []string{
@@ -31,7 +33,7 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 		for _, c := range causes {
 			cells = append(cells, seconds(row.lostBy(c)))
 		}
-		rows = append(rows, cells)
+		rows = append(rows, append(cells, strings.Join(row.Groups, "; ")))
 	}
 	s.writeCSV(w, r, "report-"+chi.URLParam(r, "exam"), rows)
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -10,35 +11,30 @@ import (
 	"vigil"
 )
 
-// proctor returns what a proctor's page is about.
-func (s *Server) proctor(r *http.Request) (pass, vigil.Exam, error) {
-	id := chi.URLParam(r, "exam")
-	p, err := s.need(r.Context(), passProctor, id)
-	if err != nil {
-		return pass{}, vigil.Exam{}, err
+// sessionFor returns the session that a request of an exam names; one of another exam, or of a student
+// whom the person does not see, does not exist for them.
+func (s *Server) sessionFor(r *http.Request, v staff) (vigil.Session, error) {
+	none := vigil.Errorf(vigil.CodeNotFound, "There is no such attempt at this exam.")
+	session, err := s.store.Session(r.Context(), chi.URLParam(r, "session"))
+	switch {
+	case errors.Is(err, vigil.ErrNotFound): // no answer tells whether there is such an attempt
+		return vigil.Session{}, none
+	case err != nil:
+		return vigil.Session{}, err
+	case session.ExamID != v.exam.ID || !v.access.Sees(session.Groups):
+		return vigil.Session{}, none
 	}
-	exam, err := s.store.Exam(r.Context(), id)
-	return p, exam, err
+	return session.Settled(v.exam.Policy, s.now()), nil
 }
 
-// sessionOfExam returns a session that belongs to the exam; one of another exam does not
-// exist for this proctor.
-func (s *Server) sessionOfExam(ctx context.Context, exam vigil.Exam, id string) (vigil.Session, error) {
-	session, err := s.store.Session(ctx, id)
-	if err == nil && session.ExamID != exam.ID {
-		err = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt at this exam.")
-	}
-	return session.Settled(exam.Policy, s.now()), err
-}
-
-func (s *Server) dashboardPage(w http.ResponseWriter, r *http.Request) {
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
+func (s *Server) dashboardPage(w http.ResponseWriter, r *http.Request, v staff) {
+	p, exam := v.pass, v.exam
 	lang := pickLang(p.Lang, r)
 	base := "/dashboard/" + exam.ID
+	links := map[string]string{"report": base + "/report"}
+	if v.rules() {
+		links["settings"] = base + "/settings"
+	}
 	s.allowFrame(w, p.Frame)
 	s.show(w, r, http.StatusOK, "dashboard.html", view{
 		Title: exam.Title, Lang: lang, Page: "dashboard", Wide: true,
@@ -48,7 +44,8 @@ func (s *Server) dashboardPage(w http.ResponseWriter, r *http.Request) {
 			"you":           map[string]string{"name": p.Name},
 			"tokenEndpoint": "/api/v1/socket/page-token",
 			"api":           "/api/v1/exams/" + exam.ID,
-			"links":         map[string]string{"report": base + "/report", "settings": base + "/settings"},
+			"links":         links,
+			"rights":        v.rights(),
 			"framed":        framed(r),
 			"members":       p.MembersURL != "",
 		},
@@ -57,13 +54,8 @@ func (s *Server) dashboardPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // settingsPage shows the exam's policy, to be changed where the LMS does not set it.
-func (s *Server) settingsPage(w http.ResponseWriter, r *http.Request) {
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	s.showSettings(w, r, http.StatusOK, p, exam, exam.Policy, nil)
+func (s *Server) settingsPage(w http.ResponseWriter, r *http.Request, v staff) {
+	s.showSettings(w, r, http.StatusOK, v.pass, v.exam, v.exam.Policy, nil)
 }
 
 func (s *Server) showSettings(w http.ResponseWriter, r *http.Request, status int, p pass, exam vigil.Exam, policy vigil.Policy, problem *vigil.Error) {
@@ -83,12 +75,8 @@ func (s *Server) showSettings(w http.ResponseWriter, r *http.Request, status int
 }
 
 // settingsSave stores the form.
-func (s *Server) settingsSave(w http.ResponseWriter, r *http.Request) {
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
+func (s *Server) settingsSave(w http.ResponseWriter, r *http.Request, v staff) {
+	p, exam := v.pass, v.exam
 	if err := r.ParseForm(); err != nil {
 		s.refuse(w, r, vigil.Wrap(err, vigil.CodeInvalid, "The form cannot be read."))
 		return

@@ -68,7 +68,7 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 	var settings vigil.Settings
 	if l.Role == lti.RoleProctor {
 		var err error
-		if settings, err = vigil.ParseSettings(l.Custom[customSettings]); err != nil {
+		if settings, err = proctorSettings(l); err != nil {
 			return err
 		}
 		s.recordPlugin(ctx, l.Platform, settings.Plugin)
@@ -80,7 +80,14 @@ func (s *Server) resourceLink(w http.ResponseWriter, r *http.Request, l lti.Laun
 	kind, to := passStatus, "/status/"+exam.ID
 	if l.Role == lti.RoleProctor {
 		kind, to = passProctor, "/dashboard/"+exam.ID
-		session, err := s.namedAttempt(ctx, exam, l)
+		access, err := s.entitle(ctx, exam, l, settings)
+		if err != nil {
+			return err
+		}
+		if err := access.Allow(vigil.RightWatch); err != nil {
+			return err
+		}
+		session, err := s.namedAttempt(ctx, exam, access, l)
 		if err != nil {
 			return err
 		}
@@ -113,8 +120,8 @@ func (s *Server) recordPlugin(ctx context.Context, p vigil.Platform, version int
 }
 
 // namedAttempt is the session of the attempt that a launch of a proctor names, or "". The
-// page asks again whether it is the exam's.
-func (s *Server) namedAttempt(ctx context.Context, exam vigil.Exam, l lti.Launch) (string, error) {
+// page asks again whether it is the exam's, and theirs to see.
+func (s *Server) namedAttempt(ctx context.Context, exam vigil.Exam, access vigil.Access, l lti.Launch) (string, error) {
 	user, number := l.Custom[customUser], l.Custom[customAttempt]
 	if user == "" || number == "" {
 		return "", nil
@@ -124,7 +131,7 @@ func (s *Server) namedAttempt(ctx context.Context, exam vigil.Exam, l lti.Launch
 		return "", vigil.Wrap(err, vigil.CodeInvalid, "The learning platform names an attempt that has no number.")
 	}
 	session, err := s.store.SessionOfAttempt(ctx, exam.ID, user, attempt)
-	if errors.Is(err, vigil.ErrNotFound) {
+	if errors.Is(err, vigil.ErrNotFound) || err == nil && !access.Sees(session.Groups) {
 		return "", vigil.Errorf(vigil.CodeNotFound, "Vigil keeps nothing of this attempt any more, or the student never came to the check-in.")
 	}
 	return session.ID, err
@@ -133,7 +140,7 @@ func (s *Server) namedAttempt(ctx context.Context, exam vigil.Exam, l lti.Launch
 // startProctoring finds or makes the session of the attempt and goes on to the check-in.
 func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.Launch) error {
 	ctx := r.Context()
-	settings, err := vigil.ParseSettings(l.Proctoring.Settings)
+	settings, err := lti.ReadSettings(l.Platform, l.Proctoring.Settings)
 	if err != nil {
 		return err
 	}
@@ -212,6 +219,7 @@ func (s *Server) examOf(ctx context.Context, l lti.Launch, settings vigil.Settin
 			if settings.Policy != nil {
 				exam.Policy, exam.Managed = *settings.Policy, true
 			}
+			exam.Access = sourceOf(exam, l, settings)
 			err = s.store.CreateExam(ctx, exam)
 		} else if err == nil {
 			exam, err = s.refresh(ctx, exam, l, settings)
@@ -259,8 +267,8 @@ func (s *Server) newExam(id, title string, l lti.Launch) vigil.Exam {
 	}
 }
 
-// refresh takes over what the quiz says now: its policy and its title, from a proctoring
-// launch or one of our plugin's (a Vigil activity's own title is another one). A quiz that stopped to send a
+// refresh takes over what the quiz says now: its policy, its title and where to ask who may see and
+// do what, from a proctoring launch or one of our plugin's (a Vigil activity's own title is another one). A quiz that stopped to send a
 // policy leaves the last one, which can be changed here from then on.
 func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Exam, error) {
 	if l.Message != lti.MessageStartProctoring && settings.Plugin == 0 {
@@ -272,7 +280,8 @@ func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 		next.Policy = *settings.Policy
 	}
 	next.Title = firstOf(tidy(l.Resource.Title), exam.Title)
-	if next.Title == exam.Title && next.Managed == exam.Managed && samePolicy(next.Policy, exam.Policy) {
+	next.Access = sourceOf(exam, l, settings)
+	if next.Title == exam.Title && next.Access == exam.Access && next.Managed == exam.Managed && samePolicy(next.Policy, exam.Policy) {
 		return exam, nil
 	}
 	if err := s.store.UpdateExam(ctx, next); err != nil {
@@ -287,7 +296,7 @@ func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 // once exactly one creates it and the others find it.
 func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Session, error) {
 	for range 5 {
-		fresh, err := s.newSession(exam, l, settings.Plugin > 0)
+		fresh, err := s.newSession(exam, l, settings)
 		if err != nil {
 			return vigil.Session{}, err
 		}
@@ -329,7 +338,7 @@ func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, s
 	return vigil.Session{}, vigil.Errorf(vigil.CodeUnavailable, "This attempt was opened many times at the same moment. Try again.")
 }
 
-func (s *Server) newSession(exam vigil.Exam, l lti.Launch, plugin bool) (vigil.Session, error) {
+func (s *Server) newSession(exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return vigil.Session{}, err
@@ -337,19 +346,27 @@ func (s *Server) newSession(exam vigil.Exam, l lti.Launch, plugin bool) (vigil.S
 	now := s.now()
 	session := vigil.Session{
 		ID: id.String(), ExamID: exam.ID, UserID: l.Subject, Name: nameOf(l), Attempt: l.Proctoring.Attempt, Generation: 1,
-		PlatformID: l.Platform.ID, DeploymentID: l.Deployment, ResourceLinkID: l.Resource.ID, Plugin: plugin,
+		PlatformID: l.Platform.ID, DeploymentID: l.Deployment, ResourceLinkID: l.Resource.ID, Plugin: settings.Plugin > 0,
 		Locale: l.Locale, ControlURL: l.Proctoring.ControlURL, ControlActions: l.Proctoring.Actions, ReturnURL: l.ReturnURL,
 		State: vigil.StateCreated, Version: 1, Created: now, Changed: now,
 		By:       vigil.Actor{Role: vigil.RoleStudent, ID: l.Platform.ID + "|" + l.Subject},
 		Presence: vigil.Presence{Connection: vigil.ConnNever, Since: now},
+	}
+	if settings.Access != nil {
+		session.Groups, session.GroupsVersion = settings.Access.Groups, settings.Access.Version
 	}
 	session.DueAt = session.NextDue(exam.Policy)
 	return session, nil
 }
 
 // resume takes over what a further launch of the same attempt says: the platform may have
-// been registered anew, or may offer other actions.
+// been registered anew, or may offer other actions, and the student may be in other groups.
 func (s *Server) resume(ctx context.Context, old, fresh vigil.Session) (vigil.Session, error) {
+	if fresh.GroupsVersion > 0 {
+		if err := s.hub.Regrouped(ctx, old.ID, fresh.Groups, fresh.GroupsVersion); err != nil {
+			return vigil.Session{}, err
+		}
+	}
 	return s.hub.Relaunched(ctx, old.ID, func(old vigil.Session) (vigil.Session, bool) {
 		next := old
 		next.Name = firstOf(fresh.Name, old.Name)

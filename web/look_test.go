@@ -194,7 +194,9 @@ func TestSettings(t *testing.T) {
 // long as it sends a policy.
 func TestAQuizSetsItsOwnPolicy(t *testing.T) {
 	r := newRig(t)
-	l := r.lms(pluginQuiz(`{"attention":0.6}`))
+	cfg := pluginQuiz(`{"attention":0.6}`)
+	cfg.Plugin = 2 // whose launches of proctors say nothing here
+	l := r.lms(cfg)
 	p, teacher := l.person(student), l.person(instructor)
 	exam := teacher.dashboard()
 	e, err := r.store.Exam(t.Context(), exam)

@@ -59,13 +59,7 @@ func (s *Server) takeOpened(ctx context.Context, code string) (opened, error) {
 }
 
 // apiOpen makes the link.
-func (s *Server) apiOpen(w http.ResponseWriter, r *http.Request) {
-	exam := chi.URLParam(r, "exam")
-	p, err := s.need(r.Context(), passProctor, exam)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
+func (s *Server) apiOpen(w http.ResponseWriter, r *http.Request, v staff) {
 	var in struct {
 		Path string `json:"path"`
 	}
@@ -73,13 +67,13 @@ func (s *Server) apiOpen(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	base := "/dashboard/" + exam
+	base := "/dashboard/" + v.exam.ID
 	path, ok := localPath(firstOf(in.Path, base))
 	if !ok || path != base && !strings.HasPrefix(path, base+"/") && !strings.HasPrefix(path, base+"?") {
 		s.problem(w, r, vigil.Invalid("path", "The page must be one of this exam's."))
 		return
 	}
-	code, err := s.keepOpened(r.Context(), opened{Path: path, Pass: p}, openLife)
+	code, err := s.keepOpened(r.Context(), opened{Path: path, Pass: v.pass}, openLife)
 	if err != nil {
 		s.problem(w, r, err)
 		return

@@ -15,6 +15,7 @@ import (
 type reportRow struct {
 	Session  vigil.Session
 	Name     string
+	Groups   []string // that the reader may know of
 	Gaps     int
 	Lost     time.Duration
 	Faults   []reportFault // what Lost is made of
@@ -59,14 +60,17 @@ type report struct {
 	Incidents int
 	Open      int
 	Lost      time.Duration
+	Groups    bool // somebody is in one
 	More      bool // the bound cut it
 }
 
 // worstShown is how many kinds of a session's incidents the report names.
 const worstShown = 3
 
-func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
+// report sums up the sessions that the person sees, and no others.
+func (s *Server) report(ctx context.Context, v staff) (report, error) {
 	var out report
+	exam := v.exam
 	now := s.now()
 	sessions, more, err := all(maxEntries, func(p vigil.Page) ([]vigil.Session, string, error) {
 		return s.store.SessionsOfExam(ctx, exam.ID, p)
@@ -111,6 +115,9 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 		given[c.SessionID]++
 	}
 	for _, session := range sessions {
+		if !v.access.Sees(session.Groups) {
+			continue
+		}
 		session = s.hub.Live(session).Settled(exam.Policy, now)
 		row := reportRow{
 			Session: session, Name: firstOf(session.Name, session.UserID), Gaps: count[session.ID],
@@ -127,6 +134,8 @@ func (s *Server) report(ctx context.Context, exam vigil.Exam) (report, error) {
 				row.Granted += g.Time
 			}
 		}
+		row.Groups = groupNames(v.access.Shown(session.Groups))
+		out.Groups = out.Groups || len(row.Groups) > 0
 		row.Severity = severityWord(session.Tally.Severity)
 		if session.State.Ended() {
 			out.Ended++
@@ -184,20 +193,16 @@ func severityWord(v float64) string {
 	return "none"
 }
 
-func (s *Server) reportPage(w http.ResponseWriter, r *http.Request) {
+func (s *Server) reportPage(w http.ResponseWriter, r *http.Request, v staff) {
 	ctx := r.Context()
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	rep, err := s.report(ctx, exam)
+	p, exam := v.pass, v.exam
+	rep, err := s.report(ctx, v)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
 	lang := pickLang(p.Lang, r)
-	if r.URL.Query().Get("format") == "csv" {
+	if asFile(r) {
 		s.audit(ctx, exam.ID, "", "report.download", actorOf(p), "")
 		s.writeReportCSV(w, r, rep)
 		return
@@ -206,7 +211,9 @@ func (s *Server) reportPage(w http.ResponseWriter, r *http.Request) {
 	s.allowFrame(w, p.Frame)
 	s.show(w, r, http.StatusOK, "report.html", view{
 		Title: exam.Title, Lang: lang, Page: "report", Wide: true,
-		Config: map[string]any{"lang": lang, "page": "report", "now": s.now().UnixMilli()},
-		Data:   map[string]any{"Exam": exam, "Report": rep, "Base": "/dashboard/" + exam.ID, "Now": s.now()},
+		Config: map[string]any{"lang": lang, "page": "report", "now": s.now().UnixMilli(), "rights": v.rights()},
+		Data: map[string]any{
+			"Exam": exam, "Report": rep, "Base": "/dashboard/" + exam.ID, "Now": s.now(), "Export": v.access.May(vigil.RightExport),
+		},
 	})
 }

@@ -117,6 +117,19 @@ func (t tokens) MintSocket(context.Context, realtime.Claims) (string, time.Time,
 	return "", time.Time{}, errors.New("no renewals in these tests")
 }
 
+// regrouper stands in for the hub's Regrouped until it has one.
+type regrouper struct {
+	*realtime.Hub
+	store *faulty
+}
+
+func (g regrouper) Regrouped(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error {
+	if err := g.store.SetGroups(ctx, sessionID, groups, version); err != nil && !errors.Is(err, vigil.ErrConflict) {
+		return err
+	}
+	return nil
+}
+
 func newRig(t *testing.T, change ...func(*web.Config)) *rig {
 	t.Helper()
 	r := &rig{T: t}
@@ -146,7 +159,7 @@ func newRig(t *testing.T, change ...func(*web.Config)) *rig {
 	})
 	r.ok(err)
 	t.Cleanup(r.hub.Close)
-	cfg := web.Config{Tool: r.tool, Hub: r.hub, Store: r.store, Now: r.now, Log: log}
+	cfg := web.Config{Tool: r.tool, Hub: regrouper{r.hub, r.store}, Store: r.store, Now: r.now, Log: log}
 	for _, f := range change {
 		f(&cfg)
 	}

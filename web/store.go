@@ -34,6 +34,9 @@ type Store interface {
 	SessionsOfUser(ctx context.Context, issuer, userID string) ([]vigil.Session, error)
 	EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error)
 
+	PutAccess(ctx context.Context, a vigil.Access) error
+	Access(ctx context.Context, examID, userID string) (vigil.Access, error)
+
 	SignalsOfSession(ctx context.Context, sessionID string, page vigil.Page) (signals []vigil.Signal, next string, err error)
 	IncidentsOfSession(ctx context.Context, sessionID string, page vigil.Page) (incidents []vigil.Incident, next string, err error)
 	IncidentsOfExam(ctx context.Context, examID string, page vigil.Page) (incidents []vigil.Incident, next string, err error)

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
 	"vigil"
 )
 
@@ -247,13 +245,8 @@ func stateEntries(s vigil.Session) []entry {
 const timelinePageSize = 500
 
 // apiTimeline answers a part of the timeline: what stands after a place.
-func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request) {
-	_, exam, err := s.proctor(r)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	session, err := s.sessionOfExam(r.Context(), exam, chi.URLParam(r, "session"))
+func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request, v staff) {
+	session, err := s.sessionFor(r, v)
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -266,7 +259,7 @@ func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	entries, _, err := s.timeline(r.Context(), session, exam.Policy)
+	entries, _, err := s.timeline(r.Context(), session, v.exam.Policy)
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -290,14 +283,10 @@ func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request) {
 }
 
 // timelinePage shows one session's whole story, or downloads it.
-func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request) {
+func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request, v staff) {
 	ctx := r.Context()
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	session, err := s.sessionOfExam(ctx, exam, chi.URLParam(r, "session"))
+	p, exam := v.pass, v.exam
+	session, err := s.sessionFor(r, v)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
@@ -307,7 +296,7 @@ func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	if r.URL.Query().Get("format") == "csv" {
+	if asFile(r) {
 		s.audit(ctx, exam.ID, session.ID, "timeline.download", actorOf(p), "")
 		s.writeTimelineCSV(w, r, entries)
 		return
@@ -321,23 +310,20 @@ func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request) {
 			"lang": lang, "page": "timeline", "now": s.now().UnixMilli(), "session": session.ID,
 			"api":     "/api/v1/exams/" + exam.ID + "/sessions/" + session.ID,
 			"entries": entries,
+			"rights":  v.rights(),
 		},
 		Data: map[string]any{
 			"Exam": exam, "Session": session, "Entries": rowsOf(entries, catalogue[lang]), "More": more,
-			"Base": "/dashboard/" + exam.ID,
+			"Base": "/dashboard/" + exam.ID, "Groups": groupNames(v.access.Shown(session.Groups)), "Export": v.access.May(vigil.RightExport),
 		},
 	})
 }
 
 // apiReview records a human decision on an incident.
-func (s *Server) apiReview(w http.ResponseWriter, r *http.Request) {
+func (s *Server) apiReview(w http.ResponseWriter, r *http.Request, v staff) {
 	ctx := r.Context()
-	p, exam, err := s.proctor(r)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	session, err := s.sessionOfExam(ctx, exam, chi.URLParam(r, "session"))
+	p, exam := v.pass, v.exam
+	session, err := s.sessionFor(r, v)
 	if err != nil {
 		s.problem(w, r, err)
 		return

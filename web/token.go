@@ -206,13 +206,14 @@ func (s *Server) pageToken(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	switch {
 	case in.Exam != "" && in.Session == "":
-		p, err := s.need(ctx, passProctor, in.Exam)
+		v, err := s.staff(r, in.Exam, mayWatch)
 		if err != nil {
 			s.problem(w, r, err)
 			return
 		}
 		s.answerToken(w, r, lti.SocketClaims{
-			Subject: p.PlatformID + "|" + p.UserID, Exam: in.Exam, Role: string(vigil.RoleProctor), Name: p.Name, Until: p.Until,
+			Subject: v.pass.PlatformID + "|" + v.pass.UserID, Exam: in.Exam, Role: string(vigil.RoleProctor), Name: v.pass.Name, Until: v.pass.Until,
+			Access: v.access.Version,
 		})
 	case in.Session != "" && in.Exam == "":
 		p, err := s.need(ctx, passStudent, in.Session)

@@ -40,6 +40,9 @@ type Hub interface {
 	Deleted(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
 	// SessionCreated shows a new session on the exam's dashboards.
 	SessionCreated(ctx context.Context, s vigil.Session)
+	// Regrouped stores a student's groups, unless what is stored was told later, and shows the
+	// session to those who see it now, and to nobody else.
+	Regrouped(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error
 	// ReviewChanged shows a session's counts anew after a review.
 	ReviewChanged(ctx context.Context, sessionID string)
 	// ExamChanged makes new settings count for those who are connected.
@@ -83,6 +86,8 @@ type Server struct {
 	privacy Privacy
 	version string
 	handler chi.Router
+
+	students students
 }
 
 // New makes the web part. Configuration errors name the field.
@@ -98,6 +103,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		tool: cfg.Tool, hub: cfg.Hub, store: cfg.Store, now: cfg.Now, log: cfg.Log, keep: cfg.KeepOtherUsersSignedIn,
 		privacy: cfg.Privacy, version: cfg.Version,
+		students: students{exams: map[studentsKey]*toldStudents{}},
 	}
 	if s.version == "" {
 		s.version = "dev"
@@ -148,6 +154,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r.Options("/api/v1/socket/token", s.preflight)
 	r.Post("/api/v1/attempts/ended", s.attemptEnded)
 	r.Post("/api/v1/attempts/export", s.attemptExport)
+	r.Post("/api/v1/access", s.accessChanged)
 
 	r.Group(func(r chi.Router) {
 		r.Use(s.visits.LoadAndSave)
@@ -179,21 +186,21 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 		r.Get("/status/{exam}", s.statusPage)
 
 		r.Route("/dashboard/{exam}", func(r chi.Router) {
-			r.Get("/", s.dashboardPage)
-			r.Get("/report", s.reportPage)
-			r.Get("/settings", s.settingsPage)
-			r.Post("/settings", s.settingsSave)
-			r.Get("/sessions/{session}", s.timelinePage)
+			r.Get("/", s.staffed(mayWatch, s.dashboardPage))
+			r.Get("/report", s.staffed(mayRead, s.reportPage))
+			r.Get("/settings", s.staffed(mayRule, s.settingsPage))
+			r.Post("/settings", s.staffed(mayRule, s.settingsSave))
+			r.Get("/sessions/{session}", s.staffed(mayRead, s.timelinePage))
 		})
 		r.Route("/api/v1", func(r chi.Router) {
 			r.Post("/socket/page-token", s.pageToken)
 			r.Route("/exams/{exam}", func(r chi.Router) {
-				r.Get("/", s.apiExam)
-				r.Put("/policy", s.apiPolicy)
-				r.Get("/members", s.apiMembers)
-				r.Post("/open", s.apiOpen)
-				r.Get("/sessions/{session}/timeline", s.apiTimeline)
-				r.Post("/sessions/{session}/incidents/review", s.apiReview)
+				r.Get("/", s.staffed(mayWatch, s.apiExam))
+				r.Put("/policy", s.staffed(mayRule, s.apiPolicy))
+				r.Get("/members", s.staffed(mayWatch, s.apiMembers))
+				r.Post("/open", s.staffed(mayWatch, s.apiOpen))
+				r.Get("/sessions/{session}/timeline", s.staffed(mayWatch, s.apiTimeline))
+				r.Post("/sessions/{session}/incidents/review", s.staffed(mayReview, s.apiReview))
 			})
 		})
 	})

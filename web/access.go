@@ -1,0 +1,327 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/errgroup"
+
+	"vigil"
+	"vigil/lti"
+)
+
+// staff is a person at an exam's pages: their pass, the exam, and whom they see and what they
+// may do there. Only Server.staff makes one.
+type staff struct {
+	pass   pass
+	exam   vigil.Exam
+	access vigil.Access
+}
+
+// rights are those that the page's script is told of.
+func (v staff) rights() []vigil.Right {
+	return append([]vigil.Right{}, v.access.Rights...) // never null
+}
+
+// rule is what a route asks of a person.
+type rule func(a vigil.Access, r *http.Request) error
+
+func needs(right vigil.Right) rule {
+	return func(a vigil.Access, _ *http.Request) error { return a.Allow(right) }
+}
+
+var (
+	mayWatch  = needs(vigil.RightWatch)
+	mayReview = needs(vigil.RightReview)
+
+	// mayRead is for pages that are also files.
+	mayRead rule = func(a vigil.Access, r *http.Request) error {
+		if asFile(r) {
+			return a.Allow(vigil.RightExport)
+		}
+		return a.Allow(vigil.RightWatch)
+	}
+	// mayRule is for what concerns everybody at the exam.
+	mayRule rule = func(a vigil.Access, _ *http.Request) error {
+		for _, right := range vigil.Rights {
+			if err := a.Allow(right); err != nil {
+				return err
+			}
+		}
+		if !a.All {
+			return vigil.Errorf(vigil.CodeForbidden, "This is for those who see all students of the exam. Ask a teacher who does.")
+		}
+		return nil
+	}
+)
+
+// asFile tells whether a page is asked for as a file.
+func asFile(r *http.Request) bool { return r.URL.Query().Get("format") == "csv" }
+
+// rules tells whether the person may do what concerns everybody.
+func (v staff) rules() bool { return mayRule(v.access, nil) == nil }
+
+// staffed is the handler of a route of an exam: h is called for those who may come in, with
+// what they see and may do. What it is for cannot be had without naming what it needs.
+func (s *Server) staffed(may rule, h func(http.ResponseWriter, *http.Request, staff)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := s.staff(r, chi.URLParam(r, "exam"), may)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		h(w, r, v)
+	}
+}
+
+// staff returns who asks for something of an exam, if they may have it.
+func (s *Server) staff(r *http.Request, examID string, may rule) (staff, error) {
+	ctx := r.Context()
+	p, err := s.need(ctx, passProctor, examID)
+	if err != nil {
+		return staff{}, err
+	}
+	exam, err := s.store.Exam(ctx, examID)
+	if err != nil {
+		return staff{}, err
+	}
+	v := staff{pass: p, exam: exam, access: vigil.FullAccess()}
+	if exam.Access.Told() {
+		v.access, err = s.store.Access(ctx, exam.ID, p.UserID)
+		if errors.Is(err, vigil.ErrNotFound) { // the pass is from before that was told, or has been open for days
+			err = vigil.Errorf(vigil.CodeForbidden, "Vigil does not know any more what you may see here. Open it again from your course.")
+		}
+		if err != nil {
+			return staff{}, err
+		}
+	}
+	return v, may(v.access, r)
+}
+
+// quizLink begins the ids of the resource links that our plugin launches. Those of a platform's
+// own LTI activities are numbers. Whoever makes such an activity writes its custom parameters,
+// so what these say of policy and rights does not count.
+const quizLink = "quiz-"
+
+// proctorSettings is what our plugin sends with a proctor's launch.
+func proctorSettings(l lti.Launch) (vigil.Settings, error) {
+	if !strings.HasPrefix(l.Resource.ID, quizLink) {
+		return vigil.Settings{}, nil
+	}
+	return lti.ReadSettings(l.Platform, l.Custom[customSettings])
+}
+
+// sourceOf is where the platform answers who may see and do what, as a launch says it; the one
+// that is known where it says nothing: nobody gets rid of the guard by another way in.
+func sourceOf(exam vigil.Exam, l lti.Launch, settings vigil.Settings) vigil.AccessSource {
+	if settings.AccessURL == "" {
+		return exam.Access
+	}
+	return vigil.AccessSource{PlatformID: l.Platform.ID, URL: settings.AccessURL}
+}
+
+// entitle finds out what a person who launches sees and may do, and keeps it: what the launch
+// says, else what the platform answers, else what it said before.
+func (s *Server) entitle(ctx context.Context, exam vigil.Exam, l lti.Launch, settings vigil.Settings) (vigil.Access, error) {
+	if !exam.Access.Told() {
+		return vigil.FullAccess(), nil
+	}
+	if settings.Access != nil {
+		return s.keepAccess(ctx, exam, l.Subject, *settings.Access)
+	}
+	report, err := s.askAccess(ctx, exam, l.Subject)
+	if err == nil {
+		for _, a := range report.Staff {
+			if a.UserID == l.Subject {
+				return s.keepAccess(ctx, exam, l.Subject, a)
+			}
+		}
+		return vigil.Access{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform says that you have nothing to do with this quiz. Ask a teacher of the course.")
+	}
+	kept, keptErr := s.store.Access(ctx, exam.ID, l.Subject)
+	switch {
+	case keptErr == nil:
+		s.log.WarnContext(ctx, "the learning platform did not say what a proctor may see and do; what it said before counts", "exam", exam.ID, "error", err)
+		return kept, nil
+	case !errors.Is(keptErr, vigil.ErrNotFound):
+		return vigil.Access{}, keptErr
+	case vigil.CodeOf(err) == vigil.CodeUnavailable:
+		return vigil.Access{}, vigil.Wrap(err, vigil.CodeUnavailable, "Your learning platform did not say what you may see here. Try again in a minute, or open Vigil from the quiz itself.")
+	}
+	return vigil.Access{}, vigil.Wrap(err, vigil.CodeForbidden, "Your learning platform does not say what you may see here. Open Vigil from the quiz itself.")
+}
+
+// keepAccess keeps what a platform told of a person at an exam, and returns what counts: that,
+// or what it told later.
+func (s *Server) keepAccess(ctx context.Context, exam vigil.Exam, userID string, a vigil.Access) (vigil.Access, error) {
+	a.ExamID, a.UserID, a.At = exam.ID, userID, s.now()
+	err := s.store.PutAccess(ctx, a)
+	if errors.Is(err, vigil.ErrConflict) {
+		return s.store.Access(ctx, exam.ID, userID)
+	}
+	return a, err
+}
+
+// askAccess asks an exam's platform what people see and may do there.
+func (s *Server) askAccess(ctx context.Context, exam vigil.Exam, users ...string) (lti.AccessReport, error) {
+	platform, err := s.store.Platform(ctx, exam.Access.PlatformID)
+	if err != nil {
+		return lti.AccessReport{}, err
+	}
+	if platform.State != vigil.PlatformActive {
+		return lti.AccessReport{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform may not use Vigil at the moment. Ask its administrator.")
+	}
+	return s.tool.Access(ctx, platform, exam.Access.URL, users)
+}
+
+// Bounds of what is kept of students' groups for the list of who is missing.
+const (
+	studentsLife = 30 * time.Second
+	maxStudents  = 64 // exams
+)
+
+// students keeps for a short time what platforms answered of their students' groups: every
+// proctor of an exam asks at its beginning who is missing.
+type students struct {
+	mu    sync.Mutex // guards exams
+	exams map[studentsKey]*toldStudents
+}
+
+type studentsKey struct {
+	exam   string
+	source vigil.AccessSource
+}
+
+type toldStudents struct {
+	asking chan struct{} // holds one token while a question is under way; guards what follows
+
+	at     time.Time
+	groups map[string][]vigil.Group // by user
+}
+
+func (c *students) entry(exam vigil.Exam) *toldStudents {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := studentsKey{exam.ID, exam.Access}
+	e := c.exams[key]
+	if e == nil {
+		if len(c.exams) >= maxStudents {
+			clear(c.exams) // costs a question each
+		}
+		e = &toldStudents{asking: make(chan struct{}, 1)}
+		c.exams[key] = e
+	}
+	return e
+}
+
+// studentsOf are the groups of everyone who may attempt the exam's quiz, by user, as the
+// platform answered within the last half minute.
+func (s *Server) studentsOf(ctx context.Context, exam vigil.Exam) (map[string][]vigil.Group, error) {
+	e := s.students.entry(exam)
+	select {
+	case e.asking <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-e.asking }()
+	now := s.now()
+	if age := now.Sub(e.at); e.groups != nil && age >= 0 && age < studentsLife {
+		return e.groups, nil
+	}
+	report, err := s.askAccess(ctx, exam)
+	if err != nil {
+		return nil, err
+	}
+	e.at, e.groups = now, make(map[string][]vigil.Group, len(report.Students))
+	for _, a := range report.Students {
+		e.groups[a.UserID] = a.Groups
+	}
+	return e.groups, nil
+}
+
+// accessAtOnce is how many people of a report are seen to at the same time.
+const accessAtOnce = 8
+
+// accessChanged takes a platform's report, from server to server, of who may see and do what
+// (docs/assertion.md). What it told later counts; told again it changes nothing.
+func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	var in struct {
+		Assertion string `json:"assertion"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	report, err := s.tool.VerifyAccess(ctx, in.Assertion)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	exam, err := s.examOfReport(ctx, report)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	work, workCtx := errgroup.WithContext(ctx)
+	work.SetLimit(accessAtOnce)
+	for _, a := range report.Staff {
+		work.Go(func() error { _, err := s.keepAccess(workCtx, exam, a.UserID, a); return err })
+	}
+	for _, a := range report.Students {
+		work.Go(func() error { return s.regroup(workCtx, exam, a) })
+	}
+	if err := work.Wait(); err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	s.audit(ctx, exam.ID, "", "access.changed", vigil.Actor{Role: vigil.RoleLMS, ID: report.Platform.ID},
+		fmt.Sprintf("staff %d, students %d", len(report.Staff), len(report.Students)))
+	writeJSON(w, map[string]int{"taken": len(report.Staff) + len(report.Students)})
+}
+
+// examOfReport finds the exam of the quiz that a report is of.
+func (s *Server) examOfReport(ctx context.Context, report lti.AccessReport) (vigil.Exam, error) {
+	link, err := s.store.Link(ctx, report.Platform.ID, report.Deployment, report.ResourceLink)
+	var exam vigil.Exam
+	if err == nil {
+		exam, err = s.store.Exam(ctx, link.ExamID)
+	}
+	if errors.Is(err, vigil.ErrNotFound) {
+		return exam, vigil.Errorf(vigil.CodeNotFound, "Vigil knows no such quiz.")
+	}
+	return exam, err
+}
+
+// regroup puts all that is kept of a student at an exam into their groups.
+func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) error {
+	sessions, err := s.store.SessionsOfUser(ctx, exam.Issuer, a.UserID)
+	if err != nil {
+		return err
+	}
+	for _, session := range sessions {
+		if session.ExamID != exam.ID {
+			continue
+		}
+		// One that was erased meanwhile is in no group.
+		if err := s.hub.Regrouped(ctx, session.ID, a.Groups, a.Version); err != nil && !errors.Is(err, vigil.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// groupNames are the names of groups for people.
+func groupNames(groups []vigil.Group) []string {
+	out := make([]string, len(groups))
+	for i, g := range groups {
+		out[i] = firstOf(g.Name, g.ID)
+	}
+	return out
+}
