@@ -18,11 +18,14 @@ import (
 // tokenUseAccess is the token_use of a report of who may see and do what.
 const tokenUseAccess = "access"
 
+// MaxAccessAsked is of how many people one question asks, at most.
+const MaxAccessAsked = 500
+
 const (
 	mediaAccess     = "application/vnd.vigil.access.v1+json"
 	maxAccessReport = 60_000 // bytes of a report's token
 	maxAccessTold   = 200    // people in one report
-	maxAccessAsked  = 500    // staff in one question
+
 	maxAccessAnswer = 4 << 20
 )
 
@@ -189,7 +192,7 @@ func ReadSettings(p vigil.Platform, data string) (vigil.Settings, error) {
 // and the groups of everyone who may attempt it. The address is the one that its plugin gave
 // with a launch (vigil.AccessSource). An answer that cannot be read in full counts as none.
 func (t *Tool) Access(ctx context.Context, p vigil.Platform, accessURL string, users []string) (AccessReport, error) {
-	if len(users) > maxAccessAsked {
+	if len(users) > MaxAccessAsked {
 		return AccessReport{}, ErrAccessInput.because("%d users", len(users))
 	}
 	for _, user := range users {
@@ -236,7 +239,7 @@ func readAccess(body []byte, asked []string) (AccessReport, error) {
 	if !okStaff || !okStudents {
 		return AccessReport{}, ErrAccessAnswer.because("staff or students is not an array")
 	}
-	if len(staff) > maxAccessAsked || len(students) > maxMembers {
+	if len(staff) > MaxAccessAsked || len(students) > maxMembers {
 		return AccessReport{}, ErrAccessAnswer.because("more people than a course has")
 	}
 	out, err := readPeople(staff, students)

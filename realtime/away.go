@@ -338,45 +338,11 @@ func (st *student) tellStored() {
 // that has its student.
 func (h *Hub) tellTally(s vigil.Session) {
 	t := rowTally(s.Tally)
-	h.toProctors(s.ExamID, delta{key: tallyKey(s.ID), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
+	h.toProctors(s.ExamID, delta{session: s.ID, key: tallyKey(s.ID), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
 	h.publish(s.ExamID, event{Kind: eventTally, Session: s.ID, Tally: &s.Tally})
-}
-
-// elsewhere is how many students of an exam another node had, a moment ago.
-type elsewhere struct {
-	n  int
-	at time.Time
 }
 
 // tellOnline tells the other nodes how many students of the room are here.
 func (r *room) tellOnline(n int) {
 	r.h.publish(r.exam, event{Kind: eventOnline, Node: r.h.boot, Count: n})
-}
-
-// heardOnline takes another node's word.
-func (r *room) heardOnline(node string, n int) {
-	if n > 0 && r.h.cfg.Shared {
-		r.h.sights.tells(node)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.others == nil {
-		r.others = map[string]elsewhere{}
-	}
-	r.others[node] = elsewhere{n, r.h.cfg.Now()}
-}
-
-// onlineElsewhere adds up what the other nodes told lately.
-func (r *room) onlineElsewhere() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := 0
-	for node, o := range r.others {
-		if r.h.cfg.Now().Sub(o.at) > 3*r.h.cfg.PulseEvery {
-			delete(r.others, node)
-			continue
-		}
-		n += o.n
-	}
-	return n
 }

@@ -20,6 +20,9 @@ type Claims struct {
 	Issued  time.Time
 	Expires time.Time
 	Until   time.Time // no renewal reaches past it; zero: no such end
+	// Access is the version of the proctor's access record when the token was made; 0: the
+	// platform told of none. The record itself is the store's.
+	Access int64
 }
 
 // Actor is who the claims speak of.

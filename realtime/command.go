@@ -12,13 +12,14 @@ import (
 )
 
 // Command does a proctor's command to its targets, for the API; the sockets' commands go
-// the same way. It returns the progress of each target, in the order of the targets, as
+// the same way. by may do it by access, and only to the attempts that they see: others are
+// not there for them. It returns the progress of each target, in the order of the targets, as
 // every dashboard of the exam sees it, too. A target that the rules refuse has the stage
 // refused; that answer is kept, so that giving the same id again gives the same progress.
 // The error is CodeInvalid for a command that is not well formed, and CodeUnavailable
 // where some target could not be served, or it is not known whether it was: then there is no
 // progress of it, and giving the same command again does what is missing and nothing twice.
-func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c CommandUp) ([]Progress, error) {
+func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, c CommandUp) ([]Progress, error) {
 	exam, err := h.exam(ctx, examID)
 	if err != nil {
 		return nil, err
@@ -27,7 +28,10 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c Comm
 	if err != nil {
 		return nil, err
 	}
-	targets, err := h.targets(ctx, exam, c)
+	if err := access.Allow(command.Kind.Right()); err != nil {
+		return nil, err
+	}
+	targets, err := h.targets(ctx, exam, access, c)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +40,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, c Comm
 	g.SetLimit(h.cfg.Limits.Commands)
 	for i, id := range targets {
 		g.Go(func() error {
-			p, err := h.commandOne(ctx, exam, id, command, nil)
+			p, err := h.commandOne(ctx, exam, id, access, command, nil)
 			if err == nil {
 				done[i] = &p
 			}
@@ -80,8 +84,8 @@ func commandOf(c CommandUp, by vigil.Actor) (vigil.Command, error) {
 }
 
 // targets are the sessions that a command names: its own list, or all of the exam that
-// have not ended.
-func (h *Hub) targets(ctx context.Context, exam vigil.Exam, c CommandUp) ([]string, error) {
+// have not ended and that access lets see.
+func (h *Hub) targets(ctx context.Context, exam vigil.Exam, access vigil.Access, c CommandUp) ([]string, error) {
 	if c.All == (len(c.Targets) > 0) {
 		return nil, vigil.Invalid("targets", "A command names its attempts, or all of them.")
 	}
@@ -95,7 +99,7 @@ func (h *Hub) targets(ctx context.Context, exam vigil.Exam, c CommandUp) ([]stri
 			return nil, err
 		}
 		for _, s := range sessions {
-			if !h.Live(s).Settled(exam.Policy, h.now()).State.Ended() {
+			if access.Sees(s.Groups) && !h.Live(s).Settled(exam.Policy, h.now()).State.Ended() {
 				out = append(out, s.ID)
 			}
 		}
@@ -129,7 +133,7 @@ type fitting func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.C
 // errors. Where the command depends on the session, fit completes it, or says that there
 // is nothing to do, and then the progress is empty. A command that came before is told
 // again to everyone who should know of it: it may be that nobody was told.
-func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c vigil.Command, fit fitting) (Progress, error) {
+func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, access vigil.Access, c vigil.Command, fit fitting) (Progress, error) {
 	c.SessionID, c.ExamID = session, exam.ID
 	// The platform's answer may come at once: what is told of it waits for what is told here.
 	unlock, err := h.lockCommands(ctx, session)
@@ -139,7 +143,7 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, c
 	defer unlock()
 	deliveryID := h.cfg.NewID()
 	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
-		if s.ExamID != exam.ID {
+		if s.ExamID != exam.ID || !access.Sees(s.Groups) {
 			return plan{}, errNoAttempt
 		}
 		stored, s, c := s, s.Settled(e.Policy, now), c

@@ -193,7 +193,7 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			got, err := r.hub.Command(r.ctx, r.exam.ID, by, extend)
+			got, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), extend)
 			if err != nil || len(got) != 1 || got[0].Stage == vigil.StageRefused {
 				t.Errorf("got %+v %v, want progress of one session", got, err)
 			}
@@ -212,14 +212,14 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 	}
 	// A refusal stands as well.
 	resume := realtime.CommandUp{ID: "resume-0001", Kind: vigil.CommandResume, Targets: []string{s.ID}}
-	first, err := r.hub.Command(r.ctx, r.exam.ID, by, resume)
+	first, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), resume)
 	r.ok(err)
 	if first[0].Stage != vigil.StageRefused {
 		t.Fatalf("resume of an active session: got %+v, want refused", first[0])
 	}
-	_, err = r.hub.Command(r.ctx, r.exam.ID, by, realtime.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
+	_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), realtime.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
 	r.ok(err)
-	second, err := r.hub.Command(r.ctx, r.exam.ID, by, resume)
+	second, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), resume)
 	r.ok(err)
 	if second[0].Stage != vigil.StageRefused || second[0].Problem != first[0].Problem {
 		t.Fatalf("given again: got %+v, want the same refusal", second[0])
@@ -282,7 +282,7 @@ func TestTheQueueNeverDoublesAnExtension(t *testing.T) {
 			platform := &lms{}
 			r := newRig(t) // no controller yet: the node that leased it died
 			s := r.session(controlled, func(s *vigil.Session) { s.Plugin = row.plugin })
-			_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, realtime.CommandUp{
+			_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.CommandUp{
 				ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 			})
 			r.ok(err)
@@ -314,7 +314,7 @@ func TestAnAnswerThatCannotBeStoredIsStoredLater(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	r.store.set("UpdateCommand", errDown)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, realtime.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.CommandUp{
 		ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 	})
 	r.ok(err)
@@ -333,7 +333,7 @@ func TestTheFirstFinalAnswerStands(t *testing.T) {
 	t.Parallel()
 	r := newRig(t) // no controller: the test answers
 	s := r.session(controlled)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, realtime.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.CommandUp{
 		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
 	})
 	r.ok(err)

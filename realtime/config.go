@@ -66,6 +66,7 @@ type Config struct {
 	NodeLease    time.Duration // after which a silent node is gone; 6 s
 	RelayEvery   time.Duration // the relay's state is looked at; 1 s
 	RefreshEvery time.Duration // while the relay is away, dashboards and commands are read from the store; 5 s
+	AccessEvery  time.Duration // what proctors may see and do is read again; 2 s
 	ShowAfter    time.Duration // from when a node is gone until dashboards get a fresh snapshot; 30 s
 	QueueEvery   time.Duration // the queue to the platforms is looked at; 1 s
 	DueEvery     time.Duration // sessions whose time is over are looked for; 5 s
@@ -141,6 +142,7 @@ func (c Config) withDefaults() Config {
 		{&c.NodeLease, 6 * time.Second},
 		{&c.RelayEvery, time.Second},
 		{&c.RefreshEvery, 5 * time.Second},
+		{&c.AccessEvery, 2 * time.Second},
 		{&c.ShowAfter, 30 * time.Second},
 		{&c.QueueEvery, time.Second},
 		{&c.DueEvery, 5 * time.Second},

@@ -30,3 +30,8 @@ func lostKey(session string, l RowLost) string {
 func progressKey(c vigil.Command) string {
 	return "progress/" + c.SessionID + "/" + c.ID + "/" + string(c.Stage) + "/" + string(c.LMS.State)
 }
+
+// groupsKey is of the student's groups.
+func groupsKey(session string, version int64) string {
+	return "groups/" + session + "/" + strconv.FormatInt(version, 36)
+}

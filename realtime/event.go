@@ -60,14 +60,22 @@ func (h *Hub) publish(exam string, e event) {
 	h.cfg.Relay.Publish(exam, encode(e))
 }
 
-// Deltas for an exam's proctors are most of what is relayed. They are no JSON but, after
-// deltasMark, one after the other: a byte for the level, then key, created session and
-// frame, each a uvarint of its length and its bytes.
-const deltasMark = 1
+// RelayFormat is the version of the payloads that this program relays. Nodes of different
+// versions do not read each other's: what they tell is read from the store then.
+const RelayFormat = 2
 
-// size is what a delta takes on its way, at most.
+// Deltas for an exam's proctors are most of what is relayed. They are no JSON but, after
+// deltasMark, one after the other: a byte for the level, with createdMark where it adds a
+// session, then key, session, groups (groupWord as JSON, or nothing) and frame, each a uvarint
+// of its length and its bytes.
+const (
+	deltasMark  = RelayFormat
+	createdMark = 0x80
+)
+
+// size is what a delta takes on its way, at most, but for the groups.
 func (d delta) size() int {
-	return 1 + len(d.key) + len(d.created) + len(d.frame) + 3*binary.MaxVarintLen32
+	return 1 + len(d.key) + len(d.session) + len(d.frame) + 4*binary.MaxVarintLen32
 }
 
 // appendDelta appends one to a payload, which it begins if there is none yet.
@@ -75,9 +83,18 @@ func appendDelta(b []byte, d delta) []byte {
 	if len(b) == 0 {
 		b = append(b, deltasMark)
 	}
-	b = append(b, byte(d.level))
+	head := byte(d.level)
+	if d.created {
+		head |= createdMark
+	}
+	b = append(b, head)
+	var groups []byte
+	if d.groups != nil {
+		groups = encode(d.groups)
+	}
 	b = append(binary.AppendUvarint(b, uint64(len(d.key))), d.key...)
-	b = append(binary.AppendUvarint(b, uint64(len(d.created))), d.created...)
+	b = append(binary.AppendUvarint(b, uint64(len(d.session))), d.session...)
+	b = append(binary.AppendUvarint(b, uint64(len(groups))), groups...)
 	return append(binary.AppendUvarint(b, uint64(len(d.frame))), d.frame...)
 }
 
@@ -85,12 +102,12 @@ var errDeltas = errors.New("this is no list of deltas of this version of Vigil")
 
 // cutDelta takes the first delta off a list. Its frame is a part of b.
 func cutDelta(b []byte) (d delta, rest []byte, err error) {
-	if len(b) == 0 || b[0] > byte(levelIncident) {
+	if len(b) == 0 || b[0]&^createdMark > byte(levelIncident) {
 		return delta{}, nil, errDeltas
 	}
-	d.level = level(b[0])
+	d.level, d.created = level(b[0]&^createdMark), b[0]&createdMark != 0
 	b = b[1:]
-	var parts [3][]byte
+	var parts [4][]byte
 	for i := range parts {
 		n, used := binary.Uvarint(b)
 		if used <= 0 || n > uint64(len(b)-used) {
@@ -98,7 +115,15 @@ func cutDelta(b []byte) (d delta, rest []byte, err error) {
 		}
 		parts[i], b = b[used:used+int(n):used+int(n)], b[used+int(n):]
 	}
-	d.key, d.created, d.frame = string(parts[0]), string(parts[1]), parts[2]
+	d.key, d.session = string(parts[0]), string(parts[1])
+	if len(parts[2]) > 0 {
+		if err := json.Unmarshal(parts[2], &d.groups); err != nil {
+			return delta{}, nil, errDeltas
+		}
+	}
+	if len(parts[3]) > 0 {
+		d.frame = parts[3]
+	}
 	return d, b, nil
 }
 
@@ -151,7 +176,9 @@ func (r *room) Receive(payload []byte) {
 			st.setTally(*e.Tally)
 		}
 	case eventOnline:
-		r.heardOnline(e.Node, e.Count)
+		if e.Count > 0 && r.h.cfg.Shared {
+			r.h.sights.tells(e.Node)
+		}
 	case eventGone:
 		if e.Node == r.h.boot { // it lives, but cannot reach the store, so nobody can be served here
 			r.h.forsaken("another server took over")

@@ -1,15 +1,18 @@
 package realtime
 
 import (
-	"bytes"
+	"reflect"
 	"testing"
+
+	"vigil"
 )
 
 func TestDeltasBetweenNodesAreReadAsTheyWereWritten(t *testing.T) {
 	want := []delta{
-		{key: "tally/s", frame: []byte(`{"t":"session"}`)},
+		{key: "tally/s", session: "s", frame: []byte(`{"t":"session"}`)},
 		{level: levelIncident, frame: []byte(`{"t":"signal"}`)},
-		{key: "new/s", created: "s", frame: []byte(`{}`)},
+		{key: "new/s", session: "s", created: true, frame: []byte(`{}`), groups: &groupWord{7, []vigil.Group{{ID: "1", Name: "A"}}}},
+		{session: "s", groups: &groupWord{Version: 8}},
 	}
 	var list []byte
 	for _, d := range want {
@@ -30,14 +33,14 @@ func TestDeltasBetweenNodesAreReadAsTheyWereWritten(t *testing.T) {
 		if d, rest, err = cutDelta(rest); err != nil {
 			t.Fatal(err)
 		}
-		if d.key != w.key || d.level != w.level || d.created != w.created || !bytes.Equal(d.frame, w.frame) {
+		if !reflect.DeepEqual(d, w) {
 			t.Errorf("delta %d: got %+v, want %+v", i, d, w)
 		}
 	}
 	if len(rest) > 0 {
 		t.Errorf("got %d bytes more, want none", len(rest))
 	}
-	if _, _, err := cutDelta([]byte{byte(levelIncident) + 1, 0, 0, 0}); err == nil {
+	if _, _, err := cutDelta([]byte{byte(levelIncident) + 1, 0, 0, 0, 0}); err == nil {
 		t.Error("got a delta of a level that is none")
 	}
 }

@@ -78,14 +78,14 @@ func FuzzOffered(f *testing.F) {
 // FuzzEvent feeds the relay's entries: one of another version, or a broken one, must not
 // panic.
 func FuzzEvent(f *testing.F) {
-	f.Add(appendDelta(appendDelta(nil, delta{key: "tally/s", level: levelSignal, frame: []byte(`{"t":"pulse"}`)}), delta{key: "new/s", created: "s", frame: []byte(`{}`)}))
+	f.Add(appendDelta(appendDelta(nil, delta{key: "tally/s", level: levelSignal, frame: []byte(`{"t":"pulse"}`)}), delta{key: "new/s", session: "s", created: true, frame: []byte(`{}`), groups: &groupWord{Version: 1}}))
 	f.Add([]byte{deltasMark, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	for _, s := range []string{`{"k":"student","s":"x","f":[1]}`, `{"k":"epoch","n":5}`, `{`, `null`, `[]`} {
 		f.Add([]byte(s))
 	}
 	h := &Hub{log: Config{}.withDefaults().Log, rooms: map[string]*room{}, students: map[string]*student{}}
 	h.stopped = true
-	r := &room{h: h, exam: "exam", dirty: map[*student]struct{}{}}
+	r := &room{h: h, exam: "exam", dirty: map[*student]struct{}{}, groups: map[string]groupWord{}}
 	r.proctors.Store(&[]*proctor{})
 	f.Fuzz(func(_ *testing.T, payload []byte) { r.Receive(payload) })
 }

@@ -97,7 +97,7 @@ func New(cfg Config) (*Hub, error) {
 	h.writer = newWriter(h)
 	h.flusher = newFlusher()
 	h.beats = newBeats(cfg.Liveness.PingEvery, cfg.Liveness.PongWait, cfg.Rand)
-	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, func() { h.beats.run(h) }} {
+	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, h.accessLoop, func() { h.beats.run(h) }} {
 		h.spawn(work)
 	}
 	if relay, ok := cfg.Relay.(Watched); ok {

@@ -21,7 +21,7 @@ func (h *Hub) giveBack(ctx context.Context, gap vigil.Gap) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.commandOne(ctx, exam, gap.SessionID, vigil.Command{
+	_, err = h.commandOne(ctx, exam, gap.SessionID, vigil.FullAccess(), vigil.Command{
 		ID: giveBackID(gap), Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: system,
 	}, h.fromGaps(func(g vigil.Gap) bool { return g.ID == gap.ID }))
 	return err
@@ -54,8 +54,12 @@ func (h *Hub) fromGaps(want func(g vigil.Gap) bool) fitting {
 }
 
 // LostTime decides on what the ledger proposes for the targets. Granted time is an extend
-// command with the given id; so is its progress. A refusal has the stage done.
-func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, l LostTimeUp) ([]Progress, error) {
+// command with the given id; so is its progress. A refusal has the stage done. Of access
+// holds what Command says.
+func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, l LostTimeUp) ([]Progress, error) {
+	if err := access.Allow(vigil.RightTime); err != nil {
+		return nil, err
+	}
 	if !vigil.ValidID(l.ID) {
 		return nil, vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _.")
 	}
@@ -72,7 +76,7 @@ func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, l Los
 	}
 	out := make([]Progress, 0, len(targets))
 	for _, id := range targets {
-		p, err := h.lostTimeOne(ctx, exam, id, by, l)
+		p, err := h.lostTimeOne(ctx, exam, id, by, access, l)
 		if err != nil {
 			return out, err
 		}
@@ -86,8 +90,16 @@ func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, l Los
 	return out, nil
 }
 
-func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, by vigil.Actor, l LostTimeUp) (Progress, error) {
+func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, by vigil.Actor, access vigil.Access, l LostTimeUp) (Progress, error) {
 	c := vigil.Command{ID: l.ID, SessionID: session, ExamID: exam.ID, Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: by, At: h.now()}
+	s, err := h.store.Session(ctx, session)
+	if errors.Is(err, vigil.ErrNotFound) || err == nil && (s.ExamID != exam.ID || !access.Sees(s.Groups)) {
+		c.Stage, c.Problem = vigil.StageRefused, errNoAttempt.Message
+		return progress(c), nil
+	}
+	if err != nil {
+		return Progress{}, err
+	}
 	before, err := h.store.Command(ctx, session, l.ID)
 	switch {
 	case err == nil && before.ExamID == exam.ID:
@@ -98,7 +110,7 @@ func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, 
 	if !l.Grant {
 		return h.refuseLost(ctx, exam, c)
 	}
-	p, err := h.commandOne(ctx, exam, session, c, h.fromGaps(func(vigil.Gap) bool { return true }))
+	p, err := h.commandOne(ctx, exam, session, access, c, h.fromGaps(func(vigil.Gap) bool { return true }))
 	if err != nil {
 		return Progress{}, err
 	}
@@ -113,16 +125,8 @@ func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, 
 // refuseLost decides that nothing is given for what the ledger proposes. That is no command:
 // nothing is stored but the gaps' decisions, and doing it again finds nothing to decide.
 func (h *Hub) refuseLost(ctx context.Context, exam vigil.Exam, c vigil.Command) (Progress, error) {
-	s, err := h.store.Session(ctx, c.SessionID)
-	if errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != exam.ID {
-		c.Stage, c.Problem = vigil.StageRefused, errNoAttempt.Message
-		return progress(c), nil
-	}
-	if err != nil {
-		return Progress{}, err
-	}
 	decided := 0
-	err = h.editLedger(ctx, c.SessionID, func(_ vigil.Session, e vigil.Exam, gaps []vigil.Gap) ledgerEdit {
+	err := h.editLedger(ctx, c.SessionID, func(_ vigil.Session, e vigil.Exam, gaps []vigil.Gap) ledgerEdit {
 		var did ledgerEdit
 		for _, g := range vigil.ProposeLostTime(e.Policy, gaps) {
 			if g.Decision == vigil.GapUndecided && g.Proposed > 0 && len(did.change) < maxDecided {
@@ -143,12 +147,12 @@ func (h *Hub) refuseLost(ctx context.Context, exam vigil.Exam, c vigil.Command) 
 	c.Stage = vigil.StageDone
 	p := progress(c)
 	h.tellLost(ctx, exam.ID, c.SessionID)
-	h.toProctors(exam.ID, delta{frame: encode(p)})
+	h.toProctors(exam.ID, delta{session: c.SessionID, frame: encode(p)})
 	return p, nil
 }
 
 func (h *Hub) tellGap(g vigil.Gap) {
-	h.toProctors(g.ExamID, delta{key: "gap/" + g.SessionID + "/" + g.ID, frame: encode(gapDown(g))})
+	h.toProctors(g.ExamID, delta{session: g.SessionID, key: "gap/" + g.SessionID + "/" + g.ID, frame: encode(gapDown(g))})
 }
 
 // tellLost tells the sums of a session's ledger, as it is by now: another node may have
@@ -169,7 +173,7 @@ func (h *Hub) tellLostOnce(ctx context.Context, e vigil.Exam, session string) er
 		return err
 	}
 	if lost := rowLost(e.Policy, gaps); lost != nil {
-		h.toProctors(e.ID, delta{key: lostKey(session, *lost), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
+		h.toProctors(e.ID, delta{session: session, key: lostKey(session, *lost), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.T
 
 func (st *student) tellPresenceLocked() {
 	c := rowConn(st.presence, st.page)
-	st.room.toProctors(delta{key: connKey(st.id, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
+	st.room.toProctors(delta{session: st.id, key: connKey(st.id, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
 }
 
 // armLocked sets the timer for the end of a grace, where the student has no socket that

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -18,14 +19,15 @@ import (
 // proctor is a socket that watches an exam.
 type proctor struct {
 	*conn
-	room *room
+	room   *room
+	access atomic.Pointer[vigil.Access] // what it may see and do; replaced, never changed
 
 	state      sync.Mutex // a leaf: nothing is locked and nobody is called within
-	subscribed bool
-	signals    string // which signals are wanted
-	behind     bool   // deltas are dropped until a fresh snapshot
-	asked      bool   // a snapshot waits or is under way
-	again      bool   // another one must follow it
+	subscribed bool       // deltas flow: from its first snapshot on
+	signals    string     // which signals are wanted
+	behind     bool       // deltas are dropped until a fresh snapshot
+	asked      bool       // a snapshot waits or is under way
+	again      bool       // another one must follow it
 	created    []string
 	counted    map[string]bool // sessions whose counts were told while a snapshot was under way
 	falls      []time.Time     // when it fell behind
@@ -49,10 +51,15 @@ func (p *proctor) start(context.Context) error {
 		return vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open.")
 	}
 	exam := *p.room.known.Load()
-	p.open(item{frame: encode(ProctorWelcome{
+	welcome := ProctorWelcome{
 		T: TypeWelcome, Role: vigil.RoleProctor, Exam: examView(exam), Now: ms(p.h.now()),
 		Ping: p.h.cfg.Liveness.PingEvery.Milliseconds(), Name: p.claims.Load().Name,
-	})})
+	}
+	if exam.Access.Told() {
+		view := accessView(*p.access.Load())
+		welcome.Access = &view
+	}
+	p.open(item{frame: encode(welcome)})
 	if _, saving := p.h.writer.state(); !saving {
 		p.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
 	}
@@ -77,12 +84,14 @@ func (p *proctor) allowed(ctx context.Context) error {
 		return gone(err)
 	}
 	if p.h.cfg.Allow != nil {
-		return p.h.cfg.Allow(ctx, claims, "")
+		if err := p.h.cfg.Allow(ctx, claims, ""); err != nil {
+			return err
+		}
 	}
-	return nil
+	return p.access.Load().Allow(vigil.RightWatch)
 }
 
-// push gives a delta to a subscribed proctor.
+// push gives a delta to a subscribed proctor who may see it.
 func (p *proctor) push(d delta) {
 	p.state.Lock()
 	want := p.subscribed && !p.behind
@@ -91,8 +100,8 @@ func (p *proctor) push(d delta) {
 		d.level == levelIncident && p.signals == signalsNone:
 		want = false
 	}
-	if p.asked && d.created != "" {
-		p.created = append(p.created, d.created)
+	if p.asked && d.created {
+		p.created = append(p.created, d.session)
 	}
 	if id, ok := strings.CutPrefix(d.key, tallyKey("")); p.asked && ok {
 		p.counted[id] = true
@@ -200,6 +209,12 @@ func (p *proctor) frame(f *up) {
 		p.sendError(f, vigil.Errorf(vigil.CodeForbidden, "This connection belongs to another exam."), 0)
 		return
 	}
+	if right, needed := rightOf(f); needed {
+		if err := p.access.Load().Allow(right); err != nil {
+			p.sendError(f, err, 0)
+			return
+		}
+	}
 	switch f.T {
 	case TypeSubscribe:
 		p.subscribe(f)
@@ -231,7 +246,7 @@ func (p *proctor) subscribe(f *up) {
 		return
 	}
 	p.state.Lock()
-	p.subscribed, p.signals = true, f.Signals
+	p.signals = f.Signals
 	p.state.Unlock()
 	p.ask()
 }
@@ -242,7 +257,7 @@ func (p *proctor) command(f *up) {
 		Reason: f.Reason, Seconds: f.Seconds, Severity: f.Severity,
 	}
 	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.Command(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), c)
+		done, err := p.h.Command(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), *p.access.Load(), c)
 		p.answer(ctx, done)
 		return err
 	})
@@ -251,7 +266,7 @@ func (p *proctor) command(f *up) {
 func (p *proctor) lostTime(f *up) {
 	l := LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
 	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.LostTime(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), l)
+		done, err := p.h.LostTime(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), *p.access.Load(), l)
 		p.answer(ctx, done)
 		return err
 	})
@@ -268,10 +283,10 @@ func (p *proctor) answer(ctx context.Context, done []Progress) {
 	}
 }
 
-// of reads a session and checks that it belongs to the exam.
+// of reads a session and checks that it belongs to the exam, and that the proctor sees it.
 func (p *proctor) of(ctx context.Context, session string) (vigil.Session, error) {
 	s, err := p.h.store.Session(ctx, session)
-	if errors.Is(err, vigil.ErrNotFound) || err == nil && s.ExamID != p.room.exam {
+	if errors.Is(err, vigil.ErrNotFound) || err == nil && (s.ExamID != p.room.exam || !p.access.Load().Sees(s.Groups)) {
 		return s, errNoAttempt
 	}
 	return s.Settled(p.room.policy(), p.h.now()), err
@@ -308,7 +323,7 @@ func (p *proctor) chat(f *up) {
 		}
 		frame := encode(down)
 		p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{frame}, nil, false) // a page shows each line once
-		p.room.toProctors(delta{frame: frame})
+		p.room.toProctors(delta{session: s.ID, frame: frame})
 		p.send(encode(Ack{T: TypeAck, ID: ref.ID}))
 		return nil
 	})
@@ -346,8 +361,16 @@ var errGone = errors.New("the socket has ended")
 // Deltas flow from its beginning on.
 func (p *proctor) snapshot(ctx context.Context) error {
 	p.state.Lock()
+	first := !p.subscribed
+	p.state.Unlock()
+	if first && !p.access.Load().All { // else deltas would come of students of whom it is not known yet
+		if err := p.room.learnGroups(ctx); err != nil {
+			return err
+		}
+	}
+	p.state.Lock()
 	wasBehind := p.behind
-	p.behind = false
+	p.subscribed, p.behind = true, false
 	p.state.Unlock()
 	exam := *p.room.known.Load()
 	answers, err := p.h.openAnswers(ctx, exam.ID)
@@ -369,8 +392,14 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		p.room.order.Lock()
 		now := p.h.now()
 		rows := make([]Row, 0, len(sessions))
+		access := p.access.Load()
 		for _, s := range sessions {
+			groups := p.room.newestGroups(s)
+			if !access.Sees(groups.List) {
+				continue
+			}
 			r := p.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID])
+			r.Group = rowGroups(*access, groups)
 			if p.told(s.ID) { // which is newer than what was read
 				r.Tally = nil
 			}

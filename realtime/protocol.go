@@ -67,6 +67,7 @@ const (
 	TypeGap      Type = "gap"      // GapDown
 	TypeProgress Type = "progress" // Progress of a command
 	TypePulse    Type = "pulse"    // Pulse
+	TypeAccess   Type = "access"   // AccessDown: what a proctor may do has changed
 )
 
 // Head is the part that all frames share.
@@ -298,6 +299,21 @@ type ProctorWelcome struct {
 	Now  int64      `json:"now"`
 	Ping int64      `json:"ping"`
 	Name string     `json:"name,omitempty"`
+	// Access is what the proctor may do; missing: everything, for the platform tells nothing of it.
+	Access *AccessView `json:"access,omitempty"`
+}
+
+// AccessView is what a proctor may do, and whether they see every student.
+type AccessView struct {
+	Rights []vigil.Right `json:"rights"`
+	All    bool          `json:"all"`
+}
+
+// AccessDown tells a proctor that what they may do has changed. Where they see other students
+// than before a snapshot follows.
+type AccessDown struct {
+	T Type `json:"t"`
+	AccessView
 }
 
 // Snapshot is one page of the exam's sessions. Its number is the same on all pages of
@@ -311,8 +327,8 @@ type Snapshot struct {
 	Rows   []Row `json:"rows"`
 }
 
-// Row is a session as a dashboard shows it, in groups that change apart. In a delta
-// only changed groups are there. A group that is older than the one shown (Life and Lost by
+// Row is a session as a dashboard shows it, in parts that change apart. In a delta
+// only changed ones are there. One that is older than the one shown (Life, Lost and Group by
 // Version, Conn by Epoch and then Since) is ignored.
 type Row struct {
 	ID    string     `json:"id"`
@@ -321,6 +337,7 @@ type Row struct {
 	Conn  *RowConn   `json:"conn,omitempty"`
 	Tally *RowTally  `json:"tally,omitempty"`
 	Lost  *RowLost   `json:"lost,omitempty"`
+	Group *RowGroups `json:"groups,omitempty"`
 	LMS   []Progress `json:"lms,omitempty"` // snapshot: commands whose answer is not in yet, or was bad
 }
 
@@ -380,6 +397,12 @@ type RowLost struct {
 	Granted  int64 `json:"granted"`
 }
 
+// RowGroups are those of the student's groups at the platform that the proctor may know of.
+type RowGroups struct {
+	Version int64         `json:"version"`
+	List    []vigil.Group `json:"list"`
+}
+
 // SessionDelta changes one row, or adds it.
 type SessionDelta struct {
 	T   Type `json:"t"`
@@ -437,9 +460,8 @@ type LMSProgress struct {
 
 // Pulse tells a proctor every few seconds that quiet is not broken.
 type Pulse struct {
-	T      Type  `json:"t"`
-	Now    int64 `json:"now"`
-	Online int   `json:"online"` // students of the exam on this node
+	T   Type  `json:"t"`
+	Now int64 `json:"now"`
 }
 
 // The close codes of ours. What a client must do is in CloseDuty.

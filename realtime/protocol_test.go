@@ -80,7 +80,8 @@ func TestThePageNamesTheTypes(t *testing.T) {
 		realtime.TypeSubscribe, realtime.TypeCommand, realtime.TypeLostTime, realtime.TypeChat, realtime.TypeSeen, realtime.TypeTime, realtime.TypeBye)
 	same(t, "proctor down", firstCells(t, "### Server → proctor"),
 		realtime.TypeWelcome, realtime.TypeSnapshot, realtime.TypeSession, realtime.TypeSignal, realtime.TypeGap, realtime.TypeProgress,
-		realtime.TypeChat, realtime.TypeTime, realtime.TypeToken, realtime.TypeNotice, realtime.TypeError, realtime.TypePulse)
+		realtime.TypeChat, realtime.TypeTime, realtime.TypeToken, realtime.TypeNotice, realtime.TypeError, realtime.TypePulse, realtime.TypeAccess)
+	same(t, "rights", firstCells(t, "### Groups and rights"), vigil.Rights...)
 }
 
 func TestThePageNamesTheSignals(t *testing.T) {

@@ -161,7 +161,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		err := h.store.SetPresence(ctx, s.ID, s.Presence)
 		if err == nil {
 			c := rowConn(s.Presence, 0)
-			h.toProctors(s.ExamID, delta{key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
+			h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
 		}
 		if err := h.ignoreNewer(err); err != nil {
 			return nil, err

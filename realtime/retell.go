@@ -93,7 +93,7 @@ func (h *Hub) tellSession(ctx context.Context, id string) error {
 // tellLife tells the proctors and the other servers of a session's life, and notes it here.
 func (h *Hub) tellLife(e vigil.Exam, s vigil.Session, now time.Time) {
 	life := rowLife(s, e.Policy, now)
-	h.toProctors(s.ExamID, delta{key: lifeKey(s.ID, life), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Life: &life}})})
+	h.toProctors(s.ExamID, delta{session: s.ID, key: lifeKey(s.ID, life), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Life: &life}})})
 	if st := h.student(s.ID); st != nil {
 		st.learn(s)
 	}
@@ -121,5 +121,5 @@ func (st *student) tellSaved(saved vigil.Presence) {
 	page := st.page
 	st.mu.Unlock()
 	c := rowConn(saved, page)
-	st.h.publishDelta(st.room.exam, delta{key: connKey(st.id, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
+	st.h.publishDelta(st.room.exam, delta{session: st.id, key: connKey(st.id, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
 }

@@ -330,6 +330,20 @@ func (f *faults) SaveDelivery(ctx context.Context, d vigil.Delivery, owner strin
 	return f.Store.SaveDelivery(ctx, d, owner)
 }
 
+func (f *faults) Access(ctx context.Context, exam, user string) (vigil.Access, error) {
+	if err := f.check("Access"); err != nil {
+		return vigil.Access{}, err
+	}
+	return f.Store.Access(ctx, exam, user)
+}
+
+func (f *faults) AccessOfExam(ctx context.Context, exam string, page vigil.Page) ([]vigil.Access, string, error) {
+	if err := f.check("AccessOfExam"); err != nil {
+		return nil, "", err
+	}
+	return f.Store.AccessOfExam(ctx, exam, page)
+}
+
 // rig is a hub on a real store behind a real server.
 type rig struct {
 	testing.TB

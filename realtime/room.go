@@ -40,7 +40,7 @@ type room struct {
 
 	mu     sync.Mutex
 	dirty  map[*student]struct{} // whose counts changed
-	others map[string]elsewhere  // by node
+	groups map[string]groupWord  // by session: those that were read or told since the room is there
 }
 
 // enter gets or makes the exam's room and holds it; leave lets it go.
@@ -48,7 +48,7 @@ func (h *Hub) enter(exam vigil.Exam) (*room, error) {
 	h.mu.Lock()
 	r := h.rooms[exam.ID]
 	if r == nil {
-		r = &room{h: h, exam: exam.ID, dirty: map[*student]struct{}{}}
+		r = &room{h: h, exam: exam.ID, dirty: map[*student]struct{}{}, groups: map[string]groupWord{}}
 		r.proctors.Store(&[]*proctor{})
 		h.rooms[exam.ID] = r
 	}
@@ -136,17 +136,15 @@ const (
 // delta is one frame for an exam's proctors. A later one with the same key replaces it
 // in the queue of a proctor who is slow.
 type delta struct {
-	key     string
-	level   level
-	frame   []byte
-	created string // the session that this one adds
-}
-
-// tell gives a delta to the proctors on this node.
-func (r *room) tell(d delta) {
-	for _, p := range *r.proctors.Load() {
-		p.push(d)
-	}
+	key   string
+	level level
+	frame []byte // nil: only groups are told
+	// session is whose delta it is: only proctors who see the student get it. "": it is of
+	// nobody, and for those only who see everyone, unless it is forAll.
+	session string
+	created bool       // it adds the session
+	forAll  bool       // it tells nothing of any student; it is not relayed
+	groups  *groupWord // the session's groups, told behind the frame
 }
 
 // toProctors gives a delta to the exam's proctors on all nodes.
@@ -207,7 +205,7 @@ func (r *room) tellRows() {
 			continue
 		}
 		t := rowTally(st.tally)
-		d := delta{key: tallyKey(st.id), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})}
+		d := delta{session: st.id, key: tallyKey(st.id), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})}
 		r.tell(d)
 		st.mu.Unlock()
 		r.order.RUnlock()
@@ -280,8 +278,7 @@ func (h *Hub) rowsLoop() {
 			for _, r := range h.allRooms() {
 				r.tellOnline(online[r.exam])
 				if len(*r.proctors.Load()) > 0 {
-					n := online[r.exam] + r.onlineElsewhere()
-					r.tell(delta{key: "pulse", frame: encode(Pulse{T: TypePulse, Now: ms(h.now()), Online: n})})
+					r.tell(delta{key: "pulse", forAll: true, frame: encode(Pulse{T: TypePulse, Now: ms(h.now())})})
 				}
 			}
 			h.sweep()

@@ -170,7 +170,7 @@ func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
 			h.log.Error("presence not stored", "session", s.ID, "error", err)
 		}
 		c := rowConn(p, 0)
-		h.toProctors(s.ExamID, delta{key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
+		h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
 		if gap.Close {
 			h.endGap(h.ctx, s.ID, over(e.Policy, s), "")
 		}
@@ -272,7 +272,7 @@ func (h *Hub) advance(ctx context.Context, session, id string, to vigil.Stage) e
 }
 
 func (h *Hub) tellProgress(c vigil.Command) {
-	h.toProctors(c.ExamID, delta{key: progressKey(c), frame: encode(progress(c))})
+	h.toProctors(c.ExamID, delta{session: c.SessionID, key: progressKey(c), frame: encode(progress(c))})
 }
 
 // commandLocks keep two updates of one session's commands on this node apart: a command
@@ -526,7 +526,7 @@ func (h *Hub) SessionCreated(ctx context.Context, s vigil.Session) {
 
 func (h *Hub) tellCreated(e vigil.Exam, s vigil.Session) {
 	r := row(s, e.Policy, h.now())
-	d := delta{key: "new/" + s.ID, created: s.ID, frame: encode(SessionDelta{T: TypeSession, Row: r})}
+	d := delta{session: s.ID, key: "new/" + s.ID, created: true, frame: encode(SessionDelta{T: TypeSession, Row: r}), groups: groupsOf(s)}
 	if room := h.lookup(s.ExamID); room != nil {
 		room.order.RLock()
 		defer room.order.RUnlock()

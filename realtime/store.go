@@ -18,6 +18,7 @@ type Store interface {
 	ChatStore
 	NodeStore
 	RecordStore
+	AccessStore
 
 	AppendAudit(ctx context.Context, entries ...vigil.Audit) error
 }
@@ -39,6 +40,13 @@ type SessionStore interface {
 	SetHand(ctx context.Context, sessionID string, at time.Time) error
 	LeaseDue(ctx context.Context, now, until time.Time, n int) ([]vigil.Session, error)
 	SetDue(ctx context.Context, sessionID string, version int64, at time.Time) error
+	SetGroups(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error
+}
+
+// AccessStore reads what proctors may see and do.
+type AccessStore interface {
+	Access(ctx context.Context, examID, userID string) (vigil.Access, error)
+	AccessOfExam(ctx context.Context, examID string, page vigil.Page) (records []vigil.Access, next string, err error)
 }
 
 // SignalStore keeps signals.

@@ -327,14 +327,14 @@ func (sc *studentConn) chat(f *up) {
 			if err != nil {
 				return err
 			}
-			st.room.toProctors(delta{frame: encode(line)})
+			st.room.toProctors(delta{session: st.id, frame: encode(line)})
 			st.mu.Lock()
 			st.stalesLocked()
 			st.mu.Unlock()
 		case err != nil:
 			return err
 		default:
-			st.room.toProctors(delta{frame: encode(chatDown(line))})
+			st.room.toProctors(delta{session: st.id, frame: encode(chatDown(line))})
 			st.mu.Lock()
 			st.tally.Unread++
 			st.tallyGen++

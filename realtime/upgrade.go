@@ -342,6 +342,10 @@ func (h *Hub) admitProctor(ctx context.Context, claims Claims) (admitted, error)
 	if err != nil {
 		return admitted{}, gone(err)
 	}
+	access, err := h.accessOf(ctx, exam, claims)
+	if err != nil {
+		return admitted{}, err
+	}
 	if err := h.reserve("", 0); err != nil {
 		return admitted{}, err
 	}
@@ -354,7 +358,11 @@ func (h *Hub) admitProctor(ctx context.Context, claims Claims) (admitted, error)
 		return admitted{}, vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open; close some.")
 	}
 	return admitted{
-		peer:    func(c *conn) peer { return &proctor{conn: c, room: r} },
+		peer: func(c *conn) peer {
+			p := &proctor{conn: c, room: r}
+			p.access.Store(&access)
+			return p
+		},
 		release: func() { h.leave(r) },
 	}, nil
 }

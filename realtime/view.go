@@ -101,7 +101,7 @@ func rowLost(p vigil.Policy, gaps []vigil.Gap) *RowLost {
 }
 
 func signalDelta(s vigil.Signal) delta {
-	d := delta{level: levelSignal, frame: encode(SignalDown{
+	d := delta{session: s.SessionID, level: levelSignal, frame: encode(SignalDown{
 		T: TypeSignal, Session: s.SessionID, Stream: s.Stream, Seq: s.Seq, Kind: s.Kind, Severity: s.Severity,
 		Incident: s.Incident, At: ms(s.At), Recv: ms(s.Received), Dur: s.Duration.Milliseconds(), Data: s.Data,
 	})}

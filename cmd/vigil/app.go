@@ -223,6 +223,8 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 	wg.Go(func() { a.every(work, keysEvery, "keys", a.tool.Keys().Tend) })
 	wg.Go(func() { a.every(work, sealEvery, "audit", a.audits.Seal) })
 	wg.Go(func() { a.platforms.watch(work, a.hub, a.log) })
+	asker := &accessAsker{store: a.store, hub: a.hub, tool: a.tool, now: a.now, log: a.log}
+	wg.Go(func() { a.every(work, accessLook, "access", asker.run) })
 	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.retention.run) })
 	wg.Go(func() {
 		if err := a.outdatedBy(work); err != nil {

@@ -30,7 +30,7 @@ func (t socketTokens) VerifySocket(ctx context.Context, token string) (realtime.
 	}
 	return realtime.Claims{
 		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: vigil.Role(c.Role), Name: c.Name,
-		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until,
+		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
 	}, nil
 }
 
@@ -38,7 +38,7 @@ func (t socketTokens) VerifySocket(ctx context.Context, token string) (realtime.
 func (t socketTokens) MintSocket(ctx context.Context, c realtime.Claims) (string, time.Time, error) {
 	return t.tool.MintSocket(ctx, lti.SocketClaims{
 		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: string(c.Role), Name: c.Name,
-		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until,
+		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
 	})
 }
 

@@ -28,6 +28,7 @@ type Proctor struct {
 	gaps     map[string]realtime.GapDown
 	progress map[progressKey]realtime.Progress
 	lines    []realtime.ChatDown
+	access   realtime.AccessView // as it was told last
 	errors   []realtime.Error
 	waits    chan struct{}
 }
@@ -51,7 +52,13 @@ func Watch(ctx context.Context, cfg Config) (*Proctor, error) {
 	return p, p.begin(ctx, p)
 }
 
-func (p *Proctor) welcomed(json.RawMessage) {
+func (p *Proctor) welcomed(frame json.RawMessage) {
+	var w realtime.ProctorWelcome
+	if err := json.Unmarshal(frame, &w); err == nil && w.Access != nil {
+		p.mu.Lock()
+		p.access = *w.Access
+		p.mu.Unlock()
+	}
 	p.open(realtime.Subscribe{T: realtime.TypeSubscribe, Signals: p.cfg.Signals})
 }
 
@@ -93,6 +100,11 @@ func (p *Proctor) take(t realtime.Type, frame json.RawMessage) {
 		if err = json.Unmarshal(frame, &d); err == nil && len(p.lines) < keep &&
 			!slices.ContainsFunc(p.lines, func(l realtime.ChatDown) bool { return l.ID == d.ID && l.Session == d.Session }) {
 			p.lines = append(p.lines, d)
+		}
+	case realtime.TypeAccess:
+		var d realtime.AccessDown
+		if err = json.Unmarshal(frame, &d); err == nil {
+			p.access = d.AccessView
 		}
 	case realtime.TypeError:
 		var d realtime.Error
@@ -159,6 +171,9 @@ func (p *Proctor) merge(d realtime.Row) {
 	if d.Tally != nil {
 		r.Tally = d.Tally
 	}
+	if d.Group != nil && (r.Group == nil || d.Group.Version >= r.Group.Version) {
+		r.Group = d.Group
+	}
 	if d.Lost != nil && (r.Lost == nil || d.Lost.Version >= r.Lost.Version) {
 		r.Lost = d.Lost
 	}
@@ -185,6 +200,13 @@ func (p *Proctor) Connection(session string) vigil.Connection {
 		return r.Conn.Conn
 	}
 	return ""
+}
+
+// Access is what the server told last of what the proctor may do.
+func (p *Proctor) Access() realtime.AccessView {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.access
 }
 
 // Snapshots counts those that came whole.

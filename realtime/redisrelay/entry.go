@@ -9,7 +9,8 @@ import (
 //
 //	1 byte    entryVersion
 //	1 byte    flags
-//	uvarint   the number of partitions that the node works with
+//	uvarint   the node's layout: the number of partitions that it works with, and formatStep
+//	          for each version of the payloads (realtime.RelayFormat) after the first
 //	string    the node's id: new at each start
 //	uvarint   counter of the node's entries in this stream, from 1 on
 //	then, until the end, messages: string exam, string payload
@@ -30,7 +31,9 @@ const (
 	maxPayload    = 1 << 20
 	maxEntry      = 2 << 20
 	maxMessages   = 4096
-	maxPartitions = 1024
+	maxPartitions = 512
+	formatStep    = 512
+	maxLayout     = 16 * formatStep
 )
 
 // message is one payload for one exam's receivers.
@@ -43,11 +46,11 @@ type message struct {
 func (m message) size() int { return len(m.exam) + len(m.payload) + 2*binary.MaxVarintLen32 }
 
 type entry struct {
-	flags      byte
-	partitions uint64
-	node       string
-	n          uint64
-	messages   []message
+	flags    byte
+	layout   uint64
+	node     string
+	n        uint64
+	messages []message
 }
 
 var errEntry = errors.New("this is no entry of a relay of this version of Vigil")
@@ -59,7 +62,7 @@ func (e entry) encode() []byte {
 	}
 	b := make([]byte, 0, size)
 	b = append(b, entryVersion, e.flags)
-	b = binary.AppendUvarint(b, e.partitions)
+	b = binary.AppendUvarint(b, e.layout)
 	b = appendString(b, e.node)
 	b = binary.AppendUvarint(b, e.n)
 	for _, m := range e.messages {
@@ -82,10 +85,10 @@ func parseEntry(b []byte) (entry, error) {
 	}
 	e.flags = b[1]
 	r := reader{rest: b[2:]}
-	e.partitions = r.number()
+	e.layout = r.number()
 	e.node = string(r.text(maxNode))
 	e.n = r.number()
-	if r.bad || e.node == "" || e.n == 0 || e.partitions == 0 || e.partitions > maxPartitions {
+	if r.bad || e.node == "" || e.n == 0 || e.layout == 0 || e.layout > maxLayout {
 		return entry{}, errEntry
 	}
 	for len(r.rest) > 0 {

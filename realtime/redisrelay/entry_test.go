@@ -11,7 +11,7 @@ import (
 
 func TestAnEntryComesBackAsItWas(t *testing.T) {
 	want := entry{
-		flags: flagBye, partitions: 8, node: "node-1", n: 1 << 40,
+		flags: flagBye, layout: 8, node: "node-1", n: 1 << 40,
 		messages: []message{{"exam-a", []byte("one")}, {"exam-b", []byte{}}, {"exam-a", bytes.Repeat([]byte("x"), 70_000)}},
 	}
 	got, err := parseEntry(want.encode())
@@ -21,18 +21,18 @@ func TestAnEntryComesBackAsItWas(t *testing.T) {
 }
 
 func TestWhatIsNoEntryIsRefused(t *testing.T) {
-	good := entry{partitions: 8, node: "node", n: 7, messages: []message{{"exam", []byte("payload")}}}.encode()
+	good := entry{layout: 8, node: "node", n: 7, messages: []message{{"exam", []byte("payload")}}}.encode()
 	for name, b := range map[string][]byte{
 		"nothing":                 nil,
 		"another version":         append([]byte{9}, good[1:]...),
 		"cut":                     good[:len(good)-1],
 		"more":                    append(bytes.Clone(good), 1),
-		"no node":                 entry{partitions: 8, n: 1}.encode(),
-		"no number":               entry{partitions: 8, node: "n"}.encode(),
+		"no node":                 entry{layout: 8, n: 1}.encode(),
+		"no number":               entry{layout: 8, node: "n"}.encode(),
 		"no partitions":           entry{node: "n", n: 1}.encode(),
-		"a message of no exam":    entry{partitions: 8, node: "n", n: 1, messages: []message{{"", []byte("x")}}}.encode(),
-		"a payload over the size": entry{partitions: 8, node: "n", n: 1, messages: []message{{"e", make([]byte, maxPayload+1)}}}.encode(),
-		"too many messages":       entry{partitions: 8, node: "n", n: 1, messages: make([]message, 1)}.encode(),
+		"a message of no exam":    entry{layout: 8, node: "n", n: 1, messages: []message{{"", []byte("x")}}}.encode(),
+		"a payload over the size": entry{layout: 8, node: "n", n: 1, messages: []message{{"e", make([]byte, maxPayload+1)}}}.encode(),
+		"too many messages":       entry{layout: 8, node: "n", n: 1, messages: make([]message, 1)}.encode(),
 	} {
 		if _, err := parseEntry(b); !errors.Is(err, errEntry) {
 			t.Errorf("%s: got %v, want it refused", name, err)
@@ -41,8 +41,8 @@ func TestWhatIsNoEntryIsRefused(t *testing.T) {
 }
 
 func FuzzParseEntry(f *testing.F) {
-	f.Add(entry{partitions: 8, node: "node", n: 7, messages: []message{{"exam", []byte("payload")}}}.encode())
-	f.Add(entry{flags: flagBye, partitions: 1, node: "n", n: 1}.encode())
+	f.Add(entry{layout: 8, node: "node", n: 7, messages: []message{{"exam", []byte("payload")}}}.encode())
+	f.Add(entry{flags: flagBye, layout: 1, node: "n", n: 1}.encode())
 	f.Add([]byte{1, 0, 8, 1, 'n', 1, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := parseEntry(b)

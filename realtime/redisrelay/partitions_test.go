@@ -133,6 +133,28 @@ func TestARollingRestartWithOtherPartitionsIsAwayUntilTheLastOldNodeStops(t *tes
 	}
 }
 
+// A version that relays in another way cannot read what we relay, and dashboards would miss it.
+func TestTheRelayIsAwayWhileAVersionThatRelaysInAnotherWayIsLive(t *testing.T) {
+	url := redistest.Start(t).URL()
+	old := newRelay(t, url, redisrelay.OfFormat(1), quickBeat)
+	var log logged
+	fresh := newRelay(t, url, log.to, quickBeat)
+	subscribeAll(t, old)
+	atFresh := subscribeAll(t, fresh)
+	publishAll(old, "hello")
+	publishAll(fresh, "hello")
+	until(t, "both to be away", func() bool { return upIn(old) == 0 && upIn(fresh) == 0 })
+	if log.mixed() {
+		t.Error("got another number of partitions in the log, want another version")
+	}
+	before := atFresh.holesSeen()
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the new one to be up", func() bool { return upIn(fresh) == len(exams) })
+	until(t, "a hole in what was published meanwhile", func() bool { return atFresh.holesSeen() > before })
+}
+
 func TestNodesWithOtherPartitionsNoticeEachOtherWhicheverExamTheyHave(t *testing.T) {
 	url := redistest.Start(t).URL()
 	var few, many []*redisrelay.Relay // of each exam two nodes, which share nothing with those of the others

@@ -27,16 +27,16 @@ type tailer struct {
 	tried   chan struct{}      // closed when the reader has tried for the first time
 	read    time.Time          // when Redis last answered
 	failing bool
-	mixed   bool // a live node works with another number of partitions
+	mixed   bool // a live node works with another layout
 	peers   map[string]*peer
 }
 
 // peer is another node that writes to the stream.
 type peer struct {
-	n          uint64
-	partitions uint64 // that it works with; 0: not heard since reading began
-	heard      time.Time
-	bye        bool
+	n      uint64
+	layout uint64 // that it works with; 0: not heard since reading began
+	heard  time.Time
+	bye    bool
 }
 
 type subscription struct {
@@ -57,9 +57,9 @@ func (t *tailer) silent(p *peer, at time.Time) bool {
 	return at.Sub(p.heard) > beatsMissed*t.r.cfg.Beat
 }
 
-// mismatched tells whether p is live and works with another number of partitions.
+// mismatched tells whether p is live and works with another layout.
 func (t *tailer) mismatched(p *peer, at time.Time) bool {
-	return p.partitions != 0 && p.partitions != uint64(t.r.cfg.Partitions) && !p.bye && !t.silent(p, at)
+	return p.layout != 0 && p.layout != t.r.cfg.layout() && !p.bye && !t.silent(p, at)
 }
 
 func newTailer(r *Relay, p int) *tailer {
@@ -142,7 +142,7 @@ func (t *tailer) state() (up bool, silent []string) {
 	return true, silent
 }
 
-// isMixed tells whether a live node with another number of partitions writes to the stream.
+// isMixed tells whether a live node with another layout writes to the stream.
 func (t *tailer) isMixed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -155,7 +155,7 @@ type tailing struct {
 	*tailer
 	last   string // the id up to which everything was read; "": not known yet
 	handed int    // messages in what was read last, ours too
-	met    bool   // what was read last has an entry made with another number of partitions
+	met    bool   // what was read last has an entry made with another layout
 	peers  map[string]*peer
 }
 
@@ -232,8 +232,7 @@ func (g *tailing) answered(ctx context.Context) {
 	for node, p := range g.peers {
 		if t.mismatched(p, now) {
 			if t.mixed = true; !was {
-				t.r.log.Error("another node works with another number of partitions; --redis-partitions must be the same on all",
-					"other", node, "theirs", p.partitions, "ours", t.r.cfg.Partitions)
+				t.r.mismatch(node, p.layout)
 			}
 		}
 	}
@@ -242,8 +241,8 @@ func (g *tailing) answered(ctx context.Context) {
 	g.met = false
 	t.mu.Unlock()
 	if over {
-		t.r.log.Info("all nodes work with the same number of partitions again", "key", t.key)
-		t.r.hole("nodes worked with different numbers of partitions")
+		t.r.log.Info("all nodes work with the same version and number of partitions again", "key", t.key)
+		t.r.hole("nodes worked with different versions or numbers of partitions")
 	}
 }
 
@@ -386,8 +385,8 @@ func (g *tailing) take(ctx context.Context, m redis.XMessage) {
 	default:
 		hole, repeat = e.n > p.n+1, e.n <= p.n
 	}
-	p.heard, p.partitions = time.Now(), e.partitions
-	g.met = g.met || e.partitions != uint64(g.r.cfg.Partitions)
+	p.heard, p.layout = time.Now(), e.layout
+	g.met = g.met || e.layout != g.r.cfg.layout()
 	if !repeat {
 		p.n, p.bye = e.n, e.flags&flagBye != 0
 	}

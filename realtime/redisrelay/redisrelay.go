@@ -14,10 +14,10 @@
 // else happens, and a node that is cut off is known to the others. Redis may lose
 // everything: what matters is in the store.
 //
-// Nodes with different numbers of partitions look for an exam in different streams. They
-// notice each other in partition 0, which they all have. While a node with another number
-// is live, the relay is not up, so that the store is read instead: during a rolling
-// restart that changes the number, too. When the last such node has said goodbye, or has
+// Nodes with different numbers of partitions look for an exam in different streams, and nodes
+// of versions that differ in realtime.RelayFormat do not read each other's payloads. They
+// notice each other in partition 0, which they all have. While such a node is live, the relay
+// is not up, so that the store is read instead: during a rolling restart, too. When the last such node has said goodbye, or has
 // been silent for four beats, the relay is up again, and its receivers are told of a hole.
 package redisrelay
 
@@ -58,6 +58,8 @@ type Config struct {
 	TrimEvery     time.Duration // 10 s
 	RetryFirst    time.Duration // first pause after a fault; doubles to RetryMost; 50 ms
 	RetryMost     time.Duration // 1 s
+
+	format int // realtime.RelayFormat; tests stand for other versions
 }
 
 func (c Config) withDefaults() Config {
@@ -84,6 +86,9 @@ func (c Config) withDefaults() Config {
 			*d.v = d.standard
 		}
 	}
+	if c.format == 0 {
+		c.format = realtime.RelayFormat
+	}
 	if c.Partitions <= 0 {
 		// One server takes what there is in fewer commands when it is one stream.
 		if c.Partitions = 1; clustered(c.URL) {
@@ -101,6 +106,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// layout is what nodes must have in common to work together.
+func (c Config) layout() uint64 { return uint64(c.Partitions) + formatStep*uint64(c.format-1) }
 
 func (c Config) validate() error {
 	switch {
@@ -262,10 +270,20 @@ func (r *Relay) State(exam string) realtime.RelayState {
 	return realtime.RelayState{Up: up && r.writers[p].up() && !r.mixed(), Silent: silent}
 }
 
-// mixed tells whether a live node works with another number of partitions. Any exam may be
-// in another partition there, so it concerns all of ours.
+// mixed tells whether a live node works with another layout. Any exam may be in another
+// partition there, so it concerns all of ours.
 func (r *Relay) mixed() bool {
 	return slices.ContainsFunc(r.readers, (*tailer).isMixed)
+}
+
+// mismatch says once that a node with another layout is live.
+func (r *Relay) mismatch(node string, layout uint64) {
+	if theirs := (layout - 1) / formatStep; theirs != uint64(r.cfg.format-1) {
+		r.log.Warn("another node is of a version of Vigil that relays in another way: dashboards read the store until it has ended", "other", node)
+		return
+	}
+	r.log.Error("another node works with another number of partitions; --redis-partitions must be the same on all",
+		"other", node, "theirs", (layout-1)%formatStep+1, "ours", r.cfg.Partitions)
 }
 
 // hole tells the subscribers of all partitions that something is missing.

@@ -135,7 +135,7 @@ func Check(ctx context.Context, raw string) (time.Time, error) {
 	c := connect(2)
 	defer c.Close()
 	const key = "vigil:{check}:relay"
-	id, err := c.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{fieldEntry, entry{partitions: 1, node: "check", n: 1}.encode()}}).Result()
+	id, err := c.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{fieldEntry, entry{layout: 1, node: "check", n: 1}.encode()}}).Result()
 	if err != nil {
 		return time.Time{}, unreachable("writing", err)
 	}

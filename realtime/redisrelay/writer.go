@@ -191,7 +191,7 @@ func (w *writer) gather(n int, since time.Time) bool {
 // append writes one entry, however long that takes; false: the relay ended first.
 func (w *writer) append(e entry) bool {
 	w.n++
-	e.partitions, e.node, e.n = uint64(w.r.cfg.Partitions), w.r.cfg.Node, w.n
+	e.layout, e.node, e.n = w.r.cfg.layout(), w.r.cfg.Node, w.n
 	args := &redis.XAddArgs{Stream: w.key, Values: []any{fieldEntry, e.encode()}}
 	w.sent.Store(&sent{w.n, time.Now()})
 	pause := w.r.cfg.RetryFirst

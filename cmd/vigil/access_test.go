@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vigil"
+	"vigil/lti"
+)
+
+// gradebook stands for the store, the hub and the platform of one exam that is watched.
+type gradebook struct {
+	exams    []vigil.Exam
+	staff    map[string]vigil.Access
+	sessions []vigil.Session
+	answer   lti.AccessReport
+	err      error
+	asked    [][]string
+}
+
+func (g *gradebook) Watched() []vigil.Exam { return g.exams }
+
+func (g *gradebook) Platform(context.Context, string) (vigil.Platform, error) {
+	return vigil.Platform{ID: "p"}, nil
+}
+
+func (g *gradebook) SessionsOfExam(_ context.Context, _ string, page vigil.Page) ([]vigil.Session, string, error) {
+	if page.After == "" { // two pages
+		return g.sessions[:1], "1", nil
+	}
+	return g.sessions[1:], "", nil
+}
+
+func (g *gradebook) AccessOfExam(context.Context, string, vigil.Page) ([]vigil.Access, string, error) {
+	users := slices.Sorted(maps.Keys(g.staff))
+	list := make([]vigil.Access, 0, len(users))
+	for _, u := range users {
+		list = append(list, g.staff[u])
+	}
+	return list, "", nil
+}
+
+func (g *gradebook) PutAccess(_ context.Context, a vigil.Access) error {
+	if g.staff[a.UserID].Version > a.Version {
+		return vigil.ErrConflict
+	}
+	g.staff[a.UserID] = a
+	return nil
+}
+
+func (g *gradebook) Regrouped(_ context.Context, id string, groups []vigil.Group, version int64) error {
+	for i := range g.sessions {
+		if g.sessions[i].ID == id {
+			g.sessions[i].Groups, g.sessions[i].GroupsVersion = groups, version
+		}
+	}
+	return nil
+}
+
+func (g *gradebook) Access(_ context.Context, _ vigil.Platform, url string, users []string) (lti.AccessReport, error) {
+	if !strings.HasPrefix(url, "https://lms.example/") {
+		return lti.AccessReport{}, vigil.Errorf(vigil.CodeInvalid, "asked at %s", url)
+	}
+	g.asked = append(g.asked, users)
+	return g.answer, g.err
+}
+
+func TestThePlatformIsAskedEveryFiveMinutesWhoMaySeeAndDoWhat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := []vigil.Group{{ID: "1", Name: "A"}}, []vigil.Group{{ID: "2", Name: "B"}}
+		g := &gradebook{
+			exams: []vigil.Exam{{ID: "e", Access: vigil.AccessSource{PlatformID: "p", URL: "https://lms.example/access"}}},
+			staff: map[string]vigil.Access{"5": {UserID: "5", Version: 10, Rights: vigil.Rights}, "6": {UserID: "6", Version: 30}},
+			sessions: []vigil.Session{
+				{ID: "s1", UserID: "9", Groups: a, GroupsVersion: 1}, {ID: "s2", UserID: "9", Groups: a, GroupsVersion: 1},
+				{ID: "s3", UserID: "8", Groups: a, GroupsVersion: 7},
+			},
+			answer: lti.AccessReport{
+				Staff:    []vigil.Access{{UserID: "5", Version: 20}, {UserID: "6", Version: 20, Rights: vigil.Rights}},
+				Students: []vigil.Access{{UserID: "9", Version: 2, Groups: b}, {UserID: "8", Version: 7, Groups: b}, {UserID: "none", Version: 1}},
+			},
+		}
+		k := &accessAsker{store: g, hub: g, tool: g, now: time.Now, log: slog.New(slog.DiscardHandler)}
+		look := func(d time.Duration) {
+			time.Sleep(d)
+			if err := k.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look(0)
+		look(accessEvery - time.Second)
+		if len(g.asked) > 0 {
+			t.Fatalf("got asked of %v, want not so soon after the launch", g.asked)
+		}
+		look(time.Second)
+		if len(g.asked) != 1 || !slices.Equal(g.asked[0], []string{"5", "6"}) {
+			t.Fatalf("got asked of %v, want of both, once", g.asked)
+		}
+		if got := g.staff["5"]; got.Version != 20 || got.ExamID != "e" || got.At.IsZero() || len(got.Rights) > 0 {
+			t.Errorf("got %+v, want the answer", got)
+		}
+		if got := g.staff["6"]; got.Version != 30 {
+			t.Errorf("got %+v, want what was told since", got)
+		}
+		for i, want := range []int64{2, 2, 7} {
+			if got := g.sessions[i].GroupsVersion; got != want {
+				t.Errorf("groups of %s: got version %d, want %d", g.sessions[i].ID, got, want)
+			}
+		}
+		if !slices.Equal(g.sessions[2].Groups, a) {
+			t.Errorf("got %+v, want what has the same version left alone", g.sessions[2].Groups)
+		}
+		g.err = vigil.Errorf(vigil.CodeUnavailable, "away")
+		look(accessEvery)
+		look(accessLook)
+		if len(g.asked) != 2 {
+			t.Errorf("got asked %d times, want a platform that does not answer left alone until it is due", len(g.asked))
+		}
+		g.err = nil
+		g.exams = nil
+		look(accessEvery)
+		if len(g.asked) != 2 || len(k.asked) > 0 {
+			t.Errorf("got asked %d times, want no more of an exam that nobody watches", len(g.asked))
+		}
+	})
+}
+
+func TestManyProctorsAreAskedOfInParts(t *testing.T) {
+	g := &gradebook{staff: map[string]vigil.Access{}, sessions: make([]vigil.Session, 1)}
+	for i := range lti.MaxAccessAsked + 1 {
+		u := fmt.Sprintf("%04d", i)
+		g.staff[u] = vigil.Access{UserID: u}
+	}
+	k := &accessAsker{store: g, hub: g, tool: g, now: time.Now, log: slog.New(slog.DiscardHandler)}
+	if err := k.ask(t.Context(), vigil.Exam{ID: "e", Access: vigil.AccessSource{URL: "https://lms.example/access"}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.asked) != 2 || len(g.asked[0]) != lti.MaxAccessAsked || len(g.asked[1]) != 1 {
+		t.Errorf("got %d questions, want two, of at most %d", len(g.asked), lti.MaxAccessAsked)
+	}
+}
