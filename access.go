@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -66,7 +65,7 @@ type Access struct {
 const (
 	MaxGroups     = 1000    // in one record
 	MaxGroupID    = 64      // bytes
-	MaxGroupName  = 255     // characters; longer ones are cut
+	MaxGroupName  = 255     // bytes; longer ones are cut
 	MaxGroupNames = 160_000 // bytes of all names of one record, which must fit into one item of a store; further ones are left out
 )
 
@@ -179,10 +178,7 @@ func tidyGroups(groups []Group) ([]Group, error) {
 		if g.ID == "" || len(g.ID) > MaxGroupID || !utf8.ValidString(g.ID) {
 			return nil, Invalid("access.groups", "The learning platform sent a group without a usable id.")
 		}
-		g.Name = strings.Join(strings.Fields(strings.ToValidUTF8(g.Name, "")), " ")
-		if utf8.RuneCountInString(g.Name) > MaxGroupName {
-			g.Name = string([]rune(g.Name)[:MaxGroupName])
-		}
+		g.Name = CleanName(g.Name, MaxGroupName)
 		if slices.ContainsFunc(out, func(o Group) bool { return o.ID == g.ID }) {
 			continue
 		}

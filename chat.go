@@ -47,12 +47,16 @@ type ChatLine struct {
 // MaxChat is the longest chat message, in bytes.
 const MaxChat = 2000
 
-// CleanText checks and trims what a person typed: valid UTF-8, not empty, at most max
-// bytes, no control characters but newlines and tabs. It returns CodeInvalid.
+// CleanText checks and trims what a person typed: valid UTF-8, something to see, at most limit
+// bytes, no control characters but newlines and tabs. What spoils other people's view is left
+// out (harmless). It returns CodeInvalid.
 func CleanText(field, text string, limit int) (string, error) {
 	text = strings.TrimSpace(text)
+	if utf8.ValidString(text) {
+		text = strings.TrimSpace(harmless(text))
+	}
 	switch {
-	case text == "":
+	case text == "" || utf8.ValidString(text) && !visible(text) && !strings.ContainsFunc(text, unicode.IsControl):
 		return "", Invalid(field, "The text is empty.")
 	case len(text) > limit:
 		return "", Invalid(field, "The text is longer than %d bytes.", limit)

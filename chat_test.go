@@ -23,6 +23,13 @@ func TestCleanText(t *testing.T) {
 		{"a\u0085b", "", "f"},
 		{"a\u009fb", "", "f"},
 		{"a\xffb", "", "f"},
+		{"\u200b\u200b\u200b", "", "f"},
+		{"\u2800", "", "f"},
+		{"\u0301", "", "f"},
+		{"\u202eabc\u202c", "abc", ""},
+		{"\u202e", "", "f"},
+		{"a" + strings.Repeat("\u0301", 16), "a" + strings.Repeat("\u0301", 5), ""},
+		{"👩\u200d💻", "👩\u200d💻", ""},
 	}
 	for _, tt := range tests {
 		got, err := CleanText("f", tt.text, 40)

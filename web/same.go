@@ -2,9 +2,6 @@ package web
 
 import (
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"vigil"
 	"vigil/lti"
@@ -22,33 +19,12 @@ func firstOf(texts ...string) string {
 // maxTitle bounds names and titles as platforms send them, in bytes.
 const maxTitle = 200
 
-// tidy makes one short line of a name or a title that a platform sent: people wrote it, so
-// it may hold anything. Control characters, and those that turn the direction of the text
-// around them, are dropped.
-func tidy(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r), r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == utf8.RuneError:
-			return -1
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) <= maxTitle {
-		return text
-	}
-	cut := maxTitle - len("…")
-	for !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return strings.TrimSpace(text[:cut]) + "…"
-}
+// tidy is vigil.CleanName for names and titles.
+func tidy(text string) string { return vigil.CleanName(text, maxTitle) }
 
 // nameOf is what a launch calls its user; empty where the platform shares no names.
 func nameOf(l lti.Launch) string {
-	return tidy(firstOf(l.Name, strings.TrimSpace(l.GivenName+" "+l.FamilyName)))
+	return firstOf(tidy(l.Name), tidy(l.GivenName+" "+l.FamilyName))
 }
 
 func samePolicy(a, b vigil.Policy) bool {
