@@ -147,14 +147,17 @@ func (r *room) readAccess(ctx context.Context) error {
 		page.After = next
 	}
 	for _, p := range before {
-		a, there := records[subjectUser(p.claims.Load().Subject)]
-		switch now := p.access.Load(); {
-		case !there:
-			a = vigil.Access{} // nothing is allowed
-		case now.Version > a.Version:
-			continue
+		user := subjectUser(p.claims.Load().Subject)
+		a, there := records[user]
+		if !there { // a list may be a moment behind what was stored
+			var err error
+			if a, err = r.h.store.Access(ctx, r.exam, user); err != nil && !errors.Is(err, vigil.ErrNotFound) {
+				return err
+			}
 		}
-		p.setAccess(a)
+		if a.Version == 0 || a.Version >= p.access.Load().Version { // 0: no record, so nothing is allowed
+			p.setAccess(a)
+		}
 	}
 	return nil
 }

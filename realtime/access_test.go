@@ -1,6 +1,7 @@
 package realtime_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -443,6 +444,30 @@ func TestNobodyWatchesWithoutAnAccessRecord(t *testing.T) {
 	r.store.set("Access", errDown)
 	if status, problem, _ := r.ask(protocols(r.mint(r.claimsOf("ada")))); status != 503 {
 		t.Errorf("without the store: got %d %+v, want to be told to try again", status, problem)
+	}
+}
+
+// laggard is a store whose lists of access records are behind.
+type laggard struct{ *faults }
+
+func (laggard) AccessOfExam(context.Context, string, vigil.Page) ([]vigil.Access, string, error) {
+	return nil, "", nil
+}
+
+func TestARecordThatTheListDoesNotHaveYetCounts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *realtime.Config) {
+		c.AccessEvery = 10 * time.Millisecond
+		faults, _ := c.Store.(*faults)
+		c.Store = laggard{faults}
+	})
+	r.told()
+	r.grants("ada")
+	w := r.watcher("ada")
+	seen := r.store.calls("Access")
+	r.until("asked", func() bool { return r.store.calls("Access") > seen+2 })
+	if err := w.Err(); err != nil {
+		t.Errorf("got %v, want the dashboard to stay", err)
 	}
 }
 
