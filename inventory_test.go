@@ -19,7 +19,11 @@ var inventory = map[string]map[string]string{
 		"State": "attempt", "Version": "attempt", "Created": "attempt", "Ready": "attempt", "Started": "attempt", "Ended": "attempt", "Changed": "attempt",
 		"By": "attempt", "Reason": "attempt", "PausedAt": "attempt", "PauseAnswered": "attempt", "PausedTotal": "attempt", "Pauses": "attempt",
 		"End": "attempt", "EndSeen": "attempt", "Grants": "attempt", "Carry": "attempt", "DueAt": "attempt",
-		"Presence": "presence", "Tally": "tally",
+		"Groups": "groups", "GroupsVersion": "groups", "Presence": "presence", "Tally": "tally",
+	},
+	"Group": {"ID": "groups", "Name": "groups"},
+	"Access": {
+		"ExamID": "access", "UserID": "access", "Version": "access", "At": "access", "All": "access", "Groups": "access", "Rights": "access",
 	},
 	"Consent": {"Notice": "consent", "At": "consent"},
 	"Presence": {
@@ -55,7 +59,7 @@ var inventory = map[string]map[string]string{
 
 // stored are the things that inventory lists by field. An audit entry and a record are told as
 // a whole: what they say is not in their fields' names.
-var stored = []any{Session{}, Consent{}, Presence{}, Tally{}, Signal{}, Incident{}, Gap{}, Command{}, Delivery{}, ChatLine{}, Erasure{}}
+var stored = []any{Session{}, Consent{}, Presence{}, Tally{}, Signal{}, Incident{}, Gap{}, Command{}, Delivery{}, ChatLine{}, Erasure{}, Group{}, Access{}}
 
 var wholes = []string{"audit", "checkpoint", "visit", "records"}
 

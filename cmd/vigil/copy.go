@@ -82,7 +82,7 @@ type copier struct {
 	dump   storage.Dumper
 	target storage.Store
 	say    func(string)
-	moment bool // leave out what lives for a moment: invitations
+	moment bool // leave out what lives for a moment: invitations, access records
 
 	began time.Time
 	again *erasedBefore // by which the target erases again; nil: it is not asked to
@@ -299,10 +299,35 @@ func (c *copier) exam(ctx context.Context, id string) error {
 	if copyErr := g.Wait(); copyErr != nil {
 		return copyErr
 	}
+	if err == nil && !c.moment {
+		err = c.accesses(ctx, id)
+	}
 	if err != nil {
 		return err
 	}
 	return c.audits(ctx, id)
+}
+
+// accesses copies an exam's access records.
+func (c *copier) accesses(ctx context.Context, exam string) error {
+	return eachPage(func(p storage.Page) ([]vigil.Access, string, error) { return c.source.AccessOfExam(ctx, exam, p) },
+		func(a vigil.Access) error {
+			if err := c.target.PutAccess(ctx, a); err != nil && vigil.CodeOf(err) != vigil.CodeConflict {
+				return err // a conflict: reading back reports it
+			}
+			got, err := c.target.Access(ctx, a.ExamID, a.UserID)
+			if vigil.CodeOf(err) == vigil.CodeNotFound { // it expired meanwhile
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if digest("access", got) != digest("access", a) {
+				return differs("access record of", a.UserID)
+			}
+			c.count("access", 1)
+			return nil
+		})
 }
 
 // otherAudits copies the entries of no exam.

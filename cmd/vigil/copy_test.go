@@ -16,7 +16,7 @@ import (
 )
 
 // copied is what a copy of filledStore's tells.
-const copied = "Copied and verified: 5 audit, 2 chat, 2 command, 6 delivery, 1 deployment, 1 exam, 2 gap, 4 incident, 1 invitation, 1 key, 1 link, 1 platform, 2 session, 6 signal."
+const copied = "Copied and verified: 1 access, 5 audit, 2 chat, 2 command, 6 delivery, 1 deployment, 1 exam, 2 gap, 4 incident, 1 invitation, 1 key, 1 link, 1 platform, 2 session, 6 signal."
 
 func TestAStoreIsCopiedAndVerified(t *testing.T) {
 	from, e := filledStore(t)

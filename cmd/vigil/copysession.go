@@ -188,6 +188,11 @@ func (c *copier) bring(ctx context.Context, listed, now vigil.Session) error {
 			return err
 		}
 	}
+	if now.GroupsVersion > listed.GroupsVersion {
+		if err := c.target.SetGroups(ctx, now.ID, now.Groups, now.GroupsVersion); err != nil && vigil.CodeOf(err) != vigil.CodeConflict {
+			return err
+		}
+	}
 	if now.Presence == listed.Presence {
 		return nil
 	}

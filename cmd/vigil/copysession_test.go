@@ -70,6 +70,7 @@ func TestASessionThatChangesWhileItIsCopiedIsCopiedAgain(t *testing.T) {
 		c := vigil.Command{ID: freshID(), SessionID: id, ExamID: e.ID, Kind: vigil.CommandNote, At: time.Now(), Stage: vigil.StageSeen}
 		g := vigil.Gap{ID: freshID(), SessionID: id, ExamID: e.ID, Start: time.Now(), Cause: vigil.CauseServer, Version: 1}
 		ok(store.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &c, NewGaps: []vigil.Gap{g}}))
+		ok(store.SetGroups(t.Context(), id, []vigil.Group{{ID: freshID()}}, v.GroupsVersion+1))
 		ok(store.SetPresence(t.Context(), id, vigil.Presence{Connection: vigil.ConnOnline, Since: time.Now(), Heard: time.Now(), Epoch: v.Presence.Epoch + 1, Node: "n2"}))
 	}
 	same := func(target *sqlite.Store) {

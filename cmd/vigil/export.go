@@ -21,7 +21,7 @@ type exportCmd struct {
 // exportSettings say in what form.
 type exportSettings struct {
 	Format string `help:"jsonl (one JSON object a line, each with its kind) or csv (one kind only)." enum:"jsonl,csv" default:"jsonl"`
-	Kind   string `help:"What to export; csv needs one: exam, session, signal, incident, gap, command, chat, audit." enum:"all,exam,session,signal,incident,gap,command,chat,audit" default:"all"`
+	Kind   string `help:"What to export; csv needs one: exam, session, signal, incident, gap, command, chat, access, audit." enum:"all,exam,session,signal,incident,gap,command,chat,access,audit" default:"all"`
 }
 
 // Validate refuses a CSV of everything: its rows would have different columns.
@@ -45,7 +45,8 @@ type exportExamCmd struct {
 	ID             string `arg:"" help:"The exam's id."`
 }
 
-// Run writes the exam, its sessions, all that belongs to them, and its audit entries.
+// Run writes the exam, its sessions, all that belongs to them, its access records and its audit
+// entries.
 func (c exportExamCmd) Run(ctx context.Context, s *streams) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		x := exporter{store: store, sink: c.sink(s.out), kind: c.Kind}
@@ -63,14 +64,12 @@ type exportUserCmd struct {
 	User           string `arg:"" help:"The user's id there (the sub of its launches)."`
 }
 
-// Run writes the user's sessions and all that belongs to them.
+// Run writes the user's sessions and all that belongs to them, and as staff the user's access
+// records.
 func (c exportUserCmd) Run(ctx context.Context, s *streams) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		x := exporter{store: store, sink: c.sink(s.out), kind: c.Kind}
-		sessions, err := store.SessionsOfUser(ctx, c.Issuer, c.User)
-		if err == nil && len(sessions) == 0 {
-			err = unknownUser(ctx, store, c.Issuer, c.User)
-		}
+		sessions, accesses, err := keptOfUser(ctx, store, c.Issuer, c.User)
 		if err != nil {
 			return err
 		}
@@ -79,7 +78,12 @@ func (c exportUserCmd) Run(ctx context.Context, s *streams) error {
 				return err
 			}
 		}
-		if err := x.auditsOfUser(ctx, c.User, sessions); err != nil {
+		for _, a := range accesses {
+			if err := x.give("access", a); err != nil {
+				return err
+			}
+		}
+		if err := x.auditsOfUser(ctx, c.User, sessions, accesses); err != nil {
 			return err
 		}
 		if err := x.sink.end(); err != nil {
@@ -93,38 +97,64 @@ type eraseCmd struct {
 	storeSettings `embed:""`
 	Issuer        string `arg:"" help:"The issuer (URL) of the user's platform."`
 	User          string `arg:"" help:"The user's id there (the sub of its launches)."`
-	Yes           bool   `help:"Do it. Without this only the number of sessions is shown."`
+	Yes           bool   `help:"Do it. Without this it is only shown how much there is."`
 }
 
 // Run erases one user.
 func (c eraseCmd) Run(ctx context.Context, s *streams) error {
 	return c.with(ctx, s, func(store storage.Store) error {
 		if !c.Yes {
-			sessions, err := store.SessionsOfUser(ctx, c.Issuer, c.User)
-			if err == nil && len(sessions) == 0 {
-				err = unknownUser(ctx, store, c.Issuer, c.User)
-			}
+			sessions, accesses, err := keptOfUser(ctx, store, c.Issuer, c.User)
 			if err != nil {
 				return err
 			}
-			return s.sayf("%d sessions would be erased, with all that belongs to them. Nothing was done: give --yes to erase them.\n", len(sessions))
+			return s.sayf("%d sessions would be erased, with all that belongs to them%s. Nothing was done: give --yes to erase them.\n", len(sessions), andAccess(accesses))
+		}
+		accesses, err := store.AccessOfUser(ctx, c.Issuer, c.User)
+		if err != nil {
+			return err
 		}
 		n, err := store.EraseUser(ctx, c.Issuer, c.User)
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			if err := s.sayf("%d sessions erased.\n", n); err != nil {
+		known := n > 0 || len(accesses) > 0
+		if known {
+			if err := s.sayf("%d sessions%s erased.\n", n, andAccess(accesses)); err != nil {
 				return err
 			}
 		}
 		err = c.record(ctx, s, store, deed{action: "erase.user", detail: attempts(n)})
-		if err == nil && n == 0 {
+		if err == nil && !known {
 			s.tell("What the user did as staff (commands, chat lines, reviews, audit entries) has lost their id and name, if there was any.")
 			err = unknownUser(ctx, store, c.Issuer, c.User)
 		}
 		return err
 	})
+}
+
+// keptOfUser reads a user's sessions and access records; none of either is an error that says what
+// is unknown.
+func keptOfUser(ctx context.Context, store storage.Store, issuer, user string) ([]vigil.Session, []vigil.Access, error) {
+	sessions, err := store.SessionsOfUser(ctx, issuer, user)
+	if err != nil {
+		return nil, nil, err
+	}
+	accesses, err := store.AccessOfUser(ctx, issuer, user)
+	if err == nil && len(sessions) == 0 && len(accesses) == 0 {
+		err = unknownUser(ctx, store, issuer, user)
+	}
+	return sessions, accesses, err
+}
+
+func andAccess(accesses []vigil.Access) string {
+	switch len(accesses) {
+	case 0:
+		return ""
+	case 1:
+		return " and 1 access record"
+	}
+	return fmt.Sprintf(" and %d access records", len(accesses))
 }
 
 func attempts(n int) string {
@@ -186,6 +216,10 @@ func (x exporter) exam(ctx context.Context, id string) error {
 	}
 	err = eachPage(func(p storage.Page) ([]vigil.Session, string, error) { return x.store.SessionsOfExam(ctx, id, p) },
 		func(v vigil.Session) error { return x.session(ctx, v) })
+	if err == nil && x.wants("access") {
+		err = eachPage(func(p storage.Page) ([]vigil.Access, string, error) { return x.store.AccessOfExam(ctx, id, p) },
+			func(a vigil.Access) error { return x.give("access", a) })
+	}
 	if err == nil {
 		err = x.audits(ctx, id)
 	}
@@ -205,18 +239,21 @@ func (x exporter) audits(ctx context.Context, exam string) error {
 }
 
 // auditsOfUser gives the entries of what a user did (consent among it) in the exams of their
-// sessions, and of what was done to them: there others' names and addresses are left out.
-func (x exporter) auditsOfUser(ctx context.Context, user string, sessions []vigil.Session) error {
+// sessions and access records, and of what was done to them: there others' names and addresses are left out.
+func (x exporter) auditsOfUser(ctx context.Context, user string, sessions []vigil.Session, accesses []vigil.Access) error {
 	if !x.wants("audit") {
 		return nil
 	}
 	theirs, exams := map[string]bool{}, []string{}
 	for _, v := range sessions {
 		theirs[v.ID] = true
-		if !slices.Contains(exams, v.ExamID) {
-			exams = append(exams, v.ExamID)
-		}
+		exams = append(exams, v.ExamID)
 	}
+	for _, a := range accesses {
+		exams = append(exams, a.ExamID)
+	}
+	slices.Sort(exams)
+	exams = slices.Compact(exams)
 	for _, exam := range exams {
 		err := eachPage(func(p storage.Page) ([]vigil.Audit, string, error) { return x.store.AuditOfExam(ctx, exam, p) },
 			func(a vigil.Audit) error {

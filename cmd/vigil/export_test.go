@@ -72,9 +72,13 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 		ok(store.CreateInvitation(ctx, vigil.Invitation{Hash: hash, Created: now, Expires: expires}))
 	}
 	e := vigil.Exam{ID: freshID(), Title: "Quiz", Issuer: p.Issuer, ContextID: "course", Policy: vigil.DefaultPolicy(), Created: now, Version: 4}
+	e.Access = vigil.AccessSource{PlatformID: p.ID, URL: "https://lms.example/mod/lti/services.php/access?resource_link=quiz-12"}
 	ok(store.CreateExam(ctx, e))
 	ok(store.CreateLink(ctx, vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "17", ExamID: e.ID, Created: now}))
 	ok(store.AppendAudit(ctx, vigil.Audit{ID: freshID(), ExamID: e.ID, Action: "report.view", At: now}))
+	ok(store.PutAccess(ctx, vigil.Access{
+		ExamID: e.ID, UserID: "tina", Version: 7, At: now, Groups: []vigil.Group{{ID: "12", Name: "Group A"}}, Rights: []vigil.Right{vigil.RightWatch, vigil.RightTalk},
+	}))
 	for _, user := range []string{"ana", "=1+1"} {
 		v := vigil.Session{
 			ID: freshID(), ExamID: e.ID, UserID: user, Name: user, Attempt: 1, Generation: 1, PlatformID: p.ID, State: vigil.StateActive, Version: 5,
@@ -82,6 +86,7 @@ func fillStore(t *testing.T, store storage.Store) vigil.Exam {
 			Grants:   []vigil.Grant{{CommandID: "c", ID: "r", Time: time.Minute, Taken: 2 * time.Minute, State: vigil.GrantConfirmed, At: now, Held: true, Own: true}},
 			Pauses:   []vigil.Pause{{From: now.Add(-time.Minute), To: now, ID: "r2"}},
 			Consents: []vigil.Consent{{Notice: "0123456789abcdef", At: now}},
+			Groups:   []vigil.Group{{ID: "12", Name: "Group A"}}, GroupsVersion: 3,
 		}
 		ok(store.CreateSession(ctx, v))
 		head := vigil.AuditHead{}
@@ -142,11 +147,18 @@ func exportsJSONLines(t *testing.T, place string, e vigil.Exam) {
 			!strings.Contains(line, `"held":true,"own":true}`) || !strings.Contains(line, `"pauses":[{"from":"20`) || row["due_at"] == nil) {
 			t.Errorf("got session %s, want its user, grants, pauses and when it is due", line)
 		}
+		if kind == "session" && !strings.Contains(line, `"groups":[{"id":"12","name":"Group A"}]`) {
+			t.Errorf("got session %s, want its groups", line)
+		}
+		if kind == "access" && !(row["user_id"] == "tina" && row["exam_id"] == e.ID && row["all"] == false && row["version"] == 7.0 &&
+			strings.Contains(line, `"groups":[{"id":"12","name":"Group A"}],"rights":["watch","talk"]`)) {
+			t.Errorf("got access record %s, want whose it is, groups and rights", line)
+		}
 		if kind == "gap" && (row["until"] == nil || row["paused_ms"] != 1000.0) {
 			t.Errorf("got gap %s, want to when its cause holds, and the pause in it", line)
 		}
 	}
-	want := map[string]int{"exam": 1, "session": 2, "signal": 6, "incident": 4, "gap": 2, "command": 2, "chat": 2, "audit": 5}
+	want := map[string]int{"exam": 1, "session": 2, "signal": 6, "incident": 4, "gap": 2, "command": 2, "chat": 2, "access": 1, "audit": 5}
 	for kind, n := range want {
 		if kinds[kind] != n {
 			t.Errorf("got %d lines of %s, want %d", kinds[kind], kind, n)
@@ -190,8 +202,9 @@ func TestAUserIsExportedAndErased(t *testing.T) {
 func exportsAndErases(t *testing.T, place string, e vigil.Exam) {
 	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); strings.Count(got, `"kind":"signal"`) != 3 || strings.Contains(got, "=1+1") ||
 		strings.Count(got, `"action":"session.consent"`) != 1 || strings.Count(got, `"action":"command.pause"`) != 1 || strings.Contains(got, "Pat") ||
-		!strings.Contains(got, `"consents":[{"notice":"0123456789abcdef","at":"20`) {
-		t.Errorf("got %q, want the one user's only, with the consent, and with what was done to them but not by whom", got)
+		!strings.Contains(got, `"consents":[{"notice":"0123456789abcdef","at":"20`) || !strings.Contains(got, `"groups":[{"id":"12","name":"Group A"}]`) ||
+		strings.Contains(got, "tina") {
+		t.Errorf("got %q, want the one user's only, with the consent and the groups, and with what was done to them but not by whom", got)
 	}
 	if got := must(t, "erase", "--store", place, e.Issuer, "ana"); !strings.HasPrefix(got, "1 sessions would be erased") {
 		t.Errorf("got %q without --yes", got)
@@ -222,6 +235,22 @@ func exportsAndErases(t *testing.T, place string, e vigil.Exam) {
 			t.Errorf("got operators' entries %q, want %s, without the person", got, action)
 		}
 	}
+}
+
+func TestStaffAreExportedAndErased(t *testing.T) {
+	onEach(t, func(t *testing.T, place string, e vigil.Exam) {
+		if got := must(t, "export", "user", "--store", place, e.Issuer, "tina"); strings.Count(got, "\n") != 1 ||
+			!strings.Contains(got, `"kind":"access"`) || !strings.Contains(got, `"rights":["watch","talk"]`) {
+			t.Errorf("got %q, want the access record", got)
+		}
+		if got := must(t, "erase", "--store", place, e.Issuer, "tina"); !strings.HasPrefix(got, "0 sessions would be erased, with all that belongs to them and 1 access record.") {
+			t.Errorf("got %q without --yes", got)
+		}
+		if got := must(t, "erase", "--store", place, "--yes", e.Issuer, "tina"); got != "0 sessions and 1 access record erased.\n" {
+			t.Errorf("got %q, want one record erased", got)
+		}
+		hasNothingOf(t, place, e, "tina")
+	})
 }
 
 func TestNamesInExports(t *testing.T) {

@@ -17,10 +17,10 @@ type person struct{ issuer, user string }
 type traces struct {
 	entries  []vigil.Erasure
 	sessions []vigil.Session
-	acted    bool // did something, as staff maybe, up to the time of an erasure of all that is theirs
+	acted    bool // did something as staff maybe, or has an access record, of up to the time of an erasure of all that is theirs
 }
 
-// note takes in that the person did something.
+// note takes in that the person did something, or was told of.
 func (t *traces) note(at time.Time) {
 	for _, e := range t.entries {
 		t.acted = t.acted || e.ExamID == "" && !at.After(e.At)
@@ -51,7 +51,7 @@ func forget(ctx context.Context, store storage.Store, dump storage.Dumper, entri
 	return users, sessions, nil
 }
 
-// findTraces looks through all sessions, and all that people did, for people on the list: who
+// findTraces looks through all sessions, access records, and all that people did, for people on the list: who
 // was erased may have been staff, or have no session any more.
 func findTraces(ctx context.Context, store storage.Store, dump storage.Dumper, entries []vigil.Erasure) (map[person]*traces, error) {
 	known := map[person]*traces{} // nil: not on the list
@@ -118,6 +118,15 @@ func findTraces(ctx context.Context, store storage.Store, dump storage.Dumper, e
 		}
 		err = eachPage(func(p storage.Page) ([]vigil.Incident, string, error) { return store.IncidentsOfExam(ctx, id, p) },
 			func(i vigil.Incident) error { by(i.Reviewer, exam.Issuer, i.Reviewed); return nil })
+		if err != nil {
+			return err
+		}
+		err = eachPage(func(p storage.Page) ([]vigil.Access, string, error) { return store.AccessOfExam(ctx, id, p) }, func(a vigil.Access) error {
+			if t := of(person{exam.Issuer, a.UserID}); t != nil {
+				t.note(a.At)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}

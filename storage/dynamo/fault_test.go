@@ -127,12 +127,19 @@ func TestFaultsLoseNothing(t *testing.T) {
 		mu.Unlock()
 		return err
 	})
+	told := time.Now()
+	each("access", steps, func(v vigil.Session, i int) error { // each version is told twice
+		return s.PutAccess(t.Context(), vigil.Access{ExamID: v.ExamID, UserID: v.UserID, Version: int64(i/2 + 1), At: told.Add(time.Duration(i) * time.Second)})
+	})
 	wg.Wait()
 	p.spoil(0)
 	if err := errors.Join(problems...); err != nil {
 		t.Errorf("under faults: %v", err)
 	}
 	for _, v := range sessions {
+		if a, err := s.Access(t.Context(), v.ExamID, v.UserID); err != nil || a.Version != steps/2 || a.At.UnixMilli() != told.Add((steps-1)*time.Second).UnixMilli() {
+			t.Errorf("got access record %+v, %v, want the last one", a, err)
+		}
 		got, err := s.Session(t.Context(), v.ID)
 		ok(t, err)
 		list, _, err := s.SignalsOfSession(t.Context(), v.ID, storage.Page{})

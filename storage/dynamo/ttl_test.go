@@ -28,6 +28,7 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 	ok(t, s.CreateKey(ctx, vigil.Key{ID: "kid", Use: vigil.KeyLTI, Created: now, Version: 1}))
 	ok(t, s.CreateInvitation(ctx, vigil.Invitation{Hash: "hash", Created: now, Expires: now.Add(time.Hour)}))
 	e := vigil.Exam{ID: newID(), Issuer: p.Issuer, ContextID: "c", Policy: vigil.DefaultPolicy(), Created: now, Version: 1}
+	e.Access = vigil.AccessSource{PlatformID: p.ID, URL: "https://lms.example/access"}
 	e.Policy.Retention = vigil.Retention{Signals: 10, Chat: 20, Sessions: 30, Audit: 40}
 	ok(t, s.CreateExam(ctx, e))
 	ok(t, s.CreateLink(ctx, vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "17", ExamID: e.ID, Created: now}))
@@ -46,6 +47,10 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 	ok(t, s.SetPresence(ctx, v.ID, vigil.Presence{Connection: vigil.ConnOnline, Heard: now, Node: "n"}))
 	ok(t, s.AddChat(ctx, vigil.ChatLine{ID: newID(), SessionID: v.ID, ExamID: e.ID, Text: "?", At: now}))
 	ok(t, s.AppendAudit(ctx, vigil.Audit{ID: newID(), ExamID: e.ID, Action: "look", At: now}))
+	ok(t, s.PutAccess(ctx, vigil.Access{ExamID: e.ID, UserID: "told once", Version: 1, At: now}))
+	for _, at := range []time.Time{now.Add(-time.Hour), now} {
+		ok(t, s.PutAccess(ctx, vigil.Access{ExamID: e.ID, UserID: "told again", Version: 1, At: at}))
+	}
 	ok(t, s.RenewNode(ctx, vigil.Node{ID: "n", Heard: now}))
 	ok(t, s.Ping(ctx))
 	ok(t, s.PutRecord(ctx, vigil.Record{Kind: "state", Key: "k", Expires: now.Add(time.Minute)}))
@@ -76,6 +81,7 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 		{"main", "s#", "d#", 30 * day},
 		{"main", "s#", "m#", 20 * day},
 		{"main", "xa#", "", 40 * day},
+		{"main", "ua#", "", vigil.AccessKept},
 		{"records", "r#state", "", time.Minute},
 		{"records", "r#stays", "", never},
 	}
