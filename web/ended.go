@@ -118,6 +118,8 @@ type exported struct {
 	Name    string `json:"name"`
 	Attempt int    `json:"attempt"`
 	State   string `json:"state"`
+	// Groups are the names of the student's groups in the course.
+	Groups []string `json:"groups,omitempty"`
 
 	Consents []consented `json:"consents,omitempty"`
 	Entries  []entry     `json:"entries"`
@@ -173,6 +175,7 @@ func (s *Server) attemptExport(w http.ResponseWriter, r *http.Request) {
 	s.audit(ctx, session.ExamID, session.ID, "session.exported", vigil.Actor{Role: vigil.RoleLMS, ID: a.Platform.ID}, "")
 	out := exported{
 		Exam: exam.Title, Name: session.Name, Attempt: session.Attempt, State: string(session.State), Entries: entries, More: more,
+		Groups: groupNames(session.Groups),
 	}
 	for _, c := range session.Consents {
 		out.Consents = append(out.Consents, consented{c.Notice, ms(c.At)})

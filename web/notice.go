@@ -45,7 +45,7 @@ func (p Privacy) ContactURL() template.URL {
 // noticeWords is the version of what the notice's words say (the keys notice.* and watch.*
 // in all languages): raise it when they say something else, so that students are asked
 // again. A test holds it to the words.
-const noticeWords = 1
+const noticeWords = 2
 
 // notice is what the student reads and agrees to at the check-in: exactly what is watched
 // and kept under this policy. docs/privacy.md is the same in full.
