@@ -13,6 +13,9 @@ import (
 
 	"vigil"
 	"vigil/lti"
+	"vigil/lti/ltitest"
+	"vigil/realtime"
+	"vigil/realtime/redisrelay/redistest"
 )
 
 // gradebook stands for the store, the hub and the platform of one exam that is watched.
@@ -145,4 +148,61 @@ func TestManyProctorsAreAskedOfInParts(t *testing.T) {
 	if len(g.asked) != 2 || len(g.asked[0]) != lti.MaxAccessAsked || len(g.asked[1]) != 1 {
 		t.Errorf("got %d questions, want two, of at most %d", len(g.asked), lti.MaxAccessAsked)
 	}
+}
+
+// TestGroupsAndRightsCountOnAllServers has the students on one server and the proctor on another.
+// The platform's reports reach either.
+func TestGroupsAndRightsCountOnAllServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	a, b := vigil.Group{ID: "1", Name: "Group A"}, vigil.Group{ID: "2", Name: "Group B"}
+	s := newSite(t)
+	redis := "--redis=redis://" + redistest.Start(t).Address
+	to := s.front()
+	one, two := s.beside(), s.beside()
+	one.process(redis)
+	two.process(redis)
+	lms := s.lms.Platform()
+	lms.SetGroups(student, a)
+	lms.SetGroups(another, b)
+	lms.SetAccess(instructor, ltitest.Access{Groups: []vigil.Group{a}, Rights: vigil.Rights})
+	to(one)
+	mine, other := s.student(student).Welcome().Session, s.student(another).Welcome().Session
+	to(two)
+	w := s.proctor()
+	until(t, "the student of the own group", func() bool { return w.Connection(mine) == vigil.ConnOnline })
+	if rows := w.Rows(); len(rows) != 1 {
+		t.Fatalf("got %d rows, want the own group's", len(rows))
+	}
+	id, _ := w.Command(realtime.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{other}})
+	until(t, "the refusal", func() bool { return w.Progress(id, other).Stage == vigil.StageRefused })
+
+	report := func(what string, counts func() bool) {
+		t.Helper()
+		began := time.Now()
+		s.ok(lms.SendAccess(t.Context()))
+		until(t, what, counts)
+		t.Logf("%s: after %v", what, time.Since(began).Round(time.Millisecond))
+	}
+	to(one) // which is told, and has no dashboard
+	lms.SetGroups(another, a, b)
+	report("the student who comes to the group", func() bool { return w.Connection(other) == vigil.ConnOnline })
+	lms.SetGroups(student, b)
+	report("the student who leaves the group", func() bool { _, there := w.Rows()[mine]; return !there })
+	lms.SetAccess(instructor, ltitest.Access{All: true, Rights: []vigil.Right{vigil.RightWatch}})
+	report("everyone, and nothing to do", func() bool { return len(w.Rows()) == 2 && slices.Equal(w.Access().Rights, []vigil.Right{vigil.RightWatch}) })
+	id, _ = w.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{mine}})
+	until(t, "a message to be refused", func() bool {
+		return slices.ContainsFunc(w.Errors(), func(e realtime.Error) bool { return e.Ref == id && e.Code == vigil.CodeForbidden })
+	})
+	lms.SetAccess(instructor, ltitest.Access{})
+	report("the proctor to be shown out", func() bool {
+		select {
+		case <-w.Done():
+			return true
+		default:
+			return false
+		}
+	})
 }
