@@ -191,7 +191,9 @@ func TestGroupsAndRightsCountOnAllServers(t *testing.T) {
 	lms.SetGroups(student, b)
 	report("the student who leaves the group", func() bool { _, there := w.Rows()[mine]; return !there })
 	lms.SetAccess(instructor, ltitest.Access{All: true, Rights: []vigil.Right{vigil.RightWatch}})
-	report("everyone, and nothing to do", func() bool { return len(w.Rows()) == 2 && slices.Equal(w.Access().Rights, []vigil.Right{vigil.RightWatch}) })
+	report("everyone, and nothing to do", func() bool {
+		return len(w.Rows()) == 2 && slices.Equal(w.Access().Rights, []vigil.Right{vigil.RightWatch})
+	})
 	id, _ = w.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{mine}})
 	until(t, "a message to be refused", func() bool {
 		return slices.ContainsFunc(w.Errors(), func(e realtime.Error) bool { return e.Ref == id && e.Code == vigil.CodeForbidden })

@@ -20,7 +20,7 @@ import (
 
 var (
 	first = flag.Uint64("seed", 1, "the first seed")
-	seeds = flag.Uint64("seeds", 2, "so many seeds from it on")
+	seeds = flag.Uint64("seeds", seedsOfAll, "so many seeds from it on")
 	show  = flag.Bool("history", false, "print what happened")
 	cut   = flag.Bool("shrink", false, "leave out events of a seed that fails, while it does")
 )
