@@ -109,25 +109,12 @@ func (t tokens) VerifySocket(ctx context.Context, token string) (realtime.Claims
 	c, err := t.tool.VerifySocket(ctx, token)
 	return realtime.Claims{
 		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: vigil.Role(c.Role), Name: c.Name,
-		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until,
+		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
 	}, err
 }
 
 func (t tokens) MintSocket(context.Context, realtime.Claims) (string, time.Time, error) {
 	return "", time.Time{}, errors.New("no renewals in these tests")
-}
-
-// regrouper stands in for the hub's Regrouped until it has one.
-type regrouper struct {
-	*realtime.Hub
-	store *faulty
-}
-
-func (g regrouper) Regrouped(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error {
-	if err := g.store.SetGroups(ctx, sessionID, groups, version); err != nil && !errors.Is(err, vigil.ErrConflict) {
-		return err
-	}
-	return nil
 }
 
 func newRig(t *testing.T, change ...func(*web.Config)) *rig {
@@ -159,7 +146,7 @@ func newRig(t *testing.T, change ...func(*web.Config)) *rig {
 	})
 	r.ok(err)
 	t.Cleanup(r.hub.Close)
-	cfg := web.Config{Tool: r.tool, Hub: regrouper{r.hub, r.store}, Store: r.store, Now: r.now, Log: log}
+	cfg := web.Config{Tool: r.tool, Hub: r.hub, Store: r.store, Now: r.now, Log: log}
 	for _, f := range change {
 		f(&cfg)
 	}
