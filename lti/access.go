@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"vigil"
 )
@@ -153,21 +150,7 @@ func readPerson(item any) (vigil.Access, error) {
 	if err := checkWord(a.UserID); err != nil {
 		return vigil.Access{}, fmt.Errorf("user: %w", err)
 	}
-	plainNames(a.Groups)
 	return a, nil
-}
-
-// plainNames takes out of groups' names, which people wrote, what turns the text around them
-// or cannot be seen.
-func plainNames(groups []vigil.Group) {
-	for i := range groups {
-		groups[i].Name = strings.TrimSpace(strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError {
-				return -1
-			}
-			return r
-		}, groups[i].Name))
-	}
 }
 
 // ReadSettings reads what our plugin sends with a launch of a platform (vigil.ParseSettings).
@@ -181,9 +164,6 @@ func ReadSettings(p vigil.Platform, data string) (vigil.Settings, error) {
 		if _, err := platformURL(p, s.AccessURL); err != nil {
 			return vigil.Settings{}, ErrLaunchAccessURL.because("%w", err)
 		}
-	}
-	if s.Access != nil {
-		plainNames(s.Access.Groups)
 	}
 	return s, nil
 }
