@@ -307,9 +307,12 @@ func (c doctorCmd) checkPlugins(ctx context.Context) finding {
 		}
 		switch {
 		case p.Plugin < vigil.PluginVersion:
-			f.warnings = append(f.warnings, fmt.Sprintf("%s (%s): its Vigil plugin speaks version %d, this server version %d. "+
-				"Update the plugin there: until then page turns do not bring the attempt's end, and proctors are not told what the platform did not do.",
-				name, p.ID, p.Plugin, vigil.PluginVersion))
+			lacks := "whoever teaches sees all students and may do everything" // what came with version 3
+			if p.Plugin < 2 {
+				lacks += ", page turns do not bring the attempt's end, and proctors are not told what the platform did not do"
+			}
+			f.warnings = append(f.warnings, fmt.Sprintf("%s (%s): its Vigil plugin speaks version %d, this server version %d. Update the plugin there: until then %s.",
+				name, p.ID, p.Plugin, vigil.PluginVersion, lacks))
 		case p.Plugin > vigil.PluginVersion:
 			f.warnings = append(f.warnings, fmt.Sprintf("%s (%s): its Vigil plugin speaks version %d, this server only version %d. Update Vigil here.",
 				name, p.ID, p.Plugin, vigil.PluginVersion))

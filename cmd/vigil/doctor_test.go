@@ -29,8 +29,9 @@ func TestTheDoctorNamesOldPlugins(t *testing.T) {
 	}{
 		{-1, "no platform with Vigil's plugin"},
 		{1, "Update the plugin there"},
-		{2, "all of version 2"},
-		{3, "Update Vigil here"},
+		{2, "Update the plugin there: until then whoever teaches sees all students"},
+		{3, "all of version 3"},
+		{4, "Update Vigil here"},
 	} {
 		s := newSite(t, func(c *lms.Config) {
 			if c.Platform.Plugin = row.version; row.version < 0 {
