@@ -82,7 +82,8 @@ func TestThePlatformIsAskedEveryFiveMinutesWhoMaySeeAndDoWhat(t *testing.T) {
 			exams: []vigil.Exam{{ID: "e", Access: vigil.AccessSource{PlatformID: "p", URL: "https://lms.example/access"}}},
 			staff: map[string]vigil.Access{"5": {UserID: "5", Version: 10, Rights: vigil.Rights}, "6": {UserID: "6", Version: 30}},
 			sessions: []vigil.Session{
-				{ID: "s1", UserID: "9", Groups: a, GroupsVersion: 1}, {ID: "s2", UserID: "9", Groups: a, GroupsVersion: 1},
+				{ID: "s1", UserID: "9", Groups: a, GroupsVersion: 1},
+				{ID: "s2", UserID: "9", Groups: a, GroupsVersion: 1},
 				{ID: "s3", UserID: "8", Groups: a, GroupsVersion: 7},
 			},
 			answer: lti.AccessReport{
