@@ -113,6 +113,13 @@ export class Alerts {
     if (kind !== "chat") this.#sound(kind);
   }
 
+  /** Nothing more of those whom this person does not see any more. */
+  forget(gone: ReadonlySet<string>): void {
+    this.latest.value = this.latest.value.filter((a) => !gone.has(a.session));
+    this.#waiting = this.#waiting.filter((a) => !gone.has(a.session));
+    if (this.#waiting.length === 0) clearTimeout(this.#timer);
+  }
+
   #tell(): void {
     clearTimeout(this.#timer);
     const all = this.#waiting;

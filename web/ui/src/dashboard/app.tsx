@@ -21,9 +21,19 @@ export function App(): JSX.Element {
   void store.roster.members.value;
   const nobody = loaded && store.roster.students.size === 0;
 
+  const access = store.access.value;
+
   useEffect(() => {
     document.body.classList.toggle("has-panel", open);
   }, [open]);
+  // What had the focus may be gone with a right, or with the student whom it was about.
+  useEffect(() => {
+    const frame = requestAnimationFrame(() => {
+      if (document.activeElement !== document.body && document.activeElement !== null) return;
+      (document.querySelector<HTMLElement>(".detail h2") ?? document.getElementById("main"))?.focus({ preventScroll: true });
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [access, open]);
 
   return (
     <div class={`dash${open ? " dash-open" : ""}`}>
@@ -31,7 +41,9 @@ export function App(): JSX.Element {
       <Banners />
       <div class="dash-main">
         <main id="main" tabIndex={-1} aria-label={t("students")}>
-          {!loaded && state.is === "stopped" ? (
+          {state.is !== "stopped" && !store.may("watch") ? (
+            <NoWatch />
+          ) : !loaded && state.is === "stopped" ? (
             <Stopped state={state} />
           ) : !loaded ? (
             <Skeleton />
@@ -67,6 +79,16 @@ function Stopped({ state }: { state: LinkState & { is: "stopped" } }): JSX.Eleme
   );
 }
 
+/** The link is up, and the person may not see anyone. */
+function NoWatch(): JSX.Element {
+  return (
+    <div class="card empty empty-stop">
+      <h2>{t("no_watch_title")}</h2>
+      <p>{t("no_watch_body")}</p>
+    </div>
+  );
+}
+
 function Skeleton(): JSX.Element {
   return (
     <div class="skeleton" role="status">
@@ -79,11 +101,13 @@ function Skeleton(): JSX.Element {
 }
 
 function Empty(): JSX.Element {
+  const store = useStore();
   return (
     <div class="card empty">
       <div class="empty-mark" aria-hidden="true" />
       <h2>{t("empty_title")}</h2>
       <p>{t("empty_body")}</p>
+      {!store.access.value.all && <p>{t("empty_seen")}</p>}
       <p class="muted small">{t("empty_check")}</p>
     </div>
   );

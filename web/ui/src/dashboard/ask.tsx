@@ -45,11 +45,12 @@ function Dialog({ ask }: { ask: Ask }): JSX.Element {
     };
   }, []);
 
+  const { all: everyone } = store.access.value;
   void store.roster.version.value; // students may end while the dialog is open
   const asked = ask.all ? store.roster.all().filter((s) => !isEnded(s)) : ask.targets.map((id) => store.student(id)).filter((s) => s !== undefined);
   const targets = asked.filter((s) => fits(action, s));
   const only = targets.length === 1 && asked.length === 1 ? targets[0] : undefined;
-  const who = ask.all ? t("who_all") : only ? nameOf(only) : t("who_n", { n: targets.length });
+  const who = ask.all ? t(everyone ? "who_all" : "who_all_seen") : only ? nameOf(only) : t("who_n", { n: targets.length });
   const untold = concernsLMS(action) ? targets.filter((s) => !reachesLMS(action, s)).length : 0;
   const needsCount = action === "terminate" && targets.length > 1;
   const bytes = new TextEncoder().encode(text.value.trim()).length;
@@ -70,7 +71,7 @@ function Dialog({ ask }: { ask: Ask }): JSX.Element {
     close();
   };
   const total = targets.reduce((sum, s) => sum + s.lost.proposed, 0);
-  const about = action === "message" && ask.all ? t("about_message_all") : t(`about_${action}` as Word, { length: lengthText(total, t.lang) });
+  const about = action === "message" && ask.all ? t(everyone ? "about_message_all" : "about_message_all_seen") : t(`about_${action}` as Word, { length: lengthText(total, t.lang) });
 
   return (
     <dialog class="ask" ref={element} aria-labelledby="ask-title" onClose={close} onCancel={close}>

@@ -27,6 +27,7 @@ export function BulkBar(): JSX.Element | null {
       </p>
       <div class="bulk-actions" role="group">
         {actions.map((a) => {
+          if (!store.allows(a)) return null;
           const n = chosen.filter((s) => fits(a, s)).length;
           if ((seldom.has(a) && n === 0) || (a === "pause" && !pause)) return null;
           return (

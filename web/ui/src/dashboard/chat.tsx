@@ -20,15 +20,16 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
   const lines = (story?.entries.value ?? []).filter((e): e is ChatEntry => e.type === "chat").reverse();
   const unread = s.tally.unread ?? 0;
   const hand = s.tally.hand ?? 0;
+  const talk = store.may("talk");
 
   // What is on the screen of someone who looks is read. With a raised hand it is not: "seen" would lower the hand, too.
   useEffect(() => {
-    if (unread === 0 || hand > 0) return;
+    if (unread === 0 || hand > 0 || !talk) return;
     const timer = window.setTimeout(() => {
       if (document.visibilityState === "visible" && document.hasFocus()) store.seen(s.id);
     }, 1200);
     return () => clearTimeout(timer);
-  }, [unread, hand > 0, s.id]);
+  }, [unread, hand > 0, talk, s.id]);
 
   useLayoutEffect(() => {
     if (box.current) box.current.scrollTop = box.current.scrollHeight;
@@ -48,7 +49,7 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
   };
   return (
     <div class="chat">
-      {lines.length === 0 && !story.loading.value && <p class="muted small">{t("chat_empty")}</p>}
+      {lines.length === 0 && !story.loading.value && <p class="muted small">{t(talk ? "chat_empty" : "chat_nothing")}</p>}
       <div class="chat-lines" ref={box} tabIndex={0} role="log" aria-label={t("tab_chat")}>
         <ol class="plain">
         {lines.map((line) => {
@@ -67,8 +68,8 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
         })}
         </ol>
       </div>
-      {unread > 0 && hand > 0 && <button type="button" class="button-small" onClick={() => store.seen(s.id)}>{t("mark_read")}</button>}
-      {over ? <p class="muted small">{t(s.life.state === "stopped" ? "chat_stopped" : "chat_over")}</p> : (
+      {talk && unread > 0 && hand > 0 && <button type="button" class="button-small" onClick={() => store.seen(s.id)}>{t("mark_read")}</button>}
+      {over ? <p class="muted small">{t(s.life.state === "stopped" ? "chat_stopped" : "chat_over")}</p> : !talk ? <p class="muted small">{t("chat_read_only")}</p> : (
         <form class="chat-form" onSubmit={send}>
           <div class="canned canned-line">
             {canned.map((w) => <button key={w} type="button" class="button-small" onClick={() => (text.value = t(w))}>{t(w)}</button>)}

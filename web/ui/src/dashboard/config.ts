@@ -1,4 +1,6 @@
 // The page's configuration, written by the server into <script id="vigil-config">.
+import type { Right } from "./protocol";
+
 export interface Config {
   lang: string;
   now: number;
@@ -9,6 +11,7 @@ export interface Config {
   links: { report?: string; settings?: string; open?: string };
   framed?: boolean;
   members?: boolean; // the LMS tells who is enrolled
+  rights?: Right[] | null; // what this person may do; everything where it is not said
 }
 
 export function readConfig<T>(): T {

@@ -6,6 +6,7 @@ import { fits, type Action } from "./batch";
 import { Chat } from "./chat";
 import { useStore } from "./context";
 import { lengthText, shortLength, timeText } from "./format";
+import { groupText } from "./groups";
 import { Icon } from "./icons";
 import { badAtLMS, type Student } from "./merge";
 import { attention, isEnded, nameOf } from "./order";
@@ -130,13 +131,14 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
           <div><dt>{t("last_heard")}</dt><dd class="numbers">{s.conn.c === "online" && !over ? t("heard_live") : s.conn.heard ? t("ago", { length: lengthText(now - s.conn.heard, t.lang) }) : "–"}</dd></div>
           <div><dt>{t("started")}</dt><dd class="numbers">{s.life.started ? timeText(s.life.started, now, t.lang, false) : t("not_started")}{s.life.ended ? ` – ${timeText(s.life.ended, now, t.lang, false)}` : ""}</dd></div>
           <div><dt>{t("user_id")}</dt><dd class="user-id">{s.who.user}{s.who.attempt > 1 ? `, ${t("attempt", { n: s.who.attempt })}` : ""}</dd></div>
+          {store.grouped.value && <div class="fact-wide"><dt>{t("groups")}</dt><dd>{groupText(s) || t("no_group")}</dd></div>}
         </dl>
 
         {more && <p class="note small callout">{more}</p>}
         {!!s.tally.hand && !over && (
           <div class="note note-warn callout">
             <p><Icon name="hand" /> {t("hand_up", { length: shortLength(now - s.tally.hand, t.lang) })}</p>
-            <button type="button" class="button-small" onClick={() => store.seen(s.id)}>{t("lower_hand")}</button>
+            {store.may("talk") && <button type="button" class="button-small" onClick={() => store.seen(s.id)}>{t("lower_hand")}</button>}
           </div>
         )}
         {trouble.map((p) => (
@@ -151,7 +153,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
               <strong>{t("lost_title")}:</strong> {t("lost_sum", { n: s.lost.gaps, length: lengthText(s.lost.total, t.lang), granted: lengthText(s.lost.granted, t.lang) })}
               {s.lost.proposed > 0 && ` ${t("lost_sum_proposed", { length: lengthText(s.lost.proposed, t.lang) })}`}
             </p>
-            {s.lost.proposed > 0 && (
+            {s.lost.proposed > 0 && store.may("time") && (
               <div class="row">
                 {fits("grant", s) && <button type="button" class="button-small button-primary" onClick={() => store.command("grant", [s.id], false, {})}>{t("do_grant")}</button>}
                 <button type="button" class="button-small" onClick={() => act("refuse")}>{t("do_refuse")}</button>
@@ -162,7 +164,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
 
         <div class="detail-actions" role="group" aria-label={t("commands")}>
           {offered.map((a) => {
-            if (!fits(a, s) || (a === "pause" && store.exam.value?.pause === false)) return null;
+            if (!store.allows(a) || !fits(a, s) || (a === "pause" && store.exam.value?.pause === false)) return null;
             const tone = a === "terminate" ? " button-danger-quiet" : a === "admit" || a === "resume" ? " button-primary" : "";
             return <button key={a} type="button" class={`button-small${tone}`} onClick={() => act(a)}>{named("do", a)}</button>;
           })}

@@ -1,16 +1,20 @@
 // What the list shows and in which order.
 import type { JSX } from "preact";
 import { useStore } from "./context";
+import { GroupButton } from "./groupdialog";
 import { Icon } from "./icons";
 import { MissingButton } from "./missing";
 import { filters, type SortKey } from "./order";
 import { t, type Word } from "./words";
 
-const sorts: SortKey[] = ["attention", "name", "state", "left"];
+const sorts: SortKey[] = ["attention", "name", "group", "state", "left"];
 
 export function Filters(): JSX.Element {
   const store = useStore();
-  const n = store.counts.value;
+  const n = store.groupCounts.value;
+  const { all } = store.counts.value;
+  const grouped = store.grouped.value;
+  const everyone = store.access.value.all;
   return (
     <div class="filters">
       <div class="chips" role="group" aria-label={t("filters")}>
@@ -34,9 +38,10 @@ export function Filters(): JSX.Element {
         <label class="sort">
           <span class="small">{t("sort")}</span>
           <select value={store.sort.value} onChange={(e) => (store.sort.value = e.currentTarget.value as SortKey)}>
-            {sorts.map((s) => <option key={s} value={s}>{t(`sort_${s}` as Word)}</option>)}
+            {sorts.filter((s) => s !== "group" || grouped || store.sort.value === s).map((s) => <option key={s} value={s}>{t(`sort_${s}` as Word)}</option>)}
           </select>
         </label>
+        {grouped && <GroupButton />}
         {store.config.members && <MissingButton />}
         {store.held.value && (
           <p class="held small muted">
@@ -44,7 +49,7 @@ export function Filters(): JSX.Element {
           </p>
         )}
         <p class="shown small muted" role="status">
-          {store.order.value.length === n.all ? t("shown", { n: n.all }) : t("shown_of", { n: store.order.value.length, total: n.all })}
+          {store.order.value.length === all ? t(everyone ? "shown" : "shown_seen", { n: all }) : t(everyone ? "shown_of" : "shown_of_seen", { n: store.order.value.length, total: all })}
         </p>
       </div>
     </div>

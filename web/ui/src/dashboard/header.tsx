@@ -21,12 +21,14 @@ export function Header(): JSX.Element {
       </div>
       <OwnLink />
       <nav class="dash-tools" aria-label={t("more")}>
-        <button type="button" class="button-small" disabled={store.counts.value.all === store.counts.value.finished} onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}>
-          <Icon name="chat" />{t("message_all")}
-        </button>
+        {store.may("talk") && (
+          <button type="button" class="button-small" disabled={store.counts.value.all === store.counts.value.finished} onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}>
+            <Icon name="chat" />{t(store.access.value.all ? "message_all" : "message_all_seen")}
+          </button>
+        )}
         <AlertMenu />
-        {config.links.report && <a class="button button-small" href={config.links.report}>{t("report")}</a>}
-        {config.links.settings && <a class="button button-small" href={config.links.settings}>{t("settings")}</a>}
+        {config.links.report && store.may("watch") && <a class="button button-small" href={config.links.report}>{t("report")}</a>}
+        {config.links.settings && store.may("watch") && <a class="button button-small" href={config.links.settings}>{t("settings")}</a>}
         {config.framed && <OwnWindow />}
       </nav>
     </header>
@@ -82,6 +84,12 @@ export function Banners(): JSX.Element {
       )}
       {store.notices.value.map((kind) => (
         <div class="note note-warn" key={kind}><p>{t(`notice_${kind}` as Word)}</p></div>
+      ))}
+      {store.said.value.map(({ key, text }) => (
+        <div class="note said" key={key}>
+          <p>{text}</p>
+          <button type="button" class="button-quiet icon-button" aria-label={t("dismiss")} onClick={() => store.unsay(key)}><Icon name="close" /></button>
+        </div>
       ))}
       {Math.abs(skew) > 30_000 && <div class="note"><p class="small">{t("clock_skew", { length: lengthText(Math.abs(skew), t.lang) })}</p></div>}
     </div>

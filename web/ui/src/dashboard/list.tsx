@@ -11,6 +11,7 @@ import { t, type Word } from "./words";
 
 const columns: { name: string; word: Word; sort?: SortKey }[] = [
   { name: "name", word: "col_name", sort: "name" },
+  { name: "group", word: "col_group", sort: "group" }, // shown where the platform tells of groups
   { name: "state", word: "col_state", sort: "state" },
   { name: "conn", word: "col_connection" },
   { name: "left", word: "col_left", sort: "left" },
@@ -176,10 +177,11 @@ export function List(): JSX.Element {
   const all = order.length > 0 && order.every((id) => store.selection.value.has(id));
   const some = !all && store.selection.value.size > 0;
   const sort = store.sort.value;
+  const grouped = store.grouped.value;
   return (
     <div class="list-wrap">
       <div
-        class="grid" role="grid" ref={grid} aria-label={t("students")} aria-rowcount={order.length + 1} aria-multiselectable="true" aria-describedby="list-keys"
+        class={`grid${grouped ? " grid-groups" : ""}`} role="grid" ref={grid} aria-label={t("students")} aria-rowcount={order.length + 1} aria-multiselectable="true" aria-describedby="list-keys"
         onKeyDown={onKeyDown}
       >
         <div role="rowgroup" class="grid-head">
@@ -191,7 +193,7 @@ export function List(): JSX.Element {
                 onChange={(e) => (e.currentTarget.checked ? store.select(order, true) : store.clearSelection())}
               />
             </div>
-            {columns.map((c) => (
+            {columns.filter((c) => c.name !== "group" || grouped).map((c) => (
               <div
                 key={c.name} role="columnheader" class={`td td-${c.name}`}
                 aria-sort={c.sort === undefined ? undefined : sort === c.sort ? "ascending" : "none"}
@@ -222,8 +224,8 @@ export function List(): JSX.Element {
       {order.length === 0 && (
         <div class="nobody">
           <h2>{t("nobody_title")}</h2>
-          <p class="muted">{store.filter.value === "attention" && store.search.value === "" ? t("nobody_attention") : t("nobody_body")}</p>
-          <button type="button" class="button-small" onClick={() => { store.filter.value = "all"; store.search.value = ""; }}>{t("show_all")}</button>
+          <p class="muted">{store.filter.value === "attention" && store.search.value === "" && store.chosen.value.size === 0 ? t("nobody_attention") : t("nobody_body")}</p>
+          <button type="button" class="button-small" onClick={() => { store.filter.value = "all"; store.search.value = ""; store.chosen.value = new Set(); }}>{t("show_all")}</button>
         </div>
       )}
       <p class="sr-only" id="list-keys">{t("keys")}</p>

@@ -1,7 +1,13 @@
 // How rows from snapshots and deltas become what the dashboard shows. Pure: the same frames in the same order always give
 // the same students, and a group that is older than the one shown changes nothing.
 import { before } from "./clock";
-import type { CommandKind, Connection, Life, Lost, Progress, Row, Stage, State, Tally, Who } from "./protocol";
+import type { CommandKind, Connection, Group, Groups, Life, Lost, Progress, Row, Stage, State, Tally, Who } from "./protocol";
+
+/** The groups that a student is in, as far as this proctor may know; none for who is in no group. */
+export interface Membership {
+  version: number;
+  list: readonly Group[];
+}
 
 /** A student as shown. Objects are never changed, only replaced, so that comparing by identity is enough. */
 export interface Student {
@@ -11,6 +17,7 @@ export interface Student {
   conn: Connection;
   tally: Tally;
   lost: Lost;
+  groups: Membership;
   /** Commands to this session whose progress we know, oldest first. */
   orders: readonly Progress[];
 }
@@ -20,13 +27,14 @@ const noLife: Life = { version: 0, state: "created" };
 const noConn: Connection = { c: "never" };
 const noTally: Tally = { signals: 0, incidents: 0, open: 0, severity: 0 };
 const noLost: Lost = { version: 0, gaps: 0, total: 0, proposed: 0, granted: 0 };
+const noGroups: Membership = { version: 0, list: [] };
 const none: readonly Progress[] = [];
 
 /** Commands that are remembered for one student. */
 export const maxOrders = 60;
 
 export function emptyStudent(id: string): Student {
-  return { id, who: noWho, life: noLife, conn: noConn, tally: noTally, lost: noLost, orders: none };
+  return { id, who: noWho, life: noLife, conn: noConn, tally: noTally, lost: noLost, groups: noGroups, orders: none };
 }
 
 /** Merges a row. snapshot: the row is whole, so what it does not list as open with the LMS is open no more. */
@@ -39,6 +47,7 @@ export function mergeRow(old: Student | undefined, row: Row, snapshot = false): 
     conn: row.conn ? newerConn(was.conn, row.conn) : was.conn,
     tally: row.tally ?? was.tally,
     lost: row.lost && row.lost.version >= was.lost.version ? row.lost : was.lost,
+    groups: newerGroups(was.groups, row.groups, snapshot),
     orders: was.orders,
   };
   if (snapshot) {
@@ -58,7 +67,13 @@ export function mergeProgress(old: Student, p: Progress): Student {
 }
 
 function same(a: Student, b: Student): boolean {
-  return a.who === b.who && a.life === b.life && a.conn === b.conn && a.tally === b.tally && a.lost === b.lost && a.orders === b.orders;
+  return a.who === b.who && a.life === b.life && a.conn === b.conn && a.tally === b.tally && a.lost === b.lost && a.groups === b.groups && a.orders === b.orders;
+}
+
+/** A whole row without groups is that of someone who is in none; what was told of them before then comes back by a later version only, or the same. */
+function newerGroups(old: Membership, next: Groups | undefined, snapshot: boolean): Membership {
+  if (!next) return snapshot && old.list.length > 0 ? { ...noGroups, version: old.version } : old;
+  return next.version >= old.version ? { version: next.version, list: next.list ?? noGroups.list } : old;
 }
 
 /** The connection of the higher epoch, then the one that took its value later, then the one that was heard later. */

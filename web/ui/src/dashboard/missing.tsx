@@ -54,7 +54,7 @@ function Missing({ close }: { close: () => void }): JSX.Element {
       <div role="status">
         {problem.value ? <p class="note note-warn">{t("missing_failed", { problem: problem.value })}</p>
           : !all ? <p>{t("missing_loading")}</p>
-          : missing.length === 0 ? <p>{t("missing_none")}</p>
+          : missing.length === 0 ? <p>{t(store.access.value.all ? "missing_none" : "missing_none_seen")}</p>
           : <p>{t("missing_n", { n: missing.length, total: all.length })}</p>}
       </div>
       {missing.length > 0 && <ul class="missing">{missing.map((m) => <li key={m.user}>{m.name || m.user}</li>)}</ul>}

@@ -1,5 +1,6 @@
 // Which students need a look first, and why: the default order of the list, its filters and its counts.
 import { ended, timeLeft } from "./clock";
+import { compareGroups } from "./groups";
 import { badAtLMS, type Student } from "./merge";
 
 /** Why a student stands where they stand; the first that holds counts. Higher needs a look sooner. */
@@ -63,7 +64,7 @@ function reason(s: Student, dismissed: Dismissed): Why {
   return "none";
 }
 
-export type SortKey = "attention" | "name" | "state" | "left";
+export type SortKey = "attention" | "name" | "group" | "state" | "left";
 const stateOrder = ["awaiting", "active", "paused", "time_up", "?", "authorized", "ready", "created", "terminated", "expired", "submitted", "stopped", "canceled"];
 
 /** Where a state stands in the order; one that we do not know stands after those that run. */
@@ -122,6 +123,8 @@ export function compare(key: SortKey, now: number, dismissed: Dismissed = nothin
       return (a, b) => compareAttention(a, b, dismissed);
     case "name":
       return compareNames;
+    case "group":
+      return (a, b) => compareGroups(a, b) || compareNames(a, b);
     case "state":
       return (a, b) => stateRank(a) - stateRank(b) || compareNames(a, b);
     case "left":
@@ -181,6 +184,7 @@ export function matches(s: Student, search: string): boolean {
   return wanted.every((w) => text.includes(w));
 }
 
-function fold(text: string): string {
+/** Text to be searched: without case and accents. */
+export function fold(text: string): string {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 }

@@ -11,6 +11,7 @@ export type CommandKind =
   | "message" | "warn" | "pause" | "resume" | "extend" | "terminate" | "flag" | "note" | "admit" | "reactivate";
 export type Stage = "queued" | "delivered" | "seen" | "done" | "refused";
 export type LMSState = "none" | "waiting" | "accepted" | "refused" | "failed" | "unknown";
+export type Right = "watch" | "talk" | "time" | "end" | "reopen" | "review" | "export";
 export type Duty = "retry" | "renew" | "stop" | "drop";
 export type Data = Record<string, string | number | boolean>;
 
@@ -30,13 +31,21 @@ export interface Progress {
   t?: "progress"; id: string; session: string; kind: CommandKind; stage: Stage;
   problem?: string; lms?: LMSProgress; at: number; by?: string;
 }
-export interface Row { id: string; who?: Who; life?: Life; conn?: Connection; tally?: Tally; lost?: Lost; lms?: Progress[] }
+export interface Group { id: string; name: string }
+/** The groups that the student is in, of those that this proctor may know of. */
+export interface Groups { version: number; list?: readonly Group[] | null }
+export interface Row { id: string; who?: Who; life?: Life; conn?: Connection; tally?: Tally; lost?: Lost; groups?: Groups; lms?: Progress[] }
+
+/** What this proctor may do, and whether they see everyone. */
+export interface AccessView { rights?: readonly Right[] | null; all?: boolean }
 
 export interface ExamView {
   id: string; title: string; course?: string; watch?: string[]; fullscreen?: boolean; pause?: boolean; admission?: boolean;
   attention?: number;
 }
-export interface WelcomeFrame { t: "welcome"; role: string; exam: ExamView; now: number; ping: number; name?: string }
+export interface WelcomeFrame { t: "welcome"; role: string; exam: ExamView; now: number; ping: number; name?: string; access?: AccessView }
+/** It changed; a snapshot of what is seen from now on follows. */
+export interface AccessFrame extends AccessView { t: "access" }
 export interface SnapshotFrame { t: "snapshot"; number: number; page: number; last?: boolean; rows: Row[] | null }
 export interface SessionFrame { t: "session"; row: Row }
 export interface SignalFrame {
@@ -60,7 +69,7 @@ export interface NoticeFrame { t: "notice"; kind: "saving_later" | "reconnect" |
 export interface ErrorFrame { t: "error"; code: string; message: string; duty: Duty; ref?: string; field?: string; wait?: number }
 export type Down =
   | WelcomeFrame | SnapshotFrame | SessionFrame | SignalFrame | GapFrame | ProgressFrame | ChatFrame | AckFrame
-  | TokenFrame | TimeFrame | PulseFrame | NoticeFrame | ErrorFrame;
+  | TokenFrame | TimeFrame | PulseFrame | NoticeFrame | ErrorFrame | AccessFrame;
 
 export interface CommandUp {
   t: "command"; id: string; kind: CommandKind; targets?: string[]; all?: boolean; text?: string; reason?: string;

@@ -42,7 +42,8 @@ function Result({ batch: b }: { batch: Batch }): JSX.Element {
   const s = summary(b, (session) => store.student(session)?.life.state);
   const bad = s.refused > 0 || s.lmsBad > 0 || b.problem !== undefined;
   const settled = !bad && s.total > 0 && s.sent === 0 && s.queued === 0 && s.lmsWaiting === 0;
-  const undo = undoOf(b);
+  const back = undoOf(b);
+  const undo = back && store.allows(back.action) ? back : undefined;
   const open = store.link.state.value.is === "open";
 
   // What went well need not be put away by hand; while it is being read or can be undone it stays a little longer.
@@ -53,7 +54,7 @@ function Result({ batch: b }: { batch: Batch }): JSX.Element {
   }, [settled, details.value, undo === undefined]);
 
   const only = !b.all && b.targets.length === 1 ? store.student(b.targets[0] as string) : undefined;
-  const who = b.all ? t("who_all") : only ? nameOf(only) : t("who_n", { n: b.targets.length });
+  const who = b.all ? t(store.access.value.all ? "who_all" : "who_all_seen") : only ? nameOf(only) : t("who_n", { n: b.targets.length });
   return (
     <div class={`result${bad ? " result-bad" : settled ? " result-good" : ""}`}>
       <div class="result-line">

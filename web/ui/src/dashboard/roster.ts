@@ -32,8 +32,19 @@ export class Roster {
     this.#pages.reset();
   }
 
-  /** Takes frames in order. What the first snapshot brings is no news; a later one tells what was missed. */
-  apply(frames: readonly Down[]): Change[] {
+  /** Forgets everyone: this person may not watch any more. */
+  clear(): void {
+    batch(() => {
+      this.students.clear();
+      this.#pages.reset();
+      this.loaded.value = false;
+      this.version.value++;
+      this.members.value++;
+    });
+  }
+
+  /** Takes frames in order. What the first snapshot brings is no news; a later one tells what was missed. Who went is added to gone. */
+  apply(frames: readonly Down[], gone: Student[] = []): Change[] {
     const news: Change[] = [];
     let changed = false;
     let members = false;
@@ -56,8 +67,9 @@ export class Roster {
             const named = this.#pages.page(f.number, f.page, f.last ?? false, rows.map((r) => r.id));
             if (!named) break;
             this.loaded.value = true;
-            for (const id of this.students.keys()) {
+            for (const [id, s] of this.students) {
               if (named.has(id)) continue;
+              gone.push(s.peek());
               this.students.delete(id);
               changed = members = true;
             }

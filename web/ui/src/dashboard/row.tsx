@@ -5,6 +5,7 @@ import { memo } from "preact/compat";
 import { useStore } from "./context";
 import { begun, timeLeft } from "./clock";
 import { clockText, lengthText, shortLength } from "./format";
+import { groupText } from "./groups";
 import { Icon, type IconName } from "./icons";
 import { badAtLMS, keptUntilBegin, stageOf, waitsForLMS, type Student } from "./merge";
 import { attention, isEnded, lmsTrouble, nameOf, severityStep, type Why } from "./order";
@@ -30,6 +31,7 @@ function Row({ student, index, current, onFocus, onToggle }: Props): JSX.Element
   const opened = store.openID.value === s.id;
   const name = nameOf(s);
   const icon = whyIcons[why];
+  const groups = groupsOf(s);
   const pick = (e: MouseEvent): void => {
     if ((e.target as Element).closest("input, label")) return;
     onFocus(s);
@@ -59,6 +61,7 @@ function Row({ student, index, current, onFocus, onToggle }: Props): JSX.Element
           </span>
         </span>
       </div>
+      {store.grouped.value && <div role="gridcell" class={`td td-group${groups ? "" : " muted"}`} title={groups || undefined}>{groups || t("no_group")}</div>}
       <div role="gridcell" class="td td-state"><State s={s} /></div>
       <div role="gridcell" class="td td-conn"><Conn s={s} /></div>
       <div role="gridcell" class="td td-left"><Left s={s} /></div>
@@ -66,6 +69,12 @@ function Row({ student, index, current, onFocus, onToggle }: Props): JSX.Element
       <div role="gridcell" class="td td-signs"><Signs s={s} /></div>
     </div>
   );
+}
+
+/** As many groups as a row has room for. */
+function groupsOf(s: Student): string {
+  const text = groupText(s);
+  return text.length > 200 ? `${text.slice(0, 199)}…` : text;
 }
 
 export const StudentRow = memo(Row);
@@ -186,7 +195,7 @@ export function Signs({ s }: { s: Student }): JSX.Element {
       {!!s.tally.hand && !over && <span class="pill pill-bad"><Icon name="hand" />{t("hand", { length: shortLength(store.now.value - s.tally.hand, t.lang) })}</span>}
       {!!s.tally.unread && <span class={`pill ${s.life.state === "paused" ? "pill-bad" : "pill-accent"}`}><Icon name="chat" />{t("unread", { n: s.tally.unread })}</span>}
       {bad && <span class="pill pill-bad"><Icon name="server" />{t("lms_trouble", { what: named("lms", bad.lms?.state ?? "unknown") })}</span>}
-      {s.lost.proposed > 0 && !over && <span class="pill pill-warn"><Icon name="clock" />{t("lost_proposed", { length: shortLength(s.lost.proposed, t.lang) })}</span>}
+      {s.lost.proposed > 0 && !over && <span class="pill pill-warn"><Icon name="clock" />{t(store.may("time") ? "lost_proposed" : "lost_undecided", { length: shortLength(s.lost.proposed, t.lang) })}</span>}
       {waiting && <span class="pill"><Icon name="server" />{t("lms_waiting")}</span>}
       {kept && <span class="pill"><Icon name="clock" />{t("do_extend")}: {t("lms_kept")}</span>}
       {undelivered && <span class="pill">{named("do", last.kind)}: {named("stage", stageOf(last))}</span>}

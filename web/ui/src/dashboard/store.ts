@@ -1,22 +1,31 @@
 // The dashboard's state and what can be done to it. Components read its signals and call its methods; frames come in here.
-import { batch, computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
+import { accessOf, compareAccess, fullAccess, may, rightOf, type Access } from "./access";
 import { Activity } from "./activity";
 import { alertOfSignal, alertsOf, Alerts } from "./alerts";
 import { answered, makeBatch, undoOf, withProgress, type Action, type Batch, type Details } from "./batch";
 import { ServerClock } from "./clock";
 import type { Config } from "./config";
+import { groupCounts, inGroups, type Chosen, type GroupCount } from "./groups";
 import { Link } from "./link";
 import type { Student } from "./merge";
-import { compare, counts, matches, passes, type Dismissed, type Filter, type SortKey } from "./order";
-import { newID, type Down, type ExamView, type NoticeFrame } from "./protocol";
+import { compare, counts, matches, nameOf, passes, type Dismissed, type Filter, type SortKey } from "./order";
+import { newID, type Down, type ExamView, type NoticeFrame, type Right } from "./protocol";
 import { Roster } from "./roster";
 import { Story } from "./story";
+import { listed, named, t } from "./words";
 
 /** A dialog that asks for the details of a command. */
 export interface Ask {
   action: Action;
   targets: string[];
   all: boolean;
+}
+
+/** Something that changed for this person, in words. */
+export interface Said {
+  key: number;
+  text: string;
 }
 
 export class Store {
@@ -31,6 +40,9 @@ export class Store {
   /** performance.now(), once a second, for what is about this page's own link. */
   readonly mono = signal(performance.now());
   readonly exam = signal<ExamView | undefined>(undefined);
+  readonly access = signal<Access>(fullAccess);
+  /** What this person was told of their rights and of whom they see, oldest first. */
+  readonly said = signal<readonly Said[]>([]);
   readonly notices = signal<readonly NoticeFrame["kind"][]>([]);
   /** When the link went down, by the server's clock; 0 while it is up. */
   readonly stale = signal(0);
@@ -38,9 +50,15 @@ export class Store {
   readonly filter = signal<Filter>("all");
   readonly sort = signal<SortKey>("attention");
   readonly search = signal("");
+  readonly chosen = signal<Chosen>(new Set());
+  /** The groups that there are; none where the platform tells of none. */
+  readonly groups = signal<readonly GroupCount[]>([]);
+  readonly grouped = computed(() => this.groups.value.length > 0);
   /** Ids as shown, in order. */
   readonly order = signal<readonly string[]>([]);
   readonly counts = signal(counts([]));
+  /** As counts, of the students in the chosen groups. */
+  readonly groupCounts = signal(counts([]));
   /** The order on screen is not the newest one, because someone works in the list. */
   readonly held = signal(false);
   readonly selection = signal<ReadonlySet<string>>(new Set());
@@ -54,10 +72,13 @@ export class Store {
   #holding = false;
   #arrange = 0;
   #arrangedAt = 0;
+  #welcomed = false;
+  #said = 0;
 
   constructor(readonly config: Config) {
     this.clock.sample(config.now || Date.now());
     this.now.value = this.clock.now();
+    if (config.rights !== undefined) this.access.value = accessOf({ rights: config.rights, all: true });
     this.alerts = new Alerts((session) => this.open(session));
     this.link = new Link({
       exam: config.exam.id,
@@ -95,8 +116,12 @@ export class Store {
     });
     effect(() => {
       // A change of what is wanted is shown at once, the students' own changes at a pace that eyes can follow.
-      void [this.filter.value, this.sort.value, this.search.value, this.dismissed.value];
+      void [this.filter.value, this.sort.value, this.search.value, this.chosen.value, this.dismissed.value];
       this.arrange(true);
+    });
+    effect(() => {
+      const state = this.link.state.value;
+      if (state.is === "stopped" && state.why === "forbidden") untracked(() => this.#forget());
     });
     effect(() => {
       void this.roster.version.value;
@@ -112,7 +137,8 @@ export class Store {
   receive(frames: readonly Down[]): void {
     const first = !this.roster.loaded.peek();
     batch(() => {
-      const changes = this.roster.apply(frames);
+      const gone: Student[] = [];
+      const changes = this.roster.apply(frames, gone);
       const now = this.clock.now();
       if (!first) {
         for (const c of changes) {
@@ -123,6 +149,7 @@ export class Store {
         }
       }
       for (const f of frames) this.#take(f, now, first);
+      if (gone.length > 0) this.#gone(gone);
       // A snapshot holds what was told while this page was away.
       const progress = frames.flatMap((f) => (f.t === "progress" ? [f] : f.t === "snapshot" ? (f.rows ?? []).flatMap((r) => r.lms ?? []) : []));
       if (progress.length > 0 && this.batches.value.length > 0) {
@@ -142,6 +169,11 @@ export class Store {
       case "welcome":
         this.exam.value = f.exam;
         this.notices.value = [];
+        this.#grant(accessOf(f.access), this.#welcomed);
+        this.#welcomed = true;
+        break;
+      case "access":
+        this.#grant(accessOf(f), true);
         break;
       case "notice": {
         const rest = this.notices.value.filter((k) => k !== f.kind);
@@ -156,6 +188,74 @@ export class Store {
         break;
       }
     }
+  }
+
+  // Rights.
+
+  may(right: Right): boolean {
+    return may(this.access.value, right);
+  }
+
+  /** Whether this person may do an action to anyone at all. */
+  allows(action: Action): boolean {
+    return this.may(rightOf(action));
+  }
+
+  /** The person may do, or sees, something else from now on. tell: they saw it otherwise before. */
+  #grant(next: Access, tell: boolean): void {
+    const change = compareAccess(this.access.peek(), next);
+    this.access.value = next;
+    const words: string[] = [];
+    if (change.lost.length > 0) words.push(t("rights_lost", { what: listed(change.lost.map((r) => named("right", r)), "or") }));
+    if (change.given.length > 0) words.push(t("rights_given", { what: listed(change.given.map((r) => named("right", r)), "and") }));
+    if (change.seen) words.push(t(`seen_${change.seen}`));
+    const ask = this.ask.peek();
+    if (ask && !this.allows(ask.action)) {
+      this.ask.value = undefined;
+      words.push(t("dialog_closed", { what: named("do", ask.action) }));
+    }
+    if (change.lost.includes("watch")) this.#forget();
+    if (tell && words.length > 0) this.#say(words.join(" "));
+  }
+
+  /** Nothing of any student stays on the page of someone who may not watch them. */
+  #forget(): void {
+    batch(() => {
+      this.open(undefined);
+      this.ask.value = undefined;
+      this.clearSelection();
+      for (const b of this.batches.peek()) this.forget(b);
+      this.alerts.forget(new Set(this.roster.students.keys()));
+      this.roster.clear();
+    });
+  }
+
+  /** Students whom this person does not see any more, or who are not there any more. */
+  #gone(gone: readonly Student[]): void {
+    const ids = new Set(gone.map((s) => s.id));
+    this.alerts.forget(ids);
+    if ([...this.selection.peek()].some((id) => ids.has(id))) this.select(ids, false);
+    const words: string[] = [];
+    if (!this.access.peek().all) words.push(t("gone", { n: gone.length }));
+    const shown = gone.find((s) => s.id === this.openID.peek());
+    if (shown) {
+      this.open(undefined);
+      words.push(t("panel_closed", { name: nameOf(shown) }));
+    }
+    const ask = this.ask.peek();
+    if (ask && !ask.all && !ask.targets.some((id) => this.roster.students.has(id))) {
+      this.ask.value = undefined;
+      words.push(t("dialog_closed_gone", { what: named("do", ask.action) }));
+    }
+    if (words.length > 0) this.#say(words.join(" "));
+  }
+
+  #say(text: string): void {
+    this.said.value = [...this.said.peek(), { key: ++this.#said, text }].slice(-3);
+  }
+
+  unsay(key: number): void {
+    this.said.value = this.said.value.filter((s) => s.key !== key);
   }
 
   // The list.
@@ -185,8 +285,12 @@ export class Store {
     this.#arrangedAt = performance.now();
     const dismissed = this.dismissed.peek();
     const students = this.roster.all();
+    const chosen = this.chosen.peek();
+    this.groups.value = groupCounts(students, chosen, this.groups.peek());
+    const among = chosen.size === 0 ? students : students.filter((s) => inGroups(s, chosen));
     this.counts.value = counts(students, dismissed);
-    const wanted = students
+    this.groupCounts.value = among === students ? this.counts.peek() : counts(among, dismissed);
+    const wanted = among
       .filter((s) => passes(s, this.filter.peek(), dismissed) && matches(s, this.search.peek()))
       .sort(compare(this.sort.peek(), this.clock.now(), dismissed))
       .map((s) => s.id);
@@ -230,6 +334,7 @@ export class Store {
   // Commands.
 
   command(action: Action, targets: readonly string[], all: boolean, details: Details): void {
+    if (!this.allows(action)) return;
     const { batch: made, frames } = makeBatch(action, targets, all, details, this.clock.now());
     if (frames.length === 0) return;
     this.batches.value = [made, ...this.batches.value].slice(0, 50);
@@ -256,6 +361,7 @@ export class Store {
 
   /** Chat and raised hand are dealt with. */
   seen(session: string): void {
+    if (!this.may("talk")) return;
     this.link.send({ t: "seen", session });
   }
 

@@ -142,7 +142,7 @@ function ReviewRow({ e }: { e: Entry }): JSX.Element | null {
   return (
     <p class="review small">
       <span class={`review-state review-${state}`}>{named("reviewed", state)}{e.review?.by ? ` (${e.review.by})` : ""}</span>
-      {next[state].map((to) => (
+      {store.may("review") && next[state].map((to) => (
         <button key={to} type="button" class="button-small" disabled={busy.value} onClick={() => void review(to)}>
           {t(`review_${to}` as "review_cleared")}
         </button>

@@ -1,5 +1,7 @@
 // The exam's report: search, those with open incidents only, printing. The table is the server's (web/page/report.html).
-import { make, printing } from "./common";
+import { readConfig } from "../dashboard/config";
+import type { Right } from "../dashboard/protocol";
+import { downloads, make, printing } from "./common";
 import { t } from "./words";
 
 function fold(text: string): string {
@@ -42,4 +44,5 @@ function filtering(): void {
 }
 
 printing();
+downloads(readConfig<{ rights?: Right[] }>());
 filtering();

@@ -3,10 +3,11 @@
 import "uplot/dist/uPlot.min.css";
 import { problemOf, readConfig } from "../dashboard/config";
 import { bins, momentOf, type Entry, type ReviewState } from "../dashboard/feed";
-import { make, printing } from "./common";
+import type { Right } from "../dashboard/protocol";
+import { allowed, downloads, make, printing } from "./common";
 import { t, type Word } from "./words";
 
-interface Config { api: string; entries: Entry[] | null }
+interface Config { api: string; entries: Entry[] | null; rights?: Right[] | null }
 
 const config = readConfig<Config>();
 const rows = [...document.querySelectorAll<HTMLTableRowElement>("#timeline tbody tr")];
@@ -178,7 +179,8 @@ async function chart(): Promise<void> {
 }
 
 printing();
+downloads(config);
 filtering();
 localTimes();
-rows.forEach(reviewing);
+if (allowed(config, "review")) rows.forEach(reviewing);
 void chart();

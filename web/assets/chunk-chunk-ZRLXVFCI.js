@@ -1,1 +1,0 @@
-function e(){let t=document.getElementById("vigil-config");return JSON.parse(t?.textContent||"{}")}async function i(t){try{let n=await t.json();return n.detail||n.title||String(t.status)}catch{return String(t.status)}}export{e as a,i as b};
