@@ -3,7 +3,10 @@
 //
 //   node dev/fake-server.mjs [--port 8099] [--students 12] [--quiet]
 //
-// /dashboard  (?students=2000, ?lang=id, ?framed=1, ?fail=expired|forbidden|slow, ?empty=1)
+// /dashboard  (?students=2000, ?lang=id, ?framed=1, ?fail=expired|forbidden|slow, ?empty=1; ?groups=3 has that many groups, ?rights=watch,talk
+//             limits what this person may do, ?see=g1,g2 whom they see)
+// /timeline, /report  (?lang=id, ?rights=watch)
+// /grant      (?rights=watch,talk&see=g1) changes rights and groups of every dashboard that is open; what is left out is everything
 // /checkin    (?lang=id, ?plugin=0, ?admission=1, ?socket=fail)
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -32,7 +35,7 @@ function dice(seed) {
 }
 
 /** Builds the exam's students as rows. */
-export function makeStudents(count, now, seed = 7) {
+export function makeStudents(count, now, seed = 7, groups = 0) {
   const roll = dice(seed);
   const list = [];
   for (let i = 0; i < count; i++) {
@@ -69,9 +72,19 @@ export function makeStudents(count, now, seed = 7) {
     if (i === 7) row.lms = [{ id: "old-command-0001", session: row.id, kind: "extend", stage: "queued", lms: { state: "unknown", problem: "The LMS did not answer in time.", at: now - 60_000 }, at: now - 90_000, by: "Bu Rina" }];
     if (state === "created") row.lms = [{ id: "old-command-0002", session: row.id, kind: "extend", stage: "queued", lms: { state: "waiting" }, at: now - 90_000, by: "Bu Rina" }];
     if (over) row.conn = { c: "closed", since: now - 120_000, heard: now - 120_000, epoch: 3 };
+    // One in so many is in no group, which may be told by an empty list or by nothing at all; one in seven is in two.
+    if (groups > 0 && i % 9 !== 8) row.groups = { version: 1, list: [groupAt(i, groups), ...(groups > 1 && i % 7 === 5 ? [groupAt(i + 1, groups)] : [])] };
+    else if (groups > 0 && i % 2) row.groups = { version: 1, list: [] };
     list.push(row);
   }
   return list;
+}
+
+const days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"];
+/** The group of the student at a place: "Group A" to "Group Z", or tutorials where a course has more. */
+function groupAt(i, groups) {
+  const n = i % groups;
+  return { id: `g${n + 1}`, name: groups <= 26 ? `Group ${String.fromCharCode(65 + n)}` : `Tutorial ${String(n + 1).padStart(3, "0")}, ${days[n % 5]} ${8 + (n % 9)}:00, with ${pick(first, n)} ${pick(last, n)}` };
 }
 
 const kinds = [
@@ -115,7 +128,12 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
   const exam = (id) => {
     if (!exams.has(id)) {
       const count = /^empty/.test(id) ? 0 : Number(/(\d+)$/.exec(id)?.[1] ?? students);
-      exams.set(id, { rows: new Map(makeStudents(count, Date.now()).map((r) => [r.id, r])), sockets: new Set(), seq: 100, received: [] });
+      const groups = Number(/groups-(\d+)-/.exec(id)?.[1] ?? 0);
+      const list = (name) => new RegExp(`${name}-([a-z0-9.]*)-`).exec(id)?.[1].split(".").filter(Boolean);
+      exams.set(id, {
+        rows: new Map(makeStudents(count, Date.now(), 7, groups).map((r) => [r.id, r])), sockets: new Set(), seq: 100, received: [],
+        access: { rights: list("rights"), see: list("see") }, // what is undefined is everything
+      });
     }
     return exams.get(id);
   };
@@ -146,11 +164,24 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         return send(200, types[extname(file)] ?? "application/octet-stream", await readFile(join(assets, file)));
       }
       if (url.pathname === "/dashboard") {
-        const id = q.get("fail") ? `fail-${q.get("fail")}` : q.get("empty") ? "empty-0" : `exam-${q.get("students") ?? students}`;
+        const id = q.get("fail") ? `fail-${q.get("fail")}` : q.get("empty") ? "empty-0" : `exam-${["groups", "rights", "see"].filter((p) => q.has(p)).map((p) => `${p}-${q.get(p).replaceAll(",", ".")}-`).join("")}${q.get("students") ?? students}`;
         return send(200, "text/html; charset=utf-8", page("Dashboard", lang, '<div id="app"></div>', {
           lang, page: "dashboard", now: Date.now(), exam: { id, title: "Midterm: Introduction to Statistics", course: "STAT101 · Even semester" }, you: { name: "Bu Rina" },
           tokenEndpoint: "/api/v1/socket/page-token", api: `/api/v1/exams/${id}`, members: true, links: { report: "/report", settings: "/settings" }, framed: q.has("framed"),
         }, "dashboard", "dashboard"));
+      }
+      if (url.pathname === "/timeline" || url.pathname === "/report") {
+        const name = url.pathname.slice(1);
+        const rights = q.has("rights") ? { rights: q.get("rights").split(",") } : {};
+        const row = makeStudents(6, Date.now())[5];
+        const entries = name === "timeline" ? timeline(row, Date.now()) : [];
+        return send(200, "text/html; charset=utf-8", page(name, lang, name === "timeline" ? timelineBody(row, entries) : reportBody(makeStudents(6, Date.now())), {
+          lang, page: name, now: Date.now(), api: `/api/v1/exams/exam-${students}/sessions/${row.id}`, entries, ...rights,
+        }, name === "report" ? "pages" : name, name));
+      }
+      if (url.pathname === "/grant") {
+        for (const id of exams.keys()) grant({ rights: q.get("rights")?.split(","), see: q.get("see")?.split(",") }, id);
+        return json(200, {});
       }
       if (url.pathname === "/checkin") {
         return send(200, "text/html; charset=utf-8", page("Check-in", lang, checkinBody(q.has("admission"), q.get("plugin") === "0"), {
@@ -220,7 +251,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
     sockets.add(ws);
     ws.on("close", () => { e.sockets.delete(ws); sockets.delete(ws); });
     const tell = (f) => ws.readyState === 1 && ws.send(JSON.stringify(f));
-    tell({ t: "welcome", role: "proctor", exam: { id, title: "Midterm: Introduction to Statistics", course: "STAT101 · Even semester", watch: ["focus"], pause: true, attention: 0.3 }, now: Date.now(), ping: 10_000, name: "Bu Rina" });
+    tell({ t: "welcome", role: "proctor", exam: { id, title: "Midterm: Introduction to Statistics", course: "STAT101 · Even semester", watch: ["focus"], pause: true, attention: 0.3 }, now: Date.now(), ping: 10_000, name: "Bu Rina", ...(e.access.rights || e.access.see ? { access: accessOf(e) } : {}) });
     ws.on("message", (data) => {
       for (const f of [JSON.parse(String(data))].flat()) {
         e.received.push(f);
@@ -235,8 +266,26 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
     all(e, { t: "session", row: { id: row.id, life: row.life } });
   };
 
-  function snapshot(e, tell) {
+  const accessOf = (e) => ({ rights: e.access.rights ?? ["watch", "talk", "time", "end", "reopen", "review", "export"], ...(e.access.see ? {} : { all: true }) });
+  /** The rows that the proctor sees, with the groups that they may know of. */
+  const seen = (e) => {
     const rows = [...e.rows.values()];
+    const { see } = e.access;
+    if (!see) return rows;
+    return rows.map((row) => ({ ...row, groups: { version: row.groups?.version ?? 1, list: (row.groups?.list ?? []).filter((g) => see.includes(g.id)) } })).filter((row) => row.groups.list.length > 0);
+  };
+  /** Changes what the proctors of an exam may do and whom they see: { rights?, see? }, where what is left out is everything. */
+  function grant(access, id = [...exams.keys()].at(-1)) {
+    const e = exam(id);
+    e.access = access;
+    for (const ws of e.sockets) {
+      ws.send(JSON.stringify({ t: "access", ...accessOf(e) }));
+      snapshot(e, (f) => ws.send(JSON.stringify(f)));
+    }
+  }
+
+  function snapshot(e, tell) {
+    const rows = seen(e);
     const number = Date.now();
     for (let i = 0, n = 1; i === 0 || i < rows.length; i += 100, n++) tell({ t: "snapshot", number, page: n, ...(i + 100 >= rows.length ? { last: true } : {}), rows: rows.slice(i, i + 100).map(({ story, ...row }) => row) });
   }
@@ -272,7 +321,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         }
         return;
       case "command": {
-        const targets = f.all ? [...e.rows.values()].filter((r) => !["submitted", "terminated", "expired", "stopped", "canceled"].includes(r.life.state)).map((r) => r.id) : f.targets;
+        const targets = f.all ? seen(e).filter((r) => !["submitted", "terminated", "expired", "stopped", "canceled"].includes(r.life.state)).map((r) => r.id) : f.targets;
         targets.forEach((id, i) => {
           const row = e.rows.get(id);
           const told = row.life.control.length > 0 && ["pause", "resume", "extend", "terminate", "flag"].includes(f.kind);
@@ -305,7 +354,9 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
     const now = Date.now();
     for (const e of exams.values()) {
       if (e.sockets.size === 0 || e.rows.size === 0) continue;
-      const rows = [...e.rows.values()];
+      const here = new Set(seen(e).map((r) => r.id));
+      const rows = [...e.rows.values()].filter((r) => here.has(r.id)); // not what seen made of them: it is changed below
+      if (rows.length === 0) continue;
       const frames = [];
       for (let i = 0; busy && i < Math.max(1, rows.length / 60); i++) {
         const row = rows[Math.floor(roll() * rows.length)];
@@ -332,7 +383,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
   await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   const address = server.address();
   return {
-    port: address.port, url: `http://127.0.0.1:${address.port}`, exams, sockets, behave,
+    port: address.port, url: `http://127.0.0.1:${address.port}`, exams, sockets, behave, grant,
     close: () => new Promise((resolve) => {
       clearInterval(beat);
       for (const ws of sockets) ws.terminate();
@@ -341,6 +392,23 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
     }),
   };
 }
+
+// As web/page/timeline.html and report.html have it.
+const escape = (text) => String(text ?? "").replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const iso = (at) => new Date(at).toISOString();
+const timelineBody = (row, entries) => `<a class="skip" href="#main">Skip</a><main id="main" class="page page-wide"><header class="row spread">
+<div><p class="muted small"><a href="/dashboard">Midterm: Introduction to Statistics</a></p><h1>${row.who.name}</h1><p><span class="pill">Working</span> <span class="muted">Attempt 1</span></p></div>
+<nav class="row no-print" aria-label="Actions"><a class="button button-quiet" href="/report">Report</a><a class="button" href="?format=csv">Download CSV</a><button class="button" id="print" type="button">Print</button></nav></header>
+<p class="note">Signals are hints for people, never a verdict.</p><div id="chart" class="card" hidden></div><div id="filters" class="row no-print" hidden></div>
+<div class="card table-wrap"><table id="timeline"><caption class="sr-only">Timeline</caption><thead><tr>${["Server", "Browser", "What", "Length", "Detail", "Review"].map((h) => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>
+${entries.map((e) => `<tr data-type="${e.type}"${e.incident || e.review ? ` data-incident="true" data-id="${e.id ?? `${e.stream}/${e.seq}`}"` : ""}${e.review ? ` data-review="${e.review.state}" data-version="${e.review.version}"` : ""}>
+<td class="numbers"><time datetime="${iso(e.recv ?? e.at)}">${iso(e.recv ?? e.at).slice(11, 19)}</time></td><td class="numbers muted"></td><td>${escape(e.kind ?? e.cause ?? e.state ?? e.from)}</td><td class="numbers">${e.dur ? `${e.dur / 1000} s` : ""}</td><td><span dir="auto">${escape(e.text)}</span></td><td class="review">${e.review ? escape(e.review.state === "none" ? "not reviewed" : e.review.state) : ""}</td></tr>`).join("\n")}
+</tbody></table></div></main>`;
+const reportBody = (rows) => `<a class="skip" href="#main">Skip</a><main id="main" class="page page-wide"><header class="row spread"><div><p class="muted small">STAT101</p><h1>Report: Midterm</h1></div>
+<nav class="row no-print" aria-label="Actions"><a class="button button-quiet" href="/dashboard">Live</a><a class="button" href="/dashboard/e/report?format=csv">Download CSV</a><button class="button" id="print" type="button">Print</button></nav></header>
+<div class="card table-wrap"><table><caption class="sr-only">Students</caption><thead><tr>${["Name", "Attempt", "State", "Severity", "Incidents"].map((h) => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>
+${rows.map((r) => `<tr><th scope="row"><a href="/timeline"><bdi>${escape(r.who.name)}</bdi></a></th><td class="numbers">1</td><td>${r.life.state}</td><td><span class="pill">low</span></td><td><span class="numbers">${r.tally.open} / ${r.tally.incidents}</span></td></tr>`).join("\n")}
+</tbody></table></div></main>`;
 
 // As web/page/checkin.html has it.
 const checkinBody = (waiting, window) => `<a class="skip" href="#main">Skip</a><main id="main" class="page"><form id="checkin-form" class="card stack" method="post" action="/checkin/session-1/start"${window ? ' target="_blank"' : ""}>

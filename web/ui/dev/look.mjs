@@ -72,6 +72,27 @@ const shots = {
     await page.locator(".entry-gap").last().scrollIntoViewIfNeeded();
     await page.waitForTimeout(200);
   }],
+  groups: ["/dashboard?groups=3"],
+  grouppanel: ["/dashboard?groups=300", openFirst],
+  choose: ["/dashboard?groups=300&students=2000&lang=id", async (page) => {
+    await page.locator(".group-button").click();
+    for (const i of [2, 4]) await page.locator(".group-list input").nth(i).check();
+    await page.locator("dialog input[type=search]").fill("monday");
+    await page.waitForTimeout(500);
+  }],
+  chosen: ["/dashboard?groups=300&students=2000", async (page) => {
+    await page.locator(".group-button").click();
+    for (const i of [2, 4]) await page.locator(".group-list input").nth(i).check();
+    await page.keyboard.press("Escape");
+    await page.waitForTimeout(1400);
+  }],
+  limited: ["/dashboard?groups=3&rights=watch,talk&see=g1,g2", async (page) => { for (const i of [0, 1, 2]) await page.locator("[data-session] input").nth(i).check(); }],
+  readonly: ["/dashboard?groups=3&rights=watch", async (page) => { await openFirst(page); await page.locator("#tab-chat").click(); await page.waitForTimeout(500); }],
+  rightslost: ["/dashboard?groups=3", async (page) => { server.grant({ rights: ["watch", "talk", "review"], see: ["g1"] }); await page.waitForTimeout(1200); }],
+  nowatch: ["/dashboard?groups=3", async (page) => { server.grant({ rights: [] }); await page.waitForTimeout(600); }],
+  timeline: ["/timeline"],
+  timelinelimited: ["/timeline?rights=watch"],
+  reportlimited: ["/report?rights=watch"],
   quiztimeup: [`${quiz.url}/quiz`, studentIn([{ t: "state", state: "time_up", version: 4 }])],
   quizstopped: [`${quiz.url}/quiz`, studentIn([{ t: "state", state: "stopped", version: 4 }], { close: 4000, open: false })],
   quizstoppedopen: [`${quiz.url}/quiz?lang=id`, studentIn([{ t: "state", state: "stopped", version: 4 }], { close: 4000 })],

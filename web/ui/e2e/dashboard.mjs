@@ -179,6 +179,114 @@ test("a student who goes and comes back at once is still followed", async () => 
   await row(rows[0].who.name).getByText("Offline").waitFor({ timeout: 5000 });
 });
 
+test("groups: shown, sorted by, and chosen from a dialog that is worked by keyboard", async () => {
+  await open("?groups=3");
+  assert.match(await row("Fitri Saputra").textContent(), /Group A, Group C/);
+  await page.getByLabel("Sort by").selectOption("group");
+  const column = await page.locator("[data-session] .td-group").allTextContents();
+  assert.deepEqual(column, [...column].sort((a, b) => (a === "In no group") - (b === "In no group") || a.localeCompare(b)));
+  await page.getByRole("button", { name: "Groups: all" }).press("Enter");
+  const dialog = page.getByRole("dialog", { name: "Show groups" });
+  await page.keyboard.type("group b");
+  await dialog.getByText("1 group", { exact: true }).waitFor();
+  await page.keyboard.press("Tab");
+  await until("focus on the one group", () => page.evaluate(() => document.activeElement?.type === "checkbox"));
+  await page.keyboard.press("Space");
+  await page.keyboard.press("Escape");
+  assert.equal(await dialog.count(), 0);
+  await page.getByText("4 of 12 students").waitFor();
+  for (const text of await page.locator("[data-session] .td-group").allTextContents()) assert.match(text, /Group B/);
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Groups: Group B");
+  assert.equal((await page.getByRole("button", { name: /^All/ }).textContent()).trim(), "All 4");
+});
+
+test("a proctor of some groups with some rights is offered nothing else, and sees no one else", async () => {
+  await open("?groups=3&rights=watch,talk&see=g1");
+  for (const text of await page.locator("[data-session] .td-group").allTextContents()) assert.equal(text, "Group A");
+  await page.getByText("5 students of your groups").waitFor();
+  await page.getByRole("columnheader").getByRole("checkbox").check();
+  assert.deepEqual(await page.locator(".bulk-actions button").allTextContents(), ["Message", "Warn", "Flag", "Note"]);
+  await page.getByRole("button", { name: "Message everyone you see" }).click();
+  await page.getByRole("dialog").getByText("Everyone whom you see").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await row("Dewi Hidayat").locator(".name").click();
+  const panel = page.getByRole("region", { name: "Student" });
+  assert.deepEqual(await panel.locator(".detail-actions button").allTextContents(), ["Warn", "Flag", "Note"]);
+  await panel.getByRole("tab", { name: "Story" }).click();
+  await panel.getByText("not reviewed").first().waitFor();
+  assert.equal(await panel.getByRole("button", { name: "Fine", exact: true }).count(), 0);
+});
+
+test("rights that are lost and given while the dashboard is open are followed at once, and said", async () => {
+  await open("?groups=3");
+  await row("Dewi Hidayat").getByRole("checkbox").check();
+  await page.locator(".bulk").getByRole("button", { name: "End attempt" }).click();
+  await page.getByRole("dialog").waitFor();
+  server.grant({ rights: ["watch", "talk"], see: ["g1"] });
+  await page.getByText("The dialog “End attempt” was closed.").waitFor();
+  await page.getByText("You may no longer manage time and admission, end attempts, reopen attempts, review incidents, or download reports.").waitFor();
+  assert.equal(await page.getByRole("dialog").count(), 0);
+  assert.equal(await page.locator(".bulk").getByRole("button", { name: "End attempt" }).count(), 0);
+  await until("the focus has a place", () => page.evaluate(() => document.activeElement !== document.body));
+  await until("only those who are seen", async () => (await page.locator("[data-session]").count()) === 5);
+  await row("Dewi Hidayat").locator(".name").click();
+  server.grant({ rights: ["watch", "talk"], see: ["g2"] });
+  await page.getByText("The panel of Dewi Hidayat was closed").waitFor();
+  await until("only those who are seen", async () => (await row("Dewi Hidayat").count()) === 0);
+  server.grant({ rights: [] });
+  await page.getByRole("heading", { name: "You may not watch this exam" }).waitFor();
+  assert.equal(await page.locator("[data-session]").count(), 0);
+  server.grant({});
+  await until("everyone is back", async () => (await page.locator("[data-session]").count()) === 12);
+});
+
+test("on a phone the panel of who is seen no more does not lock the page", async () => {
+  await tab({ width: 360, height: 740 });
+  await open("?groups=3");
+  await row("Dewi Hidayat").locator(".name").click();
+  await page.getByRole("dialog", { name: "Student" }).waitFor();
+  server.grant({ see: ["g2"] });
+  await page.getByText("The panel of Dewi Hidayat was closed").waitFor();
+  await page.getByRole("button", { name: /^Paused/ }).click();
+  assert.equal(await page.evaluate(() => getComputedStyle(document.body).overflowY !== "hidden"), true);
+});
+
+test("timeline and report offer what their person may do", async () => {
+  for (const [path, review, csv] of [["/timeline", true, 1], ["/timeline?rights=watch", false, 0], ["/report", false, 1], ["/report?rights=watch,talk", false, 0]]) {
+    await page.goto(server.url + path);
+    await page.locator("#filters button, .table-filters input").first().waitFor();
+    assert.equal((await page.locator("td.review button").count()) > 0, review, path);
+    assert.equal(await page.getByRole("link", { name: "Download CSV" }).count(), csv, path);
+  }
+});
+
+test("two thousand students in three hundred groups: one is found, and the list follows without a long stop", async (t) => {
+  await server.close();
+  server = await start({ busy: true });
+  await open("?students=2000&groups=300");
+  await page.getByText("2,000 students").waitFor();
+  await page.evaluate(() => {
+    globalThis.tasks = [];
+    new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries().map((e) => e.duration))).observe({ type: "longtask" });
+  });
+  const longest = async () => Math.round(Math.max(0, ...(await page.evaluate(() => globalThis.tasks.splice(0)))));
+  const said = [];
+  await page.getByLabel("Sort by").selectOption("group");
+  await until("sorted by group", async () => /Tutorial 001/.test(await page.locator("[data-session] .td-group").first().textContent()));
+  said.push(`sorting ${await longest()} ms`);
+  await page.getByRole("button", { name: "Groups: all" }).click();
+  await page.getByRole("dialog").getByRole("searchbox").fill("tutorial 25");
+  await until("those with 25 in their name", async () => (await page.locator(".group-list li").count()) === 13);
+  said.push(`dialog ${await longest()} ms`);
+  for (let i = 0; i < 13; i++) await page.locator(".group-list input").nth(i).check();
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+  await page.getByText("Groups: 13 chosen").waitFor();
+  await until("their students", async () => Number(/^(\d+) of 2,000/.exec(await page.locator(".shown").textContent())?.[1]) < 150);
+  said.push(`choosing ${await longest()} ms`);
+  t.diagnostic(`longest tasks while 2,000 students work: ${said.join(", ")}`);
+  for (const text of said) assert.ok(Number(/\d+/.exec(text)) < 3000, text); // generous, as above
+});
+
 test("two thousand students: few rows, all reachable by keyboard, no long stop", async (t) => {
   await server.close();
   server = await start({ busy: true });
@@ -238,7 +346,7 @@ test("an ended sign-in says where to open the dashboard again", async () => {
 test("nothing is wider than a phone, or than 1280 px at 400 %", async () => {
   for (const viewport of [{ width: 360, height: 740 }, { width: 320, height: 256 }]) {
     await tab(viewport);
-    for (const path of ["/dashboard", "/dashboard?lang=id", "/dashboard?empty=1", "/checkin", "/checkin?lang=id"]) {
+    for (const path of ["/dashboard", "/dashboard?lang=id", "/dashboard?groups=300&see=g1,g2,g3", "/dashboard?groups=3&lang=id", "/dashboard?empty=1", "/checkin", "/checkin?lang=id"]) {
       await page.goto(server.url + path);
       await page.waitForTimeout(700);
       const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -261,6 +369,19 @@ test("nothing that an accessibility checker objects to, light and dark, wide and
       await page.locator("[data-session] .name").nth(6).click();
       await page.locator(".entry").first().waitFor();
     }],
+    groups: ["/dashboard?groups=40&rights=watch", async () => {
+      server.grant({ rights: ["watch", "talk"], see: ["g1", "g2", "g3"] });
+      await page.locator(".said").first().waitFor();
+    }],
+    choose: ["/dashboard?groups=3", async () => {
+      await page.getByRole("button", { name: "Groups: all" }).click();
+      await page.locator(".group-list input").first().check();
+    }],
+    readonly: ["/dashboard?groups=3&rights=watch", async () => {
+      await page.locator("[data-session] .name").nth(1).click();
+      await page.getByRole("tab", { name: "Chat" }).click();
+      await page.getByText("but not write").waitFor();
+    }],
     chat: ["/dashboard", async () => {
       await page.locator("[data-session] .name").nth(1).click();
       await page.getByRole("tab", { name: "Chat" }).click();
@@ -278,6 +399,7 @@ test("nothing that an accessibility checker objects to, light and dark, wide and
   for (const [viewport, colorScheme] of [[{ width: 1280, height: 900 }, "light"], [{ width: 360, height: 740 }, "dark"]]) {
     await tab(viewport, { colorScheme, bypassCSP: true });
     for (const [name, [path, act]] of Object.entries(screens)) {
+      server.exams.clear();
       await page.goto(server.url + path);
       await page.locator("[data-session], #check li").first().waitFor();
       await act?.();
