@@ -47,7 +47,7 @@ export function mergeRow(old: Student | undefined, row: Row, snapshot = false): 
     conn: row.conn ? newerConn(was.conn, row.conn) : was.conn,
     tally: row.tally ?? was.tally,
     lost: row.lost && row.lost.version >= was.lost.version ? row.lost : was.lost,
-    groups: newerGroups(was.groups, row.groups, snapshot),
+    groups: newerGroups(was.groups, row.groups),
     orders: was.orders,
   };
   if (snapshot) {
@@ -70,10 +70,9 @@ function same(a: Student, b: Student): boolean {
   return a.who === b.who && a.life === b.life && a.conn === b.conn && a.tally === b.tally && a.lost === b.lost && a.groups === b.groups && a.orders === b.orders;
 }
 
-/** A whole row without groups is that of someone who is in none; what was told of them before then comes back by a later version only, or the same. */
-function newerGroups(old: Membership, next: Groups | undefined, snapshot: boolean): Membership {
-  if (!next) return snapshot && old.list.length > 0 ? { ...noGroups, version: old.version } : old;
-  return next.version >= old.version ? { version: next.version, list: next.list ?? noGroups.list } : old;
+/** Of a platform that never told of groups a row has none; once it did, each whole row has them. */
+function newerGroups(old: Membership, next: Groups | undefined): Membership {
+  return next && next.version >= old.version ? { version: next.version, list: next.list ?? noGroups.list } : old;
 }
 
 /** The connection of the higher epoch, then the one that took its value later, then the one that was heard later. */
