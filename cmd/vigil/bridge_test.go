@@ -70,7 +70,7 @@ func TestPageStampsAreCarriedOver(t *testing.T) {
 	}
 	if got.Platform != s.platform || got.Deployment != id.DeploymentID || got.ResourceLink != lms.LinkID || got.User != student || got.Attempt != 3 ||
 		got.Nonce == "" || got.Answered.UnixMilli() != answered.UnixMilli() || got.Answered.Sub(got.Requested) != time.Second ||
-		got.Report.Version != 2 || got.Report.End.Unix() != a.Ends.Unix() || got.Report.PausedAt.Unix() != a.PausedAt.Unix() || len(got.Report.Requests) != 1 {
+		got.Report.Version != vigil.PluginVersion || got.Report.End.Unix() != a.Ends.Unix() || got.Report.PausedAt.Unix() != a.PausedAt.Unix() || len(got.Report.Requests) != 1 {
 		t.Errorf("got %+v of %+v", got, a)
 	}
 	if _, err := (pageStamps{tool}).VerifyPage(t.Context(), s.lms.Platform().Assertion(a)); vigil.CodeOf(err) != vigil.CodeUnauthorized {
