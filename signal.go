@@ -132,7 +132,7 @@ type Signal struct {
 	Kind      Kind
 	Severity  float64       // 0 to 1, by our catalogue; the browser's word is not asked
 	Incident  bool          // at or over the exam's threshold when it came
-	At        time.Time     // when it began, by the browser's clock (server's for its own)
+	At        time.Time     // when it began, by the browser's clock (server's for its own); see PossibleTime
 	Duration  time.Duration // 0: a moment
 	Received  time.Time     // by the server's clock
 	Data      json.RawMessage
@@ -189,6 +189,19 @@ var (
 	earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
+
+// PossibleTime is the moment that is kept of what a browser's clock says, in milliseconds since
+// 1970. Where that cannot be, because the clock is decades off, it is the nearest that can be, by
+// which people see it: what the browser noticed happened all the same. false: that was so.
+func PossibleTime(ms int64) (time.Time, bool) {
+	switch {
+	case ms < earliest.UnixMilli():
+		return earliest, false
+	case ms > latest.UnixMilli():
+		return latest, false
+	}
+	return time.UnixMilli(ms).UTC(), true
+}
 
 // ValidStream tells whether a browser's stream id is well formed.
 func ValidStream(id string) bool {

@@ -76,6 +76,7 @@ type conn struct {
 	overSince time.Time // over the rates without a pause since
 	overLast  time.Time
 	malformed int
+	putOff    bool // a frame was refused that the client sends again
 
 	// Owned by the beat.
 	misses   int
@@ -245,6 +246,7 @@ func (c *conn) take(msg []byte, now time.Time) {
 		}
 		if wait, ok := c.admit(f.T, now); !ok {
 			c.h.stats.rateRefused.Add(1)
+			c.putOff = true
 			c.sendError(&f, vigil.Errorf(vigil.CodeTooMany, "Too much at once; this is sent again by itself."), wait)
 			continue
 		}

@@ -601,7 +601,7 @@ func TestASignalThatIsRefusedForGoodIsNoHoleLaterOn(t *testing.T) {
 	w.write(`{"t":"hello","stream":"aaaaaaaaaaaaaaaaaaaa","next":1}`)
 	w.write(`{"t":"signal","seq":1,"kind":"copy","at":1700000000000}`)
 	w.write(`{"t":"signal","seq":2,"kind":"no_such_kind","at":1700000000000}`)
-	w.write(`{"t":"signal","seq":3,"kind":"idle","at":-5000000000000}`)
+	w.write(`{"t":"signal","seq":3,"kind":"idle","at":1700000000000,"dur":-1}`)
 	w.write(`{"t":"signal","seq":4,"kind":"copy","at":1700000000000}`)
 	r.until("stored", func() bool { return r.kinds(s.ID)[vigil.KindCopy] == 2 && r.kinds(s.ID)[vigil.KindRefused] == 2 })
 	for _, g := range r.stored(s.ID) {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -315,6 +317,91 @@ func TestALongResendIsNoHole(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNumbersThatAreLeftOutAreNotedInTheSameConnection has a monitor that keeps back what it noticed.
+func TestNumbersThatAreLeftOutAreNotedInTheSameConnection(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		ends    bool
+		seqs    []int64
+		missing int
+	}{
+		{"left out", false, []int64{1, 60}, 58},
+		{"left out, and the attempt ends", true, []int64{1, 60}, 58},
+		{"in order", true, []int64{1, 2, 3}, 0},
+		{"the other way round", false, []int64{1, 3, 2}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inBubble(t, func(b *bubble) {
+				s := b.session(time.Hour)
+				ws, _, _ := b.socket(studentClaims(s), func() bool { return true })
+				for _, seq := range row.seqs {
+					b.ok(ws.Write(b.ctx, websocket.MessageText, fmt.Appendf(nil, `{"t":"signal","seq":%d,"kind":"copy","at":%d}`, seq, time.Now().UnixMilli())))
+				}
+				time.Sleep(time.Second)
+				if row.ends {
+					_, err := b.hub.Ended(b.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Now())
+					b.ok(err)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				missing := 0
+				list, _, err := b.db.SignalsOfSession(b.ctx, s.ID, vigil.Page{})
+				b.ok(err)
+				for _, g := range list {
+					var d struct{ Missing int }
+					if g.Kind == vigil.KindHole {
+						b.ok(json.Unmarshal(g.Data, &d))
+						missing += d.Missing
+					}
+				}
+				if missing != row.missing {
+					t.Errorf("got %d missing, want %d", missing, row.missing)
+				}
+			})
+		})
+	}
+}
+
+// TestASignalOfABrowserWhoseClockIsDecadesOffIsKept: a computer without a battery begins in 1970.
+func TestASignalOfABrowserWhoseClockIsDecadesOffIsKept(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		s := b.session(2 * time.Hour)
+		ws, _, _ := b.socket(studentClaims(s), func() bool { return true })
+		seq := 0
+		send := func(kind string, at int64) {
+			seq++
+			b.ok(ws.Write(b.ctx, websocket.MessageText, fmt.Appendf(nil, `{"t":"signal","seq":%d,"kind":%q,"at":%d,"dur":1000}`, seq, kind, at)))
+		}
+		send("hand_raised", time.Now().Add(-30*365*24*time.Hour).UnixMilli())
+		for range 4 {
+			send("hidden", 1)
+			time.Sleep(vigil.RepeatWindow + time.Second)
+		}
+		send("print", math.MaxInt64)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		stored, err := b.db.Session(b.ctx, s.ID)
+		b.ok(err)
+		if stored.Tally.Hand.IsZero() || stored.Tally.Incidents != 1 {
+			t.Errorf("got %+v, want the hand up, and no incident but the print: the page was never hidden often", stored.Tally)
+		}
+		list, _, err := b.db.SignalsOfSession(b.ctx, s.ID, vigil.Page{})
+		b.ok(err)
+		n := 0
+		for _, g := range list {
+			if g.Kind == vigil.KindRefused {
+				t.Errorf("got %+v, want nothing refused", g)
+			}
+			if !strings.HasPrefix(g.Stream, vigil.ServerStreamPrefix) {
+				n++
+			}
+		}
+		if n != seq {
+			t.Errorf("got %d stored, want %d", n, seq)
+		}
+	})
 }
 
 func TestAProctorsRenewalsEndWhenTheLaunchDoes(t *testing.T) {

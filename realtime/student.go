@@ -123,7 +123,8 @@ type studentConn struct {
 	opened time.Time // when it was attached
 	away   time.Time // since when the student was lost that this socket brought back; zero: was not
 
-	resent atomic.Int64 // ms, when the last number below next came; 0: nothing is looked for
+	high   int64        // above each number that came on this socket
+	resent atomic.Int64 // ms, when the last number came that is below others which were given or came before, or left some out; 0: nothing is looked for
 }
 
 // student returns the session's entry on this node, or nil.
@@ -530,6 +531,7 @@ func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
 	})
 	if s := st.life.session(); s.State.Ended() { // while the socket was being closed for another reason
 		st.endedLocked(now, over(st.room.policy(), s))
+		sc.lookAtEnd()
 	}
 	st.armLocked(now)
 }

@@ -126,6 +126,26 @@ func (sc *studentConn) lookForHole(now time.Time) {
 	}
 }
 
+// lookAtEnd looks for a hole after the attempt has ended and its socket is gone: there is no
+// later connection that would tell. What was refused for now may be missing rightly.
+func (sc *studentConn) lookAtEnd() {
+	if sc.resent.Load() == 0 || sc.putOff {
+		return
+	}
+	st, id, next := sc.st, sc.stream, sc.next
+	st.h.spawn(func() {
+		if !sleep(st.h.ctx, st.h.cfg.HoleWait) { // what came is being stored
+			return
+		}
+		st.mu.Lock()
+		busy := st.storing > 0
+		st.mu.Unlock()
+		if !busy {
+			st.findHole(st.h.ctx, id, next)
+		}
+	})
+}
+
 // findHole notes numbers that were given and never came, once for each stream. Of those that
 // were refused for good it is stored that they were.
 func (st *student) findHole(ctx context.Context, id string, next int64) {
@@ -205,12 +225,17 @@ func (sc *studentConn) drop(f *up, err error) {
 func (sc *studentConn) signal(f *up) {
 	st := sc.st
 	now := sc.h.now()
-	if f.Seq < sc.next && sc.resent.Load() != 0 {
+	switch high := max(sc.next, sc.high); {
+	case f.Seq < high && sc.resent.Load() != 0:
+		sc.resent.Store(now.UnixMilli())
+	case f.Seq > high: // an outbox sends in order: those between were never sent, or were refused and come again
 		sc.resent.Store(now.UnixMilli())
 	}
+	sc.high = max(sc.high, f.Seq+1)
+	at, possible := vigil.PossibleTime(f.At)
 	s := vigil.Signal{
 		SessionID: st.id, ExamID: st.room.exam, Stream: sc.stream, Seq: f.Seq, Kind: vigil.Kind(f.Kind),
-		At: moment(f.At), Received: now, Data: f.Data,
+		At: at, Received: now, Data: f.Data,
 	}
 	if f.Dur < 0 || f.Dur > vigil.MaxDuration.Milliseconds() {
 		s.Duration = -1 // out of range; multiplying could wrap around
@@ -235,7 +260,11 @@ func (sc *studentConn) signal(f *up) {
 		sc.drop(f, errEnded)
 		return
 	}
-	s.Severity = s.Rate(st.hidesBeforeLocked(&s))
+	hid := s.At
+	if !possible {
+		hid = now
+	}
+	s.Severity = s.Rate(st.hidesBeforeLocked(&s, hid))
 	s.Incident = s.Severity >= policy.Attention
 	taken := st.emitLocked(s, sc.conn)
 	if taken && s.Kind == vigil.KindPageTurned && s.Seq >= sc.next { // not one that comes late
@@ -243,13 +272,14 @@ func (sc *studentConn) signal(f *up) {
 	}
 	st.mu.Unlock()
 	if !taken {
+		sc.putOff = true
 		sc.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), time.Second)
 	}
 }
 
 // hidesBeforeLocked counts how often the page was hidden within the window before this
-// signal, which is then one of them. A resend counts once.
-func (st *student) hidesBeforeLocked(s *vigil.Signal) int {
+// signal, of this moment, which is then one of them. A resend counts once.
+func (st *student) hidesBeforeLocked(s *vigil.Signal, at time.Time) int {
 	if s.Kind != vigil.KindHidden {
 		return 0
 	}
@@ -259,12 +289,12 @@ func (st *student) hidesBeforeLocked(s *vigil.Signal) int {
 			known = true
 			continue
 		}
-		if d := s.At.Sub(h.at); d >= 0 && d < vigil.RepeatWindow {
+		if d := at.Sub(h.at); d >= 0 && d < vigil.RepeatWindow {
 			n++
 		}
 	}
 	if !known {
-		st.hides = last(append(st.hides, hide{s.Stream, s.Seq, s.At}), maxHides)
+		st.hides = last(append(st.hides, hide{s.Stream, s.Seq, at}), maxHides)
 	}
 	return n
 }
