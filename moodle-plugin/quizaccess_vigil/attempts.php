@@ -47,6 +47,7 @@ $PAGE->activityheader->disable();
 $list = new attempt_list($quizobj);
 if ($release) {
     require_sesskey();
+    require_capability('quizaccess/vigil:time', $quizobj->get_context());
     if ($list->has($release) && (new rescue(\core\di::get(\core\clock::class)))->release_attempt($release)) {
         redirect($PAGE->url, get_string('attempts_released', 'quizaccess_vigil'), null, \core\output\notification::NOTIFY_SUCCESS);
     }

@@ -17,6 +17,7 @@
 use mod_quiz\form\preflight_check_form;
 use mod_quiz\local\access_rule_base;
 use mod_quiz\quiz_settings;
+use quizaccess_vigil\local\access_store;
 use quizaccess_vigil\local\attempt_list;
 use quizaccess_vigil\local\attempt_pages;
 use quizaccess_vigil\local\launcher;
@@ -245,6 +246,7 @@ class quizaccess_vigil extends access_rule_base {
     public static function delete_settings($quiz) {
         global $DB;
         $DB->delete_records('quizaccess_vigil', ['quizid' => $quiz->id]);
+        (new access_store(\core\di::get(\core\clock::class)))->forget((int)$quiz->id);
     }
 
     /**

@@ -16,6 +16,7 @@
 
 namespace quizaccess_vigil;
 
+use quizaccess_vigil\local\access_store;
 use quizaccess_vigil\local\ending;
 use quizaccess_vigil\local\rescue;
 use quizaccess_vigil\local\time_grant;
@@ -76,6 +77,7 @@ class observer {
     public static function course_reset_started(\core\event\course_reset_started $event): void {
         if (!empty($event->other['reset_options']['reset_quiz_attempts'])) {
             self::rescue()->course_is_reset((int)$event->courseid);
+            (new access_store(\core\di::get(\core\clock::class)))->course_is_reset((int)$event->courseid);
         }
     }
 

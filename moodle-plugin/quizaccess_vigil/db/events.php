@@ -62,3 +62,50 @@ $observers = [
         'callback' => '\quizaccess_vigil\observer::user_override_changed',
     ],
 ];
+
+// What may change who sees whom and may do what. It is told only when it is final: after the transaction.
+$concerns = [
+    'person_in_course' => [
+        'group_member_added',
+        'group_member_removed',
+        'user_enrolment_created',
+        'user_enrolment_updated',
+        'user_enrolment_deleted',
+    ],
+    'course' => [
+        'group_created',
+        'group_updated',
+        'group_deleted',
+        'grouping_updated',
+        'grouping_deleted',
+        'grouping_group_assigned',
+        'grouping_group_unassigned',
+        'course_updated',
+        'enrol_instance_updated',
+        'enrol_instance_deleted',
+    ],
+    'role' => [
+        'role_assigned',
+        'role_unassigned',
+    ],
+    'capability' => [
+        'capability_assigned',
+        'capability_unassigned',
+    ],
+    'module' => [
+        'course_module_updated',
+    ],
+    'user' => [
+        'user_updated',
+        'user_deleted',
+    ],
+];
+foreach ($concerns as $callback => $events) {
+    foreach ($events as $event) {
+        $observers[] = [
+            'eventname' => '\core\event\\' . $event,
+            'callback' => '\quizaccess_vigil\access_observer::' . $callback,
+            'internal' => false,
+        ];
+    }
+}

@@ -57,5 +57,27 @@ function xmldb_quizaccess_vigil_upgrade($oldversion) {
         }
         upgrade_plugin_savepoint(true, 2026112800, 'quizaccess', 'vigil');
     }
+    if ($oldversion < 2026120100) {
+        // What the tool was told of groups and rights. Nothing was told yet: the next launches and questions fill it.
+        $table = new xmldb_table('quizaccess_vigil_access');
+        $table->add_field('id', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, XMLDB_SEQUENCE);
+        $table->add_field('quizid', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL);
+        $table->add_field('cmid', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL);
+        $table->add_field('userid', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL);
+        $table->add_field('kind', XMLDB_TYPE_CHAR, '10', null, XMLDB_NOTNULL);
+        $table->add_field('version', XMLDB_TYPE_INTEGER, '18', null, XMLDB_NOTNULL);
+        $table->add_field('digest', XMLDB_TYPE_CHAR, '64', null, XMLDB_NOTNULL);
+        $table->add_field('pending', XMLDB_TYPE_INTEGER, '1', null, XMLDB_NOTNULL, null, '0');
+        $table->add_field('timetold', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL);
+        $table->add_key('primary', XMLDB_KEY_PRIMARY, ['id']);
+        $table->add_key('person', XMLDB_KEY_UNIQUE, ['quizid', 'userid', 'kind']);
+        $table->add_index('userid', XMLDB_INDEX_NOTUNIQUE, ['userid']);
+        $table->add_index('cmid', XMLDB_INDEX_NOTUNIQUE, ['cmid']);
+        $table->add_index('timetold', XMLDB_INDEX_NOTUNIQUE, ['timetold']);
+        if (!$dbman->table_exists($table)) {
+            $dbman->create_table($table);
+        }
+        upgrade_plugin_savepoint(true, 2026120100, 'quizaccess', 'vigil');
+    }
     return true;
 }

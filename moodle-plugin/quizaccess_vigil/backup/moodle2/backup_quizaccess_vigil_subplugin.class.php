@@ -52,7 +52,8 @@ class backup_quizaccess_vigil_subplugin extends backup_mod_quiz_access_subplugin
     }
 
     /**
-     * What became of an attempt. Which tool proctored it is this site's affair. What was done to the student's override has to be
+     * What became of an attempt. Which tool proctored it is this site's affair, and so is what the tool was told of groups and
+     * rights (quizaccess_vigil_access): it is told anew of the copy. What was done to the student's override has to be
      * taken from the copy of it.
      *
      * @return backup_subplugin_element

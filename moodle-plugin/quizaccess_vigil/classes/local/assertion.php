@@ -19,7 +19,8 @@ namespace quizaccess_vigil\local;
 use stdClass;
 
 /**
- * The word of this platform that a user is in an attempt now (or that the attempt has ended), for the tool that proctors.
+ * The word of this platform that a user is in an attempt now (or that the attempt has ended, or who may see and do what), for the
+ * tool that proctors.
  *
  * @package    quizaccess_vigil
  * @copyright  2026 The Vigil authors
@@ -27,7 +28,7 @@ use stdClass;
  */
 final class assertion {
     /** @var int the version of the format */
-    public const VERSION = 2;
+    public const VERSION = 3;
 
     /** @var int seconds that it lives */
     public const LIFE = 60;
@@ -93,7 +94,24 @@ final class assertion {
     }
 
     /**
-     * The claims that all have.
+     * The claims that report changed groups and rights at a quiz. They are about no attempt, and each person's version says which
+     * of two reports is the newer one.
+     *
+     * @param string $issuer
+     * @param stdClass $tool
+     * @param int $cmid
+     * @param int $now in seconds
+     * @param array[] $staff
+     * @param array[] $students
+     * @return array
+     */
+    public static function access(string $issuer, stdClass $tool, int $cmid, int $now, array $staff, array $students): array {
+        return self::quiz_claims('access', $issuer, $tool->clientid, (int)$tool->id, $cmid, $now)
+            + ['staff' => $staff, 'students' => $students];
+    }
+
+    /**
+     * The claims that all about an attempt have.
      *
      * @param string $use
      * @param string $issuer
@@ -103,20 +121,36 @@ final class assertion {
      * @return array
      */
     private static function claims(string $use, string $issuer, string $clientid, stdClass $session, int $toldat): array {
-        $now = intdiv($toldat, 1000);
+        $typeid = (int)$session->typeid;
+        return self::quiz_claims($use, $issuer, $clientid, $typeid, (int)$session->cmid, intdiv($toldat, 1000)) + [
+            'sub' => (string)$session->userid,
+            'told_at' => $toldat,
+            lti_bridge::CLAIM_AP . 'attempt_number' => (int)$session->attempt,
+        ];
+    }
+
+    /**
+     * The claims that all have.
+     *
+     * @param string $use
+     * @param string $issuer
+     * @param string $clientid
+     * @param int $typeid
+     * @param int $cmid
+     * @param int $now in seconds
+     * @return array
+     */
+    private static function quiz_claims(string $use, string $issuer, string $clientid, int $typeid, int $cmid, int $now): array {
         return [
             'iss' => $issuer,
             'aud' => $clientid,
-            'sub' => (string)$session->userid,
             'iat' => $now,
             'exp' => $now + self::LIFE,
             'jti' => bin2hex(random_bytes(16)),
             'token_use' => $use,
             'vigil' => self::VERSION,
-            'told_at' => $toldat,
-            lti_bridge::CLAIM_LTI . 'deployment_id' => (string)$session->typeid,
-            lti_bridge::CLAIM_LTI . 'resource_link' => ['id' => lti_bridge::link_id((int)$session->cmid)],
-            lti_bridge::CLAIM_AP . 'attempt_number' => (int)$session->attempt,
+            lti_bridge::CLAIM_LTI . 'deployment_id' => (string)$typeid,
+            lti_bridge::CLAIM_LTI . 'resource_link' => ['id' => lti_bridge::link_id($cmid)],
         ];
     }
 

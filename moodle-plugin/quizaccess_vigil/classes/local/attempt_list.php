@@ -105,13 +105,14 @@ final class attempt_list {
             max(0, $page) * self::PAGE,
             self::PAGE
         );
+        $release = has_capability('quizaccess/vigil:time', $this->quizobj->get_context());
         $out = [];
         foreach ($rows as $row) {
             $out[] = [
                 'name' => fullname($row),
                 'number' => (int)$row->attempt,
                 'state' => self::state($row),
-                'paused' => session_store::is_paused($row) ? (int)$row->attemptid : 0,
+                'paused' => $release && session_store::is_paused($row) ? (int)$row->attemptid : 0,
                 'began' => userdate($row->timecreated, get_string('strftimedatetimeshort', 'core_langconfig')),
                 'ended' => $row->timeended ? userdate($row->timeended, get_string('strftimedatetimeshort', 'core_langconfig')) : '',
                 'review' => $row->attemptid ? $this->quizobj->review_url($row->attemptid)->out(false) : '',

@@ -92,7 +92,7 @@ final class control_request {
         if (!is_string($link) || $link === '') {
             throw new control_exception(400, 'resource_link.id is missing.');
         }
-        $request->cmid = preg_match('/^quiz-([1-9]\d{0,17})$/D', $link, $found) ? (int)$found[1] : 0;
+        $request->cmid = lti_bridge::cmid_of($link);
         $attempt = $in->attempt_number ?? null;
         if (!is_int($attempt) || $attempt < 1 || $attempt > 1000000) {
             throw new control_exception(400, 'attempt_number is not an integer from 1 to 1,000,000.');

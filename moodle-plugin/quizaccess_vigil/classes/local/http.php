@@ -17,7 +17,7 @@
 namespace quizaccess_vigil\local;
 
 /**
- * Asks servers, as the health check does.
+ * Asks servers.
  *
  * @package    quizaccess_vigil
  * @copyright  2026 The Vigil authors
@@ -34,16 +34,24 @@ class http {
      * @param string $url
      * @param string[] $headers
      * @param string $body
+     * @param float|null $patience seconds for an answer; null: as long as the health check waits
      * @return answer
      */
-    public function ask(string $method, string $url, array $headers = [], string $body = ''): answer {
+    public function ask(
+        string $method,
+        string $url,
+        array $headers = [],
+        string $body = '',
+        ?float $patience = null
+    ): answer {
+        $milliseconds = (int)(1000 * ($patience ?? self::PATIENCE));
         global $CFG;
         require_once($CFG->libdir . '/filelib.php');
         $curl = new \curl();
         $curl->setHeader($headers);
         $options = [
-            'CURLOPT_CONNECTTIMEOUT' => self::PATIENCE,
-            'CURLOPT_TIMEOUT' => self::PATIENCE,
+            'CURLOPT_CONNECTTIMEOUT_MS' => $milliseconds,
+            'CURLOPT_TIMEOUT_MS' => $milliseconds,
             // What is tried includes an upgrade, which version 2 does not have.
             'CURLOPT_HTTP_VERSION' => CURL_HTTP_VERSION_1_1,
         ];

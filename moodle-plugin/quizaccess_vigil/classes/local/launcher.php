@@ -142,7 +142,7 @@ final class launcher {
     }
 
     /**
-     * The session of an attempt at a quiz.
+     * The session of an attempt at a quiz that the user at hand may look at. One of a group that they do not see is none.
      *
      * @param int $attemptid
      * @param quiz_settings $quizobj
@@ -151,7 +151,7 @@ final class launcher {
      */
     private function session_of(int $attemptid, quiz_settings $quizobj): stdClass {
         $session = $this->sessions->of_attempt($attemptid);
-        if (!$session || (int)$session->quizid !== (int)$quizobj->get_quizid()) {
+        if (!$session || !(new attempt_list($quizobj))->has($attemptid)) {
             throw new moodle_exception('errornosession', 'quizaccess_vigil', $quizobj->view_url());
         }
         return $session;
@@ -214,9 +214,10 @@ final class launcher {
             throw new moodle_exception('errortoolinactive', 'quizaccess_vigil', $quizobj->view_url());
         }
         $context = context_module::instance($launch->cmid);
-        $settings = policy::claim(
+        $settings = $launch->kind === 'end' ? '' : policy::claim(
             policy::read($quizobj->get_quiz()->vigil_policy ?? null),
-            $launch->kind === 'start' ? self::started($launch) : null
+            $launch->kind === 'start' ? self::started($launch) : null,
+            $this->access($launch)
         );
         $params = [];
         $proctor = false;
@@ -260,6 +261,24 @@ final class launcher {
             $nonce,
             $proctor
         );
+    }
+
+    /**
+     * What a launch tells of its user's groups and rights.
+     *
+     * @param stdClass $launch
+     * @return array members of the proctoring settings
+     */
+    private function access(stdClass $launch): array {
+        $access = access::at((int)$launch->quizid, $this->clock);
+        if (!$access) {
+            return [];
+        }
+        $kind = $launch->kind === 'start' ? access::STUDENT : access::STAFF;
+        return [
+            'access_url' => $this->bridge->access_url((int)$launch->cmid),
+            'access' => (new access_store($this->clock))->launch($access, $kind, (int)$launch->userid),
+        ];
     }
 
     /**

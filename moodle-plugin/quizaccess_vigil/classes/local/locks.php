@@ -20,7 +20,8 @@ use core\lock\lock;
 use moodle_exception;
 
 /**
- * One lock for each student of a quiz: whatever starts, saves, pauses, extends or ends the student's attempt takes it.
+ * One lock for each student of a quiz: whatever starts, saves, pauses, extends or ends the student's attempt takes it. And one for
+ * each quiz, for what the tool is told of groups and rights there.
  *
  * @package    quizaccess_vigil
  * @copyright  2026 The Vigil authors
@@ -40,8 +41,31 @@ final class locks {
      * @throws moodle_exception
      */
     public static function take(int $quizid, int $userid, int $patience = self::PATIENCE): lock {
-        $lock = \core\lock\lock_config::get_lock_factory('quizaccess_vigil')
-            ->get_lock("attempt_{$quizid}_{$userid}", $patience);
+        return self::get("attempt_{$quizid}_{$userid}", $patience);
+    }
+
+    /**
+     * Takes the lock on what the tool is told of groups and rights at a quiz. Who has it takes no other.
+     *
+     * @param int $quizid
+     * @param int $patience seconds to wait for it
+     * @return lock to be released by the caller
+     * @throws moodle_exception
+     */
+    public static function take_access(int $quizid, int $patience = self::PATIENCE): lock {
+        return self::get("access_{$quizid}", $patience);
+    }
+
+    /**
+     * Takes a lock.
+     *
+     * @param string $name
+     * @param int $patience
+     * @return lock
+     * @throws moodle_exception
+     */
+    private static function get(string $name, int $patience): lock {
+        $lock = \core\lock\lock_config::get_lock_factory('quizaccess_vigil')->get_lock($name, $patience);
         if (!$lock) {
             throw new moodle_exception('errorbusy', 'quizaccess_vigil');
         }

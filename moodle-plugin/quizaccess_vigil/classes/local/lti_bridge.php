@@ -230,6 +230,16 @@ class lti_bridge {
     }
 
     /**
+     * Where the tool asks who may see and do what at a quiz.
+     *
+     * @param int $cmid
+     * @return string
+     */
+    public function access_url(int $cmid): string {
+        return (new \ltiservice_vigil\local\service\vigil())->get_access_url(self::link_id($cmid));
+    }
+
+    /**
      * Verifies what the tool signed. Signature, exp, nbf and iat only: the rest is the caller's affair.
      *
      * @param stdClass $tool
@@ -295,6 +305,16 @@ class lti_bridge {
     }
 
     /**
+     * The quiz that the tool knows by an id.
+     *
+     * @param string $linkid
+     * @return int the course module; 0: it is none of ours
+     */
+    public static function cmid_of(string $linkid): int {
+        return preg_match('/^quiz-([1-9]\d{0,17})$/D', $linkid, $found) ? (int)$found[1] : 0;
+    }
+
+    /**
      * Where the tool takes assertions.
      *
      * @param stdClass $tool
@@ -322,6 +342,16 @@ class lti_bridge {
      */
     public static function ended_endpoint(stdClass $tool): string {
         return $tool->origin . '/api/v1/attempts/ended';
+    }
+
+    /**
+     * Where the tool takes reports of changed groups and rights.
+     *
+     * @param stdClass $tool
+     * @return string
+     */
+    public static function access_endpoint(stdClass $tool): string {
+        return $tool->origin . '/api/v1/access';
     }
 
     /**

@@ -182,13 +182,16 @@ final class policy {
      *
      * @param array $policy
      * @param int|null $started when the launched attempt began, in seconds; 0: it has yet to begin; null: none is launched
+     * @param array $access access_url and access: where to ask who may see and do what, and what is to be said of the launched user
      * @return string
      */
-    public static function claim(array $policy, ?int $started = null): string {
+    public static function claim(array $policy, ?int $started = null, array $access = []): string {
         $data = ['vigil' => assertion::VERSION, 'policy' => $policy];
         if ($started !== null) {
             $data['attempt_started'] = $started;
         }
-        return json_encode($data, JSON_PRESERVE_ZERO_FRACTION | JSON_THROW_ON_ERROR);
+        // It is put into another JSON text as a string: escapes would be escaped again, and names of groups are long.
+        $flags = JSON_PRESERVE_ZERO_FRACTION | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE;
+        return json_encode($data + $access, $flags | JSON_THROW_ON_ERROR);
     }
 }

@@ -46,7 +46,7 @@ class provider implements
     \core_privacy\local\request\plugin\provider
 {
     /** @var string[] the tables that name a user and a course module */
-    private const TABLES = ['quizaccess_vigil_session', 'quizaccess_vigil_launch'];
+    private const TABLES = ['quizaccess_vigil_session', 'quizaccess_vigil_launch', 'quizaccess_vigil_access'];
 
     /**
      * What is kept, and where.
@@ -71,10 +71,13 @@ class provider implements
             'requestid', 'action', 'incidenttime', 'minutes', 'severity', 'code', 'message', 'timecreated',
         ]);
         $describe('quizaccess_vigil_launch', ['userid', 'kind', 'attempt', 'timecreated', 'timeexpires']);
+        $describe('quizaccess_vigil_access', ['userid', 'kind', 'version', 'digest', 'pending', 'timetold']);
         $collection->add_external_location_link('tool', [
             'userid' => 'privacy:metadata:tool:userid',
             'name' => 'privacy:metadata:tool:name',
             'role' => 'privacy:metadata:tool:role',
+            'groups' => 'privacy:metadata:tool:groups',
+            'rights' => 'privacy:metadata:tool:rights',
             'course' => 'privacy:metadata:tool:course',
             'attempt' => 'privacy:metadata:tool:attempt',
             'signals' => 'privacy:metadata:tool:signals',
@@ -168,6 +171,22 @@ class provider implements
                         'timeexpires' => transform::datetime($launch->timeexpires),
                     ],
                     $launches
+                )));
+            }
+            $told = $DB->get_records_sql(
+                "SELECT t.* FROM {quizaccess_vigil_access} t WHERE {$where} AND t.userid = :userid ORDER BY t.id",
+                $params
+            );
+            if ($told) {
+                writer::with_context($context)->export_related_data($root, 'access', array_values(array_map(
+                    static fn($row) => (object)[
+                        'kind' => $row->kind,
+                        'version' => (int)$row->version,
+                        'digest' => $row->digest,
+                        'pending' => transform::yesno($row->pending),
+                        'timetold' => transform::datetime($row->timetold),
+                    ],
+                    $told
                 )));
             }
         }
@@ -290,9 +309,11 @@ class provider implements
             $DB->delete_records_list('quizaccess_vigil_incident', 'sessionid', $ids);
             $DB->delete_records_list('quizaccess_vigil_session', 'id', $ids);
         }
-        $launches = $DB->get_fieldset_sql("SELECT t.id FROM {quizaccess_vigil_launch} t WHERE {$where}", $params);
-        foreach (array_chunk($launches, 1000) as $ids) {
-            $DB->delete_records_list('quizaccess_vigil_launch', 'id', $ids);
+        foreach (['quizaccess_vigil_launch', 'quizaccess_vigil_access'] as $table) {
+            $rows = $DB->get_fieldset_sql("SELECT t.id FROM {{$table}} t WHERE {$where}", $params);
+            foreach (array_chunk($rows, 1000) as $ids) {
+                $DB->delete_records_list($table, 'id', $ids);
+            }
         }
         $transaction->allow_commit();
     }

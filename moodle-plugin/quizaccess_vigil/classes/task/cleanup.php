@@ -16,6 +16,7 @@
 
 namespace quizaccess_vigil\task;
 
+use quizaccess_vigil\local\access_store;
 use quizaccess_vigil\local\ending;
 use quizaccess_vigil\local\launch_store;
 use quizaccess_vigil\local\rescue;
@@ -48,6 +49,7 @@ class cleanup extends \core\task\scheduled_task {
         $ending->find_lost();
         (new switching_off($clock))->sweep();
         (new rescue($clock))->sweep();
+        (new access_store($clock))->sweep();
         $ending->retry();
         $ending->purge();
     }

@@ -80,7 +80,7 @@ final class functions_test extends \advanced_testcase {
         $claims = lti_bridge::payload($got['token']);
         $this->assertSame('https://vigil.example/api/v1/socket/token', $got['url']);
         $this->assertSame([$this->clock->time() + 60, $claims->exp], [$got['expires'], $got['expires']]);
-        $this->assertSame(['socket', 2, []], [$claims->token_use, $claims->vigil, $claims->requests]);
+        $this->assertSame(['socket', 3, []], [$claims->token_use, $claims->vigil, $claims->requests]);
         $this->assertSame([$this->end(), false], [$claims->attempt_end, isset($claims->attempt_paused_at)]);
         $this->pause();
         $this->clock->bump(300);

@@ -93,4 +93,25 @@ final class attempt_list_test extends \advanced_testcase {
         $this->setAdminUser();
         $this->assertCount(2, $names());
     }
+
+    /**
+     * Only who may give time can let a paused attempt go on.
+     */
+    public function test_letting_go_on_needs_the_right_to_it(): void {
+        global $DB;
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        [$quiz, $student] = $generator->create_quiz();
+        $session = $generator->create_session($quiz, $student, $generator->create_tool());
+        $DB->set_field(session_store::TABLE, 'pausedat', 5, ['id' => $session->id]);
+        $teacher = $this->getDataGenerator()->create_and_enrol(get_course($quiz->course), 'teacher');
+        $this->setUser($teacher);
+        $page = fn(): array => (new attempt_list(quiz_settings::create($quiz->id)))->page(0);
+        $this->assertSame([(int)$session->attemptid, true], [$page()['attempts'][0]['paused'], $page()['haspaused']]);
+        $roleid = $DB->get_field('role', 'id', ['shortname' => 'teacher']);
+        assign_capability('quizaccess/vigil:time', CAP_PROHIBIT, $roleid, \context_module::instance($quiz->cmid));
+        $this->assertSame([0, false], [$page()['attempts'][0]['paused'], $page()['haspaused']]);
+        $this->assertSame(get_string('attempts_paused', 'quizaccess_vigil'), $page()['attempts'][0]['state']);
+    }
 }

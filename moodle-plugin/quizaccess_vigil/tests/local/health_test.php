@@ -71,7 +71,13 @@ final class health_test extends \advanced_testcase {
             }
 
             #[\Override]
-            public function ask(string $method, string $url, array $headers = [], string $body = ''): answer {
+            public function ask(
+                string $method,
+                string $url,
+                array $headers = [],
+                string $body = '',
+                ?float $patience = null
+            ): answer {
                 if ($this->log) {
                     $this->log->requests[] = [$method, $url, $headers, $body];
                 }
@@ -163,13 +169,15 @@ final class health_test extends \advanced_testcase {
             'an error page' => ['toolkeys', ['GET /lti/keys' => new answer(502, '<html>')], [], result::ERROR, '502'],
             'no answer' => ['toolkeys', [], [], result::ERROR, 'no route'],
             'the same version' => ['release',
-                ['GET /api/v1/about' => new answer(200, '{"name":"Vigil","version":"0.2.0","assertion":2}')], [],
-                result::OK, '0.2.0'],
+                ['GET /api/v1/about' => new answer(200, '{"name":"Vigil","version":"0.3.0","assertion":3}')], [],
+                result::OK, '0.3.0'],
             'an older tool' => ['release', ['GET /api/v1/about' => new answer(404, '{"code":"not_found"}')], [],
                 result::WARNING, 'runs the Vigil server update it'],
             'a tool that says that it is older' => ['release', ['GET /api/v1/about' => new answer(200, '{"assertion":1}')], [],
                 result::WARNING, 'older than this plugin'],
-            'a newer tool' => ['release', ['GET /api/v1/about' => new answer(200, '{"version":"9.0.0","assertion":3}')], [],
+            'a tool that knows no groups' => ['release', ['GET /api/v1/about' => new answer(200, '{"assertion":2}')], [],
+                result::WARNING, 'neither groups nor rights'],
+            'a newer tool' => ['release', ['GET /api/v1/about' => new answer(200, '{"version":"9.0.0","assertion":4}')], [],
                 result::WARNING, 'Update both plugins'],
             'a version of something else' => ['release', ['GET /api/v1/about' => new answer(200, '<html>')], [],
                 result::ERROR, '/api/v1/about'],

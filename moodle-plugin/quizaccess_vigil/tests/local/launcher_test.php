@@ -92,7 +92,10 @@ final class launcher_test extends \advanced_testcase {
         $this->assertSame(lti_bridge::ACTIONS, $claims[$ap . 'acs']['actions']);
         $this->assertStringEndsWith('/mod/lti/services.php/assessmentcontrol', $claims[$ap . 'acs']['assessment_control_url']);
         $settings = json_decode($claims[$ap . 'proctoring_settings']['data']);
-        $this->assertSame([2, 0], [$settings->vigil, $settings->attempt_started]);
+        $this->assertSame([3, 0], [$settings->vigil, $settings->attempt_started]);
+        $this->assertStringEndsWith('/mod/lti/services.php/access?resource_link=quiz-' . $quiz->cmid, $settings->access_url);
+        $this->assertSame([], $settings->access->groups);
+        $this->assertSame(['version', 'groups'], array_keys((array)$settings->access));
         $this->assertSame(['http://purl.imsglobal.org/vocab/lis/v2/membership#Learner'], $claims[$lti . 'roles']);
         $this->assertNotNull($launches->sent($claims[$ap . 'session_data']));
         $this->assertStringContainsString('/mod/quiz/view.php', $claims[$lti . 'launch_presentation']['return_url']);
@@ -140,8 +143,12 @@ final class launcher_test extends \advanced_testcase {
         );
         $this->assertArrayNotHasKey(lti_bridge::CLAIM_AP . 'session_data', $claims);
         $settings = json_decode($claims[lti_bridge::CLAIM_LTI . 'custom']['vigil_settings']);
-        $this->assertSame(2, $settings->vigil);
+        $this->assertSame(3, $settings->vigil);
         $this->assertFalse(isset($settings->attempt_started));
+        $this->assertStringEndsWith('/access?resource_link=quiz-' . $quiz->cmid, $settings->access_url);
+        $this->assertSame([true, [], ['watch', 'talk', 'time']], [
+            $settings->access->all, $settings->access->groups, $settings->access->rights,
+        ]);
         $this->assertSame(0.9, $settings->policy->attention);
         $this->setUser($student);
         $this->expectException(\required_capability_exception::class);
@@ -169,6 +176,44 @@ final class launcher_test extends \advanced_testcase {
         $this->assertSame(['vigil_user' => (string)$student->id, 'vigil_attempt' => '1'], $custom);
         $this->expectExceptionMessage(get_string('errornosession', 'quizaccess_vigil'));
         $launcher->message($launch((int)$elsewhere->attemptid), 'n');
+    }
+
+    /**
+     * In separate groups the timeline of an attempt of another group is closed, also by its address.
+     */
+    public function test_the_timeline_of_another_group_is_closed(): void {
+        global $DB;
+        [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $generator = $this->getDataGenerator();
+        $DB->set_field('course_modules', 'groupmode', SEPARATEGROUPS, ['id' => $quiz->cmid]);
+        rebuild_course_cache($quiz->course, true);
+        $session = $generator->get_plugin_generator('quizaccess_vigil')->create_session($quiz, $student, $typeid);
+        $teacher = $generator->create_and_enrol(get_course($quiz->course), 'teacher');
+        $own = $generator->create_group(['courseid' => $quiz->course]);
+        $other = $generator->create_group(['courseid' => $quiz->course]);
+        groups_add_member($own, $teacher);
+        groups_add_member($other, $student);
+        $this->setUser($teacher);
+        $begin = fn() => $launcher->begin(\mod_quiz\quiz_settings::create($quiz->id), 'live', (int)$session->attemptid);
+        $launch = (new launch_store(\core\di::get(\core\clock::class)))->begin([
+            'kind' => 'live', 'typeid' => $typeid, 'quizid' => $quiz->id, 'cmid' => $quiz->cmid, 'userid' => $teacher->id,
+            'attemptid' => $session->attemptid,
+        ]);
+        foreach ([$begin, fn() => $launcher->message($launch, 'n')] as $open) {
+            try {
+                $open();
+                $this->fail('opened');
+            } catch (\moodle_exception $e) {
+                $this->assertSame('errornosession', $e->errorcode);
+            }
+        }
+        groups_add_member($own, $student);
+        $custom = $this->claims($launcher, $launch)[lti_bridge::CLAIM_LTI . 'custom'];
+        $this->assertSame((string)$student->id, $custom['vigil_user']);
+        $this->assertEquals(
+            [(object)['id' => (string)$own->id, 'name' => $own->name]],
+            json_decode($custom['vigil_settings'])->access->groups
+        );
     }
 
     /**

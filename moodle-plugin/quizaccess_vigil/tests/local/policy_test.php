@@ -91,7 +91,7 @@ final class policy_test extends \advanced_testcase {
      */
     public function test_the_claim(): void {
         $claim = json_decode(policy::claim(policy::read(null)), true);
-        $this->assertSame(2, $claim['vigil']);
+        $this->assertSame(3, $claim['vigil']);
         $this->assertArrayNotHasKey('attempt_started', $claim);
         $this->assertSame(0, json_decode(policy::claim(policy::read(null), 0))->attempt_started);
         $this->assertSame(0.3, $claim['policy']['attention']);

@@ -70,11 +70,15 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
                 'sessiondata' => hash('sha256', $student->id),
                 'timecreated' => 1795426800, 'timeexpires' => 1795427800,
             ]);
+            $DB->insert_record('quizaccess_vigil_access', (object)[
+                'quizid' => $this->quiz->id, 'cmid' => $this->quiz->cmid, 'userid' => $student->id, 'kind' => 'student',
+                'version' => 1795426800000, 'digest' => hash('sha256', 'A'), 'pending' => 0, 'timetold' => 1795426800,
+            ]);
         }
     }
 
     /**
-     * How many sessions, incidents and launches there are.
+     * How many sessions, incidents, launches and rows of who was told of there are.
      *
      * @return int[]
      */
@@ -82,7 +86,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         global $DB;
         return array_map(
             static fn($table) => $DB->count_records('quizaccess_vigil_' . $table),
-            ['session', 'incident', 'launch']
+            ['session', 'incident', 'launch', 'access']
         );
     }
 
@@ -103,7 +107,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
      */
     public function test_the_description_has_words(): void {
         $items = provider::get_metadata(new collection('quizaccess_vigil'))->get_collection();
-        $this->assertCount(4, $items);
+        $this->assertCount(5, $items);
         foreach ($items as $item) {
             foreach (array_merge([$item->get_summary()], $item->get_privacy_fields()) as $name) {
                 $this->assertTrue(get_string_manager()->string_exists($name, 'quizaccess_vigil'), $name);
@@ -136,6 +140,8 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         $this->assertSame(1, $data->attempt);
         $this->assertSame(['Of ' . $this->students[0]->id], array_column($data->incidents, 'message'));
         $this->assertCount(1, writer::with_context($context)->get_related_data([$root], 'launches'));
+        $told = writer::with_context($context)->get_related_data([$root], 'access');
+        $this->assertSame([['student', 1795426800000]], array_map(static fn($row) => [$row->kind, $row->version], $told));
         $path = [$root, get_string('privacy:attempt', 'quizaccess_vigil', 1)];
         $this->assertSame('Hello', writer::with_context($context)->get_related_data($path, 'tool')->entries[0]->text);
     }
@@ -162,7 +168,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
     public function test_delete_for_a_user(): void {
         $context = context_module::instance($this->quiz->cmid);
         provider::delete_data_for_user(new approved_contextlist($this->students[0], 'quizaccess_vigil', [$context->id]));
-        $this->assertSame([1, 1, 1], $this->counts());
+        $this->assertSame([1, 1, 1, 1], $this->counts());
         $this->assertEquals([$this->students[1]->id], $this->users($context));
         $tasks = \core\task\manager::get_adhoc_tasks(report_erasure::class);
         $this->assertCount(1, $tasks);
@@ -178,7 +184,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         provider::delete_data_for_users(new approved_userlist($context, 'quizaccess_vigil', [$this->students[1]->id]));
         $this->assertEquals([$this->students[0]->id], $this->users($context));
         provider::delete_data_for_users(new approved_userlist($context, 'quizaccess_vigil', []));
-        $this->assertSame([1, 1, 1], $this->counts());
+        $this->assertSame([1, 1, 1, 1], $this->counts());
     }
 
     /**
@@ -187,9 +193,9 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
     public function test_delete_for_all(): void {
         provider::delete_data_for_all_users_in_context(\context_course::instance($this->quiz->course));
         provider::delete_data_for_all_users_in_context(context_system::instance());
-        $this->assertSame([2, 2, 2], $this->counts());
+        $this->assertSame([2, 2, 2, 2], $this->counts());
         provider::delete_data_for_all_users_in_context(context_module::instance($this->quiz->cmid));
-        $this->assertSame([0, 0, 0], $this->counts());
+        $this->assertSame([0, 0, 0, 0], $this->counts());
         $this->assertCount(2, \core\task\manager::get_adhoc_tasks(report_erasure::class));
     }
 
@@ -207,6 +213,6 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
         $this->assertTrue(writer::with_context($system)->has_any_data());
         provider::delete_data_for_all_users_in_context($system);
         $this->assertSame([], $this->users($system));
-        $this->assertSame([1, 1, 2], $this->counts());
+        $this->assertSame([1, 1, 2, 2], $this->counts());
     }
 }

@@ -16,6 +16,7 @@
 
 namespace ltiservice_vigil\local\service;
 
+use ltiservice_vigil\local\resources\access;
 use ltiservice_vigil\local\resources\assessmentcontrol;
 use mod_lti\local\ltiservice\service_base;
 
@@ -53,7 +54,7 @@ class vigil extends service_base {
      */
     public function get_resources() {
         if ($this->resources === null) {
-            $this->resources = [new assessmentcontrol($this)];
+            $this->resources = [new assessmentcontrol($this), new access($this)];
         }
         return $this->resources;
     }
@@ -130,5 +131,15 @@ class vigil extends service_base {
      */
     public function get_control_url(): string {
         return $this->get_service_path() . $this->get_resources()[0]->get_template();
+    }
+
+    /**
+     * Where the tool asks who may see and do what at a quiz.
+     *
+     * @param string $linkid by which it knows the quiz
+     * @return string
+     */
+    public function get_access_url(string $linkid): string {
+        return $this->get_service_path() . $this->get_resources()[1]->get_template() . '?resource_link=' . rawurlencode($linkid);
     }
 }

@@ -1,0 +1,148 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\local;
+
+use core\clock;
+
+/**
+ * Answers the tool's question who may see and do what at a quiz.
+ *
+ * @package    quizaccess_vigil
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+final class access_question {
+    /** @var int people whose rights one question asks for, at most */
+    public const MOST = 500;
+
+    /** @var int seconds to wait for what is told at the same time; the tool asks again soon */
+    private const PATIENCE = 5;
+
+    /** @var access_store the versions */
+    private readonly access_store $store;
+
+    /**
+     * Constructor.
+     *
+     * @param clock $clock
+     */
+    public function __construct(
+        /** @var clock what time it is */
+        private readonly clock $clock,
+    ) {
+        $this->store = new access_store($clock);
+    }
+
+    /**
+     * Answers. The rights are those of the people who are asked for, the groups those of everyone who may attempt the quiz or is
+     * in an attempt.
+     *
+     * @param string $linkid by which the tool knows the quiz
+     * @param string $body
+     * @return array staff and students
+     * @throws control_exception
+     */
+    public function answer(string $linkid, string $body): array {
+        $users = self::read($body);
+        $access = $this->access($linkid);
+        if (!$access) {
+            throw new control_exception(404, 'There is no such proctored quiz.');
+        }
+        [$known, $strangers] = $this->split($users);
+        $lock = locks::take_access($access->quiz->id, self::PATIENCE);
+        try {
+            $students = array_unique(array_merge($access->attempters(), $this->store->working($access->quiz->id)));
+            $staff = $this->store->bring_up($access, access::STAFF, $known, false);
+            $students = $this->store->bring_up($access, access::STUDENT, array_values($students), false);
+            $this->store->told($staff);
+            $this->store->told($students);
+        } finally {
+            $lock->release();
+        }
+        $records = static fn(array $rows): array => array_values(array_map([access_changes::class, 'record'], $rows));
+        return ['staff' => array_merge($records($staff), $this->nobody($strangers)), 'students' => $records($students)];
+    }
+
+    /**
+     * The users that a request asks for.
+     *
+     * @param string $body
+     * @return string[]
+     * @throws control_exception
+     */
+    private static function read(string $body): array {
+        $users = json_decode($body, false, 8)->users ?? null;
+        if (!is_array($users) || count($users) > self::MOST) {
+            throw new control_exception(400, 'users is not a list of at most ' . self::MOST . ' users.');
+        }
+        foreach ($users as $user) {
+            if (!is_string($user) || $user === '' || strlen($user) > 255) {
+                throw new control_exception(400, 'A user is not a text of 1 to 255 characters.');
+            }
+        }
+        return array_values(array_unique($users));
+    }
+
+    /**
+     * What there is to tell of a quiz.
+     *
+     * @param string $linkid
+     * @return access|null
+     */
+    private function access(string $linkid): ?access {
+        global $DB;
+        $quizid = (int)$DB->get_field_sql(
+            "SELECT cm.instance
+               FROM {course_modules} cm
+               JOIN {modules} m ON m.id = cm.module AND m.name = 'quiz'
+              WHERE cm.id = ?",
+            [lti_bridge::cmid_of($linkid)]
+        );
+        return $quizid ? access::at($quizid, $this->clock) : null;
+    }
+
+    /**
+     * Tells the users of this site from ids that it never gave.
+     *
+     * @param string[] $users
+     * @return array user ids, and the others
+     */
+    private function split(array $users): array {
+        global $DB;
+        $ids = array_filter($users, static fn(string $user): bool => (bool)preg_match('/^[1-9]\d{0,17}$/D', $user));
+        $known = [];
+        if ($ids) {
+            [$in, $params] = $DB->get_in_or_equal(array_values($ids));
+            $known = $DB->get_fieldset_select('user', 'id', "id {$in}", $params);
+        }
+        return [array_map('intval', $known), array_values(array_diff($users, $known))];
+    }
+
+    /**
+     * Says of ids that belong to nobody that they may do nothing.
+     *
+     * @param string[] $users
+     * @return array[]
+     */
+    private function nobody(array $users): array {
+        $now = standing::milliseconds($this->clock);
+        return array_map(
+            static fn(string $user): array => ['user' => $user, 'version' => $now, 'all' => false, 'groups' => [], 'rights' => []],
+            $users
+        );
+    }
+}
