@@ -192,6 +192,17 @@ final class access_changes_test extends \advanced_testcase {
             [['user' => (string)$this->student->id, 'version' => 1795426801000, 'groups' => []]],
             $claims['students']
         );
+        // The vector that the tool's tests accept has the same members, of the same types.
+        $vectors = json_decode(file_get_contents(__DIR__ . '/../fixtures/assertions.json'), true)['rows'];
+        $vector = array_column($vectors, 'claims', 'name')['report of groups and rights'];
+        $types = static function (array $record): array {
+            ksort($record);
+            return array_map('gettype', $record);
+        };
+        foreach (['staff', 'students'] as $kind) {
+            $this->assertSame($types($vector[$kind][0]), $types($claims[$kind][0]));
+            $this->assertSame($types($vector['staff'][0]['groups'][0]), $types($claims['staff'][0]['groups'][0]));
+        }
         $this->assertSame([], $this->tell(), 'told once');
         $this->assertSame([], $this->waiting());
     }

@@ -87,6 +87,14 @@ final class assertion_test extends \advanced_testcase {
             'page' => assertion::page('https://lms.example', 'client-1', $standing, $ms - 20, $ms + 30),
             'ended' => assertion::ended('https://lms.example', 'client-1', $session, $ms),
             'export' => assertion::export('https://lms.example', 'client-1', $session, $ms),
+            'access' => assertion::access(
+                'https://lms.example',
+                (object)['id' => $session->typeid, 'clientid' => 'client-1'],
+                (int)$session->cmid,
+                $clock->time(),
+                [],
+                []
+            ),
         };
         $types = static function (array $claims): array {
             ksort($claims);
@@ -116,6 +124,7 @@ final class assertion_test extends \advanced_testcase {
             'a page stamp' => ['page', 'page'],
             'a report of an end' => ['ended', 'report of an end, as short as can be'],
             'a question' => ['export', 'question for what is kept, as short as can be'],
+            'a report of groups and rights' => ['access', 'report of groups and rights, nobody'],
         ];
     }
 
