@@ -55,7 +55,7 @@ func (h *Hub) nodeLoop() {
 		if now := h.cfg.Now(); now.Sub(renewed) >= h.cfg.NodeEvery*9/10 {
 			ctx, cancel := context.WithTimeout(h.ctx, h.cfg.NodeLease)
 			began := h.now()
-			err := h.renewLate(ctx, now.Sub(renewed))
+			taken, err := h.renewLate(ctx, now.Sub(renewed))
 			cancel()
 			h.noteStore(began, err)
 			if err != nil {
@@ -68,6 +68,10 @@ func (h *Hub) nodeLoop() {
 					h.forsaken("this server reaches neither the store nor the relay")
 				}
 				continue
+			}
+			if left && !taken {
+				lived := renewed
+				h.spawn(func() { h.revisit(lived) })
 			}
 			renewed, left = h.cfg.Now(), false
 		}
@@ -84,31 +88,76 @@ func (h *Hub) nodeLoop() {
 // looks at what the others have seen: at the row as it stood, whoever wrote it and when, and
 // after it has moved the row, whether somebody had claimed that. A claim looks at the row
 // after it was made, so that one of the two sees the other. A row that is not there was taken
-// away by who took over.
-func (h *Hub) renewLate(ctx context.Context, pause time.Duration) error {
+// away by who took over. taken: somebody had taken over, and everyone here was sent away.
+func (h *Hub) renewLate(ctx context.Context, pause time.Duration) (taken bool, err error) {
 	if !h.cfg.Shared || pause <= h.cfg.NodeLease/2 {
-		return h.renewNode(ctx)
+		return false, h.renewNode(ctx)
 	}
 	nodes, err := h.store.Nodes(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := h.renewNode(ctx); err != nil {
-		return err
+		return false, err
 	}
 	i := slices.IndexFunc(nodes, func(n vigil.Node) bool { return n.ID == h.boot })
 	if i < 0 {
 		h.forsaken("another server took over")
-		return nil
+		return true, nil
 	}
 	_, err = h.store.GetRecord(ctx, takeOverRecord, takeOverKey(h.boot, nodes[i].Heard), h.now())
 	switch {
 	case errors.Is(err, vigil.ErrNotFound):
-		return nil
+		return false, nil
 	case err == nil:
 		h.forsaken("another server took over")
+		return true, nil
 	}
-	return err
+	return false, err
+}
+
+// revisit judges those whom this node sent away because it could have been taken over from,
+// which turned out not to be so: who has not come back since is lost, by our fault, since the
+// node lived; nobody else would ever tell. Those who come back have as long as after a drain.
+func (h *Hub) revisit(lived time.Time) {
+	if !sleep(h.ctx, h.cfg.DrainSpread+h.cfg.Liveness.DropGrace) {
+		return
+	}
+	slots := make(chan struct{}, h.cfg.Limits.TakeOver)
+	err := h.reread(h.ctx, "those who were sent away", func(ctx context.Context) error {
+		for page := (vigil.Page{}); ; {
+			sessions, next, err := h.store.Connected(ctx, h.boot, page)
+			if err != nil {
+				return err
+			}
+			for _, s := range sessions {
+				if h.served(s) {
+					continue
+				}
+				if _, err := h.recoverOne(ctx, s, lived.UTC().Truncate(time.Millisecond), slots); err != nil {
+					return err
+				}
+			}
+			if next == "" {
+				return nil
+			}
+			page.After = next
+		}
+	})
+	if err != nil && h.ctx.Err() == nil {
+		h.log.Error("those who were sent away are not judged", "error", err)
+	}
+}
+
+// served tells whether this node knows how it is with a session's student.
+func (h *Hub) served(s vigil.Session) bool {
+	st := h.student(s.ID)
+	if st == nil {
+		return false
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.owner != nil || st.presence.Connection != vigil.ConnSuperseded || st.presence.Epoch > s.Presence.Epoch
 }
 
 func (h *Hub) renewNode(ctx context.Context) error {
