@@ -115,8 +115,21 @@ func (a Access) has(g Group) bool {
 	return slices.ContainsFunc(a.Groups, func(own Group) bool { return own.ID == g.ID })
 }
 
+// CheckAccessVersion refuses a version that is further ahead of now than clocks differ, as
+// CodeInvalid: a version is a time in milliseconds, or a little more, and one of another century
+// would count for ever.
+func CheckAccessVersion(version int64, now time.Time) error {
+	if version > now.Add(24*time.Hour).UnixMilli() {
+		return Invalid("access.version", "The learning platform sent groups and rights of a version that is not of our time.")
+	}
+	return nil
+}
+
 // Validate reports what no store can keep, as CodeInvalid.
 func (a Access) Validate() error {
+	if err := CheckAccessVersion(a.Version, a.At); err != nil {
+		return err
+	}
 	switch {
 	case a.ExamID == "":
 		return Invalid("exam", "An access record needs its exam.")

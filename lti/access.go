@@ -51,6 +51,7 @@ var (
 	ErrLaunchAccessURL = &Fault{"launch_access_url", vigil.CodeInvalid, "The learning platform's address for groups and rights is not on one of its own origins."}
 	ErrAccessInput     = &Fault{"access_input", vigil.CodeInvalid, "This question to the learning platform is of too many people, or of somebody without a name."}
 	ErrAccessURL       = &Fault{"access_url", vigil.CodeForbidden, "The learning platform's address for groups and rights is not on one of its own origins."}
+	ErrAccessRefused   = &Fault{"access_refused", vigil.CodeForbidden, "The learning platform does not tell Vigil who may see and do what. Its administrator should check the tool's settings."}
 	ErrAccessUnknown   = &Fault{"access_unknown", vigil.CodeNotFound, "The learning platform knows no such proctored quiz."}
 	ErrAccessAnswer    = &Fault{"access_answer", vigil.CodeUnavailable, "The learning platform did not tell who may see and do what. Try again in a minute."}
 )
@@ -202,6 +203,8 @@ func (t *Tool) Access(ctx context.Context, p vigil.Platform, accessURL string, u
 		return AccessReport{}, ErrAccessAnswer.because("%w", err)
 	case res.status == http.StatusNotFound:
 		return AccessReport{}, ErrAccessUnknown.because("status 404")
+	case res.status == http.StatusUnauthorized || res.status == http.StatusForbidden:
+		return AccessReport{}, ErrAccessRefused.because("status %d", res.status)
 	case res.status != http.StatusOK:
 		return AccessReport{}, ErrAccessAnswer.because("status %d", res.status)
 	}

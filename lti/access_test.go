@@ -192,7 +192,7 @@ func TestAccessThatIsNotTold(t *testing.T) {
 		want    *lti.Fault
 	}{
 		{"404", status(404, ``), lti.ErrAccessUnknown},
-		{"403", status(403, ``), lti.ErrAccessAnswer},
+		{"403", status(403, ``), lti.ErrAccessRefused},
 		{"500", status(500, ``), lti.ErrAccessAnswer},
 		{"redirect", status(302, ``), lti.ErrAccessAnswer},
 		{"a page of HTML", status(200, `<html>`), lti.ErrAccessAnswer},

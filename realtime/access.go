@@ -20,25 +20,33 @@ type groupWord struct {
 	List    []vigil.Group `json:"l"`
 }
 
-// groupsOf is what a session knows of its student's groups; nil: nothing was told.
-func groupsOf(s vigil.Session) *groupWord {
-	if s.GroupsVersion == 0 {
-		return nil
-	}
-	return &groupWord{s.GroupsVersion, s.Groups}
-}
+// groupsOf is what a session knows of its student's groups; of version 0: nothing was told.
+func groupsOf(s vigil.Session) *groupWord { return &groupWord{s.GroupsVersion, s.Groups} }
 
 // rowGroups are the groups as a row shows them to somebody; nil: nothing was told.
 func rowGroups(a vigil.Access, g groupWord) *RowGroups {
 	if g.Version == 0 {
 		return nil
 	}
-	list := a.Shown(g.List)
-	if list == nil {
-		list = []vigil.Group{}
+	list := []vigil.Group{}
+	names := 0
+	for _, group := range a.Shown(g.List) {
+		if names += len(group.Name); names > maxRowNames {
+			group.Name = ""
+		}
+		if list = append(list, group); len(list) == maxRowGroups {
+			break
+		}
 	}
 	return &RowGroups{g.Version, list}
 }
+
+// Bounds of the groups in a row, which must fit into a message: more groups than anybody is in,
+// and bytes of their names.
+const (
+	maxRowGroups = 200
+	maxRowNames  = 8 << 10
+)
 
 func accessView(a vigil.Access) AccessView {
 	v := AccessView{Rights: []vigil.Right{}, All: a.All}
@@ -239,7 +247,7 @@ func (r *room) tellSeen(d delta, proctors []*proctor) {
 		if d.frame != nil {
 			p.push(d)
 		}
-		if d.groups != nil {
+		if d.groups != nil && now.Version > 0 && (d.created || !slices.Equal(access.Shown(before.List), access.Shown(now.List))) {
 			row := Row{ID: d.session, Group: rowGroups(*access, now)}
 			p.push(delta{session: d.session, key: groupsKey(d.session, now.Version), frame: encode(SessionDelta{T: TypeSession, Row: row})})
 		}
@@ -278,26 +286,58 @@ func (r *room) learnGroups(ctx context.Context) error {
 
 // Regrouped stores a platform's word on the groups of a session's student, and tells it to the
 // dashboards: rows come and go. A word that is not newer than the stored one changes nothing.
+// One of a version that is not of our time is CodeInvalid: it would count for ever.
 func (h *Hub) Regrouped(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error {
+	if err := vigil.CheckAccessVersion(version, h.now()); err != nil {
+		return err
+	}
 	began := h.now()
 	err := h.store.SetGroups(ctx, sessionID, groups, version)
 	h.noteStore(began, err)
-	if err != nil && !errors.Is(err, vigil.ErrConflict) {
-		return err
+	if err == nil || errors.Is(err, vigil.ErrConflict) {
+		// Also what was stored before is told: whoever stored it may not have heard that, and told nobody.
+		err = h.tellGroups(ctx, sessionID)
 	}
-	// Also what was stored before is told: whoever stored it may not have heard that, and told nobody.
+	if err != nil && transient(err) { // it may be stored all the same
+		h.spawn(func() {
+			err := h.reread(h.ctx, "groups", func(ctx context.Context) error { return h.tellGroups(ctx, sessionID) })
+			if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+				h.log.Error("a student's groups are not told", "session", sessionID, "error", err)
+			}
+		})
+	}
+	return err
+}
+
+// tellGroups tells a student's groups as they are stored.
+func (h *Hub) tellGroups(ctx context.Context, sessionID string) error {
 	s, err := h.store.Session(ctx, sessionID)
 	if err != nil {
 		return err
-	}
-	word := groupsOf(s)
-	if word == nil || word.Version > version {
-		return nil
 	}
 	if room := h.lookup(s.ExamID); room != nil {
 		room.order.RLock()
 		defer room.order.RUnlock()
 	}
-	h.toProctors(s.ExamID, delta{session: s.ID, groups: word})
+	h.toProctors(s.ExamID, delta{session: s.ID, groups: groupsOf(s)})
 	return nil
+}
+
+// Grouped tells the dashboards here of the groups of these sessions, as they were read from the
+// store, where they know older ones: who stored them may have died before it told anybody.
+func (h *Hub) Grouped(sessions []vigil.Session) {
+	for _, s := range sessions {
+		r := h.lookup(s.ExamID)
+		if r == nil {
+			continue
+		}
+		r.mu.Lock()
+		known, there := r.groups[s.ID]
+		r.mu.Unlock()
+		if there && known.Version < s.GroupsVersion {
+			r.order.RLock()
+			r.tell(delta{session: s.ID, groups: groupsOf(s)})
+			r.order.RUnlock()
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,13 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 )
+
+// versions are those of what is told, each later than the one before.
+var versions = func() *atomic.Int64 {
+	var n atomic.Int64
+	n.Store(time.Now().UnixMilli())
+	return &n
+}()
 
 var (
 	groupA = vigil.Group{ID: "1", Name: "Group of Ada"}
@@ -32,7 +40,7 @@ func (r *rig) told() {
 // grants stores what the platform says of a proctor.
 func (r *rig) grants(user string, edits ...func(a *vigil.Access)) vigil.Access {
 	r.Helper()
-	a := vigil.Access{ExamID: r.exam.ID, UserID: user, Version: time.Now().UnixNano(), At: time.Now(), Groups: []vigil.Group{groupA}, Rights: slices.Clone(vigil.Rights)}
+	a := vigil.Access{ExamID: r.exam.ID, UserID: user, Version: versions.Add(1), At: time.Now(), Groups: []vigil.Group{groupA}, Rights: slices.Clone(vigil.Rights)}
 	for _, edit := range edits {
 		edit(&a)
 	}

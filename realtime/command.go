@@ -54,11 +54,22 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 			out = append(out, *p)
 		}
 	}
-	h.audit(ctx, exam.ID, targets, "command."+string(command.Kind), by, command.ReasonCode)
+	h.audit(ctx, exam.ID, reached(targets, done), "command."+string(command.Kind), by, command.ReasonCode)
 	if failed != nil {
 		return out, vigil.Wrap(failed, vigil.CodeUnavailable, "Not every attempt could be reached; send it again.")
 	}
 	return out, nil
+}
+
+// reached are the targets that are there for who commands; the audit entry names no others.
+func reached(targets []string, done []*Progress) []string {
+	out := make([]string, 0, len(targets))
+	for i, id := range targets {
+		if p := done[i]; p == nil || p.Stage != vigil.StageRefused || p.Problem != errNoAttempt.Message {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // commandOf checks a command's form.
@@ -234,8 +245,12 @@ func problemOf(err error) string {
 	return ""
 }
 
-// audit records who did something to whom; a failure is logged, for the deed is done.
+// audit records who did something to whom; to nobody is not recorded. A failure is logged, for
+// the deed is done.
 func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action string, by vigil.Actor, reason string) {
+	if len(sessions) == 0 {
+		return
+	}
 	a := vigil.Audit{
 		ID: h.cfg.NewID(), ExamID: exam, Sessions: sessions, Action: action, By: by, From: addressIn(ctx), At: h.now(),
 		Detail: fmt.Sprintf("%d attempts", len(sessions)),

@@ -75,18 +75,20 @@ func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, acces
 		return nil, err
 	}
 	out := make([]Progress, 0, len(targets))
-	for _, id := range targets {
+	done := make([]*Progress, len(targets))
+	for i, id := range targets {
 		p, err := h.lostTimeOne(ctx, exam, id, by, access, l)
 		if err != nil {
 			return out, err
 		}
+		done[i] = &p
 		out = append(out, p)
 	}
 	action := "lost_time.refuse"
 	if l.Grant {
 		action = "lost_time.grant"
 	}
-	h.audit(ctx, exam.ID, targets, action, by, "")
+	h.audit(ctx, exam.ID, reached(targets, done), action, by, "")
 	return out, nil
 }
 

@@ -80,7 +80,7 @@ func (p *proctor) gone(time.Time, websocket.StatusCode) { p.room.removeProctor(p
 // allowed checks that the proctor may still watch this exam.
 func (p *proctor) allowed(ctx context.Context) error {
 	claims := *p.claims.Load()
-	if _, err := p.h.store.Exam(ctx, claims.Exam); err != nil {
+	if err := p.room.reload(ctx); err != nil {
 		return gone(err)
 	}
 	if p.h.cfg.Allow != nil {
@@ -174,7 +174,7 @@ func (p *proctor) ask() {
 		return
 	}
 	p.asked, p.created, p.counted = true, nil, map[string]bool{}
-	added := p.jobs.add(p.h, p.h.cfg.Limits.Jobs, func(ctx context.Context) {
+	added := p.jobs.add(p.h, 0, func(ctx context.Context) { // there is one at a time
 		err := p.snapshot(ctx)
 		p.state.Lock()
 		again := p.again
@@ -384,10 +384,20 @@ func (p *proctor) snapshot(ctx context.Context) error {
 	number := p.h.snapshots.Add(1)
 	page := 0
 	at := vigil.Page{Limit: p.h.cfg.Limits.Rows}
+	var sessions []vigil.Session // to be sent: full pages, so that they tell nothing of those who are left out
 	for {
-		sessions, next, err := p.h.store.SessionsOfExam(ctx, exam.ID, at)
+		list, next, err := p.h.store.SessionsOfExam(ctx, exam.ID, at)
 		if err != nil {
 			return err
+		}
+		for _, s := range list {
+			if p.access.Load().Sees(p.room.newestGroups(s).List) {
+				sessions = append(sessions, s)
+			}
+		}
+		if next != "" && len(sessions) < p.h.cfg.Limits.Rows {
+			at.After = next
+			continue
 		}
 		p.room.order.Lock()
 		now := p.h.now()
@@ -395,7 +405,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		access := p.access.Load()
 		for _, s := range sessions {
 			groups := p.room.newestGroups(s)
-			if !access.Sees(groups.List) {
+			if !access.Sees(groups.List) { // any more
 				continue
 			}
 			r := p.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID])
@@ -423,7 +433,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		if next == "" {
 			break
 		}
-		at.After = next
+		sessions, at.After = nil, next
 	}
 	if wasBehind {
 		p.send(encode(Notice{T: TypeNotice, Kind: NoticeBehind, Over: true}))

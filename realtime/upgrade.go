@@ -342,15 +342,21 @@ func (h *Hub) admitProctor(ctx context.Context, claims Claims) (admitted, error)
 	if err != nil {
 		return admitted{}, gone(err)
 	}
-	access, err := h.accessOf(ctx, exam, claims)
-	if err != nil {
-		return admitted{}, err
-	}
 	if err := h.reserve("", 0); err != nil {
 		return admitted{}, err
 	}
 	r, err := h.enter(exam)
 	if err != nil {
+		return admitted{}, err
+	}
+	// What another server changed before the room was there was told to nobody here.
+	if err := r.reload(ctx); err != nil {
+		h.leave(r)
+		return admitted{}, gone(err)
+	}
+	access, err := h.accessOf(ctx, *r.known.Load(), claims)
+	if err != nil {
+		h.leave(r)
 		return admitted{}, err
 	}
 	if len(*r.proctors.Load()) >= h.cfg.Limits.ProctorsPerExam {

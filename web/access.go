@@ -2,9 +2,13 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -100,8 +104,50 @@ func (s *Server) staff(r *http.Request, examID string, may rule) (staff, error) 
 		if err != nil {
 			return staff{}, err
 		}
+		v.access = s.asked(ctx, exam, v.access)
 	}
 	return v, may(v.access, r)
+}
+
+// Bounds of asking again when somebody opens a page.
+const (
+	accessAge      = 6 * time.Minute // what was told longer ago is asked again; dashboards have it asked every five minutes
+	accessPatience = 3 * time.Second // for the answer: somebody waits for the page
+	accessPause    = time.Minute     // from a question that was not answered to the next
+)
+
+// asked is what a person sees and may do: as it was told, and asked again where that is long
+// ago. While the platform does not answer, what it said last counts.
+func (s *Server) asked(ctx context.Context, exam vigil.Exam, a vigil.Access) vigil.Access {
+	if s.now().Sub(a.At) < accessAge {
+		return a
+	}
+	e := s.students.entry(exam)
+	select {
+	case e.asking <- struct{}{}:
+	default: // somebody else is waiting for an answer
+		return a
+	}
+	defer func() { <-e.asking }()
+	if s.now().Sub(e.failed).Abs() < accessPause {
+		return a
+	}
+	askCtx, cancel := context.WithTimeout(ctx, accessPatience)
+	defer cancel()
+	report, err := s.askAccess(askCtx, exam, nil, a.UserID)
+	if err == nil {
+		told := vigil.Access{Version: a.Version + 1} // who is left out has nothing to do with the quiz
+		if len(report.Staff) > 0 {
+			told = report.Staff[0]
+		}
+		told, err = s.keepAccess(ctx, exam, a.UserID, told)
+		if err == nil {
+			return told
+		}
+	}
+	e.failed = s.now()
+	s.log.WarnContext(ctx, "the learning platform did not say what a proctor may see and do; what it said before counts", "exam", exam.ID, "error", err)
+	return a
 }
 
 // quizLink begins the ids of the resource links that our plugin launches. Those of a platform's
@@ -133,9 +179,13 @@ func (s *Server) entitle(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 		return vigil.FullAccess(), nil
 	}
 	if settings.Access != nil {
-		return s.keepAccess(ctx, exam, l.Subject, *settings.Access)
+		a, err := s.newestTold(ctx, l, *settings.Access)
+		if err != nil {
+			return vigil.Access{}, err
+		}
+		return s.keepAccess(ctx, exam, l.Subject, a)
 	}
-	report, err := s.askAccess(ctx, exam, l.Subject)
+	report, err := s.askAccess(ctx, exam, &l.Platform, l.Subject)
 	if err == nil {
 		for _, a := range report.Staff {
 			if a.UserID == l.Subject {
@@ -144,6 +194,9 @@ func (s *Server) entitle(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 		}
 		return vigil.Access{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform says that you have nothing to do with this quiz. Ask a teacher of the course.")
 	}
+	if vigil.CodeOf(err) != vigil.CodeUnavailable { // a definite no
+		return vigil.Access{}, vigil.Wrap(err, vigil.CodeForbidden, "Your learning platform does not say what you may see here. Open Vigil from the quiz itself.")
+	}
 	kept, keptErr := s.store.Access(ctx, exam.ID, l.Subject)
 	switch {
 	case keptErr == nil:
@@ -151,10 +204,8 @@ func (s *Server) entitle(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 		return kept, nil
 	case !errors.Is(keptErr, vigil.ErrNotFound):
 		return vigil.Access{}, keptErr
-	case vigil.CodeOf(err) == vigil.CodeUnavailable:
-		return vigil.Access{}, vigil.Wrap(err, vigil.CodeUnavailable, "Your learning platform did not say what you may see here. Try again in a minute, or open Vigil from the quiz itself.")
 	}
-	return vigil.Access{}, vigil.Wrap(err, vigil.CodeForbidden, "Your learning platform does not say what you may see here. Open Vigil from the quiz itself.")
+	return vigil.Access{}, vigil.Wrap(err, vigil.CodeUnavailable, "Your learning platform did not say what you may see here. Try again in a minute, or open Vigil from the quiz itself.")
 }
 
 // keepAccess keeps what a platform told of a person at an exam, and returns what counts: that,
@@ -168,11 +219,15 @@ func (s *Server) keepAccess(ctx context.Context, exam vigil.Exam, userID string,
 	return a, err
 }
 
-// askAccess asks an exam's platform what people see and may do there.
-func (s *Server) askAccess(ctx context.Context, exam vigil.Exam, users ...string) (lti.AccessReport, error) {
+// askAccess asks an exam's platform what people see and may do there. Where its registration
+// was replaced, that by which somebody launches now (nil: nobody does) is asked.
+func (s *Server) askAccess(ctx context.Context, exam vigil.Exam, launching *vigil.Platform, users ...string) (lti.AccessReport, error) {
 	platform, err := s.store.Platform(ctx, exam.Access.PlatformID)
-	if err != nil {
+	if err != nil && !errors.Is(err, vigil.ErrNotFound) {
 		return lti.AccessReport{}, err
+	}
+	if platform.State != vigil.PlatformActive && launching != nil && launching.Issuer == exam.Issuer {
+		platform = *launching
 	}
 	if platform.State != vigil.PlatformActive {
 		return lti.AccessReport{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform may not use Vigil at the moment. Ask its administrator.")
@@ -182,7 +237,7 @@ func (s *Server) askAccess(ctx context.Context, exam vigil.Exam, users ...string
 
 // Bounds of what is kept of students' groups for the list of who is missing.
 const (
-	studentsLife = 30 * time.Second
+	studentsLife = 5 * time.Second
 	maxStudents  = 64 // exams
 )
 
@@ -201,6 +256,7 @@ type studentsKey struct {
 type toldStudents struct {
 	asking chan struct{} // holds one token while a question is under way; guards what follows
 
+	failed time.Time // when a question for a page was not answered
 	at     time.Time
 	groups map[string][]vigil.Group // by user
 }
@@ -221,7 +277,7 @@ func (c *students) entry(exam vigil.Exam) *toldStudents {
 }
 
 // studentsOf are the groups of everyone who may attempt the exam's quiz, by user, as the
-// platform answered within the last half minute.
+// platform answered within the last five seconds.
 func (s *Server) studentsOf(ctx context.Context, exam vigil.Exam) (map[string][]vigil.Group, error) {
 	e := s.students.entry(exam)
 	select {
@@ -234,7 +290,7 @@ func (s *Server) studentsOf(ctx context.Context, exam vigil.Exam) (map[string][]
 	if age := now.Sub(e.at); e.groups != nil && age >= 0 && age < studentsLife {
 		return e.groups, nil
 	}
-	report, err := s.askAccess(ctx, exam)
+	report, err := s.askAccess(ctx, exam, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -265,6 +321,9 @@ func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	exam, err := s.examOfReport(ctx, report)
+	if errors.Is(err, vigil.ErrNotFound) {
+		err = errors.Join(s.keepTold(ctx, report, slices.Concat(report.Staff, report.Students)), err)
+	}
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -275,7 +334,13 @@ func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
 		work.Go(func() error { _, err := s.keepAccess(workCtx, exam, a.UserID, a); return err })
 	}
 	for _, a := range report.Students {
-		work.Go(func() error { return s.regroup(workCtx, exam, a) })
+		work.Go(func() error {
+			n, err := s.regroup(workCtx, exam, a)
+			if err == nil && n == 0 {
+				err = s.keepTold(workCtx, report, []vigil.Access{a})
+			}
+			return err
+		})
 	}
 	if err := work.Wait(); err != nil {
 		s.problem(w, r, err)
@@ -299,11 +364,12 @@ func (s *Server) examOfReport(ctx context.Context, report lti.AccessReport) (vig
 	return exam, err
 }
 
-// regroup puts all that is kept of a student at an exam into their groups.
-func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) error {
+// regroup puts all that is kept of a student at an exam into their groups, and returns how many
+// attempts that are.
+func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) (n int, err error) {
 	sessions, err := s.store.SessionsOfUser(ctx, exam.Issuer, a.UserID)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, session := range sessions {
 		if session.ExamID != exam.ID {
@@ -311,10 +377,70 @@ func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) e
 		}
 		// One that was erased meanwhile is in no group.
 		if err := s.hub.Regrouped(ctx, session.ID, a.Groups, a.Version); err != nil && !errors.Is(err, vigil.ErrNotFound) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// A report may overtake a launch that was signed before it. Where nothing is there yet to hold
+// what it tells of a person, that is kept for as long as such a launch may come.
+const (
+	toldKind = "web.told" // Record kind; the key is a hash, the value names no person
+	toldLife = 5 * time.Minute
+)
+
+// told is the value of such a record.
+type told struct {
+	Version int64         `json:"version"`
+	All     bool          `json:"all"`
+	Groups  []vigil.Group `json:"groups"`
+	Rights  []vigil.Right `json:"rights"`
+}
+
+func toldKey(platformID, deployment, resourceLink, userID string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{platformID, deployment, resourceLink, userID}, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// keepTold keeps what a report tells of people, for launches that are under way.
+func (s *Server) keepTold(ctx context.Context, report lti.AccessReport, people []vigil.Access) error {
+	for _, a := range people {
+		if err := vigil.CheckAccessVersion(a.Version, s.now()); err != nil {
+			return err
+		}
+		value, err := json.Marshal(told{a.Version, a.All, a.Groups, a.Rights})
+		if err != nil {
+			return err
+		}
+		r := vigil.Record{
+			Kind: toldKind, Key: toldKey(report.Platform.ID, report.Deployment, report.ResourceLink, a.UserID), Value: value, Expires: s.now().Add(toldLife),
+		}
+		if err := s.store.PutRecord(ctx, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// newestTold is what a launch tells of its person, or what a report told of them that overtook it.
+func (s *Server) newestTold(ctx context.Context, l lti.Launch, a vigil.Access) (vigil.Access, error) {
+	if err := vigil.CheckAccessVersion(a.Version, s.now()); err != nil {
+		return a, err
+	}
+	r, err := s.store.GetRecord(ctx, toldKind, toldKey(l.Platform.ID, l.Deployment, l.Resource.ID, l.Subject), s.now())
+	if errors.Is(err, vigil.ErrNotFound) {
+		return a, nil
+	}
+	var later told
+	if err == nil {
+		err = json.Unmarshal(r.Value, &later)
+	}
+	if err != nil || later.Version <= a.Version {
+		return a, err
+	}
+	return vigil.Access{Version: later.Version, All: later.All, Groups: later.Groups, Rights: later.Rights}, nil
 }
 
 // groupNames are the names of groups for people.

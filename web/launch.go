@@ -149,6 +149,17 @@ func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.L
 	if err != nil {
 		return err
 	}
+	if settings.Access != nil {
+		a, err := s.newestTold(ctx, l, *settings.Access)
+		if err == nil {
+			a.UserID = l.Subject
+			_, err = s.regroup(ctx, exam, a) // all of the student's attempts
+		}
+		if err != nil {
+			return err
+		}
+		settings.Access = &a
+	}
 	session, err := s.sessionOf(ctx, exam, l, settings)
 	if err != nil {
 		return err
@@ -360,13 +371,8 @@ func (s *Server) newSession(exam vigil.Exam, l lti.Launch, settings vigil.Settin
 }
 
 // resume takes over what a further launch of the same attempt says: the platform may have
-// been registered anew, or may offer other actions, and the student may be in other groups.
+// been registered anew, or may offer other actions.
 func (s *Server) resume(ctx context.Context, old, fresh vigil.Session) (vigil.Session, error) {
-	if fresh.GroupsVersion > 0 {
-		if err := s.hub.Regrouped(ctx, old.ID, fresh.Groups, fresh.GroupsVersion); err != nil {
-			return vigil.Session{}, err
-		}
-	}
 	return s.hub.Relaunched(ctx, old.ID, func(old vigil.Session) (vigil.Session, bool) {
 		next := old
 		next.Name = firstOf(fresh.Name, old.Name)

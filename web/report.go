@@ -72,27 +72,35 @@ func (s *Server) report(ctx context.Context, v staff) (report, error) {
 	var out report
 	exam := v.exam
 	now := s.now()
-	sessions, more, err := all(maxEntries, func(p vigil.Page) ([]vigil.Session, string, error) {
+	seen := map[string]bool{}
+	sees := func(session vigil.Session) bool {
+		seen[session.ID] = v.access.Sees(session.Groups)
+		return seen[session.ID]
+	}
+	sessions, more, err := all(maxEntries, only(sees, func(p vigil.Page) ([]vigil.Session, string, error) {
 		return s.store.SessionsOfExam(ctx, exam.ID, p)
-	})
+	}))
 	if err != nil {
 		return out, err
 	}
-	incidents, cut, err := all(maxEntries, func(p vigil.Page) ([]vigil.Incident, string, error) {
+	ofSeen := func(session string) bool { return seen[session] }
+	incidents, cut, err := all(maxEntries, only(func(i vigil.Incident) bool { return ofSeen(i.SessionID) }, func(p vigil.Page) ([]vigil.Incident, string, error) {
 		return s.store.IncidentsOfExam(ctx, exam.ID, p)
-	})
+	}))
 	if err != nil {
 		return out, err
 	}
 	more = more || cut
-	gaps, cut, err := all(maxEntries, func(p vigil.Page) ([]vigil.Gap, string, error) { return s.store.GapsOfExam(ctx, exam.ID, p) })
+	gaps, cut, err := all(maxEntries, only(func(g vigil.Gap) bool { return ofSeen(g.SessionID) }, func(p vigil.Page) ([]vigil.Gap, string, error) {
+		return s.store.GapsOfExam(ctx, exam.ID, p)
+	}))
 	if err != nil {
 		return out, err
 	}
 	more = more || cut
-	commands, cut, err := all(maxEntries, func(p vigil.Page) ([]vigil.Command, string, error) {
+	commands, cut, err := all(maxEntries, only(func(c vigil.Command) bool { return ofSeen(c.SessionID) }, func(p vigil.Page) ([]vigil.Command, string, error) {
 		return s.store.CommandsOfExam(ctx, exam.ID, time.Time{}, p)
-	})
+	}))
 	if err != nil {
 		return out, err
 	}
@@ -115,9 +123,6 @@ func (s *Server) report(ctx context.Context, v staff) (report, error) {
 		given[c.SessionID]++
 	}
 	for _, session := range sessions {
-		if !v.access.Sees(session.Groups) {
-			continue
-		}
 		session = s.hub.Live(session).Settled(exam.Policy, now)
 		row := reportRow{
 			Session: session, Name: firstOf(session.Name, session.UserID), Gaps: count[session.ID],

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"vigil"
@@ -48,6 +49,14 @@ type Store interface {
 	CommandsOfExam(ctx context.Context, examID string, since time.Time, page vigil.Page) (commands []vigil.Command, next string, err error)
 	ChatOfSession(ctx context.Context, sessionID string, page vigil.Page) (lines []vigil.ChatLine, next string, err error)
 	AppendAudit(ctx context.Context, entries ...vigil.Audit) error
+}
+
+// only reads a list without what is not to be kept, so that it does not count against a limit.
+func only[T any](keep func(T) bool, read func(vigil.Page) ([]T, string, error)) func(vigil.Page) ([]T, string, error) {
+	return func(p vigil.Page) ([]T, string, error) {
+		list, next, err := read(p)
+		return slices.DeleteFunc(list, func(v T) bool { return !keep(v) }), next, err
+	}
 }
 
 // all reads every page of a list, up to limit things; the second result is true where

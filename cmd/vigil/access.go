@@ -37,6 +37,7 @@ type accessStore interface {
 type accessHub interface {
 	Watched() []vigil.Exam
 	Regrouped(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error
+	Grouped(sessions []vigil.Session)
 }
 
 const (
@@ -76,6 +77,9 @@ func (k *accessAsker) ask(ctx context.Context, e vigil.Exam) error {
 	if err != nil {
 		return err
 	}
+	if platform.State != vigil.PlatformActive { // its people are shown out as it is
+		return nil
+	}
 	staff, err := allOf(func(p vigil.Page) ([]vigil.Access, string, error) { return k.store.AccessOfExam(ctx, e.ID, p) })
 	if err != nil {
 		return err
@@ -90,10 +94,20 @@ func (k *accessAsker) ask(ctx context.Context, e vigil.Exam) error {
 		if err != nil {
 			return err
 		}
+		answered := map[string]bool{}
 		for _, a := range report.Staff {
+			answered[a.UserID] = true
 			a.ExamID, a.At = e.ID, k.now()
 			if err := k.store.PutAccess(ctx, a); err != nil && !errors.Is(err, vigil.ErrConflict) {
 				return err
+			}
+		}
+		for _, a := range staff[first:min(first+lti.MaxAccessAsked, len(staff))] { // who is left out has nothing to do with the quiz
+			if !answered[a.UserID] {
+				a = vigil.Access{ExamID: e.ID, UserID: a.UserID, Version: a.Version + 1, At: k.now()}
+				if err := k.store.PutAccess(ctx, a); err != nil && !errors.Is(err, vigil.ErrConflict) {
+					return err
+				}
 			}
 		}
 		for _, a := range report.Students {
@@ -104,6 +118,7 @@ func (k *accessAsker) ask(ctx context.Context, e vigil.Exam) error {
 	if err != nil {
 		return err
 	}
+	k.hub.Grouped(sessions)
 	for _, s := range sessions {
 		if a, ok := groups[s.UserID]; ok && a.Version > s.GroupsVersion {
 			if err := k.hub.Regrouped(ctx, s.ID, a.Groups, a.Version); err != nil && !errors.Is(err, vigil.ErrNotFound) {

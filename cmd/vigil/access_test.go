@@ -26,12 +26,13 @@ type gradebook struct {
 	answer   lti.AccessReport
 	err      error
 	asked    [][]string
+	state    vigil.PlatformState
 }
 
 func (g *gradebook) Watched() []vigil.Exam { return g.exams }
 
 func (g *gradebook) Platform(context.Context, string) (vigil.Platform, error) {
-	return vigil.Platform{ID: "p"}, nil
+	return vigil.Platform{ID: "p", State: g.state}, nil
 }
 
 func (g *gradebook) SessionsOfExam(_ context.Context, _ string, page vigil.Page) ([]vigil.Session, string, error) {
@@ -67,6 +68,8 @@ func (g *gradebook) Regrouped(_ context.Context, id string, groups []vigil.Group
 	return nil
 }
 
+func (g *gradebook) Grouped([]vigil.Session) {}
+
 func (g *gradebook) Access(_ context.Context, _ vigil.Platform, url string, users []string) (lti.AccessReport, error) {
 	if !strings.HasPrefix(url, "https://lms.example/") {
 		return lti.AccessReport{}, vigil.Errorf(vigil.CodeInvalid, "asked at %s", url)
@@ -79,6 +82,7 @@ func TestThePlatformIsAskedEveryFiveMinutesWhoMaySeeAndDoWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := []vigil.Group{{ID: "1", Name: "A"}}, []vigil.Group{{ID: "2", Name: "B"}}
 		g := &gradebook{
+			state: vigil.PlatformActive,
 			exams: []vigil.Exam{{ID: "e", Access: vigil.AccessSource{PlatformID: "p", URL: "https://lms.example/access"}}},
 			staff: map[string]vigil.Access{"5": {UserID: "5", Version: 10, Rights: vigil.Rights}, "6": {UserID: "6", Version: 30}},
 			sessions: []vigil.Session{
@@ -137,7 +141,7 @@ func TestThePlatformIsAskedEveryFiveMinutesWhoMaySeeAndDoWhat(t *testing.T) {
 }
 
 func TestManyProctorsAreAskedOfInParts(t *testing.T) {
-	g := &gradebook{staff: map[string]vigil.Access{}, sessions: make([]vigil.Session, 1)}
+	g := &gradebook{state: vigil.PlatformActive, staff: map[string]vigil.Access{}, sessions: make([]vigil.Session, 1)}
 	for i := range lti.MaxAccessAsked + 1 {
 		u := fmt.Sprintf("%04d", i)
 		g.staff[u] = vigil.Access{UserID: u}
