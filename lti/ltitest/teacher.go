@@ -46,7 +46,11 @@ func (p *Platform) Delete(attemptID string) error {
 			delete(p.sessions, data)
 		}
 	}
-	p.oweLocked(a, OutcomeDeleted, p.cfg.Now())
+	at := p.cfg.Now()
+	if !a.Ended.IsZero() { // it has ended then, whether or not a tool has heard of that
+		at = a.Ended
+	}
+	p.oweLocked(a, OutcomeDeleted, at)
 	p.mu.Unlock()
 	p.changed()
 	return nil

@@ -126,10 +126,12 @@ final class ending {
             return;
         }
         $now = $this->clock->time();
+        // An attempt that is deleted after it ended has ended then, whether or not the tool has heard of that.
+        $ended = $session->state === session_store::ENDED ? (int)$session->timeended : 0;
         $session->state = session_store::ENDED;
         $session->outcome = $outcome;
         // For the tool an end before the check-in is one of an earlier attempt.
-        $session->timeended = $when > 0 ? max((int)$session->timecreated, min($when, $now)) : $now;
+        $session->timeended = $ended ?: ($when > 0 ? max((int)$session->timecreated, min($when, $now)) : $now);
         $session->endtold = 0;
         if ($outcome === 'deleted') {
             $session->attemptid = 0;

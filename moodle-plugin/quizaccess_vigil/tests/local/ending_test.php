@@ -132,9 +132,14 @@ final class ending_test extends \advanced_testcase {
         \mod_quiz\quiz_attempt::create($session->attemptid)->process_abandon(time(), false);
         $ending = new ending(\core\di::get(\core\clock::class));
         $this->assertSame(0, $ending->find_lost());
+        $handedin = time() - 600;
+        $DB->set_field(session_store::TABLE, 'timecreated', $handedin - 600, ['id' => $session->id]);
+        $DB->set_field(session_store::TABLE, 'timeended', $handedin, ['id' => $session->id]);
         $DB->delete_records('quiz_attempts', ['id' => $session->attemptid]);
         $this->assertSame(1, $ending->find_lost());
         $this->assertSame(['ended', 'deleted'], [$this->stored($session)->state, $this->stored($session)->outcome]);
+        // What was handed in had ended then, though nobody had heard of it.
+        $this->assertEquals($handedin, $this->stored($session)->timeended);
     }
 
     /**
