@@ -508,3 +508,25 @@ func TestATokenNamesTheRecord(t *testing.T) {
 	p = r.lms(ltitest.Config{}).person(instructor)
 	r.want("version without records", version(p, p.dashboard()), int64(0))
 }
+
+// By a roster of Moodle a non-editing teacher is a learner.
+func TestOnlyWhoMayAttemptTheQuizIsMissing(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	p := l.person(instructor)
+	exam := p.dashboard()
+	l.SetMischief(ltitest.Mischief{Access: func(answer map[string]any) {
+		answer["students"] = slices.DeleteFunc(answer["students"].([]any), func(v any) bool { return v.(map[string]any)["user"] == another })
+	}})
+	got := p.call("GET", "/api/v1/exams/"+exam+"/members", "").text
+	if !strings.Contains(got, `"user":"`+student+`"`) || strings.Contains(got, `"user":"`+another+`"`) {
+		t.Errorf("got %s, want those who may attempt the quiz", got)
+	}
+	r.later(10 * time.Second)
+	l.SetMischief(ltitest.Mischief{})
+	l.unanswered(http.StatusInternalServerError)
+	got = p.call("GET", "/api/v1/exams/"+exam+"/members", "").text
+	if !strings.Contains(got, `"user":"`+another+`"`) {
+		t.Errorf("got %s, want the roster while the platform does not answer", got)
+	}
+}

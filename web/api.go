@@ -50,13 +50,20 @@ func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request, v staff) {
 		return
 	}
 	theirs := func(string) bool { return true }
-	if !v.access.All {
+	if exam.Access.Told() { // who may attempt the quiz: by the roster a non-editing teacher is a learner, too
 		groups, err := s.studentsOf(ctx, exam)
-		if err != nil {
+		switch {
+		case err == nil:
+			theirs = func(user string) bool {
+				g, may := groups[user]
+				return may && v.access.Sees(g)
+			}
+		case !v.access.All:
 			s.problem(w, r, err)
 			return
+		default:
+			s.log.WarnContext(ctx, "the learning platform did not say who may attempt a quiz; its roster counts", "exam", exam.ID, "error", err)
 		}
-		theirs = func(user string) bool { return v.access.Sees(groups[user]) }
 	}
 	sessions, _, err := all(maxEntries, func(page vigil.Page) ([]vigil.Session, string, error) {
 		return s.store.SessionsOfExam(ctx, exam.ID, page)

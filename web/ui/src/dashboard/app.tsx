@@ -10,6 +10,7 @@ import { Filters } from "./filters";
 import { Header, Banners, StopText } from "./header";
 import type { LinkState } from "./link";
 import { List } from "./list";
+import { MissingButton } from "./missing";
 import { Results } from "./results";
 import { t } from "./words";
 
@@ -109,6 +110,7 @@ function Empty(): JSX.Element {
       <p>{t("empty_body")}</p>
       {!store.access.value.all && <p>{t("empty_seen")}</p>}
       <p class="muted small">{t("empty_check")}</p>
+      {store.config.members && <p><MissingButton /></p>}
     </div>
   );
 }

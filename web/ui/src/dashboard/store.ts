@@ -26,6 +26,8 @@ export interface Ask {
 export interface Said {
   key: number;
   text: string;
+  /** It is of what this person may do or sees: the next word on that takes its place. */
+  access: boolean;
 }
 
 export class Store {
@@ -215,7 +217,7 @@ export class Store {
       words.push(t("dialog_closed", { what: named("do", ask.action) }));
     }
     if (change.lost.includes("watch")) this.#forget();
-    if (tell && words.length > 0) this.#say(words.join(" "));
+    if (tell && words.length > 0) this.#say(words.join(" "), true);
   }
 
   /** Nothing of any student stays on the page of someone who may not watch them. */
@@ -227,6 +229,7 @@ export class Store {
       for (const b of this.batches.peek()) this.forget(b);
       this.alerts.forget(new Set(this.roster.students.keys()));
       this.roster.clear();
+      this.said.value = [];
     });
   }
 
@@ -250,8 +253,9 @@ export class Store {
     if (words.length > 0) this.#say(words.join(" "));
   }
 
-  #say(text: string): void {
-    this.said.value = [...this.said.peek(), { key: ++this.#said, text }].slice(-3);
+  #say(text: string, access = false): void {
+    const said = this.said.peek().filter((s) => !access || !s.access);
+    this.said.value = [...said, { key: ++this.#said, text, access }].slice(-3);
   }
 
   unsay(key: number): void {

@@ -206,6 +206,15 @@ describe("the dashboard", () => {
     expect(said()).toBe("");
   });
 
+  it("leaves only the last word on what may be seen and done, and none when nobody may be watched", async () => {
+    await begin({ rights: ["watch", "talk"], all: true });
+    await take({ t: "access", rights: ["watch", "talk"], all: false });
+    await take({ t: "access", rights: ["watch", "talk"], all: true });
+    expect(said()).toBe("You now see all students.");
+    await take({ t: "access", rights: [], all: false });
+    expect(said()).not.toContain("You now see all students.");
+  });
+
   it("says nothing of the first welcome, and of a later one only what changed", async () => {
     await begin({ rights: ["watch", "talk"], all: false });
     await take(welcome({ rights: ["watch", "talk"] }));
