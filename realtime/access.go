@@ -110,10 +110,14 @@ func (h *Hub) accessLoop() {
 			return
 		case <-t.C:
 		}
-		for _, e := range h.Watched() {
-			r := h.lookup(e.ID)
-			if r == nil {
+		for _, r := range h.allRooms() {
+			if len(*r.proctors.Load()) == 0 {
 				continue
+			}
+			if !r.known.Load().Access.Told() { // a server that stored that it is may have died before it told anybody
+				if err := r.reload(h.ctx); err != nil || !r.known.Load().Access.Told() {
+					continue
+				}
 			}
 			if err := r.readAccess(h.ctx); err != nil && h.ctx.Err() == nil {
 				h.log.Warn("what proctors may do cannot be read; trying again", "exam", r.exam, "error", err)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -122,26 +121,31 @@ func (s *Server) asked(ctx context.Context, exam vigil.Exam, a vigil.Access) vig
 	if s.now().Sub(a.At) < accessAge {
 		return a
 	}
+	// Whoever leaves while it is asked must not make the question fail.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), accessPatience)
+	defer cancel()
 	e := s.students.entry(exam)
 	select {
 	case e.asking <- struct{}{}:
-	default: // somebody else is waiting for an answer
+	case <-ctx.Done():
 		return a
 	}
 	defer func() { <-e.asking }()
+	if stored, err := s.store.Access(ctx, exam.ID, a.UserID); err == nil && stored.Version >= a.Version {
+		if a = stored; s.now().Sub(a.At) < accessAge { // asked while this waited
+			return a
+		}
+	}
 	if s.now().Sub(e.failed).Abs() < accessPause {
 		return a
 	}
-	askCtx, cancel := context.WithTimeout(ctx, accessPatience)
-	defer cancel()
-	report, err := s.askAccess(askCtx, exam, nil, a.UserID)
-	if err == nil {
-		told := vigil.Access{Version: a.Version + 1} // who is left out has nothing to do with the quiz
+	report, err := s.askAccess(ctx, exam, nil, a.UserID)
+	if err == nil || vigil.CodeOf(err) != vigil.CodeUnavailable {
+		told := vigil.Access{Version: a.Version + 1} // who is left out, or is told nothing of any more, has nothing to do with the quiz
 		if len(report.Staff) > 0 {
 			told = report.Staff[0]
 		}
-		told, err = s.keepAccess(ctx, exam, a.UserID, told)
-		if err == nil {
+		if told, err = s.keepAccess(ctx, exam, a.UserID, told); err == nil {
 			return told
 		}
 	}
@@ -179,11 +183,15 @@ func (s *Server) entitle(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 		return vigil.FullAccess(), nil
 	}
 	if settings.Access != nil {
-		a, err := s.newestTold(ctx, l, *settings.Access)
+		a, err := s.keepAccess(ctx, exam, l.Subject, *settings.Access)
 		if err != nil {
 			return vigil.Access{}, err
 		}
-		return s.keepAccess(ctx, exam, l.Subject, a)
+		newer, err := s.newestTold(ctx, l, toldStaff, *settings.Access) // behind it: one of the two sees the other
+		if err != nil || newer.Version <= a.Version {
+			return a, err
+		}
+		return s.keepAccess(ctx, exam, l.Subject, newer)
 	}
 	report, err := s.askAccess(ctx, exam, &l.Platform, l.Subject)
 	if err == nil {
@@ -232,7 +240,37 @@ func (s *Server) askAccess(ctx context.Context, exam vigil.Exam, launching *vigi
 	if platform.State != vigil.PlatformActive {
 		return lti.AccessReport{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform may not use Vigil at the moment. Ask its administrator.")
 	}
-	return s.tool.Access(ctx, platform, exam.Access.URL, users)
+	report, err := s.tool.Access(ctx, platform, exam.Access.URL, users)
+	if err != nil {
+		return report, err
+	}
+	// The platform takes what it answered for told, and does not report it again.
+	return report, s.takeGroups(context.WithoutCancel(ctx), exam, report.Students)
+}
+
+// takeGroups makes an answer's groups of all students count.
+func (s *Server) takeGroups(ctx context.Context, exam vigil.Exam, students []vigil.Access) error {
+	groups := make(map[string]vigil.Access, len(students))
+	for _, a := range students {
+		groups[a.UserID] = a
+	}
+	for page := (vigil.Page{}); ; {
+		sessions, next, err := s.store.SessionsOfExam(ctx, exam.ID, page)
+		if err != nil {
+			return err
+		}
+		for _, session := range sessions {
+			if a, told := groups[session.UserID]; told && a.Version > session.GroupsVersion {
+				if err := s.hub.Regrouped(ctx, session.ID, a.Groups, a.Version); err != nil && !errors.Is(err, vigil.ErrNotFound) {
+					return err
+				}
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		page.After = next
+	}
 }
 
 // Bounds of what is kept of students' groups for the list of who is missing.
@@ -322,7 +360,10 @@ func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
 	}
 	exam, err := s.examOfReport(ctx, report)
 	if errors.Is(err, vigil.ErrNotFound) {
-		err = errors.Join(s.keepTold(ctx, report, slices.Concat(report.Staff, report.Students)), err)
+		err = errors.Join(s.keepTold(ctx, report, toldStaff, report.Staff...), s.keepTold(ctx, report, toldStudent, report.Students...))
+		if err == nil {
+			exam, err = s.examOfReport(ctx, report) // it may have been made meanwhile, by a launch that did not see what is kept
+		}
 	}
 	if err != nil {
 		s.problem(w, r, err)
@@ -335,11 +376,10 @@ func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, a := range report.Students {
 		work.Go(func() error {
-			n, err := s.regroup(workCtx, exam, a)
-			if err == nil && n == 0 {
-				err = s.keepTold(workCtx, report, []vigil.Access{a})
+			if err := s.keepTold(workCtx, report, toldStudent, a); err != nil { // for a launch that is under way
+				return err
 			}
-			return err
+			return s.regroup(workCtx, exam, a)
 		})
 	}
 	if err := work.Wait(); err != nil {
@@ -364,12 +404,11 @@ func (s *Server) examOfReport(ctx context.Context, report lti.AccessReport) (vig
 	return exam, err
 }
 
-// regroup puts all that is kept of a student at an exam into their groups, and returns how many
-// attempts that are.
-func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) (n int, err error) {
+// regroup puts all that is kept of a student at an exam into their groups.
+func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) error {
 	sessions, err := s.store.SessionsOfUser(ctx, exam.Issuer, a.UserID)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, session := range sessions {
 		if session.ExamID != exam.ID {
@@ -377,18 +416,19 @@ func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) (
 		}
 		// One that was erased meanwhile is in no group.
 		if err := s.hub.Regrouped(ctx, session.ID, a.Groups, a.Version); err != nil && !errors.Is(err, vigil.ErrNotFound) {
-			return n, err
+			return err
 		}
-		n++
 	}
-	return n, nil
+	return nil
 }
 
-// A report may overtake a launch that was signed before it. Where nothing is there yet to hold
-// what it tells of a person, that is kept for as long as such a launch may come.
+// A report may overtake a launch that was signed before it: what it tells of a student, and of
+// staff of a quiz that is not known yet, is kept for as long as such a launch may come.
 const (
 	toldKind = "web.told" // Record kind; the key is a hash, the value names no person
 	toldLife = 5 * time.Minute
+
+	toldStaff, toldStudent = "staff", "student"
 )
 
 // told is the value of such a record.
@@ -399,23 +439,30 @@ type told struct {
 	Rights  []vigil.Right `json:"rights"`
 }
 
-func toldKey(platformID, deployment, resourceLink, userID string) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{platformID, deployment, resourceLink, userID}, "\x00")))
+func toldKey(as, platformID, deployment, resourceLink, userID string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{as, platformID, deployment, resourceLink, userID}, "\x00")))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // keepTold keeps what a report tells of people, for launches that are under way.
-func (s *Server) keepTold(ctx context.Context, report lti.AccessReport, people []vigil.Access) error {
+func (s *Server) keepTold(ctx context.Context, report lti.AccessReport, as string, people ...vigil.Access) error {
 	for _, a := range people {
 		if err := vigil.CheckAccessVersion(a.Version, s.now()); err != nil {
 			return err
+		}
+		key := toldKey(as, report.Platform.ID, report.Deployment, report.ResourceLink, a.UserID)
+		if kept, err := s.keptTold(ctx, key); err != nil || kept.Version > a.Version {
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		value, err := json.Marshal(told{a.Version, a.All, a.Groups, a.Rights})
 		if err != nil {
 			return err
 		}
 		r := vigil.Record{
-			Kind: toldKind, Key: toldKey(report.Platform.ID, report.Deployment, report.ResourceLink, a.UserID), Value: value, Expires: s.now().Add(toldLife),
+			Kind: toldKind, Key: key, Value: value, Expires: s.now().Add(toldLife),
 		}
 		if err := s.store.PutRecord(ctx, r); err != nil {
 			return err
@@ -425,22 +472,28 @@ func (s *Server) keepTold(ctx context.Context, report lti.AccessReport, people [
 }
 
 // newestTold is what a launch tells of its person, or what a report told of them that overtook it.
-func (s *Server) newestTold(ctx context.Context, l lti.Launch, a vigil.Access) (vigil.Access, error) {
+func (s *Server) newestTold(ctx context.Context, l lti.Launch, as string, a vigil.Access) (vigil.Access, error) {
 	if err := vigil.CheckAccessVersion(a.Version, s.now()); err != nil {
 		return a, err
 	}
-	r, err := s.store.GetRecord(ctx, toldKind, toldKey(l.Platform.ID, l.Deployment, l.Resource.ID, l.Subject), s.now())
-	if errors.Is(err, vigil.ErrNotFound) {
-		return a, nil
-	}
-	var later told
-	if err == nil {
-		err = json.Unmarshal(r.Value, &later)
-	}
+	later, err := s.keptTold(ctx, toldKey(as, l.Platform.ID, l.Deployment, l.Resource.ID, l.Subject))
 	if err != nil || later.Version <= a.Version {
 		return a, err
 	}
 	return vigil.Access{Version: later.Version, All: later.All, Groups: later.Groups, Rights: later.Rights}, nil
+}
+
+// keptTold reads what keepTold kept; of version 0: nothing.
+func (s *Server) keptTold(ctx context.Context, key string) (told, error) {
+	r, err := s.store.GetRecord(ctx, toldKind, key, s.now())
+	if errors.Is(err, vigil.ErrNotFound) {
+		return told{}, nil
+	}
+	var out told
+	if err == nil {
+		err = json.Unmarshal(r.Value, &out)
+	}
+	return out, err
 }
 
 // groupNames are the names of groups for people.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -150,17 +151,21 @@ func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.L
 		return err
 	}
 	if settings.Access != nil {
-		a, err := s.newestTold(ctx, l, *settings.Access)
-		if err == nil {
-			a.UserID = l.Subject
-			_, err = s.regroup(ctx, exam, a) // all of the student's attempts
-		}
+		a, err := s.newestTold(ctx, l, toldStudent, *settings.Access)
 		if err != nil {
 			return err
 		}
 		settings.Access = &a
 	}
 	session, err := s.sessionOf(ctx, exam, l, settings)
+	if settings.Access != nil { // behind it, so that a report or a launch at the same moment sees the session, or this sees what it told
+		a, toldErr := s.newestTold(ctx, l, toldStudent, *settings.Access)
+		if toldErr == nil {
+			a.UserID = l.Subject
+			toldErr = s.regroup(ctx, exam, a) // all of the student's attempts
+		}
+		err = cmp.Or(err, toldErr)
+	}
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,12 @@ const (
 func (k *accessAsker) run(ctx context.Context) error {
 	now := k.now()
 	watched := k.hub.Watched()
-	asked := make(map[string]time.Time, len(watched)) // exams that nobody watches any more are forgotten
+	asked := make(map[string]time.Time, len(watched))
+	for id, at := range k.asked { // who leaves for a moment does not begin anew; later exams are forgotten
+		if now.Sub(at) < 2*accessEvery {
+			asked[id] = at
+		}
+	}
 	for _, e := range watched {
 		last, known := k.asked[e.ID]
 		switch {
