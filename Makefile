@@ -39,6 +39,8 @@ BROWSER = CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (D
 	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'
 # Recursive on purpose: looked up when used, not whenever make starts.
 GO_FILES = find . -name '*.go' -not -path './.*/*' -not -path '*/node_modules/*'
+# The packages whose tests start DynamoDB Local, which are tested apart from the others.
+DYNAMODB := storage/dynamo migrations/dynamodb
 UI := $(wildcard web/ui/package.json)
 PHP := $(shell find moodle-plugin -name '*.php' -print -quit 2>/dev/null)
 
@@ -94,35 +96,63 @@ test-more-steps:
 	@$(STEP) -b 10:00 'Fuzzing' $(MAKE) fuzz
 	@$(STEP) -b 26:00 'Long faults' $(MAKE) chaos
 
-# The budgets of the steps make up the 18 minutes, on two cores that do nothing else.
+# What make test runs, in parts that continuous integration runs beside each other (.github/workflows/ci.yml). The budgets of
+# the steps make up the 18 minutes, on two cores that do nothing else.
 .PHONY: test-steps
-test-steps:
+test-steps: test-setup test-lint test-go test-program test-dynamodb test-ui test-plugin test-browser
+
+.PHONY: test-setup
+test-setup: ## Part of make test: install what the tests need, and compile
 	@# One waits for the network and the other for the processor.
 	@$(STEP) -b 2:15 'What the tests need, and Go: build' bash -c \
 		'.ci/install & i=$$!; b=0; .ci/patiently "still building" go build ./... || b=$$?; wait $$i && exit $$b'
+
+.PHONY: test-lint
+test-lint: ## Part of make test: format and linters of the Go code
 	@$(STEP) -b 0:05 'Go: format' $(MAKE) format-check
 	@$(STEP) -b 2:00 'Go: linters, vet among them' .ci/patiently 'still at it (the linters are compiled first)' $(TOOL) golangci-lint run ./...
+
+.PHONY: test-go
+test-go: ## Part of make test: Go tests with the race detector, and the simulator
 	@# With the race detector what is ready goes on in a random order, so that no seed is one run; it plays ten.
-	@$(STEP) -b 4:45 'Go: tests with the race detector' $(RACE) -skip '^(TestEachRuleCanFail|TestASeedIsOneRun)$$' $$(go list ./... | grep -v '^vigil/cmd/vigil')
-	@# They run the program as it is built; make test-all looks at its own code with the race detector, and at the bench.
-	@$(STEP) -b 2:15 'Go: tests of the program' env CI=1 go test -timeout 15m -skip '^TestManyServers|$(LONG)' ./cmd/vigil
+	@$(STEP) -b 3:45 'Go: tests with the race detector' $(RACE) -skip '^(TestEachRuleCanFail|TestASeedIsOneRun)$$' $$(go list ./... | grep -v -e '^vigil/cmd/vigil' $(DYNAMODB:%=-e '^vigil/%'))
 	@$(STEP) -b 0:45 'Simulator: known exams, and each rule' env CI=1 $(MEMORY) go test -timeout 10m -skip '^TestSeeds$$' ./cmd/internal/sim
 	@$(STEP) -b 0:50 'Simulator: 200 exams' $(MAKE) simulate SEED=1 SEEDS=200
+
+.PHONY: test-program
+test-program: ## Part of make test: the program as it is built, and many servers
+	@# They run the program as it is built; make test-all looks at its own code with the race detector, and at the bench.
+	@$(STEP) -b 2:15 'Go: tests of the program' env CI=1 go test -timeout 15m -skip '^TestManyServers|$(LONG)' ./cmd/vigil
 	@# These start servers of their own, without the race detector; alone, because they need the machine for themselves.
 	@$(STEP) -b 2:00 'Many servers: 200 students, 10 dashboards' env CI=1 VIGIL_TEST_STUDENTS=200 VIGIL_TEST_PROCTORS=10 \
 		go test -timeout 20m -v -run '^TestManyServers$$' ./cmd/vigil
 	@$(STEP) -b 0:40 'Many servers on a Redis cluster' env CI=1 go test -timeout 10m -v -run '^TestManyServersOnARedisCluster$$' ./cmd/vigil
-ifneq ($(PHP),)
-	@$(STEP) -b 0:05 'Moodle plugins: PHP syntax' .ci/php
-endif
+
+.PHONY: test-dynamodb
+test-dynamodb: ## Part of make test: the store on DynamoDB Local, with the race detector
+	@$(STEP) -b 1:00 'DynamoDB: tests with the race detector' $(RACE) $(DYNAMODB:%=./%/...)
+
+.PHONY: test-ui
+test-ui: ## Part of make test: types and unit tests of the browser code, and whether web/assets is up to date
 ifneq ($(UI),)
 	@$(STEP) -b 0:10 'Browser code: packages' $(MAKE) ui-packages
 	@$(STEP) -b 0:10 'Browser code: types' npm --prefix web/ui run --silent check
 	@$(STEP) -b 0:20 'Browser code: unit tests' npm --prefix web/ui run --silent test
 	@$(STEP) -b 0:05 'Browser code: web/assets is what its sources build' .ci/assets
+endif
+
+.PHONY: test-plugin
+test-plugin: ## Part of make test: syntax, AMD build and zips of the Moodle plugins
+ifneq ($(PHP),)
+	@$(STEP) -b 0:05 'Moodle plugins: PHP syntax' .ci/php
 	@$(STEP) -b 0:10 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
 	@$(STEP) -b 0:10 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
 	@$(STEP) -b 0:05 'Moodle plugins: zips' node --test .tools/zip/
+endif
+
+.PHONY: test-browser
+test-browser: ## Part of make test: the whole story in a browser
+ifneq ($(UI),)
 	@$(STEP) -b 2:25 'The whole story in a browser' $(MAKE) e2e
 endif
 
