@@ -20,6 +20,7 @@ const (
 	eventExam    eventKind = "exam"    // the exam's settings changed
 	eventOnline  eventKind = "online"  // how many students of the exam are on a node
 	eventGone    eventKind = "gone"    // a node is being taken over from
+	eventTurned  eventKind = "turned"  // students whom a node refused
 )
 
 // event is the payload that the relay carries between nodes of one version of Vigil,
@@ -37,6 +38,7 @@ type event struct {
 	Tally   *vigil.Tally      `json:"t,omitempty"`
 	Node    string            `json:"o,omitempty"`
 	Count   int               `json:"i,omitempty"`
+	Turned  map[string]times  `json:"r,omitempty"` // by session
 }
 
 // sentCommand names a command within frames for a student.
@@ -183,6 +185,8 @@ func (r *room) Receive(payload []byte) {
 		if e.Node == r.h.boot { // it lives, but cannot reach the store, so nobody can be served here
 			r.h.forsaken("another server took over")
 		}
+	case eventTurned:
+		r.h.heardTurned(e.Turned)
 	case eventExam:
 		r.h.spawn(func() {
 			err := r.h.reread(r.h.ctx, "exam", r.reload)

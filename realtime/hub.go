@@ -21,8 +21,8 @@ import (
 // the same time.
 //
 // Locks, in the order in which they may nest: room.order, Hub.mu, student.mu, conn.mu; the
-// others (room.mu, proctor.state, lane.mu, writer.mu, turns.mu, outages.mu, retelling.mu)
-// are leaves. None is held while the store, the relay's Subscribe or a socket is waited for;
+// others (room.mu, proctor.state, lane.mu, writer.mu, turns.mu, outages.mu, refusals.mu,
+// retelling.mu) are leaves. None is held while the store, the relay's Subscribe or a socket is waited for;
 // commandLocks, which are, are no mutexes.
 type Hub struct {
 	cfg   Config
@@ -51,6 +51,7 @@ type Hub struct {
 	rowsWake  chan struct{}
 	writer    *writer
 	outages   outages
+	refusals  refusals
 	turns     turns
 	rush      rush
 	stale     stale

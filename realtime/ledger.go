@@ -89,6 +89,11 @@ func (h *Hub) endGap(ctx context.Context, session string, end time.Time, own str
 		})
 		blamed = blamed || wrong
 	}
+	if err == nil {
+		var changed bool
+		changed, err = h.creditTurned(ctx, session)
+		blamed = blamed && !changed // it is cleared already
+	}
 	if err == nil && blamed {
 		err = h.clearBlame(ctx, session)
 	}
@@ -466,7 +471,8 @@ func (h *Hub) cutLedger(ctx context.Context, session string, at time.Time) error
 			return err
 		}
 	}
-	return nil
+	_, err := h.creditTurned(ctx, session)
+	return err
 }
 
 // cutAt ends at a time what the ledger has from after it, also of what was given back before

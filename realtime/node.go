@@ -52,6 +52,7 @@ func (h *Hub) nodeLoop() {
 		if h.draining.Load() && h.quietNow.Load() {
 			continue // Drain renews the row itself when it is done
 		}
+		h.tellTurned()
 		if now := h.cfg.Now(); now.Sub(renewed) >= h.cfg.NodeEvery*9/10 {
 			ctx, cancel := context.WithTimeout(h.ctx, h.cfg.NodeLease)
 			began := h.now()

@@ -89,6 +89,15 @@ func (o *outages) began(now time.Time) (since time.Time, on bool) {
 	return since, on
 }
 
+// state tells whether something can be stored, as far as is known, and whether the node was full a
+// moment ago.
+func (o *outages) state(now time.Time) (saving, full bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := len(o.full)
+	return o.since.IsZero(), n > 0 && now.Sub(o.full[n-1].To) <= turnedAway
+}
+
 // lately tells whether an outage goes on, or ended so short a time ago that it still explains why
 // somebody is not back.
 func (o *outages) lately(now time.Time, grace time.Duration) bool {

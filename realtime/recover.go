@@ -270,6 +270,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 		for _, r := range h.allRooms() {
 			r.tellRows() // what was stored last counts, too
 		}
+		h.tellTurned()
 		left := h.left()
 		if left == (leftovers{}) {
 			h.quietNow.Store(true)
@@ -277,8 +278,8 @@ func (h *Hub) Drain(ctx context.Context) error {
 		}
 		if !sleep(ctx, drainPoll) {
 			return vigil.Wrap(ctx.Err(), vigil.CodeUnavailable,
-				"The node did not finish in time: %d sockets were open, %d students and %d signals waited for the store, %d requests to platforms were under way.",
-				left.sockets, left.students, left.signals, left.requests)
+				"The node did not finish in time: %d sockets were open, %d students, %d refusals and %d signals waited for the store, %d requests to platforms were under way.",
+				left.sockets, left.students, left.refusals, left.signals, left.requests)
 		}
 	}
 }
@@ -291,14 +292,14 @@ func (h *Hub) spread() time.Duration {
 const drainPoll = 10 * time.Millisecond
 
 // leftovers is what a drain still waits for.
-type leftovers struct{ sockets, students, signals, requests int }
+type leftovers struct{ sockets, students, refusals, signals, requests int }
 
 // left counts the sockets that are open or being opened, the students of whom something is to
-// be stored, the signals that are, and the requests to platforms that are under way.
+// be stored, those of whom it is to be stored that they were refused, the signals that are, and the requests to platforms that are under way.
 func (h *Hub) left() leftovers {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	l := leftovers{sockets: len(h.conns) + int(h.upgrading.Load()), signals: h.writer.left(), requests: int(h.requests.Load())}
+	l := leftovers{sockets: len(h.conns) + int(h.upgrading.Load()), refusals: h.refusals.pending(), signals: h.writer.left(), requests: int(h.requests.Load())}
 	for _, st := range h.students {
 		if !st.jobs.quiet() {
 			l.students++

@@ -399,6 +399,13 @@ func (h *Hub) Relaunched(ctx context.Context, sessionID string, edit func(s vigi
 // if the deadline did, and what we had called over goes on if the end is later. Nothing is
 // written where the report brings nothing new.
 func (h *Hub) ReportEnd(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error) {
+	began := h.now()
+	s, err := h.reportEnd(ctx, sessionID, r)
+	h.noteTurned(ctx, sessionID, began, err) // who asks for a token brings the report
+	return s, err
+}
+
+func (h *Hub) reportEnd(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error) {
 	r.End, r.At, r.PausedAt = whole(r.End), whole(r.At), whole(r.PausedAt)
 	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		next, news := s.Told(r, e.Policy, now)

@@ -66,7 +66,7 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 	st.mu.Unlock()
 	if news {
 		err := st.h.retry(ctx, "end of the attempt", func(ctx context.Context) error {
-			_, err := st.h.ReportEnd(ctx, st.id, page.Report)
+			_, err := st.h.reportEnd(ctx, st.id, page.Report)
 			return err
 		})
 		if err != nil && ctx.Err() == nil {

@@ -70,8 +70,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.upgrading.Add(1) // before draining is looked at, so that Drain waits for it
 	defer h.upgrading.Add(-1)
+	began := h.now()
 	claims, serve, err := h.admit(r)
 	if err != nil {
+		h.noteRefused(r, claims, began, err)
 		h.refuseHTTP(w, r, err)
 		return
 	}
@@ -159,7 +161,7 @@ func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
 	}
 	now := h.now()
 	if !now.Before(claims.Expires) || !claims.Until.IsZero() && !now.Before(claims.Until) {
-		return none(vigil.Errorf(vigil.CodeUnauthorized, "The token has run out."))
+		return claims, admitted{}, vigil.Errorf(vigil.CodeUnauthorized, "The token has run out.")
 	}
 	if h.cfg.Allow != nil {
 		origin := r.Header.Get("Origin")
@@ -167,7 +169,7 @@ func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
 			origin = ""
 		}
 		if err := h.cfg.Allow(ctx, claims, origin); err != nil {
-			return none(err)
+			return claims, admitted{}, err
 		}
 	}
 	var a admitted

@@ -32,6 +32,32 @@ type browser struct {
 	stamp   string
 	streams map[string]int64 // acknowledged signals, by outbox
 	away    []span           // when it was out of reach by its own doing
+	refused []span           // when a server refused it, until it tried again at the latest
+}
+
+// turnedAway is by when who was refused has tried again: a pause of 15 s, and as long to connect.
+const turnedAway = 30 * time.Second
+
+// refusals notes when a server refuses the browser.
+type refusals struct {
+	http.RoundTripper
+	of *browser
+}
+
+// RoundTrip implements http.RoundTripper.
+func (n refusals) RoundTrip(r *http.Request) (*http.Response, error) {
+	from := time.Now()
+	resp, err := n.RoundTripper.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusServiceUnavailable {
+		n.of.turnedAway(from)
+	}
+	return resp, err
+}
+
+func (b *browser) turnedAway(from time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused = append(b.refused, span{from, time.Now().Add(turnedAway), true})
 }
 
 // span is a stretch of time. A hiccup is felt no longer than it lasts.
@@ -55,7 +81,7 @@ func (b *browser) open() {
 	b.world.spawn(func() {
 		s, err := client.Dial(b.world.ctx, client.Config{
 			TokenSource: b.token, Origin: origin, Stream: stream, Page: page, Rand: b.world.dicer(b.name),
-			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: b.dial, DisableKeepAlives: true}},
+			HTTPClient: &http.Client{Transport: refusals{&http.Transport{DialContext: b.dial, DisableKeepAlives: true}, b}},
 			Stamp: func() string {
 				b.mu.Lock()
 				defer b.mu.Unlock()
@@ -140,8 +166,10 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 	if n == nil {
 		return client.Token{}, errRefused
 	}
+	from := time.Now()
 	s, err := n.hub.ReportEnd(ctx, b.session, w.report(a))
 	if err != nil {
+		b.turnedAway(from)
 		return client.Token{}, err
 	}
 	if s.State.Ended() {

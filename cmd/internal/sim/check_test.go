@@ -168,10 +168,10 @@ func within(from, to time.Time, spans []span) bool {
 
 func (w *world) checkGaps(when string, b *browser, s stored) {
 	b.mu.Lock()
-	own := slices.Clone(b.away)
+	own, refused := slices.Clone(b.away), b.refused
 	b.mu.Unlock()
 	w.mu.Lock()
-	ours := slices.Clone(w.ours)
+	ours := slices.Concat(w.ours, refused) // who is refused waits before the next try, however short the fault was
 	w.mu.Unlock()
 	for _, g := range s.gaps {
 		w.bus.note("%s, %s: %s from %v to %v, %s, proposed %v", b.name, g.ID, g.Cause, g.Start.Sub(w.bus.began), g.End.Sub(w.bus.began), g.Decision, g.Proposed)

@@ -1,0 +1,341 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"vigil"
+)
+
+// A server that cannot reach the store, or is full, refuses connections. A student who is refused
+// and then gets in on another server was kept away by the first one, of which the other knows
+// nothing. So each server remembers whom it refused, and when. As soon as it can, it stores that
+// for the session, and credits it to the gaps that have ended. Whoever ends a gap later reads it
+// after the end is stored: of the two, the later one sees the other's write. Until it can be
+// stored, the other servers know it by the relay, should this one not live to store it.
+
+// refusals is whom this node turned away and what other nodes told of theirs.
+type refusals struct {
+	mu   sync.Mutex
+	here map[string][]vigil.Fault // by session, still to be stored
+	news map[string]times         // of here, not yet told to other nodes
+	told map[string][]vigil.Fault // by other nodes, by session
+	busy bool                     // some are being stored
+}
+
+const (
+	maxTurnedSessions = 4096
+	maxTurnedTimes    = 32  // of one session; the newest stay
+	maxTurnedTold     = 200 // sessions in one message
+
+	turnedRecord     = "turned"
+	turnedKept       = 24 * time.Hour
+	maxTurnedRecords = 32 // of one session
+)
+
+// turnedKey names the nth record of a session. Each server adds one after the last.
+func turnedKey(session string, n int) string { return fmt.Sprintf("%s/%d", session, n) }
+
+// add notes that this node refused a session's student.
+func (r *refusals) add(session string, f vigil.Fault) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.here == nil {
+		r.here, r.news = map[string][]vigil.Fault{}, map[string]times{}
+	}
+	if len(r.here) >= maxTurnedSessions && r.here[session] == nil {
+		return
+	}
+	r.here[session] = last(append(r.here[session], f), maxTurnedTimes)
+	r.news[session] = last(append(r.news[session], [2]int64{ms(f.From), ms(f.To)}), maxTurnedTimes)
+}
+
+// untold returns what is to be told to the other nodes, in parts of a message each.
+func (r *refusals) untold() []map[string]times {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []map[string]times
+	for id, list := range r.news {
+		if n := len(out); n == 0 || len(out[n-1]) >= maxTurnedTold {
+			out = append(out, map[string]times{})
+		}
+		out[len(out)-1][id] = list
+	}
+	clear(r.news)
+	return out
+}
+
+// hear notes what another node told of a session; false: that is known.
+func (r *refusals) hear(session string, list times) (news bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told == nil || len(r.told) >= maxTurnedSessions && r.told[session] == nil {
+		r.told = map[string][]vigil.Fault{} // what is older is stored by now, most likely
+	}
+	for _, f := range list.faults() {
+		if !slices.Contains(r.told[session], f) {
+			r.told[session] = last(append(r.told[session], f), maxTurnedTimes)
+			news = true
+		}
+	}
+	return news
+}
+
+// pending counts the sessions of which something is to be stored.
+func (r *refusals) pending() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.here)
+	if r.busy {
+		n++
+	}
+	return n
+}
+
+// take returns what is to be stored now and makes the caller the one who does it. Of a full
+// server it waits until a session is not turned away any more, so that it is one record.
+func (r *refusals) take(now time.Time, full bool) map[string][]vigil.Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy {
+		return nil
+	}
+	var out map[string][]vigil.Fault
+	for id, list := range r.here {
+		if full && len(list) < maxTurnedTimes && now.Sub(list[len(list)-1].To) <= turnedAway {
+			continue
+		}
+		if out == nil {
+			out = map[string][]vigil.Fault{}
+		}
+		out[id] = list
+		delete(r.here, id)
+	}
+	r.busy = out != nil
+	return out
+}
+
+func (r *refusals) stored() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy = false
+}
+
+// ourRefusal tells whether a student was refused by a fault of ours. Too many connections at once
+// are the student's.
+func ourRefusal(err error) bool {
+	return err != nil && transient(err) && vigil.CodeOf(err) != vigil.CodeTooMany
+}
+
+// noteTurned notes that a student was refused who had asked at a time, by a fault of this
+// node. Who gave up within a second was not kept waiting.
+func (h *Hub) noteTurned(ctx context.Context, session string, began time.Time, err error) {
+	now := h.now()
+	if !h.cfg.Shared || session == "" || !ourRefusal(err) || h.draining.Load() || ctx.Err() != nil && now.Sub(began) < outageLeast {
+		return
+	}
+	h.refusals.add(session, vigil.Fault{From: began, To: now, Cause: vigil.CauseServer})
+}
+
+// noteRefused is noteTurned for a socket that was not opened. The fault may have come before the
+// token was looked at.
+func (h *Hub) noteRefused(r *http.Request, claims Claims, began time.Time, err error) {
+	if !h.cfg.Shared || !ourRefusal(err) || h.draining.Load() {
+		return
+	}
+	if claims.Role == "" {
+		token, lost := offered(r.Header)
+		if lost != nil {
+			return
+		}
+		if claims, lost = h.cfg.Verifier.VerifySocket(r.Context(), token); lost != nil {
+			return
+		}
+	}
+	if claims.Role == vigil.RoleStudent {
+		h.noteTurned(r.Context(), claims.Session, began, err)
+	}
+}
+
+// tellTurned tells the other nodes whom this node refused, and stores it once it can.
+func (h *Hub) tellTurned() {
+	now := h.now()
+	for _, part := range h.refusals.untold() {
+		for _, r := range h.allRooms() { // of which exam they are could not be read
+			h.publish(r.exam, event{Kind: eventTurned, Turned: part})
+		}
+	}
+	saving, full := h.outages.state(now)
+	if !saving {
+		return
+	}
+	all := h.refusals.take(now, full && !h.draining.Load())
+	if all == nil {
+		return
+	}
+	begun := h.spawn(func() {
+		defer h.refusals.stored()
+		for _, session := range slices.Sorted(maps.Keys(all)) {
+			if err := h.storeTurned(h.ctx, session, all[session]); err != nil && h.ctx.Err() == nil {
+				h.log.Error("refused connections not stored", "session", session, "error", err)
+				continue
+			}
+			h.recredit(h.ctx, session)
+		}
+	})
+	if !begun {
+		h.refusals.stored()
+	}
+}
+
+// heardTurned takes what another node told of whom it refused.
+func (h *Hub) heardTurned(told map[string]times) {
+	for _, id := range slices.Sorted(maps.Keys(told)) {
+		if !h.refusals.hear(id, told[id]) {
+			continue
+		}
+		if st := h.student(id); st != nil { // who is back already
+			st.jobs.add(h, 0, func(ctx context.Context) { h.recredit(ctx, id) })
+		}
+	}
+}
+
+// recredit is creditTurned for gaps that may have ended long ago.
+func (h *Hub) recredit(ctx context.Context, session string) {
+	changed, err := h.creditTurned(ctx, session)
+	switch {
+	case err == nil && changed:
+		h.settleLedger(ctx, session, "")
+	case err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound):
+		h.log.Error("gaps not divided by refused connections", "session", session, "error", err)
+	}
+}
+
+// times are stretches as they are stored and relayed, in ms.
+type times [][2]int64
+
+func (t times) faults() []vigil.Fault {
+	out := make([]vigil.Fault, len(t))
+	for i, f := range t {
+		out[i] = vigil.Fault{From: moment(f[0]), To: moment(f[1]), Cause: vigil.CauseServer}
+	}
+	return out
+}
+
+// storeTurned adds a record of when a session's student was refused.
+func (h *Hub) storeTurned(ctx context.Context, session string, faults []vigil.Fault) error {
+	var list times
+	for _, f := range faults {
+		list = append(list, [2]int64{ms(f.From), ms(f.To)})
+	}
+	value := encode(list)
+	return h.retry(ctx, "refused connections", func(ctx context.Context) error {
+		now := h.now()
+		for n := range maxTurnedRecords {
+			err := h.store.CreateRecord(ctx, vigil.Record{Kind: turnedRecord, Key: turnedKey(session, n), Value: value, Expires: now.Add(turnedKept)}, now)
+			if !errors.Is(err, vigil.ErrExists) {
+				return err
+			}
+		}
+		return vigil.Errorf(vigil.CodeConflict, "There are %d records of that already.", maxTurnedRecords)
+	})
+}
+
+// turnedTimes are the stretches in which servers refused a session's student.
+func (h *Hub) turnedTimes(ctx context.Context, session string) (faults []vigil.Fault, err error) {
+	err = h.reread(ctx, "refused connections", func(ctx context.Context) error {
+		faults = nil
+		for n := range maxTurnedRecords {
+			r, err := h.store.GetRecord(ctx, turnedRecord, turnedKey(session, n), h.now())
+			if errors.Is(err, vigil.ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			var list times
+			if err := json.Unmarshal(r.Value, &list); err != nil {
+				return vigil.Wrap(err, vigil.CodeConflict, "The record of refused connections cannot be read.")
+			}
+			faults = append(faults, list.faults()...)
+		}
+		return nil
+	})
+	h.refusals.mu.Lock()
+	defer h.refusals.mu.Unlock()
+	return append(faults, h.refusals.told[session]...), err
+}
+
+// creditTurned divides the gaps of a session that have ended by when its student was refused by
+// servers. changed: there was something to divide; what somebody was blamed for by it is cleared.
+func (h *Hub) creditTurned(ctx context.Context, session string) (changed bool, err error) {
+	turned, err := h.turnedTimes(ctx, session)
+	if err != nil || len(turned) == 0 {
+		return false, err
+	}
+	for more := true; more; {
+		more = false
+		err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) (did ledgerEdit) {
+			more = false
+			for _, g := range gaps {
+				if g.End.IsZero() || g.Decision != vigil.GapUndecided || !vigil.CauseServer.Outranks(g.Cause) {
+					continue
+				}
+				parts := h.splitGap(s, g, g.End, during(absence(gaps, g), turned, h.cfg.Liveness.ReturnGrace))
+				if len(parts.add) == 0 && parts.change[0].Cause == g.Cause {
+					continue
+				}
+				if !did.room() {
+					more = true
+					break
+				}
+				did.and(parts)
+				changed = true
+			}
+			return did
+		})
+		if err != nil {
+			return changed, err
+		}
+	}
+	if changed {
+		err = h.clearBlame(ctx, session)
+	}
+	return changed, err
+}
+
+// absence is the whole of the absence that a part of the ledger was divided from.
+func absence(gaps []vigil.Gap, part vigil.Gap) (whole vigil.Fault) {
+	whole = vigil.Fault{From: part.Start, To: part.End}
+	for _, g := range gaps {
+		if baseOf(g) != baseOf(part) {
+			continue
+		}
+		whole.From, whole.To = earlier(whole.From, g.Start), later(whole.To, g.End)
+	}
+	return whole
+}
+
+// during is what being refused explains of an absence: from the request that was refused on, and
+// as long after it as an outage explains that somebody is not back, but for no later absence.
+// Before the first request the student was away for another reason.
+func during(away vigil.Fault, turned []vigil.Fault, grace time.Duration) []vigil.Fault {
+	var out []vigil.Fault
+	for _, f := range turned {
+		if f.From.After(away.To) || f.To.Before(away.From) {
+			continue
+		}
+		if f.To = f.To.Add(grace); f.To.After(away.To) {
+			f.To = away.To
+		}
+		out = append(out, f)
+	}
+	return out
+}
