@@ -45,3 +45,10 @@ type Sights = sights
 
 // Blind is blind.
 func Blind(s *Sights) { s.blind() }
+
+// Turned counts what other nodes told of refusing a session's student.
+func (h *Hub) Turned(session string) int {
+	h.refusals.mu.Lock()
+	defer h.refusals.mu.Unlock()
+	return len(h.refusals.told[session])
+}

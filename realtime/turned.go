@@ -32,7 +32,7 @@ type refusals struct {
 
 const (
 	maxTurnedSessions = 4096
-	maxTurnedTimes    = 32  // of one session; the newest stay
+	maxTurnedTimes    = 32  // of one session; the oldest are joined
 	maxTurnedTold     = 200 // sessions in one message
 
 	turnedRecord     = "turned"
@@ -50,11 +50,23 @@ func (r *refusals) add(session string, f vigil.Fault) {
 	if r.here == nil {
 		r.here, r.news = map[string][]vigil.Fault{}, map[string]times{}
 	}
-	if len(r.here) >= maxTurnedSessions && r.here[session] == nil {
+	if len(r.here) >= maxTurnedSessions && r.here[session] == nil || len(r.news) >= maxTurnedSessions && r.news[session] == nil {
 		return
 	}
-	r.here[session] = last(append(r.here[session], f), maxTurnedTimes)
+	r.here[session] = join(append(r.here[session], f))
 	r.news[session] = last(append(r.news[session], [2]int64{ms(f.From), ms(f.To)}), maxTurnedTimes)
+}
+
+// join keeps to maxTurnedTimes, by joining the two oldest or, where they lie far apart, leaving
+// out the oldest.
+func join(list []vigil.Fault) []vigil.Fault {
+	if len(list) <= maxTurnedTimes {
+		return list
+	}
+	if list[1].From.Sub(list[0].To) <= turnedAway {
+		list[1].From = earlier(list[0].From, list[1].From)
+	}
+	return slices.Delete(list, 0, 1)
 }
 
 // untold returns what is to be told to the other nodes, in parts of a message each.
@@ -81,7 +93,7 @@ func (r *refusals) hear(session string, list times) (news bool) {
 	}
 	for _, f := range list.faults() {
 		if !slices.Contains(r.told[session], f) {
-			r.told[session] = last(append(r.told[session], f), maxTurnedTimes)
+			r.told[session] = join(append(r.told[session], f))
 			news = true
 		}
 	}
