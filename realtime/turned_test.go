@@ -11,7 +11,9 @@ import (
 func TestARefusalExplainsTheRestOfItsAbsenceForAWhile(t *testing.T) {
 	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
-	stretch := func(from, to int) vigil.Fault { return vigil.Fault{From: at(from), To: at(to), Cause: vigil.CauseServer} }
+	stretch := func(from, to int) vigil.Fault {
+		return vigil.Fault{From: at(from), To: at(to), Cause: vigil.CauseServer}
+	}
 	away := stretch(100, 200)
 	for _, row := range []struct {
 		about  string
