@@ -265,6 +265,9 @@ func openGaps(gaps []vigil.Gap, end time.Time, own string) []openGap {
 // splitGap ends a gap, or divides one that has ended.
 func (h *Hub) splitGap(s vigil.Session, g vigil.Gap, end time.Time, faults []vigil.Fault) ledgerEdit {
 	var out ledgerEdit
+	if g.Cause == vigil.CauseServer && !g.Until.IsZero() {
+		g.Until = h.outages.upTo(g.Start, g.Until, h.cfg.Liveness.ReturnGrace)
+	}
 	for i, p := range g.Split(whole(end), faults, h.cfg.Liveness) {
 		part := g
 		part.Start, part.End, part.Cause, part.Until = p.Start, p.End, p.Cause, time.Time{}

@@ -540,6 +540,50 @@ func TestAnOutageOfAllServersIsGivenBackByOneThatBeganAfterIt(t *testing.T) {
 	}
 }
 
+// What two clocks may be apart hides a short outage from who begins after it, until the rows of
+// the servers before have been seen to stand still.
+func TestAShortOutageOfAllServersIsGivenBackAlsoToWhoWasBackBeforeThatWasKnown(t *testing.T) {
+	t.Parallel()
+	for name, lives := range map[string]bool{"all are gone": false, "one lives": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, silent("two"))
+			r.stop()
+			ago := func(d time.Duration) time.Time { return time.Now().Add(-d).UTC().Truncate(time.Millisecond) }
+			away := r.session(proctored, func(s *vigil.Session) {
+				s.Started = ago(time.Hour)
+				s.Presence = vigil.Presence{Connection: vigil.ConnLost, Cause: vigil.CauseServer, Since: ago(20 * time.Second), Heard: ago(25 * time.Second), Epoch: 1, Node: "two"}
+			})
+			r.ok(r.db.RenewNode(r.ctx, vigil.Node{ID: "one", Host: "h", Heard: ago(9 * time.Second)}))
+			r.ok(r.db.RenewNode(r.ctx, vigil.Node{ID: "two", Host: "h", Heard: ago(8 * time.Second)}))
+			r.ok(r.db.CreateGap(r.ctx, vigil.Gap{
+				ID: "gap", SessionID: away.ID, ExamID: r.exam.ID, Start: ago(25 * time.Second), Until: ago(5 * time.Second), Cause: vigil.CauseServer,
+			}))
+			r.start(silent("three"), func(c *realtime.Config) { c.NodeLease, c.NodeEvery = 2*time.Second, 100*time.Millisecond })
+			r.comes(away)
+			r.until("ended, and divided", func() bool { return len(r.gaps(away.ID)) == 2 && !r.gaps(away.ID)[1].End.IsZero() })
+			if lives {
+				r.ok(r.db.RenewNode(r.ctx, vigil.Node{ID: "one", Host: "h", Heard: ago(0)}))
+			}
+			r.until("the other servers are seen to be gone", func() bool {
+				nodes, err := r.db.Nodes(r.ctx)
+				r.ok(err)
+				return len(nodes) == 1
+			})
+			r.ok(r.hub.Drain(r.ctx)) // what is to be stored is
+			var theirs []vigil.Gap
+			for _, g := range r.gaps(away.ID) {
+				if g.Cause == vigil.CauseStudent {
+					theirs = append(theirs, g)
+				}
+			}
+			if want := lives; (len(theirs) > 0) != want {
+				t.Errorf("the student's: got %+v, want some: %v", theirs, want)
+			}
+		})
+	}
+}
+
 func TestAnUpgradeInFlightIsToldToLeave(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) { c.Liveness = calm })

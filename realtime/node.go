@@ -24,6 +24,15 @@ type sights struct {
 	last   time.Time       // the last look; zero: it failed, or there was none
 	taking map[string]bool // nodes from which this one takes over just now
 	told   map[string]bool // nodes that told since the last look that they have students
+	start  *startRows      // nodes that had a row when this one began, until it is known whether one of them lived
+}
+
+// startRows are the nodes whose rows were there when this node began, and have not moved since. If
+// all of them turn out to be gone, nobody was served from when the last of them lived until then.
+type startRows struct {
+	began time.Time
+	rows  map[string]time.Time // what they said
+	lived time.Time            // the latest of that, by their clocks
 }
 
 type sight struct {
@@ -188,6 +197,44 @@ type departed struct {
 	first bool // it was not known to be gone before
 }
 
+// row is what a node's row said when this one began. A nil receiver has none.
+func (r *startRows) row(node string) (heard time.Time, ok bool) {
+	if r == nil {
+		return time.Time{}, false
+	}
+	heard, ok = r.rows[node]
+	return heard, ok
+}
+
+// begin notes the rows that are there when this node begins.
+func (s *sights) begin(nodes []vigil.Node, self string, now time.Time) {
+	b := &startRows{began: now, rows: map[string]time.Time{}}
+	for _, n := range nodes {
+		if n.ID != self {
+			b.rows[n.ID] = n.Heard
+			b.lived = later(b.lived, n.Heard)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(b.rows) > 0 {
+		s.start = b
+	}
+}
+
+// down tells, once, from when until when no node lived: all that were there when this one began are
+// gone, and none of their rows moved since.
+func (s *sights) down() (from, to time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.start == nil || len(s.start.rows) > 0 {
+		return time.Time{}, time.Time{}, false
+	}
+	from, to = s.start.lived, s.start.began
+	s.start = nil
+	return from, to, true
+}
+
 // look takes in the rows as they are now and returns who is gone.
 func (s *sights) look(nodes []vigil.Node, self string, now time.Time, most, lease time.Duration) []departed {
 	s.mu.Lock()
@@ -224,6 +271,9 @@ func (s *sights) look(nodes []vigil.Node, self string, now time.Time, most, leas
 		default:
 			v.still += credit
 		}
+		if was, ok := s.start.row(n.ID); ok && !was.Equal(n.Heard) { // it lives, and may have served all the time
+			s.start = nil
+		}
 		if v.still >= lease {
 			out = append(out, departed{node: n, lived: v.lived, row: true, first: !v.judged})
 			v.judged = true
@@ -236,6 +286,9 @@ func (s *sights) look(nodes []vigil.Node, self string, now time.Time, most, leas
 				out = append(out, departed{node: vigil.Node{ID: id}, lived: v.lived, first: true})
 			}
 		}
+	}
+	if s.start != nil {
+		maps.DeleteFunc(s.start.rows, func(id string, _ time.Time) bool { return !here[id] || s.seen[id].judged })
 	}
 	return out
 }
@@ -274,7 +327,14 @@ func (h *Hub) lookAround(ctx context.Context) error {
 			h.tellGone(id)
 		}
 	}
-	for _, g := range h.sights.look(nodes, h.boot, now, h.cfg.NodeEvery, h.cfg.NodeLease) {
+	gone := h.sights.look(nodes, h.boot, now, h.cfg.NodeEvery, h.cfg.NodeLease)
+	if from, to, ok := h.sights.down(); ok {
+		h.outages.add(from, to)
+		for _, st := range h.allStudents() { // who was back before that was known
+			st.jobs.add(h, 0, func(ctx context.Context) { h.reblame(ctx, st.id) })
+		}
+	}
+	for _, g := range gone {
 		lived := g.lived.UTC().Truncate(time.Millisecond)
 		if g.first {
 			h.owe(g.node.ID, lived)

@@ -133,6 +133,19 @@ func (o *outages) faults(now time.Time, grace time.Duration) []vigil.Fault {
 	return out
 }
 
+// upTo is to when a loss by our fault, which began at a time and is explained to another, is explained
+// where outages follow upon it: for whoever is lost they are one outage, and the pauses grow with it.
+func (o *outages) upTo(began, until time.Time, grace time.Duration) time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.past {
+		if !f.From.After(until) && f.To.After(began) {
+			until = later(until, f.To.Add(min(grace, f.To.Sub(began))))
+		}
+	}
+	return until
+}
+
 // noteRead keeps the outages by what became of reading, which was begun at a time: where even
 // that fails, nothing works.
 func (h *Hub) noteRead(began time.Time, err error) {

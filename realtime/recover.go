@@ -62,7 +62,8 @@ func (h *Hub) readRestored(ctx context.Context) error {
 
 // noteDown notes that no other node reached the store for a while until this one began, whether
 // they ended or were cut off: nobody was served meanwhile, whoever's fault it was that somebody
-// was lost before.
+// was lost before. Where the clocks do not tell, it is known when all their rows have been seen to
+// stand still.
 func (h *Hub) noteDown(nodes []vigil.Node) {
 	var heard time.Time // of any of them, by clocks that may be apart
 	for _, n := range nodes {
@@ -72,6 +73,8 @@ func (h *Hub) noteDown(nodes []vigil.Node) {
 	}
 	if now := h.now(); !heard.IsZero() && now.Sub(heard) > h.cfg.NodeLease+nodeClocksApart {
 		h.outages.add(heard, now)
+	} else {
+		h.sights.begin(nodes, h.boot, now)
 	}
 }
 

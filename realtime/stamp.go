@@ -131,7 +131,7 @@ func (h *Hub) refine(ctx context.Context, session string, a arrival, slow vigil.
 }
 
 // reblame divides the gaps of a session once more, because more is known by now of when its
-// platform was slow.
+// platform was slow, or no server lived.
 func (h *Hub) reblame(ctx context.Context, session string) {
 	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
 		var did ledgerEdit
@@ -139,7 +139,11 @@ func (h *Hub) reblame(ctx context.Context, session string) {
 			if g.End.IsZero() || g.Decision != vigil.GapUndecided || g.Cause != vigil.CauseUnclear && g.Cause != vigil.CauseStudent {
 				continue
 			}
-			if parts := h.splitGap(s, g, g.End, h.faultsOf(s)); did.room() && (len(parts.add) > 0 || parts.change[0].Cause != g.Cause) {
+			faults := h.faultsOf(s)
+			if since, ours := serverBefore(gaps, g); ours { // an outage upon it, see outages.upTo
+				faults = append(faults, vigil.Fault{From: g.Start, To: h.outages.upTo(since, g.Start, h.cfg.Liveness.ReturnGrace), Cause: vigil.CauseServer})
+			}
+			if parts := h.splitGap(s, g, g.End, faults); did.room() && (len(parts.add) > 0 || parts.change[0].Cause != g.Cause) {
 				did.and(parts)
 			}
 		}
@@ -153,4 +157,14 @@ func (h *Hub) reblame(ctx context.Context, session string) {
 	} else if ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 		h.log.Error("gaps not divided anew", "session", session, "error", err)
 	}
+}
+
+// serverBefore tells since when an absence was our fault up to the beginning of a part of it.
+func serverBefore(gaps []vigil.Gap, part vigil.Gap) (since time.Time, ours bool) {
+	for _, g := range gaps {
+		if g.Cause == vigil.CauseServer && g.End.Equal(part.Start) && baseOf(g) == baseOf(part) {
+			return g.Start, true
+		}
+	}
+	return time.Time{}, false
 }

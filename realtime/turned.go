@@ -288,6 +288,9 @@ func (h *Hub) turnedTimes(ctx context.Context, session string) (faults []vigil.F
 // creditTurned divides the gaps of a session that have ended by when its student was refused by
 // servers. changed: there was something to divide; what somebody was blamed for by it is cleared.
 func (h *Hub) creditTurned(ctx context.Context, session string) (changed bool, err error) {
+	if !h.cfg.Shared { // no other server refused anybody
+		return false, nil
+	}
 	turned, err := h.turnedTimes(ctx, session)
 	if err != nil || len(turned) == 0 {
 		return false, err
