@@ -177,6 +177,9 @@ type Accesses interface {
 	// then it is CodeConflict. Where that has the same version, only At is written, if it is
 	// later. What vigil.Access.Validate refuses is CodeInvalid.
 	PutAccess(ctx context.Context, a vigil.Access) error
+	// RenewAccess is PutAccess for an answer to a question about somebody who has a record: where
+	// that is gone (erased, or expired) it is CodeNotFound, and nothing is stored.
+	RenewAccess(ctx context.Context, a vigil.Access) error
 	Access(ctx context.Context, examID, userID string) (vigil.Access, error)
 	// AccessOfExam lists an exam's records, in an order that stays.
 	AccessOfExam(ctx context.Context, examID string, page Page) (records []vigil.Access, next string, err error)

@@ -145,8 +145,11 @@ func (s *Server) asked(ctx context.Context, exam vigil.Exam, a vigil.Access) vig
 		if len(report.Staff) > 0 {
 			told = report.Staff[0]
 		}
-		if told, err = s.keepAccess(ctx, exam, a.UserID, told); err == nil {
+		switch told, err = s.renewAccess(ctx, exam, a.UserID, told); {
+		case err == nil:
 			return told
+		case errors.Is(err, vigil.ErrNotFound): // erased meanwhile
+			return vigil.Access{}
 		}
 	}
 	e.failed = s.now()
@@ -183,21 +186,13 @@ func (s *Server) entitle(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 		return vigil.FullAccess(), nil
 	}
 	if settings.Access != nil {
-		a, err := s.keepAccess(ctx, exam, l.Subject, *settings.Access)
-		if err != nil {
-			return vigil.Access{}, err
-		}
-		newer, err := s.newestTold(ctx, l, toldStaff, *settings.Access) // behind it: one of the two sees the other
-		if err != nil || newer.Version <= a.Version {
-			return a, err
-		}
-		return s.keepAccess(ctx, exam, l.Subject, newer)
+		return s.keepNewest(ctx, exam, l, *settings.Access)
 	}
 	report, err := s.askAccess(ctx, exam, &l.Platform, l.Subject)
 	if err == nil {
 		for _, a := range report.Staff {
 			if a.UserID == l.Subject {
-				return s.keepAccess(ctx, exam, l.Subject, a)
+				return s.keepNewest(ctx, exam, l, a)
 			}
 		}
 		return vigil.Access{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform says that you have nothing to do with this quiz. Ask a teacher of the course.")
@@ -216,11 +211,41 @@ func (s *Server) entitle(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 	return vigil.Access{}, vigil.Wrap(err, vigil.CodeUnavailable, "Your learning platform did not say what you may see here. Try again in a minute, or open Vigil from the quiz itself.")
 }
 
-// keepAccess keeps what a platform told of a person at an exam, and returns what counts: that,
-// or what it told later.
+// keepNewest keeps what a launch told of its person, or what a report told of them that overtook
+// it, and returns what counts. The report is looked for behind the launch's own: one of the two
+// sees the other.
+func (s *Server) keepNewest(ctx context.Context, exam vigil.Exam, l lti.Launch, a vigil.Access) (vigil.Access, error) {
+	kept, err := s.keepAccess(ctx, exam, l.Subject, a)
+	if err != nil {
+		return vigil.Access{}, err
+	}
+	newer := kept
+	for _, key := range []string{toldKey(toldStaff, l.Platform.ID, l.Deployment, l.Resource.ID, l.Subject), toldAt(exam.ID, l.Subject)} {
+		if newer, err = s.newestTold(ctx, key, newer); err != nil {
+			return vigil.Access{}, err
+		}
+	}
+	if newer.Version <= kept.Version {
+		return kept, nil
+	}
+	return s.keepAccess(ctx, exam, l.Subject, newer)
+}
+
+// keepAccess keeps what a platform told of a person who is here, at an exam, and returns what
+// counts: that, or what it told later.
 func (s *Server) keepAccess(ctx context.Context, exam vigil.Exam, userID string, a vigil.Access) (vigil.Access, error) {
+	return s.stored(ctx, s.store.PutAccess, exam, userID, a)
+}
+
+// renewAccess is keepAccess for a person who is not here. Where their record is gone (erased) it
+// is CodeNotFound: only a launch makes one.
+func (s *Server) renewAccess(ctx context.Context, exam vigil.Exam, userID string, a vigil.Access) (vigil.Access, error) {
+	return s.stored(ctx, s.store.RenewAccess, exam, userID, a)
+}
+
+func (s *Server) stored(ctx context.Context, put func(context.Context, vigil.Access) error, exam vigil.Exam, userID string, a vigil.Access) (vigil.Access, error) {
 	a.ExamID, a.UserID, a.At = exam.ID, userID, s.now()
-	err := s.store.PutAccess(ctx, a)
+	err := put(ctx, a)
 	if errors.Is(err, vigil.ErrConflict) {
 		return s.store.Access(ctx, exam.ID, userID)
 	}
@@ -360,7 +385,7 @@ func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
 	}
 	exam, err := s.examOfReport(ctx, report)
 	if errors.Is(err, vigil.ErrNotFound) {
-		err = errors.Join(s.keepTold(ctx, report, toldStaff, report.Staff...), s.keepTold(ctx, report, toldStudent, report.Students...))
+		err = errors.Join(s.keepTold(ctx, ofLink(report, toldStaff), report.Staff...), s.keepTold(ctx, ofLink(report, toldStudent), report.Students...))
 		if err == nil {
 			exam, err = s.examOfReport(ctx, report) // it may have been made meanwhile, by a launch that did not see what is kept
 		}
@@ -369,14 +394,24 @@ func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
+	ofExam := func(userID string) string { return toldAt(exam.ID, userID) }
 	work, workCtx := errgroup.WithContext(ctx)
 	work.SetLimit(accessAtOnce)
 	for _, a := range report.Staff {
-		work.Go(func() error { _, err := s.keepAccess(workCtx, exam, a.UserID, a); return err })
+		work.Go(func() error {
+			if err := s.keepTold(workCtx, ofExam, a); err != nil { // for a launch that is under way
+				return err
+			}
+			_, err := s.renewAccess(workCtx, exam, a.UserID, a)
+			if errors.Is(err, vigil.ErrNotFound) { // never came, or was erased
+				return nil
+			}
+			return err
+		})
 	}
 	for _, a := range report.Students {
 		work.Go(func() error {
-			if err := s.keepTold(workCtx, report, toldStudent, a); err != nil { // for a launch that is under way
+			if err := s.keepTold(workCtx, ofLink(report, toldStudent), a); err != nil { // for a launch that is under way
 				return err
 			}
 			return s.regroup(workCtx, exam, a)
@@ -422,8 +457,8 @@ func (s *Server) regroup(ctx context.Context, exam vigil.Exam, a vigil.Access) e
 	return nil
 }
 
-// A report may overtake a launch that was signed before it: what it tells of a student, and of
-// staff of a quiz that is not known yet, is kept for as long as such a launch may come.
+// A report may overtake a launch that was signed before it, or that asked before it: what it
+// tells is kept for as long as such a launch may come.
 const (
 	toldKind = "web.told" // Record kind; the key is a hash, the value names no person
 	toldLife = 5 * time.Minute
@@ -444,13 +479,24 @@ func toldKey(as, platformID, deployment, resourceLink, userID string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// toldAt is the key of what a report tells of staff of a quiz that is known: launches of any
+// activity that opens its exam look there.
+func toldAt(examID, userID string) string { return toldKey(toldStaff, "", "", examID, userID) }
+
+// ofLink are the keys of what a report tells of people of a quiz that may not be known yet.
+func ofLink(report lti.AccessReport, as string) func(userID string) string {
+	return func(userID string) string {
+		return toldKey(as, report.Platform.ID, report.Deployment, report.ResourceLink, userID)
+	}
+}
+
 // keepTold keeps what a report tells of people, for launches that are under way.
-func (s *Server) keepTold(ctx context.Context, report lti.AccessReport, as string, people ...vigil.Access) error {
+func (s *Server) keepTold(ctx context.Context, keyOf func(userID string) string, people ...vigil.Access) error {
 	for _, a := range people {
 		if err := vigil.CheckAccessVersion(a.Version, s.now()); err != nil {
 			return err
 		}
-		key := toldKey(as, report.Platform.ID, report.Deployment, report.ResourceLink, a.UserID)
+		key := keyOf(a.UserID)
 		if kept, err := s.keptTold(ctx, key); err != nil || kept.Version > a.Version {
 			if err != nil {
 				return err
@@ -472,11 +518,11 @@ func (s *Server) keepTold(ctx context.Context, report lti.AccessReport, as strin
 }
 
 // newestTold is what a launch tells of its person, or what a report told of them that overtook it.
-func (s *Server) newestTold(ctx context.Context, l lti.Launch, as string, a vigil.Access) (vigil.Access, error) {
+func (s *Server) newestTold(ctx context.Context, key string, a vigil.Access) (vigil.Access, error) {
 	if err := vigil.CheckAccessVersion(a.Version, s.now()); err != nil {
 		return a, err
 	}
-	later, err := s.keptTold(ctx, toldKey(as, l.Platform.ID, l.Deployment, l.Resource.ID, l.Subject))
+	later, err := s.keptTold(ctx, key)
 	if err != nil || later.Version <= a.Version {
 		return a, err
 	}

@@ -150,8 +150,9 @@ func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.L
 	if err != nil {
 		return err
 	}
+	told := toldKey(toldStudent, l.Platform.ID, l.Deployment, l.Resource.ID, l.Subject)
 	if settings.Access != nil {
-		a, err := s.newestTold(ctx, l, toldStudent, *settings.Access)
+		a, err := s.newestTold(ctx, told, *settings.Access)
 		if err != nil {
 			return err
 		}
@@ -159,7 +160,7 @@ func (s *Server) startProctoring(w http.ResponseWriter, r *http.Request, l lti.L
 	}
 	session, err := s.sessionOf(ctx, exam, l, settings)
 	if settings.Access != nil { // behind it, so that a report or a launch at the same moment sees the session, or this sees what it told
-		a, toldErr := s.newestTold(ctx, l, toldStudent, *settings.Access)
+		a, toldErr := s.newestTold(ctx, told, *settings.Access)
 		if toldErr == nil {
 			a.UserID = l.Subject
 			toldErr = s.regroup(ctx, exam, a) // all of the student's attempts

@@ -36,6 +36,7 @@ type Store interface {
 	EraseAttempt(ctx context.Context, issuer, userID, examID string, attempt int) (int, error)
 
 	PutAccess(ctx context.Context, a vigil.Access) error
+	RenewAccess(ctx context.Context, a vigil.Access) error
 	Access(ctx context.Context, examID, userID string) (vigil.Access, error)
 
 	SignalsOfSession(ctx context.Context, sessionID string, page vigil.Page) (signals []vigil.Signal, next string, err error)

@@ -30,7 +30,7 @@ type accessStore interface {
 	Platform(ctx context.Context, id string) (vigil.Platform, error)
 	SessionsOfExam(ctx context.Context, examID string, page vigil.Page) (sessions []vigil.Session, next string, err error)
 	AccessOfExam(ctx context.Context, examID string, page vigil.Page) (records []vigil.Access, next string, err error)
-	PutAccess(ctx context.Context, a vigil.Access) error
+	RenewAccess(ctx context.Context, a vigil.Access) error
 }
 
 // accessHub is what asking needs of the hub.
@@ -103,14 +103,14 @@ func (k *accessAsker) ask(ctx context.Context, e vigil.Exam) error {
 		for _, a := range report.Staff {
 			answered[a.UserID] = true
 			a.ExamID, a.At = e.ID, k.now()
-			if err := k.store.PutAccess(ctx, a); err != nil && !errors.Is(err, vigil.ErrConflict) {
+			if err := k.renew(ctx, a); err != nil {
 				return err
 			}
 		}
 		for _, a := range staff[first:min(first+lti.MaxAccessAsked, len(staff))] { // who is left out has nothing to do with the quiz
 			if !answered[a.UserID] {
 				a = vigil.Access{ExamID: e.ID, UserID: a.UserID, Version: a.Version + 1, At: k.now()}
-				if err := k.store.PutAccess(ctx, a); err != nil && !errors.Is(err, vigil.ErrConflict) {
+				if err := k.renew(ctx, a); err != nil {
 					return err
 				}
 			}
@@ -132,6 +132,16 @@ func (k *accessAsker) ask(ctx context.Context, e vigil.Exam) error {
 		}
 	}
 	return nil
+}
+
+// renew stores what was answered of somebody, unless they were told of since, or were erased
+// while the question was under way.
+func (k *accessAsker) renew(ctx context.Context, a vigil.Access) error {
+	err := k.store.RenewAccess(ctx, a)
+	if errors.Is(err, vigil.ErrConflict) || errors.Is(err, vigil.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // allOf reads all pages of a list.

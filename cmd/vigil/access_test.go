@@ -51,7 +51,10 @@ func (g *gradebook) AccessOfExam(context.Context, string, vigil.Page) ([]vigil.A
 	return list, "", nil
 }
 
-func (g *gradebook) PutAccess(_ context.Context, a vigil.Access) error {
+func (g *gradebook) RenewAccess(_ context.Context, a vigil.Access) error {
+	if _, there := g.staff[a.UserID]; !there {
+		return vigil.ErrNotFound
+	}
 	if g.staff[a.UserID].Version > a.Version {
 		return vigil.ErrConflict
 	}

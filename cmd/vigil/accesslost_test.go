@@ -84,3 +84,35 @@ func TestWhoIsLeftOutOfTheAnswerLosesEverything(t *testing.T) {
 		t.Errorf("got %+v of somebody of whom the platform, asked, said nothing", a)
 	}
 }
+
+// erasing is a platform that takes so long to answer that somebody is erased meanwhile.
+type erasing struct {
+	*losingOnce
+	user string
+}
+
+func (e *erasing) Access(ctx context.Context, p vigil.Platform, url string, users []string) (lti.AccessReport, error) {
+	delete(e.staff, e.user)
+	return e.losingOnce.Access(ctx, p, url, users)
+}
+
+func TestWhoIsErasedWhileThePlatformIsAskedStaysErased(t *testing.T) {
+	for name, answer := range map[string][]vigil.Access{
+		"with a record": {{UserID: "5", Version: 2, All: true, Rights: vigil.Rights}},
+		"left out":      nil,
+	} {
+		e := &erasing{newLosing(), "5"}
+		e.calls, e.answer.Staff = 1, answer
+		e.staff["5"] = vigil.Access{UserID: "5", Version: 1, All: true, Rights: vigil.Rights}
+		k := &accessAsker{store: e, hub: e, tool: e, now: time.Now, log: slog.New(slog.DiscardHandler)}
+		if err := k.ask(t.Context(), watchedExam); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if a, there := e.staff["5"]; there {
+			t.Errorf("%s: got the record %+v of somebody who was erased, want none", name, a)
+		}
+		if e.sessions[0].GroupsVersion != 2 {
+			t.Errorf("%s: got groups of version %d, want the rest of the answer taken", name, e.sessions[0].GroupsVersion)
+		}
+	}
+}

@@ -34,6 +34,19 @@ const putAccessTries = 4
 // PutAccess implements storage.Accesses. Most of what a platform tells is known already: that
 // is one write of a time, which no index has.
 func (s *Store) PutAccess(ctx context.Context, a vigil.Access) error {
+	return s.putAccess(ctx, a, true)
+}
+
+// RenewAccess implements storage.Accesses.
+func (s *Store) RenewAccess(ctx context.Context, a vigil.Access) error {
+	err := s.putAccess(ctx, a, false)
+	if vigil.CodeOf(err) == vigil.CodeNotFound {
+		err = notFound("access record") // also where the exam is gone
+	}
+	return err
+}
+
+func (s *Store) putAccess(ctx context.Context, a vigil.Access, create bool) error {
 	if err := a.Validate(); err != nil {
 		return err
 	}
@@ -54,7 +67,10 @@ func (s *Store) PutAccess(ctx context.Context, a vigil.Access) error {
 		if err != nil {
 			return err
 		}
-		if s.currentAccess(stored) {
+		switch current := s.currentAccess(stored); {
+		case !current && !create:
+			return notFound("access record")
+		case current:
 			if stored.Version > a.Version {
 				return conflict("access record")
 			}
@@ -63,8 +79,12 @@ func (s *Store) PutAccess(ctx context.Context, a vigil.Access) error {
 			}
 		}
 		free := newExpr()
-		free.when("attribute_not_exists(%s) OR %s < %s OR %s <= %s",
-			free.n(attrPK), free.n("Version"), free.v(num(a.Version)), free.n("At"), free.v(expired))
+		if create {
+			free.when("attribute_not_exists(%s) OR %s < %s OR %s <= %s",
+				free.n(attrPK), free.n("Version"), free.v(num(a.Version)), free.n("At"), free.v(expired))
+		} else {
+			free.when("%s < %s AND %s > %s", free.n("Version"), free.v(num(a.Version)), free.n("At"), free.v(expired))
+		}
 		places := both(listed(examAccesses(a.ExamID), partName(a.UserID)), expiring(accessEnd(a.At)))
 		o, err = s.put(ctx, "access", s.main, k, encode(a), places, free)
 		if err != nil || o.done {

@@ -18,6 +18,25 @@ func (s *Store) accessExpired() int64 { return ms(s.now().Add(-vigil.AccessKept)
 
 // PutAccess implements storage.Accesses.
 func (s *Store) PutAccess(ctx context.Context, a vigil.Access) error {
+	return s.putAccess(ctx, a, func(t tx, expired int64) (int64, error) {
+		return t.exec(`INSERT INTO accesses (exam_id, user_id, version, at, sees_all, sees_groups, rights) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (exam_id, user_id) DO UPDATE SET version = excluded.version, at = excluded.at, sees_all = excluded.sees_all,
+			sees_groups = excluded.sees_groups, rights = excluded.rights WHERE excluded.version > accesses.version OR accesses.at <= ?`,
+			a.ExamID, a.UserID, a.Version, ms(a.At), a.All, listJSON(a.Groups), listJSON(a.Rights), expired)
+	})
+}
+
+// RenewAccess implements storage.Accesses.
+func (s *Store) RenewAccess(ctx context.Context, a vigil.Access) error {
+	return s.putAccess(ctx, a, func(t tx, expired int64) (int64, error) {
+		return t.exec(`UPDATE accesses SET version = ?, at = ?, sees_all = ?, sees_groups = ?, rights = ?
+			WHERE exam_id = ? AND user_id = ? AND version < ? AND at > ?`,
+			a.Version, ms(a.At), a.All, listJSON(a.Groups), listJSON(a.Rights), a.ExamID, a.UserID, a.Version, expired)
+	})
+}
+
+// putAccess writes the time of a record that is told again; what is new, store writes.
+func (s *Store) putAccess(ctx context.Context, a vigil.Access, store func(t tx, expired int64) (int64, error)) error {
 	if err := a.Validate(); err != nil {
 		return err
 	}
@@ -29,14 +48,11 @@ func (s *Store) PutAccess(ctx context.Context, a vigil.Access) error {
 		if err != nil || n > 0 {
 			return err
 		}
-		n, err = t.exec(`INSERT INTO accesses (exam_id, user_id, version, at, sees_all, sees_groups, rights) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (exam_id, user_id) DO UPDATE SET version = excluded.version, at = excluded.at, sees_all = excluded.sees_all,
-			sees_groups = excluded.sees_groups, rights = excluded.rights WHERE excluded.version > accesses.version OR accesses.at <= ?`,
-			a.ExamID, a.UserID, a.Version, ms(a.At), a.All, listJSON(a.Groups), listJSON(a.Rights), expired)
+		n, err = store(t, expired)
 		if err != nil || n > 0 {
 			return err
 		}
-		stored, err := one(t, number, `SELECT version FROM accesses WHERE exam_id = ? AND user_id = ?`, a.ExamID, a.UserID)
+		stored, err := one(t, number, `SELECT version FROM accesses WHERE exam_id = ? AND user_id = ? AND at > ?`, a.ExamID, a.UserID, expired)
 		if err == nil && stored > a.Version {
 			err = conflict("access record")
 		}

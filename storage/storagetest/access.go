@@ -230,6 +230,57 @@ var accesses = []behaviour{
 		s.access(e, user, 1) // told anew, it begins anew
 		same(s, "records", len(s.accessOfExam(e)), 2)
 	}},
+	{"an access record is renewed where there is one, and none is made where it is gone", func(s *suite) {
+		e := s.exam()
+		s.access(e, "5", 7, s.told(time.Hour))
+		want := s.newAccess(e, "5", 8)
+		want.All, want.Groups, want.Rights = true, nil, vigil.Rights
+		s.ok(s.RenewAccess(s.Context(), want))
+		same(s, "of a higher version", s.readAccess(e, "5"), want)
+		again := want
+		again.At, again.All = s.now.Add(time.Minute), false
+		s.ok(s.RenewAccess(s.Context(), again))
+		want.At = again.At
+		same(s, "of the same version", s.readAccess(e, "5"), want)
+		older := s.newAccess(e, "5", 7)
+		s.code("of a lower version", s.RenewAccess(s.Context(), older), vigil.CodeConflict)
+		none := s.newAccess(e, "", 9)
+		s.code("without user", s.RenewAccess(s.Context(), none), vigil.CodeInvalid)
+
+		s.access(e, "old", 7, s.told(vigil.AccessKept+time.Minute))
+		must[int](s)(s.EraseUser(s.Context(), e.Issuer, "5")) // while the question was under way
+		nowhere := s.newAccess(e, "5", 9)
+		nowhere.ExamID = "no exam"
+		for name, a := range map[string]vigil.Access{
+			"of the erased user":                s.newAccess(e, "5", 9),
+			"of the erased user, known version": want,
+			"of the erased user, lower version": older,
+			"of nobody":                         s.newAccess(e, "nobody", 9),
+			"that has expired":                  s.newAccess(e, "old", 9),
+			"that has expired, known version":   s.newAccess(e, "old", 7),
+			"that has expired, lower version":   s.newAccess(e, "old", 6),
+			"at no exam":                        nowhere,
+		} {
+			s.code(name, s.RenewAccess(s.Context(), a), vigil.CodeNotFound)
+		}
+		same(s, "records", len(s.accessOfExam(e)), 0)
+	}},
+	{"of an erasure and many renewals at once nothing is left", func(s *suite) {
+		e := s.exam()
+		s.access(e, "5", 1)
+		for i, err := range race(20, func(i int) error {
+			if i == 10 {
+				_, err := s.EraseUser(s.Context(), e.Issuer, "5")
+				return err
+			}
+			return s.RenewAccess(s.Context(), s.newAccess(e, "5", int64(i+2)))
+		}) {
+			if err != nil && (i == 10 || vigil.CodeOf(err) != vigil.CodeNotFound && vigil.CodeOf(err) != vigil.CodeConflict) {
+				s.Errorf("call %d: got %v, want it done, not found or too old", i, err)
+			}
+		}
+		same(s, "records", len(s.accessOfExam(e)), 0)
+	}},
 	{"a user's access records stay when an attempt of theirs is erased", func(s *suite) {
 		e := s.exam()
 		want := s.access(e, "5", 1)
