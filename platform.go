@@ -51,6 +51,10 @@ type Platform struct {
 	Version int64 // of the record; conditional writes compare it
 }
 
+// TellsAccess tells whether the platform was seen to have a plugin of ours that says who may see
+// and do what at its quizzes. It is the whole platform's, whatever activity somebody comes by.
+func (p Platform) TellsAccess() bool { return p.Plugin >= 3 }
+
 // Origins are the web origins that belong to the platform: those of its issuer and
 // of its registered endpoints. A browser page of the platform may come from any of
 // them, and URLs that the platform gives us must lie on one of them.

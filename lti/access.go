@@ -24,7 +24,13 @@ const (
 	maxAccessTold   = 200    // people in one report
 
 	maxAccessAnswer = 4 << 20
+
+	maxStudentName = 255 // bytes; longer ones are cut
 )
+
+// MaxStudentNames is how many names of students one answer gives, at most; further ones are left
+// out.
+const MaxStudentNames = 2000
 
 // AccessReport is a platform's word of who may see and do what at one of its quizzes: a report
 // of what has changed, or the answer to a question (docs/assertion.md). ExamID and At of the
@@ -37,6 +43,10 @@ type AccessReport struct {
 
 	Staff    []vigil.Access
 	Students []vigil.Access // of these only UserID, Version and Groups count
+
+	// Names are those of students, by user: of an answer to Tool.Students, as far as the platform
+	// gives them.
+	Names map[string]string
 }
 
 // Why a report of groups and rights was refused, beside the reasons of assertions.
@@ -173,6 +183,26 @@ func ReadSettings(p vigil.Platform, data string) (vigil.Settings, error) {
 // and the groups of everyone who may attempt it. The address is the one that its plugin gave
 // with a launch (vigil.AccessSource). An answer that cannot be read in full counts as none.
 func (t *Tool) Access(ctx context.Context, p vigil.Platform, accessURL string, users []string) (AccessReport, error) {
+	return t.askAccess(ctx, p, accessURL, accessQuestion{Users: append([]string{}, users...)}) // never null
+}
+
+// Students asks as Access does, of no staff, and for the names of those students whom a proctor
+// sees. A plugin from before that was asked gives none, and neither does a platform that shares
+// no names with the tool.
+func (t *Tool) Students(ctx context.Context, p vigil.Platform, accessURL, proctor string) (AccessReport, error) {
+	if err := checkWord(proctor); err != nil {
+		return AccessReport{}, ErrAccessInput.because("the proctor: %w", err)
+	}
+	return t.askAccess(ctx, p, accessURL, accessQuestion{Users: []string{}, NamesFor: proctor})
+}
+
+type accessQuestion struct {
+	Users    []string `json:"users"`
+	NamesFor string   `json:"names_for,omitempty"`
+}
+
+func (t *Tool) askAccess(ctx context.Context, p vigil.Platform, accessURL string, q accessQuestion) (AccessReport, error) {
+	users := q.Users
 	if len(users) > MaxAccessAsked {
 		return AccessReport{}, ErrAccessInput.because("%d users", len(users))
 	}
@@ -184,7 +214,7 @@ func (t *Tool) Access(ctx context.Context, p vigil.Platform, accessURL string, u
 	if _, err := platformURL(p, accessURL); err != nil {
 		return AccessReport{}, ErrAccessURL.because("%w", err)
 	}
-	body, err := json.Marshal(map[string][]string{"users": append([]string{}, users...)}) // never null
+	body, err := json.Marshal(q)
 	if err != nil {
 		return AccessReport{}, err
 	}
@@ -208,11 +238,11 @@ func (t *Tool) Access(ctx context.Context, p vigil.Platform, accessURL string, u
 	case res.status != http.StatusOK:
 		return AccessReport{}, ErrAccessAnswer.because("status %d", res.status)
 	}
-	return readAccess(res.body, users)
+	return readAccess(res.body, q)
 }
 
 // readAccess reads an answer. Records of staff that were not asked of are left out.
-func readAccess(body []byte, asked []string) (AccessReport, error) {
+func readAccess(body []byte, q accessQuestion) (AccessReport, error) {
 	doc, err := parseObject(body)
 	if err != nil {
 		return AccessReport{}, ErrAccessAnswer.because("%w", err)
@@ -229,6 +259,28 @@ func readAccess(body []byte, asked []string) (AccessReport, error) {
 	if err != nil {
 		return AccessReport{}, ErrAccessAnswer.because("%w", err)
 	}
-	out.Staff = slices.DeleteFunc(out.Staff, func(a vigil.Access) bool { return !slices.Contains(asked, a.UserID) })
+	out.Staff = slices.DeleteFunc(out.Staff, func(a vigil.Access) bool { return !slices.Contains(q.Users, a.UserID) })
+	if q.NamesFor != "" {
+		out.Names = readNames(students)
+	}
 	return out, nil
+}
+
+// readNames reads the names in records of students, which readPeople has read.
+func readNames(students []any) map[string]string {
+	names := map[string]string{}
+	for _, item := range students {
+		o, ok := item.(object)
+		if !ok {
+			continue
+		}
+		user, _ := o.str("user")
+		if name := vigil.CleanName(o.text("name"), maxStudentName); name != "" {
+			names[user] = name
+		}
+		if len(names) == MaxStudentNames {
+			break
+		}
+	}
+	return names
 }

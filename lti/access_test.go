@@ -158,6 +158,41 @@ func (g *services) access(users ...string) (lti.AccessReport, error) {
 const accessAnswer = `{"staff":[{"user":"5","version":7,"all":true,"groups":[],"rights":["watch","export"]},{"user":"6","version":8,"all":true,"rights":["watch"]}],` +
 	`"students":[{"user":"9","version":9,"groups":[{"id":"12","name":"Group A"}]},{"user":"10","version":9,"groups":[]}],"later":1}`
 
+func TestStudentsAsksForTheNamesThatAProctorMayRead(t *testing.T) {
+	g := newServices(t)
+	long := strings.Repeat("é", 200)
+	g.service = status(200, `{"staff":[{"user":"5","version":7}],"students":[{"user":"9","version":9,"name":" Amara\tOkafor "},`+
+		`{"user":"10","version":9},{"user":"11","version":9,"name":7},{"user":"12","version":9,"name":"`+long+`"}]}`)
+	ask := func() (lti.AccessReport, error) {
+		return g.tool.Students(context.Background(), g.p, g.server.URL+"/access?resource_link=quiz-2", "5")
+	}
+	got, err := ask()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.bodies[0] != `{"users":[],"names_for":"5"}` || len(got.Staff) > 0 || len(got.Students) != 4 {
+		t.Errorf("got %+v of %s, want all students and no staff", got, g.bodies[0])
+	}
+	if len(got.Names) != 2 || got.Names["9"] != "Amara Okafor" || len(got.Names["12"]) > 255 || !strings.HasSuffix(got.Names["12"], "…") {
+		t.Errorf("got names %q, want those that are names, tidied and cut", got.Names)
+	}
+
+	many := make([]string, lti.MaxStudentNames+1)
+	for i := range many {
+		many[i] = fmt.Sprintf(`{"user":"%d","version":1,"name":"N"}`, i+1)
+	}
+	g.service = status(200, `{"staff":[],"students":[`+strings.Join(many, ",")+`]}`)
+	if got, err = ask(); err != nil || len(got.Names) != lti.MaxStudentNames || len(got.Students) != len(many) {
+		t.Errorf("got %d names and %d students, %v, want %d names of all students", len(got.Names), len(got.Students), err, lti.MaxStudentNames)
+	}
+	g.service = status(200, accessAnswer)
+	if got, err = g.access("5"); err != nil || got.Names != nil {
+		t.Errorf("got names %q, %v, want none where nobody asked for them", got.Names, err)
+	}
+	_, err = g.tool.Students(context.Background(), g.p, g.server.URL+"/access", " ")
+	wantFault(t, err, lti.ErrAccessInput)
+}
+
 func TestAccessAsksThePlatform(t *testing.T) {
 	g := newServices(t)
 	g.service = status(200, accessAnswer)

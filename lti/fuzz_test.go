@@ -179,11 +179,18 @@ func FuzzAccessClaims(f *testing.F) {
 
 func FuzzAccessAnswer(f *testing.F) {
 	f.Add([]byte(`{"staff":[{"user":"5","version":7,"all":true,"rights":["watch","watch","fly"]}],"students":[{"user":"9","version":8,"groups":[{"id":"12","name":"A"},{"id":"12"}]}]}`))
+	f.Add([]byte(`{"staff":[],"students":[{"user":"9","version":8,"name":"Amara \u202eOkafor"},{"user":"10","version":8,"name":7},{"user":"9","version":8,"name":""}]}`))
 	f.Add([]byte(`{"staff":[{"user":"6","version":7}],"students":[{"user":"9","version":8,"all":true,"rights":["watch"],"groups":[{"id":"","name":""}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := readAccess(data, []string{"5"})
+		r, err := readAccess(data, accessQuestion{Users: []string{"5"}, NamesFor: "5"})
 		if err != nil {
 			return
+		}
+		for user, name := range r.Names {
+			known := slices.ContainsFunc(r.Students, func(a vigil.Access) bool { return a.UserID == user })
+			if !known || name == "" || len(name) > maxStudentName || !utf8.ValidString(name) || len(r.Names) > MaxStudentNames {
+				t.Fatalf("accepted %q as the name of %q from %q", name, user, data)
+			}
 		}
 		for _, a := range r.Staff {
 			if a.UserID != "5" {

@@ -252,9 +252,16 @@ func (s *Server) stored(ctx context.Context, put func(context.Context, vigil.Acc
 	return a, err
 }
 
-// askAccess asks an exam's platform what people see and may do there. Where its registration
-// was replaced, that by which somebody launches now (nil: nobody does) is asked.
+// askAccess asks an exam's platform what people see and may do there.
 func (s *Server) askAccess(ctx context.Context, exam vigil.Exam, launching *vigil.Platform, users ...string) (lti.AccessReport, error) {
+	return s.askPlatform(ctx, exam, launching, func(p vigil.Platform) (lti.AccessReport, error) {
+		return s.tool.Access(ctx, p, exam.Access.URL, users)
+	})
+}
+
+// askPlatform puts a question to an exam's platform. Where its registration was replaced, that by
+// which somebody launches now (nil: nobody does) is asked.
+func (s *Server) askPlatform(ctx context.Context, exam vigil.Exam, launching *vigil.Platform, ask func(vigil.Platform) (lti.AccessReport, error)) (lti.AccessReport, error) {
 	platform, err := s.store.Platform(ctx, exam.Access.PlatformID)
 	if err != nil && !errors.Is(err, vigil.ErrNotFound) {
 		return lti.AccessReport{}, err
@@ -265,7 +272,7 @@ func (s *Server) askAccess(ctx context.Context, exam vigil.Exam, launching *vigi
 	if platform.State != vigil.PlatformActive {
 		return lti.AccessReport{}, vigil.Errorf(vigil.CodeForbidden, "Your learning platform may not use Vigil at the moment. Ask its administrator.")
 	}
-	report, err := s.tool.Access(ctx, platform, exam.Access.URL, users)
+	report, err := ask(platform)
 	if err != nil {
 		return report, err
 	}
@@ -298,14 +305,14 @@ func (s *Server) takeGroups(ctx context.Context, exam vigil.Exam, students []vig
 	}
 }
 
-// Bounds of what is kept of students' groups for the list of who is missing.
+// Bounds of what is kept of students for the list of who is missing.
 const (
 	studentsLife = 5 * time.Second
 	maxStudents  = 64 // exams
 )
 
-// students keeps for a short time what platforms answered of their students' groups: every
-// proctor of an exam asks at its beginning who is missing.
+// students keeps for a short time what platforms answered of their students: every proctor of an
+// exam asks at its beginning who is missing.
 type students struct {
 	mu    sync.Mutex // guards exams
 	exams map[studentsKey]*toldStudents
@@ -319,9 +326,19 @@ type studentsKey struct {
 type toldStudents struct {
 	asking chan struct{} // holds one token while a question is under way; guards what follows
 
-	failed time.Time // when a question for a page was not answered
-	at     time.Time
-	groups map[string][]vigil.Group // by user
+	failed  time.Time // when a question for a page was not answered
+	answers map[string]studentsAnswer // by the proctor who sees only some; "": of those who see everyone
+}
+
+type studentsAnswer struct {
+	at       time.Time
+	students map[string]studentTold // by user
+}
+
+// studentTold is what a platform answered of a student for a proctor.
+type studentTold struct {
+	groups []vigil.Group
+	name   string // "" of whom the proctor does not see, and where the platform gives none
 }
 
 func (c *students) entry(exam vigil.Exam) *toldStudents {
@@ -339,10 +356,10 @@ func (c *students) entry(exam vigil.Exam) *toldStudents {
 	return e
 }
 
-// studentsOf are the groups of everyone who may attempt the exam's quiz, by user, as the
-// platform answered within the last five seconds.
-func (s *Server) studentsOf(ctx context.Context, exam vigil.Exam) (map[string][]vigil.Group, error) {
-	e := s.students.entry(exam)
+// studentsOf is everyone who may attempt the exam's quiz, by user, as the platform answered within
+// the last five seconds; with the names of those whom the proctor sees.
+func (s *Server) studentsOf(ctx context.Context, v staff) (map[string]studentTold, error) {
+	e := s.students.entry(v.exam)
 	select {
 	case e.asking <- struct{}{}:
 	case <-ctx.Done():
@@ -350,18 +367,33 @@ func (s *Server) studentsOf(ctx context.Context, exam vigil.Exam) (map[string][]
 	}
 	defer func() { <-e.asking }()
 	now := s.now()
-	if age := now.Sub(e.at); e.groups != nil && age >= 0 && age < studentsLife {
-		return e.groups, nil
+	for proctor, a := range e.answers {
+		if age := now.Sub(a.at); age < 0 || age >= studentsLife {
+			delete(e.answers, proctor)
+		}
 	}
-	report, err := s.askAccess(ctx, exam, nil)
+	proctor := v.pass.UserID
+	if v.access.All {
+		proctor = ""
+	}
+	if a, there := e.answers[proctor]; there {
+		return a.students, nil
+	}
+	report, err := s.askPlatform(ctx, v.exam, nil, func(p vigil.Platform) (lti.AccessReport, error) {
+		return s.tool.Students(ctx, p, v.exam.Access.URL, v.pass.UserID)
+	})
 	if err != nil {
 		return nil, err
 	}
-	e.at, e.groups = now, make(map[string][]vigil.Group, len(report.Students))
-	for _, a := range report.Students {
-		e.groups[a.UserID] = a.Groups
+	a := studentsAnswer{now, make(map[string]studentTold, len(report.Students))}
+	for _, student := range report.Students {
+		a.students[student.UserID] = studentTold{student.Groups, report.Names[student.UserID]}
 	}
-	return e.groups, nil
+	if e.answers == nil {
+		e.answers = map[string]studentsAnswer{}
+	}
+	e.answers[proctor] = a
+	return a.students, nil
 }
 
 // accessAtOnce is how many people of a report are seen to at the same time.

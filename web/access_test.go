@@ -1,9 +1,13 @@
 package web_test
 
 import (
+	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"reflect"
 	"slices"
@@ -528,5 +532,188 @@ func TestOnlyWhoMayAttemptTheQuizIsMissing(t *testing.T) {
 	got = p.call("GET", "/api/v1/exams/"+exam+"/members", "").text
 	if !strings.Contains(got, `"user":"`+another+`"`) {
 		t.Errorf("got %s, want the roster while the platform does not answer", got)
+	}
+}
+
+// memberNames are those who are listed as missing, by user.
+func (p *person) memberNames(exam string) map[string]string {
+	p.lms.rig.Helper()
+	got := p.call("GET", "/api/v1/exams/"+exam+"/members", "")
+	p.lms.rig.want("status of members", got.status, http.StatusOK)
+	names := map[string]string{}
+	for _, m := range got.json(p.lms.rig)["members"].([]any) {
+		name, _ := m.(map[string]any)["name"].(string)
+		names[m.(map[string]any)["user"].(string)] = name
+	}
+	return names
+}
+
+// withoutRoster has launches offer no Names and Roles service, as those of a quiz.
+func withoutRoster(c map[string]any) { delete(c, ltitest.ClaimNRPS+"namesroleservice") }
+
+// TestAQuizsDashboardNamesWhoIsMissing has no roster: the plugin's answer gives the names, of whom
+// that proctor sees.
+func TestAQuizsDashboardNamesWhoIsMissing(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	l.SetMischief(ltitest.Mischief{Claims: withoutRoster})
+	some, all := l.person(tutor), l.person(instructor)
+	exam := some.dashboard()
+	all.dashboard()
+	r.want("offered", r.config(some.get("/dashboard/" + exam))["members"], true)
+	rosters := l.Count(ltitest.AtMembers)
+	want := map[string]string{student: "Amara Okafor"}
+	for range 2 { // one proctor's names are not kept for the other
+		if got := some.memberNames(exam); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %q for one group, want %q", got, want)
+		}
+		if got := all.memberNames(exam); len(got) != 6 || got[another] != "Budi Santoso" || slices.Contains(slices.Collect(maps.Values(got)), "") {
+			t.Errorf("got %q for everyone, want all by name", got)
+		}
+	}
+	r.want("rosters read", l.Count(ltitest.AtMembers)-rosters, 0)
+
+	// A platform that answers more than it should, and one that shares no names.
+	r.later(time.Minute)
+	l.SetMischief(ltitest.Mischief{Claims: withoutRoster, Access: func(answer map[string]any) {
+		for _, s := range answer["students"].([]any) {
+			s.(map[string]any)["name"] = "Somebody"
+		}
+	}})
+	if got := some.memberNames(exam); !reflect.DeepEqual(got, map[string]string{student: "Somebody"}) {
+		t.Errorf("got %q, want nobody of another group", got)
+	}
+	r.later(time.Minute)
+	nameless := func(answer map[string]any) {
+		for _, s := range answer["students"].([]any) {
+			delete(s.(map[string]any), "name")
+		}
+	}
+	l.SetMischief(ltitest.Mischief{Claims: withoutRoster, Access: nameless})
+	if got := some.memberNames(exam); !reflect.DeepEqual(got, map[string]string{student: ""}) {
+		t.Errorf("got %q, want the student without a name", got)
+	}
+	r.later(time.Minute)
+	l.unanswered(http.StatusBadGateway)
+	r.want("status without an answer", all.call("GET", "/api/v1/exams/"+exam+"/members", "").status, http.StatusServiceUnavailable)
+
+	// An older plugin gives no names: where there is a roster, it does.
+	l.SetMischief(ltitest.Mischief{Access: nameless})
+	some.dashboard()
+	if got := some.memberNames(exam); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q with a roster, want %q", got, want)
+	}
+}
+
+// TestAnActivityOfOnesOwnIsNoWayToTheRoster has a teacher of one group, who may write activities,
+// make one that no quiz guards.
+func TestAnActivityOfOnesOwnIsNoWayToTheRoster(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	own := func(l *lms) (*person, string) {
+		l.SetLink(ltitest.Link{ID: "78", Title: "Mine"})
+		p := l.person(tutor)
+		page := p.launch(ltitest.Launch{Message: ltitest.ResourceLink, LinkID: "78"})
+		r.status(page, http.StatusOK)
+		return p, last(page)
+	}
+	p, exam := own(l)
+	if got := p.memberNames(exam); len(got) != 6 {
+		t.Errorf("got %q before any quiz was opened, want the roster: nothing tells this platform from one without groups", got)
+	}
+	l.person(student).attempt(1)
+	refused := func(p *person, exam string) {
+		t.Helper()
+		got := p.call("GET", "/api/v1/exams/"+exam+"/members", "")
+		if got.status != http.StatusForbidden || strings.Contains(got.text, "Budi") || !strings.Contains(got.text, "Open Vigil from the quiz") {
+			t.Errorf("got %d %s, want it refused, with the way to a list", got.status, got.text)
+		}
+		r.want("offered", r.config(p.get("/dashboard/" + exam))["members"], false)
+	}
+	refused(p, exam)
+
+	// The same Moodle under another registration, whose own quizzes were never opened.
+	again := l.register("another-client")
+	p, exam = own(again)
+	refused(p, exam)
+}
+
+// TestWhoLeavesDoesNotMakeTheQuestionFail closes a page while the platform is asked for it.
+func TestWhoLeavesDoesNotMakeTheQuestionFail(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	p := l.person(tutor)
+	exam := p.dashboard()
+	l.SetAccess(tutor, ltitest.Access{Groups: []vigil.Group{groupB}, Rights: []vigil.Right{vigil.RightWatch}})
+	r.later(10 * time.Minute) // what was told is old
+
+	ctx, leave := context.WithCancel(t.Context())
+	l.SetMischief(ltitest.Mischief{HTTP: func(at ltitest.Endpoint, _ http.ResponseWriter, _ *http.Request) bool {
+		if at == ltitest.AtAccess {
+			leave()
+		}
+		return false
+	}})
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, r.origin+"/dashboard/"+exam, nil)
+	for _, c := range p.Client.Jar.Cookies(req.URL) {
+		req.AddCookie(c)
+	}
+	r.web.ServeHTTP(httptest.NewRecorder(), req)
+	if ctx.Err() == nil {
+		t.Fatal("the platform was not asked")
+	}
+	a, err := r.store.Access(t.Context(), exam, tutor)
+	r.ok(err)
+	if !reflect.DeepEqual(a.Groups, []vigil.Group{groupB}) || r.now().Sub(a.At) > time.Minute {
+		t.Errorf("got %+v, want what the platform answered", a)
+	}
+}
+
+// TestWhoIsErasedHasNoRecordAgain erases a proctor while the platform is asked of them for a page,
+// and then has the platform report of them.
+func TestWhoIsErasedHasNoRecordAgain(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	p := l.person(tutor)
+	exam := p.dashboard()
+	r.later(10 * time.Minute)
+	erase := func(map[string]any) {
+		_, err := r.store.EraseUser(t.Context(), l.Issuer(), tutor)
+		r.ok(err)
+	}
+	l.SetMischief(ltitest.Mischief{Access: erase})
+	r.status(p.get("/dashboard/"+exam), http.StatusForbidden)
+	gone := func(after string) {
+		t.Helper()
+		if a, err := r.store.Access(t.Context(), exam, tutor); !errors.Is(err, vigil.ErrNotFound) {
+			t.Errorf("got %+v, %v after %s, want no record of somebody who was erased", a, err, after)
+		}
+	}
+	gone("the answer")
+	l.SetMischief(ltitest.Mischief{})
+	l.SetAccess(tutor, watcher(groupB))
+	l.report()
+	gone("a report")
+	p.dashboard() // back by the course
+	if a, err := r.store.Access(t.Context(), exam, tutor); err != nil || !reflect.DeepEqual(a.Groups, []vigil.Group{groupB}) {
+		t.Errorf("got %+v, %v after a launch, want what it told", a, err)
+	}
+}
+
+// TestAReportOvertakesALaunchThatAsked takes everything from a proctor who comes by an activity,
+// after the platform has answered and before that is kept.
+func TestAReportOvertakesALaunchThatAsked(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	exam := l.person(instructor).dashboard()
+	alias := l.activity(exam, nil)
+	l.SetMischief(ltitest.Mischief{Access: func(map[string]any) {
+		r.later(time.Second)
+		l.SetAccess(tutor, ltitest.Access{})
+		r.ok(l.SendAccess(t.Context()))
+	}})
+	l.person(tutor).launch(ltitest.Launch{Message: ltitest.ResourceLink, LinkID: alias})
+	if a, err := r.store.Access(t.Context(), exam, tutor); err != nil || len(a.Rights) > 0 {
+		t.Errorf("got %+v, %v, want what the report said", a, err)
 	}
 }

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"vigil"
 	"vigil/lti"
@@ -29,41 +31,24 @@ func (s *Server) apiPolicy(w http.ResponseWriter, r *http.Request, v staff) {
 	writeJSON(w, policy)
 }
 
-// apiMembers lists who is enrolled, from the platform's Names and Roles service, with the
-// session of those who came. One who does not see all students gets those whom the platform, asked
-// now, says to be theirs.
+// member is somebody who may attempt the exam.
+type member struct {
+	User    string `json:"user"`
+	Name    string `json:"name,omitempty"`
+	Session string `json:"session,omitempty"`
+}
+
+var errNoMembers = vigil.Errorf(vigil.CodeNotFound, "This learning platform does not tell who is enrolled.")
+
+// apiMembers lists who may attempt the exam and is seen by who asks, with the session of those
+// who came.
 func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request, v staff) {
 	ctx := r.Context()
-	p, exam := v.pass, v.exam
-	if p.MembersURL == "" {
-		s.problem(w, r, vigil.Errorf(vigil.CodeNotFound, "This learning platform does not tell who is enrolled."))
-		return
-	}
-	platform, err := s.store.Platform(ctx, p.PlatformID)
+	exam := v.exam
+	members, err := s.membersOf(ctx, v)
 	if err != nil {
 		s.problem(w, r, err)
 		return
-	}
-	list, err := s.tool.Members(ctx, platform, p.MembersURL, lti.MembersRequest{})
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	theirs := func(string) bool { return true }
-	if exam.Access.Told() { // who may attempt the quiz: by the roster a non-editing teacher is a learner, too
-		groups, err := s.studentsOf(ctx, exam)
-		switch {
-		case err == nil:
-			theirs = func(user string) bool {
-				g, may := groups[user]
-				return may && v.access.Sees(g)
-			}
-		case !v.access.All:
-			s.problem(w, r, err)
-			return
-		default:
-			s.log.WarnContext(ctx, "the learning platform did not say who may attempt a quiz; its roster counts", "exam", exam.ID, "error", err)
-		}
 	}
 	sessions, _, err := all(maxEntries, func(page vigil.Page) ([]vigil.Session, string, error) {
 		return s.store.SessionsOfExam(ctx, exam.ID, page)
@@ -76,16 +61,96 @@ func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request, v staff) {
 	for _, session := range sessions {
 		came[session.UserID] = session.ID
 	}
-	type member struct {
-		User    string `json:"user"`
-		Name    string `json:"name,omitempty"`
-		Session string `json:"session,omitempty"`
+	for i := range members {
+		members[i].Session = came[members[i].User]
+	}
+	writeJSON(w, map[string]any{"members": members})
+}
+
+// membersOf is who may attempt the exam: of a quiz that tells groups and rights those whom the
+// platform, asked now, says to be theirs (by its roster a non-editing teacher is a learner, too),
+// else the learners of the course's roster.
+func (s *Server) membersOf(ctx context.Context, v staff) ([]member, error) {
+	exam, p := v.exam, v.pass
+	if !exam.Access.Told() {
+		if err := s.wholeRoster(ctx, v); err != nil {
+			return nil, err
+		}
+		return s.rosterOf(ctx, p)
+	}
+	students, err := s.studentsOf(ctx, v)
+	if err != nil {
+		if !v.access.All || p.MembersURL == "" {
+			return nil, err
+		}
+		s.log.WarnContext(ctx, "the learning platform did not say who may attempt a quiz; its roster counts", "exam", exam.ID, "error", err)
+		return s.rosterOf(ctx, p)
+	}
+	members, nameless := []member{}, false
+	for user, told := range students {
+		if v.access.Sees(told.groups) {
+			members = append(members, member{User: user, Name: told.name})
+			nameless = nameless || told.name == ""
+		}
+	}
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.User, b.User) })
+	if !nameless || p.MembersURL == "" {
+		return members, nil
+	}
+	roster, err := s.rosterOf(ctx, p) // of an older plugin, or of more students than one answer names
+	if err != nil {
+		s.log.WarnContext(ctx, "the learning platform's roster gives no names of who may attempt a quiz", "exam", exam.ID, "error", err)
+		return members, nil
+	}
+	names := make(map[string]string, len(roster))
+	for _, m := range roster {
+		names[m.User] = m.Name
+	}
+	for i, m := range members {
+		members[i].Name = firstOf(m.Name, names[m.User])
+	}
+	return members, nil
+}
+
+// rosterOf is the learners of the course, from the platform's Names and Roles service.
+func (s *Server) rosterOf(ctx context.Context, p pass) ([]member, error) {
+	platform, err := s.store.Platform(ctx, p.PlatformID)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.tool.Members(ctx, platform, p.MembersURL, lti.MembersRequest{})
+	if err != nil {
+		return nil, err
 	}
 	members := []member{}
 	for _, m := range list {
-		if m.Active && m.Role == lti.RoleLearner && theirs(m.Subject) {
-			members = append(members, member{User: m.Subject, Name: m.Name, Session: came[m.Subject]})
+		if m.Active && m.Role == lti.RoleLearner {
+			members = append(members, member{User: m.Subject, Name: m.Name})
 		}
 	}
-	writeJSON(w, map[string]any{"members": members})
+	return members, nil
+}
+
+// wholeRoster tells whether somebody may have the course's whole roster at an exam whose platform
+// says nothing of groups and rights there. Not where it does at its quizzes: whoever may write an
+// activity of the course would read by an exam of their own whom they must not see.
+func (s *Server) wholeRoster(ctx context.Context, v staff) error {
+	if v.pass.MembersURL == "" {
+		return errNoMembers
+	}
+	platforms, err := s.store.Platforms(ctx) // it may be registered more than once
+	if err != nil {
+		return err
+	}
+	for _, p := range platforms {
+		if p.Issuer == v.exam.Issuer && p.TellsAccess() {
+			return vigil.Errorf(vigil.CodeForbidden, "Who is missing is told of proctored quizzes only. Open Vigil from the quiz.")
+		}
+	}
+	return nil
+}
+
+// listsMissing tells whether the dashboard offers the list of who is missing.
+func (s *Server) listsMissing(ctx context.Context, v staff) bool {
+	return v.exam.Access.Told() || s.wholeRoster(ctx, v) == nil
 }

@@ -47,7 +47,7 @@ func (s *Server) dashboardPage(w http.ResponseWriter, r *http.Request, v staff) 
 			"links":         links,
 			"rights":        v.rights(),
 			"framed":        framed(r),
-			"members":       p.MembersURL != "",
+			"members":       s.listsMissing(r.Context(), v),
 		},
 		Data: map[string]any{"Exam": exam},
 	})

@@ -125,7 +125,8 @@ func (p *Platform) serveAccess(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJWT))
 	var in struct {
-		Users []string `json:"users"`
+		Users    []string `json:"users"`
+		NamesFor string   `json:"names_for"`
 	}
 	if err != nil || json.Unmarshal(body, &in) != nil || in.Users == nil || len(in.Users) > maxAccessAsked {
 		http.Error(w, "users is not a list of names", http.StatusBadRequest)
@@ -133,12 +134,22 @@ func (p *Platform) serveAccess(w http.ResponseWriter, r *http.Request) {
 	}
 	staff, students := []any{}, []any{}
 	p.mu.Lock()
+	names := in.NamesFor != "" && p.instructorLocked(in.NamesFor)
+	var proctor vigil.Access
+	if names {
+		a := p.toldLocked(in.NamesFor).Access
+		proctor = vigil.Access{All: a.All, Groups: a.Groups, Rights: a.Rights}
+	}
 	for _, id := range in.Users {
 		staff = append(staff, p.namedLocked(id, true))
 	}
 	for _, u := range p.users {
 		if u.Role == Learner {
-			students = append(students, p.namedLocked(u.ID, false))
+			record := p.namedLocked(u.ID, false)
+			if names && proctor.Sees(p.toldLocked(u.ID).Access.Groups) {
+				record["name"] = u.Name()
+			}
+			students = append(students, record)
 		}
 	}
 	f := p.mischief.Access
