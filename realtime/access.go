@@ -190,10 +190,11 @@ func (p *proctor) setAccess(a vigil.Access) {
 		p.claims.CompareAndSwap(claims, &next) // a renewal at the same time names the older one
 	}
 	was, is := accessView(*old), accessView(a)
-	if was.All != is.All || !slices.Equal(was.Rights, is.Rights) {
+	seen := was.All != is.All || !a.All && !maps.Equal(groupIDs(*old), groupIDs(a))
+	if seen || !slices.Equal(was.Rights, is.Rights) { // of other groups it says nothing new but that
 		p.send(encode(AccessDown{TypeAccess, is}))
 	}
-	if was.All != is.All || !a.All && !maps.Equal(groupIDs(*old), groupIDs(a)) {
+	if seen {
 		p.afresh()
 	}
 }

@@ -423,6 +423,33 @@ func TestAChangeOfRightsReachesDashboardsOfAllServers(t *testing.T) {
 	}
 }
 
+// What a dashboard asked for beside the socket (who is missing) it can only ask for again if it
+// hears of the change.
+func TestAChangeOfGroupsIsToldThoughNoRowChanges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *realtime.Config) { c.AccessEvery = 20 * time.Millisecond })
+	r.told()
+	r.grants("ada", func(a *vigil.Access) { a.Groups = []vigil.Group{groupA, groupB} })
+	w := r.watcher("ada") // nobody has come yet
+	told := func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.types[realtime.TypeAccess]
+	}
+	snapshots := w.Snapshots()
+	r.grants("ada")
+	r.until("told, and a snapshot behind it", func() bool { return told() == 1 && w.Snapshots() > snapshots })
+	if got := w.Access(); got.All || len(got.Rights) != len(vigil.Rights) {
+		t.Errorf("got %+v, want the same rights", got)
+	}
+	r.grants("ada", func(a *vigil.Access) { a.Groups[0].Name = "renamed" })
+	r.grants("ada", without(vigil.RightEnd), func(a *vigil.Access) { a.Groups[0].Name = "renamed" })
+	r.until("the right is told", func() bool { return len(w.Access().Rights) < len(vigil.Rights) })
+	if got := told(); got != 2 {
+		t.Errorf("got told %d times, want no word of a new name", got)
+	}
+}
+
 func TestNobodyWatchesWithoutAnAccessRecord(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) { c.AccessEvery = 20 * time.Millisecond })

@@ -309,8 +309,9 @@ type AccessView struct {
 	All    bool          `json:"all"`
 }
 
-// AccessDown tells a proctor that what they may do has changed. Where they see other students
-// than before a snapshot follows.
+// AccessDown tells a proctor that what they may do, or whom they see, has changed. Where they see
+// other students than before a snapshot follows; of other groups than before the frame may say the
+// same as the one before.
 type AccessDown struct {
 	T Type `json:"t"`
 	AccessView

@@ -327,7 +327,7 @@ type toldStudents struct {
 	asking chan struct{} // holds one token while a question is under way; guards what follows
 
 	failed  time.Time // when a question for a page was not answered
-	answers map[string]studentsAnswer // by the proctor who sees only some; "": of those who see everyone
+	answers map[string]studentsAnswer // by the record of a proctor who sees only some; "": of those who see everyone
 }
 
 type studentsAnswer struct {
@@ -372,9 +372,9 @@ func (s *Server) studentsOf(ctx context.Context, v staff) (map[string]studentTol
 			delete(e.answers, proctor)
 		}
 	}
-	proctor := v.pass.UserID
-	if v.access.All {
-		proctor = ""
+	proctor := "" // who sees everyone
+	if !v.access.All {
+		proctor = fmt.Sprintf("%d %s", v.access.Version, v.pass.UserID)
 	}
 	if a, there := e.answers[proctor]; there {
 		return a.students, nil

@@ -573,6 +573,15 @@ func TestAQuizsDashboardNamesWhoIsMissing(t *testing.T) {
 	}
 	r.want("rosters read", l.Count(ltitest.AtMembers)-rosters, 0)
 
+	// Who sees more from now on has the names of these, too.
+	l.SetAccess(tutor, watcher(groupA, groupB))
+	l.report()
+	if got := some.memberNames(exam); !reflect.DeepEqual(got, map[string]string{student: "Amara Okafor", another: "Budi Santoso"}) {
+		t.Errorf("got %q for two groups, want both by name", got)
+	}
+	l.SetAccess(tutor, watcher(groupA))
+	l.report()
+
 	// A platform that answers more than it should, and one that shares no names.
 	r.later(time.Minute)
 	l.SetMischief(ltitest.Mischief{Claims: withoutRoster, Access: func(answer map[string]any) {

@@ -78,6 +78,10 @@ export class Alerts {
   #timer = 0;
   #next = 0; // no sound before, by performance.now()
   #seen = new Set<string>();
+  /** Of whom the words are that were spoken last. */
+  #spokenOf: readonly string[] = [];
+  /** The notification that is shown: each takes the place of the one before. */
+  #shown: { note: Notification; of: readonly string[] } | undefined;
 
   constructor(private readonly onOpen: (session: string) => void) {}
 
@@ -113,11 +117,20 @@ export class Alerts {
     if (kind !== "chat") this.#sound(kind);
   }
 
-  /** Nothing more of those whom this person does not see any more. */
-  forget(gone: ReadonlySet<string>): void {
-    this.latest.value = this.latest.value.filter((a) => !gone.has(a.session));
-    this.#waiting = this.#waiting.filter((a) => !gone.has(a.session));
+  /** Nothing more of those whom this person does not see any more; undefined: of anybody. */
+  forget(gone?: ReadonlySet<string>): void {
+    const of = (session: string): boolean => !gone || gone.has(session);
+    this.latest.value = this.latest.value.filter((a) => !of(a.session));
+    this.#waiting = this.#waiting.filter((a) => !of(a.session));
     if (this.#waiting.length === 0) clearTimeout(this.#timer);
+    if (this.#spokenOf.some(of)) {
+      this.spoken.value = "";
+      this.#spokenOf = [];
+    }
+    if (this.#shown?.of.some(of)) {
+      this.#shown.note.close();
+      this.#shown = undefined;
+    }
   }
 
   #tell(): void {
@@ -129,6 +142,7 @@ export class Alerts {
     const text = first.join(". ");
     // The same words twice are no change for a screen reader.
     this.spoken.value = text === this.spoken.value ? `${text}\u00a0` : text;
+    this.#spokenOf = all.map((a) => a.session);
     const loud = all.filter((a) => a.kind !== "chat");
     if (loud.length > 0) this.#notify(loud, text);
   }
@@ -137,6 +151,8 @@ export class Alerts {
     if (!this.settings.value.desktop || document.hasFocus() || typeof Notification === "undefined" || Notification.permission !== "granted") return;
     try {
       const note = new Notification(document.title, { body: text, tag: "vigil" });
+      // The words are of those who were not loud, too.
+      this.#shown = { note, of: this.#spokenOf };
       note.onclick = () => {
         window.focus();
         if (all[0]) this.onOpen(all[0].session);

@@ -175,6 +175,8 @@ export class Link {
 
   #stop(why: Stop, detail?: string): void {
     clearTimeout(this.#timer);
+    // What waits for the next animation frame is of students whom this person may not see any more.
+    if (why === "forbidden") this.#held = [];
     this.state.value = { is: "stopped", why, detail };
   }
 
@@ -273,7 +275,7 @@ export class Link {
       this.#flush = 0;
       const frames = this.#held;
       this.#held = [];
-      this.options.onFrames(frames);
+      if (frames.length > 0) this.options.onFrames(frames);
     };
     if (document.visibilityState === "hidden") return run();
     this.#flush = requestAnimationFrame(run);

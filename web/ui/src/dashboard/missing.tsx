@@ -25,23 +25,32 @@ function Missing({ close }: { close: () => void }): JSX.Element {
   const problem = useSignal("");
 
   useEffect(() => {
-    const stop = new AbortController();
     const back = document.activeElement;
     element.current?.showModal();
+    return () => {
+      if (back instanceof HTMLElement && back.isConnected) back.focus({ preventScroll: true });
+    };
+  }, []);
+
+  // Whom this person sees may change while the dialog is open.
+  const sight = store.sight.value;
+  useEffect(() => {
+    const stop = new AbortController();
+    members.value = undefined;
+    problem.value = "";
     void (async () => {
       try {
         const response = await fetch(`${store.config.api}/members`, { headers: { Accept: "application/json" }, signal: stop.signal });
-        if (response.ok) members.value = ((await response.json()) as { members?: Member[] }).members ?? [];
-        else problem.value = await problemOf(response);
+        const answer = response.ok ? ((await response.json()) as { members?: Member[] }).members ?? [] : await problemOf(response);
+        if (stop.signal.aborted) return; // it was answered of whom they saw before
+        if (typeof answer === "string") problem.value = answer;
+        else members.value = answer;
       } catch (err) {
         if (!stop.signal.aborted) problem.value = err instanceof Error ? err.message : String(err);
       }
     })();
-    return () => {
-      stop.abort();
-      if (back instanceof HTMLElement && back.isConnected) back.focus({ preventScroll: true });
-    };
-  }, []);
+    return () => stop.abort();
+  }, [sight]);
 
   // Who came while the dialog is open leaves the list.
   void store.roster.members.value;

@@ -43,6 +43,8 @@ export class Store {
   readonly mono = signal(performance.now());
   readonly exam = signal<ExamView | undefined>(undefined);
   readonly access = signal<Access>(fullAccess);
+  /** Raised when this person may see others than before: what was asked of the server is to be asked again. */
+  readonly sight = signal(0);
   /** What this person was told of their rights and of whom they see, oldest first. */
   readonly said = signal<readonly Said[]>([]);
   readonly notices = signal<readonly NoticeFrame["kind"][]>([]);
@@ -207,6 +209,7 @@ export class Store {
   #grant(next: Access, tell: boolean): void {
     const change = compareAccess(this.access.peek(), next);
     this.access.value = next;
+    this.sight.value++; // also where it says the same: then the groups are others
     const words: string[] = [];
     if (change.lost.length > 0) words.push(t("rights_lost", { what: listed(change.lost.map((r) => named("right", r)), "or") }));
     if (change.given.length > 0) words.push(t("rights_given", { what: listed(change.given.map((r) => named("right", r)), "and") }));
@@ -227,7 +230,7 @@ export class Store {
       this.ask.value = undefined;
       this.clearSelection();
       for (const b of this.batches.peek()) this.forget(b);
-      this.alerts.forget(new Set(this.roster.students.keys()));
+      this.alerts.forget();
       this.roster.clear();
       this.said.value = [];
     });

@@ -274,6 +274,112 @@ describe("the dashboard", () => {
   });
 });
 
+/** Notifications of the browser. */
+class FakeNotification {
+  static permission = "granted";
+  static made: FakeNotification[] = [];
+  closed = false;
+  onclick: (() => void) | null = null;
+  constructor(
+    readonly title: string,
+    readonly options: { body: string },
+  ) {
+    FakeNotification.made.push(this);
+  }
+  close(): void {
+    this.closed = true;
+  }
+}
+
+describe("what was spoken and shown of students", () => {
+  const away = (): void => {
+    FakeNotification.made = [];
+    vi.stubGlobal("Notification", FakeNotification);
+    vi.stubGlobal("isSecureContext", true);
+    vi.spyOn(document, "hasFocus").mockReturnValue(false);
+    vi.spyOn(document, "visibilityState", "get").mockReturnValue("hidden");
+    store.alerts.settings.value = { sound: false, volume: 0, desktop: true };
+  };
+  const hand = (id: string): Down => ({ t: "session", row: { id, tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 500 } } });
+  afterEach(() => vi.restoreAllMocks());
+
+  it("goes with the students whom this person does not see any more", async () => {
+    await begin({ rights: [...rights], all: false });
+    away();
+    await take(hand("ayu"));
+    expect(store.alerts.spoken.value).toContain("ayu");
+    expect(FakeNotification.made.map((n) => [n.options.body, n.closed])).toEqual([[store.alerts.spoken.value, false]]);
+    await take(snapshot(list.filter((r) => r.id !== "budi")));
+    expect(store.alerts.spoken.value).toContain("ayu");
+    expect(FakeNotification.made[0]?.closed).toBe(false);
+    await take(snapshot([list[2] as Row, list[3] as Row]));
+    expect(document.querySelector(".sr-only[role=status]")?.textContent).toBe("");
+    expect(FakeNotification.made[0]?.closed).toBe(true);
+  });
+
+  it("goes with the right to watch", async () => {
+    await begin();
+    away();
+    await take(hand("ayu"));
+    await take({ t: "access", rights: ["talk"], all: true });
+    expect(store.alerts.spoken.value).toBe("");
+    expect(FakeNotification.made.map((n) => n.closed)).toEqual([true]);
+  });
+});
+
+describe("who is missing", () => {
+  const answers = (...lists: (string[] | number)[]): { asked: () => number } => {
+    let n = 0;
+    vi.stubGlobal("fetch", async () => {
+      const names = lists[Math.min(n++, lists.length - 1)] ?? [];
+      return typeof names === "number" ? Response.json({ detail: "Not any more." }, { status: names }) : Response.json({ members: names.map((name) => ({ user: `u-${name}`, name })) });
+    });
+    return { asked: () => n };
+  };
+  const dialog = (): string => document.querySelector("dialog.ask")?.textContent ?? "";
+  const show = async (): Promise<void> => {
+    [...document.querySelectorAll<HTMLElement>("button")].find((b) => b.textContent === "Who is missing?")?.click();
+    await draw();
+  };
+
+  it("is asked for again when this person sees others, also where rights and groups look the same", async () => {
+    const server = answers(["Eka", "Farid"], ["Eka"], 403);
+    await begin({ rights: [...rights], all: false }, { members: true });
+    await show();
+    expect(dialog()).toContain("Farid");
+    await take({ t: "access", rights: [...rights], all: false });
+    expect(dialog()).toContain("Eka");
+    expect(dialog()).not.toContain("Farid");
+    await take({ t: "access", rights: ["watch"], all: false });
+    expect(dialog()).not.toMatch(/Eka|Farid/);
+    expect(dialog()).toContain("Not any more.");
+    expect(server.asked()).toBe(3);
+    await take({ t: "session", row: { id: "ayu", conn: { c: "lost", since: 2, epoch: 1 } } });
+    expect(server.asked()).toBe(3);
+  });
+
+  it("does not take an answer of whom they saw before", async () => {
+    let late: ((r: Response) => void) | undefined;
+    let n = 0;
+    vi.stubGlobal("fetch", () => (n++ === 0 ? new Promise<Response>((done) => { late = done; }) : Promise.resolve(Response.json({ members: [] }))));
+    await begin({ rights: [...rights], all: false }, { members: true });
+    await show();
+    await take({ t: "access", rights: [...rights], all: false });
+    late?.(Response.json({ members: [{ user: "u", name: "Farid" }] }));
+    await draw();
+    expect(dialog()).not.toContain("Farid");
+  });
+
+  it("is gone with the right to watch", async () => {
+    answers(["Eka"]);
+    await begin({ rights: [...rights], all: false }, { members: true });
+    await show();
+    expect(dialog()).toContain("Eka");
+    await take({ t: "access", rights: [], all: false });
+    expect(document.body.textContent).not.toContain("Eka");
+  });
+});
+
 describe("a student who is seen no more", () => {
   it("takes panel, selection and dialog along, and it is said", async () => {
     await begin({ rights: [...rights], all: false });

@@ -180,6 +180,22 @@ describe("Link", () => {
     expect(dropped).toEqual([["chat0002", "There is no such attempt."]]);
   });
 
+  it("hands nothing over any more when the server says that this person may not watch", async () => {
+    const socket = FakeSocket.last.welcome();
+    await settle(300);
+    frames = [];
+    socket.say({ t: "session", row: { id: "s1" } });
+    socket.end(4003);
+    await settle(1000);
+    expect(frames).toEqual([]);
+    expect(link.state.value).toMatchObject({ is: "stopped", why: "forbidden" });
+    link.retry(); // and works again when they may
+    await settle();
+    FakeSocket.last.welcome().say({ t: "session", row: { id: "s2" } });
+    await settle(300);
+    expect(frames.map((f) => f.t)).toEqual(["welcome", "session"]);
+  });
+
   it("gives up a socket that says nothing for three pings", async () => {
     FakeSocket.last.welcome();
     await settle(31_000);
