@@ -49,9 +49,15 @@ export function Filters(): JSX.Element {
           </p>
         )}
         <p class="shown small muted" role="status">
-          {store.order.value.length === all ? t(everyone ? "shown" : "shown_seen", { n: all }) : t(everyone ? "shown_of" : "shown_of_seen", { n: store.order.value.length, total: all })}
+          {shownText(store.order.value.length, all, everyone)}
         </p>
       </div>
     </div>
   );
+}
+
+/** How many of the students are shown. */
+export function shownText(shown: number, all: number, everyone: boolean): string {
+  const word: Word = shown === all ? "shown" : shown === 0 ? "shown_none" : "shown_of";
+  return t(everyone ? word : `${word}_seen`, { n: all, shown });
 }

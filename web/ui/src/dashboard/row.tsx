@@ -170,9 +170,10 @@ export function Incidents({ s }: { s: Student }): JSX.Element {
   const store = useStore();
   const { incidents, open, severity, last_kind, last_at } = s.tally;
   if (incidents === 0) return <span class="muted">{t("none_yet")}</span>;
+  const figure = open > 0 ? t("open_of", { open, n: incidents }) : t("reviewed", { n: incidents });
   return (
     <span class="two">
-      <span class={`inc${open > 0 ? "" : " muted"}`}>{open > 0 && <Severity severity={severity} />}<span class="numbers">{open > 0 ? t("open_of", { open, n: incidents }) : t("reviewed", { n: incidents })}</span></span>
+      <span class={`inc${open > 0 ? "" : " muted"}`} title={figure}>{open > 0 && <Severity severity={severity} />}<span class="numbers">{figure}</span></span>
       {last_kind && (
         <span class="sub muted">{named("kind", last_kind)}{last_at ? ` · ${t("ago", { length: shortLength(store.now.value - last_at, t.lang) })}` : ""}</span>
       )}
