@@ -180,6 +180,37 @@ final class access {
     }
 
     /**
+     * The names of those students whom somebody sees as a proctor.
+     *
+     * @param int $userid the proctor
+     * @param array[] $students userid => groups, as students() has them
+     * @param int $most names, at most
+     * @return string[] userid => name
+     */
+    public function names_for(int $userid, array $students, int $most): array {
+        global $DB;
+        $proctor = $this->staff([$userid])[$userid];
+        if (!in_array(self::WATCH, $proctor['rights'], true)) {
+            return [];
+        }
+        if (!$proctor['all']) {
+            $seen = array_flip(array_column($proctor['groups'], 'id'));
+            $students = array_filter(
+                $students,
+                static fn(array $told): bool => (bool)array_intersect_key($seen, array_flip(array_column($told['groups'], 'id')))
+            );
+        }
+        $out = [];
+        $fields = implode(',', \core_user\fields::get_name_fields());
+        foreach (array_chunk(array_slice(array_keys($students), 0, $most), self::NAMED) as $some) {
+            foreach ($DB->get_records_list('user', 'id', $some, '', "id,{$fields}") as $user) {
+                $out[(int)$user->id] = fullname($user);
+            }
+        }
+        return $out;
+    }
+
+    /**
      * Everyone who may attempt the quiz.
      *
      * @return int[]

@@ -220,9 +220,11 @@ final class access_changes {
             if (!$context || !in_array((int)$context->contextlevel, self::LEVELS, true)) {
                 continue;
             }
+            // Roles and capabilities are of staff: of students only groups are told.
             $below = $this->find(
-                'ctx.id = ? OR ' . $DB->sql_like('ctx.path', '?'),
-                [$context->id, $DB->sql_like_escape($context->path) . '/%']
+                '(ctx.id = ? OR ' . $DB->sql_like('ctx.path', '?') . ")
+                    AND EXISTS (SELECT 1 FROM {quizaccess_vigil_access} a WHERE a.quizid = q.id AND a.kind = ?)",
+                [$context->id, $DB->sql_like_escape($context->path) . '/%', access::STAFF]
             );
             foreach ($below as $quiz) {
                 $add((int)$quiz->id, $userids);
@@ -354,8 +356,8 @@ final class access_changes {
     }
 
     /**
-     * A record that a report has room for. Where one person's groups do not fit, their names are cut: the ids are what counts, and
-     * the answer to the tool's question, which has more room, has the whole names.
+     * A record that a report has room for. Where one person's groups do not fit, their names are cut: the ids are what counts. It is
+     * of a version of its own then, which is older than that of the answer to the tool's question, which has the whole names.
      *
      * @param array $record
      * @return array the record, and its length
@@ -363,10 +365,12 @@ final class access_changes {
     private static function fitting(array $record): array {
         // As the signed text will have it.
         $length = static fn(array $record): int => strlen(json_encode($record, JSON_UNESCAPED_SLASHES)) + 1;
+        $version = $record['version'];
         foreach (self::SHORTER as $most) {
             if ($length($record) <= self::LONGEST) {
                 break;
             }
+            $record['version'] = $version - 1;
             foreach ($record['groups'] as &$group) {
                 $group['name'] = \core_text::substr($group['name'], 0, $most);
             }

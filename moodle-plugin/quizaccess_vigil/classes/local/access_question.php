@@ -29,6 +29,9 @@ final class access_question {
     /** @var int people whose rights one question asks for, at most */
     public const MOST = 500;
 
+    /** @var int students whose names one answer gives, at most: the tool takes no more */
+    public const MOST_NAMES = 2000;
+
     /** @var int seconds to wait for what is told at the same time; the tool asks again soon */
     private const PATIENCE = 5;
 
@@ -43,13 +46,16 @@ final class access_question {
     public function __construct(
         /** @var clock what time it is */
         private readonly clock $clock,
+        /** @var lti_bridge core's LTI */
+        private readonly lti_bridge $bridge = new lti_bridge(),
     ) {
         $this->store = new access_store($clock);
     }
 
     /**
      * Answers. The rights are those of the people who are asked for, the groups those of everyone who may attempt the quiz or is
-     * in an attempt.
+     * in an attempt. Where the tool asks on behalf of a proctor, and names are shared with it, those whom that proctor sees have
+     * their names.
      *
      * @param string $linkid by which the tool knows the quiz
      * @param string $body
@@ -57,7 +63,7 @@ final class access_question {
      * @throws control_exception
      */
     public function answer(string $linkid, string $body): array {
-        $users = self::read($body);
+        [$users, $proctor] = self::read($body);
         $access = $this->access($linkid);
         if (!$access) {
             throw new control_exception(404, 'There is no such proctored quiz.');
@@ -73,28 +79,47 @@ final class access_question {
         } finally {
             $lock->release();
         }
-        $records = static fn(array $rows): array => array_values(array_map([access_changes::class, 'record'], $rows));
-        return ['staff' => array_merge($records($staff), $this->nobody($strangers)), 'students' => $records($students)];
+        $records = static fn(array $rows): array => array_map([access_changes::class, 'record'], $rows);
+        $told = $records($students);
+        foreach ($this->names($access, $proctor, array_column($students, 'content', 'userid')) as $userid => $name) {
+            $told[$userid]['name'] = $name;
+        }
+        return ['staff' => array_merge(array_values($records($staff)), $this->nobody($strangers)), 'students' => array_values($told)];
     }
 
     /**
-     * The users that a request asks for.
+     * The names of students that a proctor may read.
+     *
+     * @param access $access
+     * @param string $proctor '': the tool asks for nobody
+     * @param array[] $students userid => groups
+     * @return string[] userid => name
+     */
+    private function names(access $access, string $proctor, array $students): array {
+        [$known] = $proctor === '' ? [[]] : $this->split([$proctor]);
+        return $known && $this->bridge->shares_names() ? $access->names_for($known[0], $students, self::MOST_NAMES) : [];
+    }
+
+    /**
+     * The users that a request asks for, and the proctor for whom it wants names.
      *
      * @param string $body
-     * @return string[]
+     * @return array users, and the proctor, '' where there is none
      * @throws control_exception
      */
     private static function read(string $body): array {
-        $users = json_decode($body, false, 8)->users ?? null;
+        $question = json_decode($body, false, 8);
+        $users = $question->users ?? null;
+        $proctor = $question->names_for ?? '';
         if (!is_array($users) || count($users) > self::MOST) {
             throw new control_exception(400, 'users is not a list of at most ' . self::MOST . ' users.');
         }
-        foreach ($users as $user) {
+        foreach (array_merge($users, $proctor === '' ? [] : [$proctor]) as $user) {
             if (!is_string($user) || $user === '' || strlen($user) > 255) {
                 throw new control_exception(400, 'A user is not a text of 1 to 255 characters.');
             }
         }
-        return array_values(array_unique($users));
+        return [array_values(array_unique($users)), $proctor];
     }
 
     /**

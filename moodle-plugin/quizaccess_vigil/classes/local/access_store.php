@@ -37,6 +37,12 @@ final class access_store {
     /** @var int seconds for which somebody is kept who is not told of any more; the tool forgets proctors then, too */
     public const KEPT = 2 * DAYSECS;
 
+    /** @var int seconds for which a student is kept at least who was in a proctored attempt: as long as tools show it by default */
+    public const SHOWN = 400 * DAYSECS;
+
+    /** @var int what a version grows by, at least: a report in which names had to be cut is of the one before */
+    private const STEP = 2;
+
     /** @var int seconds in which the time of telling is noted once, at most */
     private const NOTED = HOURSECS;
 
@@ -138,7 +144,7 @@ final class access_store {
             $row->content = $contents[$userid];
             $digest = self::digest($row->content);
             if ($row->digest !== $digest) {
-                $row->version = max((int)$row->version + 1, standing::milliseconds($this->clock));
+                $row->version = max((int)$row->version + self::STEP, standing::milliseconds($this->clock));
                 $row->digest = $digest;
                 $row->pending = (int)$pending;
                 $DB->update_record(self::TABLE, (object)[
@@ -271,19 +277,32 @@ final class access_store {
     }
 
     /**
-     * Forgets whoever was not told of for long, and works in no proctored attempt.
+     * Forgets whoever was not told of for long; students not while the tool may show an attempt of theirs, for a move to another
+     * group is to reach it. Deleted people are forgotten when that was told, and everyone where the quiz is gone.
      */
     public function sweep(): void {
         global $DB;
+        $table = '{' . self::TABLE . '}';
+        $now = $this->clock->time();
         $DB->delete_records_select(
             self::TABLE,
-            "timetold < :before AND NOT EXISTS (
+            "timetold < :before AND (kind <> :student OR NOT EXISTS (
                 SELECT 1
                   FROM {quizaccess_vigil_session} s
-                 WHERE s.quizid = {quizaccess_vigil_access}.quizid AND s.userid = {quizaccess_vigil_access}.userid
-                       AND s.state = :open)",
-            ['before' => $this->clock->time() - self::KEPT, 'open' => session_store::OPEN]
+                 WHERE s.quizid = {$table}.quizid AND s.userid = {$table}.userid
+                       AND (s.state = :open OR s.timecreated > :shown1 OR s.timeended > :shown2)))",
+            [
+                'before' => $now - self::KEPT, 'student' => access::STUDENT, 'open' => session_store::OPEN,
+                'shown1' => $now - self::SHOWN, 'shown2' => $now - self::SHOWN,
+            ]
         );
+        $DB->delete_records_select(
+            self::TABLE,
+            "(pending = 0 OR timetold < :before)
+                AND NOT EXISTS (SELECT 1 FROM {user} u WHERE u.id = {$table}.userid AND u.deleted = 0)",
+            ['before' => $now - self::KEPT]
+        );
+        $DB->delete_records_select(self::TABLE, "NOT EXISTS (SELECT 1 FROM {quiz} q WHERE q.id = {$table}.quizid)");
     }
 
     /**

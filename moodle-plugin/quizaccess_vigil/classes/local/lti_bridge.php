@@ -115,6 +115,18 @@ class lti_bridge {
     }
 
     /**
+     * Whether people's names are shared with the tool that proctors, as its settings have it.
+     *
+     * @return bool
+     */
+    public function shares_names(): bool {
+        $tool = $this->tool();
+        $sent = $tool ? lti_get_type_config($tool->id)['sendname'] ?? LTI_SETTING_NEVER : LTI_SETTING_NEVER;
+        // Where activities decide, launches of quizzes have the name.
+        return (int)$sent !== LTI_SETTING_NEVER;
+    }
+
+    /**
      * The tool that proctors, ready for a launch.
      *
      * @return stdClass

@@ -432,6 +432,16 @@ final class access_changes_test extends \advanced_testcase {
         $this->assertCount(202, $reports[0]->staff[0]->groups);
         $this->assertSame('группа гру', end($reports[0]->staff[0]->groups)->name);
         $this->assertSame([], $this->tell());
+
+        // The whole names are of a later version, and those that are cut of one that nothing else has.
+        $told = $reports[0]->staff[0]->version;
+        $question = new access_question(\core\di::get(\core\clock::class));
+        $body = json_encode(['users' => [(string)$this->teacher->id]]);
+        $whole = $question->answer('quiz-' . $this->quiz->cmid, $body)['staff'][0];
+        $this->assertGreaterThan(100, mb_strlen(end($whole['groups'])['name']));
+        $this->assertSame($told + 1, $whole['version']);
+        groups_remove_member(array_key_first(groups_get_all_groups($this->quiz->course)), $this->teacher->id);
+        $this->assertGreaterThan($whole['version'], $this->tell()[0]->staff[0]->version);
     }
 
     /**

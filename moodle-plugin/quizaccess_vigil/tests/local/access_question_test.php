@@ -105,6 +105,57 @@ final class access_question_test extends \advanced_testcase {
     }
 
     /**
+     * The tool has the names of those whom the proctor sees for whom it asks, where names are shared with it.
+     */
+    public function test_names(): void {
+        global $DB;
+        $generator = $this->getDataGenerator();
+        $course = get_course($this->quiz->course);
+        [$a, $b] = [$generator->create_group(['courseid' => $course->id]), $generator->create_group(['courseid' => $course->id])];
+        [$some, $all] = [$generator->create_and_enrol($course, 'teacher'), $generator->create_and_enrol($course, 'editingteacher')];
+        $other = $generator->create_and_enrol($course, 'student', ['firstname' => 'Budi', 'lastname' => 'Santoso']);
+        $alone = $generator->create_and_enrol($course, 'student');
+        groups_add_member($a, $some);
+        groups_add_member($a, $this->student);
+        groups_add_member($b, $other);
+        $typeid = $generator->get_plugin_generator('quizaccess_vigil')->create_tool();
+        $share = static function (int $setting) use ($DB, $typeid): void {
+            $DB->delete_records('lti_types_config', ['typeid' => $typeid, 'name' => 'sendname']);
+            $DB->insert_record('lti_types_config', (object)['typeid' => $typeid, 'name' => 'sendname', 'value' => $setting]);
+        };
+        $named = function ($for) : array {
+            $answer = (new access_question(\core\di::get(\core\clock::class)))
+                ->answer('quiz-' . $this->quiz->cmid, json_encode(['users' => [], 'names_for' => $for]));
+            $this->assertCount(3, $answer['students']);
+            return array_column($answer['students'], 'name', 'user');
+        };
+        $share(LTI_SETTING_ALWAYS);
+        $ids = [(string)$this->student->id, (string)$other->id, (string)$alone->id];
+        $this->assertSame([$ids[0] => fullname($this->student)], $named((string)$some->id));
+        $this->assertEqualsCanonicalizing($ids, array_map('strval', array_keys($named((string)$all->id))));
+        $this->assertSame('Budi Santoso', $named((string)$all->id)[$ids[1]]);
+        foreach (['', null, $ids[0], '99999999', 'nobody'] as $nobody) {
+            $this->assertSame([], $named($nobody), json_encode($nobody));
+        }
+        $this->assertArrayNotHasKey('name', $this->ask([(string)$all->id])['students'][0]);
+        $share(LTI_SETTING_DELEGATE);
+        $this->assertCount(3, $named((string)$all->id));
+        $share(LTI_SETTING_NEVER);
+        $this->assertSame([], $named((string)$all->id));
+        // Names do not count as something new to tell.
+        $share(LTI_SETTING_ALWAYS);
+        $versions = fn(): array => $DB->get_records_menu(access_store::TABLE, [], 'id', 'id, version');
+        $before = $versions();
+        $DB->set_field('user', 'lastname', 'Wijaya', ['id' => $other->id]);
+        $this->assertSame('Budi Wijaya', $named((string)$all->id)[$ids[1]]);
+        $this->assertSame($before, $versions());
+        // Bounded.
+        $access = access::at((int)$this->quiz->id, \core\di::get(\core\clock::class));
+        $students = $access->students(array_map('intval', $ids));
+        $this->assertCount(2, $access->names_for((int)$all->id, $students, 2));
+    }
+
+    /**
      * What is not a question is refused.
      *
      * @param string $body
@@ -127,6 +178,8 @@ final class access_question_test extends \advanced_testcase {
             'no JSON' => ['users'], 'no object' => ['["5"]'], 'no list' => ['{"users":"5"}'], 'nobody' => ['{}'],
             'a number' => ['{"users":[5]}'], 'an empty user' => ['{"users":[""]}'],
             'a long user' => [json_encode(['users' => [str_repeat('5', 256)]])],
+            'a proctor as a number' => ['{"users":[],"names_for":5}'],
+            'a long proctor' => [json_encode(['users' => [], 'names_for' => str_repeat('5', 256)])],
             'too many' => [json_encode(['users' => array_map('strval', range(1, 501))])],
         ];
     }

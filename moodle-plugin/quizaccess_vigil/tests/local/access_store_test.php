@@ -89,11 +89,11 @@ final class access_store_test extends \advanced_testcase {
         groups_add_member($this->groups[0], $this->student);
         $this->assertSame([$first + 5000, ['A']], $this->launch());
         groups_add_member($this->groups[1], $this->student);
-        $this->assertSame([$first + 5001, ['A', 'B']], $this->launch());
+        $this->assertSame([$first + 5002, ['A', 'B']], $this->launch());
         $this->clock->set_to(1795426800 - 60);
         groups_remove_member($this->groups[0], $this->student);
-        $this->assertSame([$first + 5002, ['B']], $this->launch());
-        $this->assertSame([$first + 5002, ['B']], $this->launch());
+        $this->assertSame([$first + 5004, ['B']], $this->launch());
+        $this->assertSame([$first + 5004, ['B']], $this->launch());
         $this->assertCount(1, $this->rows());
     }
 
@@ -105,7 +105,7 @@ final class access_store_test extends \advanced_testcase {
         [$before] = $this->launch();
         $this->groups[0]->name = 'Alpha';
         groups_update_group($this->groups[0]);
-        $this->assertSame([$before + 1, ['Alpha']], $this->launch());
+        $this->assertSame([$before + 2, ['Alpha']], $this->launch());
     }
 
     /**
@@ -126,12 +126,12 @@ final class access_store_test extends \advanced_testcase {
         $this->launch();
         $old = access::at((int)$this->quiz->id, $this->clock);
         groups_add_member($this->groups[0], $this->student);
-        $this->assertSame(1795426800001, $this->launch()[0]);
+        $this->assertSame(1795426800002, $this->launch()[0]);
         $rows = (new access_store($this->clock))->bring_up($old, access::STUDENT, [(int)$this->student->id], true);
-        $this->assertEquals(1795426800001, $rows[$this->student->id]->version);
+        $this->assertEquals(1795426800002, $rows[$this->student->id]->version);
         $DB->set_field(access_store::TABLE, 'digest', 'another content', []);
         $rows = (new access_store($this->clock))->bring_up($old, access::STUDENT, [(int)$this->student->id], true);
-        $this->assertSame([1795426800002, 1], [$rows[$this->student->id]->version, $rows[$this->student->id]->pending]);
+        $this->assertSame([1795426800004, 1], [$rows[$this->student->id]->version, $rows[$this->student->id]->pending]);
     }
 
     /**
@@ -150,22 +150,84 @@ final class access_store_test extends \advanced_testcase {
     }
 
     /**
-     * A row stays while somebody is told of, or works in an attempt, and goes after two days.
+     * A row stays while somebody is told of, and goes after two days; that of a student while the tool may show an attempt.
      */
     public function test_rows_go(): void {
-        $other = $this->getDataGenerator()->create_and_enrol(get_course($this->quiz->course), 'student');
-        $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($this->quiz, $this->student);
+        global $DB;
+        $generator = $this->getDataGenerator();
+        $course = get_course($this->quiz->course);
+        $other = $generator->create_and_enrol($course, 'student');
+        $teacher = $generator->create_and_enrol($course, 'teacher');
+        $plugin = $generator->get_plugin_generator('quizaccess_vigil');
+        $session = $plugin->create_session($this->quiz, $this->student);
+        $plugin->create_session($this->quiz, $teacher);
         $this->launch();
         $this->launch($other);
-        $store = new access_store($this->clock);
+        $this->launch($teacher, access::STAFF);
+        $sweep = function (): array {
+            (new access_store($this->clock))->sweep();
+            return array_map('intval', array_column($this->rows(), 'userid'));
+        };
         $this->clock->bump(access_store::KEPT);
-        $store->sweep();
-        $this->assertCount(2, $this->rows());
+        $this->assertCount(3, $sweep());
         $this->clock->bump(1);
-        $store->sweep();
-        $this->assertEquals([$this->student->id], array_column($this->rows(), 'userid'));
+        $this->assertSame([(int)$this->student->id], $sweep());
+        // The attempt is over: the tool shows it on.
+        $ended = $this->clock->time() + DAYSECS;
+        $DB->update_record(session_store::TABLE, (object)[
+            'id' => $session->id, 'state' => session_store::ENDED, 'timeended' => $ended,
+        ]);
+        $this->clock->set_to($ended + access_store::SHOWN - 1);
+        $this->assertSame([(int)$this->student->id], $sweep());
+        $this->clock->bump(1);
+        $this->assertSame([], $sweep());
+    }
+
+    /**
+     * A move to another group long after the attempt is something to tell.
+     */
+    public function test_a_move_after_the_attempt_is_told(): void {
+        global $DB;
+        $session = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($this->quiz, $this->student);
         $this->launch();
-        $this->assertEquals($this->clock->time(), $this->rows()[0]->timetold);
+        $DB->set_field(session_store::TABLE, 'state', session_store::ENDED, ['id' => $session->id]);
+        $this->clock->bump(30 * DAYSECS);
+        $store = new access_store($this->clock);
+        $store->sweep();
+        $this->assertSame([(int)$this->student->id], $store->concerned((int)$this->quiz->id)[access::STUDENT]);
+        groups_add_member($this->groups[1], $this->student);
+        $access = access::at((int)$this->quiz->id, $this->clock);
+        $rows = $store->bring_up($access, access::STUDENT, [(int)$this->student->id], true);
+        $this->assertEquals(1, $rows[$this->student->id]->pending);
+    }
+
+    /**
+     * Rows of people who were deleted go when that was told, or could not be for long, and all where the quiz is gone.
+     */
+    public function test_rows_of_what_was_deleted_go(): void {
+        global $DB;
+        $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')->create_session($this->quiz, $this->student);
+        $this->launch();
+        $store = new access_store($this->clock);
+        $store->sweep();
+        $this->assertCount(1, $this->rows());
+        $DB->set_field('user', 'deleted', 1, ['id' => $this->student->id]);
+        $DB->set_field(access_store::TABLE, 'pending', 1, []);
+        $store->sweep();
+        $this->assertCount(1, $this->rows());
+        $this->clock->bump(access_store::KEPT + 1);
+        $store->sweep();
+        $this->assertSame([], $this->rows());
+        $this->launch();
+        $DB->set_field(access_store::TABLE, 'pending', 0, []);
+        $store->sweep();
+        $this->assertSame([], $this->rows());
+
+        $DB->set_field('user', 'deleted', 0, ['id' => $this->student->id]);
+        $this->launch();
+        $DB->delete_records('quiz', ['id' => $this->quiz->id]);
+        $store->sweep();
+        $this->assertSame([], $this->rows());
     }
 
     /**
