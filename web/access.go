@@ -326,7 +326,7 @@ type studentsKey struct {
 type toldStudents struct {
 	asking chan struct{} // holds one token while a question is under way; guards what follows
 
-	failed  time.Time // when a question for a page was not answered
+	failed  time.Time                 // when a question for a page was not answered
 	answers map[string]studentsAnswer // by the record of a proctor who sees only some; "": of those who see everyone
 }
 
