@@ -9,9 +9,11 @@
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later, or Apache-2.0
  */
 
+import {makeClock} from './clock';
 import {watchClipboard} from './detect_clipboard';
 import {watchFocus, watchIdle} from './detect_focus';
 import {canFullscreen, isMobile, watchDisplays, watchFullscreen, watchWindow} from './detect_screen';
+import {makeMoments} from './moments';
 
 /** Signals of one kind in a minute at most: a key that is held down must not fill the outbox. */
 const PER_MINUTE = 20;
@@ -23,14 +25,14 @@ const SOON = 4000;
  *
  * @param {Document} doc
  * @param {Window} win
- * @param {() => number} now
+ * @param {() => number} tick the steady clock
  * @returns {import('./detect_focus').Leaving & import('./detect_focus').Part}
  */
-export const watchLeaving = (doc, win, now) => {
+export const watchLeaving = (doc, win, tick) => {
     let gone = false;
-    let soon = -SOON;
+    let soon = -Infinity;
     const expect = () => {
-        soon = now();
+        soon = tick();
     };
     /** @param {Event} event */
     const onClick = event => {
@@ -48,7 +50,7 @@ export const watchLeaving = (doc, win, now) => {
     };
     const onShow = () => {
         gone = false;
-        soon = -SOON;
+        soon = -Infinity;
     };
     win.addEventListener('beforeunload', expect);
     win.addEventListener('pagehide', onHide);
@@ -57,7 +59,7 @@ export const watchLeaving = (doc, win, now) => {
     doc.addEventListener('click', onClick, true);
     return {
         gone: () => gone,
-        soon: () => now() - soon < SOON,
+        soon: () => tick() - soon < SOON,
         stop: () => {
             win.removeEventListener('beforeunload', expect);
             win.removeEventListener('pagehide', onHide);
@@ -90,6 +92,7 @@ export const capabilities = (doc, win, storage) => ({
  * @property {(what: {watch: string[], fullscreen?: boolean, paused?: boolean}) => void} set what the exam asks for
  * @property {() => Promise<boolean>} enterFullscreen from a click
  * @property {() => void} refuseFullscreen
+ * @property {() => void} answered the server said what time it is
  * @property {() => void} stop
  */
 
@@ -103,13 +106,16 @@ export const capabilities = (doc, win, storage) => ({
  * @param {(asking: boolean) => void} [options.askFullscreen]
  * @param {Document} [options.document]
  * @param {Window} [options.window]
- * @param {() => number} [options.now]
+ * @param {import('./clock').Clock} [options.clock]
+ * @param {() => boolean} [options.askTime] asks for the server's time; false: there is no connection
  * @returns {Detector}
  */
 export const makeDetector = ({
-    emit, tab, ours = () => false, askFullscreen = () => undefined, document: doc = document, window: win = window, now = Date.now,
+    emit, tab, ours = () => false, askFullscreen = () => undefined, document: doc = document, window: win = window,
+    clock = makeClock(), askTime = () => false,
 }) => {
-    const leaving = watchLeaving(doc, win, now);
+    const {now, tick} = clock;
+    const leaving = watchLeaving(doc, win, tick);
     /** @type {{[group: string]: import('./detect_focus').Part}} */
     const parts = {};
     /** @type {ReturnType<typeof watchFullscreen>|undefined} */
@@ -122,8 +128,8 @@ export const makeDetector = ({
 
     /** @param {import('./protocol').Noticed} noticed */
     const limited = noticed => {
-        const present = now();
-        const times = (recent.get(noticed.kind) || []).filter(time => present - time < 60000 && time <= present);
+        const present = tick();
+        const times = (recent.get(noticed.kind) || []).filter(time => present - time < 60000);
         if (times.length < PER_MINUTE) {
             times.push(present);
             emit(noticed);
@@ -131,7 +137,8 @@ export const makeDetector = ({
         recent.set(noticed.kind, times);
     };
 
-    const common = {document: doc, window: win, emit: limited, tab, leaving, ours, now};
+    const moments = makeMoments({clock, tab, ask: askTime, emit: limited});
+    const common = {document: doc, window: win, emit: limited, tab, leaving, moments, ours, now, tick};
     /** @type {{[group: string]: () => import('./detect_focus').Part}} */
     const groups = {
         focus: () => watchFocus(common),
@@ -167,6 +174,7 @@ export const makeDetector = ({
         },
         enterFullscreen: () => full ? full.enter() : Promise.resolve(false),
         refuseFullscreen: () => full && full.refuse(),
+        answered: moments.answered,
         stop: () => {
             Object.keys(parts).forEach(group => {
                 const part = parts[group];
@@ -176,6 +184,7 @@ export const makeDetector = ({
                 delete parts[group];
             });
             leaving.stop();
+            moments.stop();
         },
     };
 };

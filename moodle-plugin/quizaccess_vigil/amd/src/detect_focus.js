@@ -6,7 +6,7 @@
  * Each absence is one signal with its start and duration, made when it ends. One that lasts longer than a minute is
  * reported at that moment already, so that proctors need not wait for the student to come back; the rest follows as a
  * second one with "continued". An open absence is kept in the tab, so that a page that the system discards meanwhile
- * still reports it when it is loaded again.
+ * still reports it when it is loaded again. How long one was is moments.js's to say: the machine's clock may be set.
  *
  * Not reported: what a page turn causes, the focus in a frame of the page (editors), file and print dialogs, and
  * absences too short to mean anything.
@@ -15,6 +15,8 @@
  * @copyright  2026 The Vigil authors
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later, or Apache-2.0
  */
+
+import {isMark} from './moments';
 
 /** Shorter absences are not reported, in ms. */
 export const SHORTEST = {hidden: 400, blur: 800};
@@ -44,28 +46,35 @@ const POLL = 1000;
  *
  * @param {string} kind
  * @param {object} options
- * @param {(noticed: import('./protocol').Noticed) => void} options.emit
+ * @param {import('./moments').Moments} options.moments
  * @param {import('./storage').Tab} options.tab
- * @param {() => number} options.now
  * @param {number} [options.report] report what is still going on after so long
  * @param {number} [options.shortest]
  */
-const makeAbsence = (kind, {emit, tab, now, report = LONG, shortest = 0}) => {
+const makeAbsence = (kind, {moments, tab, report = LONG, shortest = 0}) => {
     const name = 'open:' + kind;
-    /** @type {{at: number, reported: number}|null} */
-    let open = tab.get(name) || null;
+    const before = tab.get(name);
+    /** @type {{from: import('./moments').Mark, reported: boolean}|null} */
+    let open = before && isMark(before.from) ? {from: before.from, reported: Boolean(before.reported)} : null;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     let timer;
 
+    /** @param {import('./moments').Mark} end */
+    const tell = end => {
+        if (open) {
+            moments.tell({kind, begin: open.from, end, shortest, data: open.reported ? {continued: true} : undefined});
+        }
+    };
     const partly = () => {
         if (open && !open.reported) {
-            const dur = now() - open.at;
-            if (dur < report) {
-                timer = setTimeout(partly, report - dur);
+            const lasted = moments.since(open.from);
+            if (lasted < report) {
+                timer = setTimeout(partly, report - lasted);
                 return;
             }
-            emit({kind, at: open.at, dur});
-            open.reported = now();
+            const end = moments.mark();
+            tell(end);
+            open = {from: end, reported: true};
             tab.set(name, open);
         }
     };
@@ -76,26 +85,22 @@ const makeAbsence = (kind, {emit, tab, now, report = LONG, shortest = 0}) => {
     };
     return {
         isOpen: () => open !== null,
-        since: () => open ? open.at : 0,
-        /** @param {number} [at] */
-        begin: at => {
+        from: () => open ? open.from : moments.mark(),
+        lasted: () => open ? moments.since(open.from) : 0,
+        /** @param {import('./moments').Mark} [from] */
+        begin: from => {
             if (!open) {
-                open = {at: at === undefined ? now() : at, reported: 0};
+                open = {from: from || moments.mark(), reported: false};
                 tab.set(name, open);
+                moments.ask();
             }
             clearTimeout(timer);
             partly();
         },
-        /** @param {number} [at] */
-        end: at => {
+        end: () => {
             if (open) {
-                const began = open.reported || open.at;
-                const dur = (at === undefined ? now() : at) - began;
-                const continued = open.reported > 0;
+                tell(moments.mark());
                 close();
-                if (dur >= shortest) {
-                    emit({kind, at: began, dur, data: continued ? {continued: true} : undefined});
-                }
             }
         },
         cancel: close,
@@ -112,14 +117,16 @@ const makeAbsence = (kind, {emit, tab, now, report = LONG, shortest = 0}) => {
  * @param {(noticed: import('./protocol').Noticed) => void} options.emit
  * @param {import('./storage').Tab} options.tab
  * @param {Leaving} options.leaving
+ * @param {import('./moments').Moments} options.moments
  * @param {() => number} options.now
  * @returns {Part}
  */
-export const watchFocus = ({document: doc, window: win, emit, tab, leaving, now}) => {
-    const hidden = makeAbsence('hidden', {emit, tab, now, shortest: SHORTEST.hidden});
-    const blur = makeAbsence('blur', {emit, tab, now, shortest: SHORTEST.blur});
+export const watchFocus = ({document: doc, window: win, emit, tab, leaving, moments, now}) => {
+    const hidden = makeAbsence('hidden', {moments, tab, shortest: SHORTEST.hidden});
+    const blur = makeAbsence('blur', {moments, tab, shortest: SHORTEST.blur});
     let printing = false;
-    let dialog = 0;
+    /** @type {import('./moments').Mark|null} */
+    let dialog = null;
     let everFocused = doc.hasFocus();
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     let asking;
@@ -145,7 +152,7 @@ export const watchFocus = ({document: doc, window: win, emit, tab, leaving, now}
                 emit({kind: 'focus_gained', at: now()});
             }
             everFocused = true;
-            dialog = 0;
+            dialog = null;
             // The window hears nothing when the focus leaves from inside a frame to another program.
             if (inFrame()) {
                 asking = setTimeout(look, POLL);
@@ -159,16 +166,16 @@ export const watchFocus = ({document: doc, window: win, emit, tab, leaving, now}
         if (leaving.gone()) {
             return;
         }
-        if (dialog && now() - dialog > DIALOG) {
-            dialog = 0;
+        if (dialog && moments.since(dialog) > DIALOG) {
+            dialog = null;
         }
-        const at = now();
+        const from = moments.mark();
         clearTimeout(asking);
         // The browser says "blur" before it says where the focus went.
         asking = setTimeout(() => {
             if (!doc.hasFocus() && doc.visibilityState !== 'hidden' && !leaving.gone() && !printing && !dialog) {
                 everFocused = true;
-                blur.begin(at);
+                blur.begin(from);
             } else {
                 look();
             }
@@ -182,16 +189,16 @@ export const watchFocus = ({document: doc, window: win, emit, tab, leaving, now}
         if (doc.visibilityState === 'hidden') {
             clearTimeout(asking);
             // Leaving for another tab takes the focus too: that is one absence, not two.
-            const near = blur.isOpen() && now() - blur.since() < 1000;
-            const at = near ? blur.since() : now();
+            const near = blur.isOpen() && blur.lasted() < 1000;
+            const from = near ? blur.from() : moments.mark();
             if (near) {
                 blur.cancel();
             } else {
                 blur.end();
             }
-            hidden.begin(at);
+            hidden.begin(from);
         } else if (hidden.isOpen()) {
-            if (leaving.soon() && now() - hidden.since() < TURN) {
+            if (leaving.soon() && hidden.lasted() < TURN) {
                 hidden.cancel();
             } else {
                 hidden.end();
@@ -206,7 +213,7 @@ export const watchFocus = ({document: doc, window: win, emit, tab, leaving, now}
         const control = target && typeof target.closest === 'function' ? target.closest('input,label') : null;
         const input = control && control.tagName === 'LABEL' ? /** @type {HTMLLabelElement} */ (control).control : control;
         if (input && /** @type {HTMLInputElement} */ (input).type === 'file') {
-            dialog = now();
+            dialog = moments.mark();
         }
     };
     const onBeforePrint = () => {
@@ -219,7 +226,7 @@ export const watchFocus = ({document: doc, window: win, emit, tab, leaving, now}
     const onPageHide = () => {
         clearTimeout(asking);
         // Some browsers hide a page before they say that it is left.
-        if (hidden.isOpen() && leaving.soon() && now() - hidden.since() < TURN) {
+        if (hidden.isOpen() && leaving.soon() && hidden.lasted() < TURN) {
             hidden.cancel();
         }
         hidden.pause();
@@ -287,26 +294,28 @@ export const watchFocus = ({document: doc, window: win, emit, tab, leaving, now}
  * @param {object} options
  * @param {Document} options.document
  * @param {Window} options.window
- * @param {(noticed: import('./protocol').Noticed) => void} options.emit
  * @param {import('./storage').Tab} options.tab
+ * @param {import('./moments').Moments} options.moments
  * @param {() => boolean} options.paused
- * @param {() => number} options.now
  * @returns {Part & {touch: () => void}}
  */
-export const watchIdle = ({document: doc, window: win, emit, tab, paused, now}) => {
-    let last = now();
-    const idle = makeAbsence('idle', {emit, tab, now, report: 2 * IDLE});
+export const watchIdle = ({document: doc, window: win, tab, moments, paused}) => {
+    let last = moments.mark();
+    const idle = makeAbsence('idle', {moments, tab, report: 2 * IDLE});
     // Loading a page is something that the student did.
     idle.end();
 
     const touch = () => {
-        idle.end();
-        last = now();
+        // The pointer moves a hundred times a second.
+        if (idle.isOpen() || moments.since(last) >= 1000) {
+            idle.end();
+            last = moments.mark();
+        }
     };
     const timer = setInterval(() => {
         if (doc.visibilityState === 'hidden' || !doc.hasFocus() || paused()) {
             touch();
-        } else if (now() - last >= IDLE && !idle.isOpen()) {
+        } else if (moments.since(last) >= IDLE && !idle.isOpen()) {
             idle.begin(last);
         }
     }, 15000);

@@ -203,9 +203,10 @@ export const watchDisplays = ({window: win, emit, tab, now}) => {
  * @param {import('./storage').Tab} options.tab
  * @param {(event: Event) => boolean} options.ours
  * @param {() => number} options.now
+ * @param {() => number} options.tick the steady clock
  * @returns {import('./detect_focus').Part}
  */
-export const watchWindow = ({document: doc, window: win, emit, tab, ours, now}) => {
+export const watchWindow = ({document: doc, window: win, emit, tab, ours, now, tick}) => {
     const mobile = isMobile(win);
     const measure = () => ({
         width: win.outerWidth,
@@ -216,7 +217,7 @@ export const watchWindow = ({document: doc, window: win, emit, tab, ours, now}) 
         full: inFullscreen(win),
     });
     let before = measure();
-    let hint = -TOOLS_SOON;
+    let hint = -Infinity;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     let timer;
 
@@ -229,7 +230,7 @@ export const watchWindow = ({document: doc, window: win, emit, tab, ours, now}) 
         }
         if (Math.abs(is.width - was.width) >= NOTABLE || Math.abs(is.height - was.height) >= NOTABLE) {
             emit({kind: 'resize', at: now(), data: {width: Math.round(is.width), height: Math.round(is.height)}});
-        } else if (now() - hint < TOOLS_SOON && !tab.get('tools') &&
+        } else if (tick() - hint < TOOLS_SOON && !tab.get('tools') &&
                 (is.lostWidth - was.lostWidth > TOOLS || is.lostHeight - was.lostHeight > TOOLS)) {
             tab.set('tools', true);
             emit({kind: 'devtools_suspected', at: now()});
@@ -241,7 +242,7 @@ export const watchWindow = ({document: doc, window: win, emit, tab, ours, now}) 
     };
     /** @param {Event} event */
     const onMenu = event => {
-        hint = now();
+        hint = tick();
         if (!ours(event)) {
             emit({kind: 'context_menu', at: now()});
         }
@@ -252,7 +253,7 @@ export const watchWindow = ({document: doc, window: win, emit, tab, ours, now}) 
         const tools = event.key === 'F12' ||
             ((event.ctrlKey && event.shiftKey || event.metaKey && event.altKey) && /^Key[IJCK]$/.test(event.code || ''));
         if (tools) {
-            hint = now();
+            hint = tick();
         }
     };
     win.addEventListener('resize', onResize);

@@ -30,6 +30,10 @@ import {tokenSource} from './token';
 const OFFLINE = 5000;
 /** Signals kept until the session is known. */
 const EARLY = 200;
+/** How often to look whether this machine's clock was set, in ms. */
+const LOOK = 5000;
+/** The page is told anew when the attempt ends if this machine's clock moved by more than this, in ms. */
+const MOVED = 2000;
 /** Round trips measured after a welcome: when, in ms. */
 const PROBES = [0, 1000, 3000];
 
@@ -98,10 +102,15 @@ export const init = config => {
     let end = 0;
     let left = 0;
     let saving = false;
+    /** The end of the attempt by this machine's clock, as the page was told it. */
+    let toldEnd = 0;
     /** @type {boolean|undefined} */
     let untoldHand;
     let stopped = false;
     let wasConnected = false;
+    /** Since when the connection is as it is, by the steady clock, and by the machine's as the socket says it. */
+    let changed = clock.tick();
+    let changedAt = 0;
     /** @type {ReturnType<typeof setTimeout>|undefined} */
     let refreshing;
 
@@ -211,7 +220,8 @@ export const init = config => {
         },
     });
 
-    const detector = makeDetector({emit, tab, ours: panel.ours, askFullscreen: panel.askFullscreen});
+    const askTime = () => socket.send([{t: 'time', at: clock.ask()}]);
+    const detector = makeDetector({emit, tab, clock, askTime, ours: panel.ours, askFullscreen: panel.askFullscreen});
 
     /**
      * @param {boolean} up
@@ -234,7 +244,7 @@ export const init = config => {
     const refresh = () => {
         clearTimeout(refreshing);
         const status = socket.status();
-        const since = Date.now() - status.since;
+        const since = clock.tick() - changed;
         /** @type {import('./panel').Kind} */
         let kind = 'connected';
         if (state === 'stopped') {
@@ -264,6 +274,17 @@ export const init = config => {
 
     const times = () => ({end, localEnd: end ? clock.local(end) : 0, left, offset: clock.offset()});
 
+    /** Tells the page when the attempt ends. */
+    const tellTime = () => {
+        if (end) {
+            toldEnd = clock.local(end);
+            dispatch('time', times());
+            if (config.onTime) {
+                config.onTime(times());
+            }
+        }
+    };
+
     /**
      * @param {number} newEnd
      * @param {number} newLeft
@@ -272,12 +293,7 @@ export const init = config => {
         if (newEnd !== end || newLeft !== left) {
             end = newEnd;
             left = newLeft;
-            if (end) {
-                dispatch('time', times());
-                if (config.onTime) {
-                    config.onTime(times());
-                }
-            }
+            tellTime();
             if (state === 'paused') {
                 showPause();
             }
@@ -388,7 +404,7 @@ export const init = config => {
     let probes = [];
     const measure = () => {
         probes.forEach(clearTimeout);
-        probes = PROBES.map(wait => setTimeout(() => socket.send([{t: 'time', at: Date.now()}]), wait));
+        probes = PROBES.map(wait => setTimeout(askTime, wait));
         probes.push(setTimeout(() => {
             const before = tab.get('rtt');
             const found = {rtt: clock.rtt(), offset: clock.offset()};
@@ -406,7 +422,7 @@ export const init = config => {
         clock.hint(frame.now);
         if (tab.get('of') !== frame.session) {
             // Another attempt under the same key: what was remembered is not about this one.
-            ['state', 'hand', 'read', 'rtt', 'fullscreen', 'extended', 'tools', 'still', 'resumed'].forEach(name => tab.set(name, undefined));
+            ['state', 'hand', 'read', 'rtt', 'fullscreen', 'extended', 'tools', 'still', 'resumed', 'lengths'].forEach(name => tab.set(name, undefined));
             tab.set('of', frame.session);
             state = '';
         }
@@ -416,12 +432,7 @@ export const init = config => {
         saving = false;
         end = frame.end || 0;
         left = frame.left || 0;
-        if (end) {
-            dispatch('time', times());
-            if (config.onTime) {
-                config.onTime(times());
-            }
-        }
+        tellTime();
         (frame.chat || []).forEach(showLine);
         (frame.commands || []).forEach(commands.take);
         setState(frame.state, frame.version, frame.reason || '');
@@ -469,8 +480,12 @@ export const init = config => {
                 setState(frame.state, frame.version, frame.reason || '');
                 break;
             case 'time':
-                if (typeof frame.at === 'number' && frame.at > 0) {
-                    clock.measure(frame.at, frame.now);
+                if (typeof frame.at === 'number' && frame.at > 0 && clock.measure(frame.at, frame.now)) {
+                    detector.answered();
+                    // This machine's clock was set: the attempt ends at another time by it.
+                    if (Math.abs(clock.local(end) - toldEnd) > MOVED) {
+                        tellTime();
+                    }
                 }
                 if (frame.end || frame.left || !frame.at) {
                     setTime(frame.end || 0, frame.left || 0);
@@ -517,6 +532,10 @@ export const init = config => {
         },
         onFrame,
         onStatus: status => {
+            if (status.since !== changedAt) {
+                changedAt = status.since;
+                changed = clock.tick();
+            }
             wasConnected = wasConnected || status.state === 'connected';
             if (sender && status.state === 'connected') {
                 sender.begin();
@@ -546,6 +565,11 @@ export const init = config => {
             socket.nudge();
         }
     };
+    const looking = setInterval(() => {
+        if (clock.shaken()) {
+            askTime();
+        }
+    }, LOOK);
     const onFocus = () => socket.reclaim();
     const nudge = () => socket.nudge();
 
@@ -577,6 +601,7 @@ export const init = config => {
         stop: () => {
             stopped = true;
             clearTimeout(refreshing);
+            clearInterval(looking);
             probes.forEach(clearTimeout);
             detector.stop();
             socket.leave(hasEnded(state) ? 'finished' : 'closing');

@@ -59,10 +59,10 @@ const bucket = ({burst, rate}, now) => {
  * @param {object} options
  * @param {import('./outbox').Outbox} options.outbox
  * @param {(frames: (object|string)[]) => boolean} options.send
- * @param {() => number} [options.now]
+ * @param {() => number} [options.now] a steady clock: one that can be set would fill the buckets at once
  * @returns {Sender}
  */
-export const makeSender = ({outbox, send, now = Date.now}) => {
+export const makeSender = ({outbox, send, now = () => performance.now()}) => {
     const signals = bucket(SIGNALS, now);
     const lines = bucket(LINES, now);
     let live = false;
