@@ -51,7 +51,7 @@ type Incident struct {
 func IncidentOf(s Signal) Incident {
 	return Incident{
 		ID: s.ID(), SessionID: s.SessionID, ExamID: s.ExamID, Kind: s.Kind, Severity: s.Severity,
-		At: s.Received, Duration: s.Duration, Review: ReviewNone,
+		At: s.Received, Duration: s.Awake(), Review: ReviewNone,
 	}
 }
 

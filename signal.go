@@ -118,8 +118,11 @@ const (
 	LargePaste    = 200       // characters from which a paste is severe
 	RepeatedHides = 3         // hidden so often within RepeatWindow counts as repeated
 	RepeatWindow  = 10 * time.Minute
-	MaxDuration   = 24 * time.Hour
+	MaxDuration   = 366 * 24 * time.Hour // longer ones are kept as this: see PossibleDuration
 )
+
+// boundSlack is by how much a length may differ from the server's count before that stands.
+const boundSlack = 5 * time.Second
 
 // Signal is something that a browser (or the server about it) noticed: an indication,
 // never a verdict. Session, stream and sequence number name it; storing it again
@@ -147,9 +150,11 @@ func (s Signal) ID() string { return s.Stream + "/" + strconv.FormatInt(s.Seq, 1
 
 // Digest is a short hash over what the browser said, by which a repeat is told from a
 // number that was used again for something else. Of the data only what is kept counts
-// (Signal.Kept): a signal that was stored with more is the same.
+// (Signal.Kept): a signal that was stored with more is the same. So is one of which the server
+// did not believe the length (Bounded), or the sleep (WithoutSleep).
 func (s Signal) Digest() string {
 	h := fnv.New128a()
+	s = s.asReported()
 	var buf bytes.Buffer
 	buf.WriteString(string(s.Kind))
 	buf.WriteByte(0)
@@ -160,6 +165,20 @@ func (s Signal) Digest() string {
 	buf.Write(s.Kept().Data)
 	h.Write(buf.Bytes())
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// asReported is what the browser said, without what the server makes of it.
+func (s Signal) asReported() Signal {
+	if _, lasts := dataFields[s.Kind]["reported"]; !lasts || len(s.Data) == 0 {
+		return s
+	}
+	var d struct {
+		Reported *int64 `json:"reported"`
+	}
+	if json.Unmarshal(s.Data, &d) == nil && d.Reported != nil {
+		s.Duration = PossibleDuration(*d.Reported)
+	}
+	return s.without("asleep", "reported")
 }
 
 // Validate checks a signal as a browser may send it and returns CodeInvalid with the
@@ -178,11 +197,14 @@ func (s Signal) Validate() error {
 	case s.At.Before(earliest) || s.At.After(latest):
 		return Invalid("at", "The time is out of range.")
 	case s.Duration < 0 || s.Duration > MaxDuration:
-		return Invalid("dur", "A duration lies between 0 and 24 hours.")
+		return Invalid("dur", "A duration lies between 0 and a year.")
 	case len(s.Data) > MaxSignalData:
 		return Invalid("data", "The data object is larger than %d bytes.", MaxSignalData)
 	}
-	return validateData(s.Data)
+	if err := validateData(s.Data); err != nil {
+		return err
+	}
+	return checkFields(s.Kind, s.Data)
 }
 
 var (
@@ -201,6 +223,69 @@ func PossibleTime(ms int64) (time.Time, bool) {
 		return latest, false
 	}
 	return time.UnixMilli(ms).UTC(), true
+}
+
+// PossibleDuration is the length that is kept of what a browser reports, in milliseconds: an absence
+// of any length is kept. What no attempt lasts is kept as MaxDuration; less than nothing stays
+// invalid.
+func PossibleDuration(ms int64) time.Duration {
+	switch {
+	case ms < 0:
+		return -1
+	case ms > MaxDuration.Milliseconds():
+		return MaxDuration
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// Bounded returns the signal with no longer a duration than the server's own clock has room for:
+// nothing lasted longer than from begin, the moment before which nobody was watched, to when the
+// signal was received. What the browser said is kept as reported.
+func (s Signal) Bounded(begin time.Time) Signal {
+	if _, lasts := dataFields[s.Kind]["reported"]; !lasts {
+		return s
+	}
+	s = s.without("reported") // no browser's word
+	room := max(0, s.Received.Sub(begin))
+	if s.Duration <= room+boundSlack {
+		return s
+	}
+	said := strconv.FormatInt(s.Duration.Milliseconds(), 10)
+	s.Duration = room.Truncate(time.Millisecond)
+	s.Data = withField(s.without("asleep").Data, "reported", said)
+	return s
+}
+
+// Asleep is how much of the signal's duration the computer slept, by what its browser and the
+// server's clock say together.
+func (s Signal) Asleep() time.Duration {
+	var d struct {
+		Asleep float64 `json:"asleep"`
+	}
+	if len(s.Data) == 0 || json.Unmarshal(s.Data, &d) != nil || !(d.Asleep > 0) {
+		return 0
+	}
+	if d.Asleep >= float64(s.Duration.Milliseconds()) {
+		return s.Duration
+	}
+	return time.Duration(d.Asleep) * time.Millisecond
+}
+
+// Awake is the part of the signal's duration by which it is rated: nobody is blamed for a computer
+// that slept.
+func (s Signal) Awake() time.Duration { return s.Duration - s.Asleep() }
+
+// WithoutSleep returns the signal without the claim that the computer slept.
+func (s Signal) WithoutSleep() Signal { return s.without("asleep") }
+
+// impossibleBy is how far a computer's clock may be off before what it says of a signal's moment is
+// called impossible.
+const impossibleBy = time.Minute
+
+// Impossible tells that the signal cannot have been noticed when the browser's clock said: after it
+// was received, or before the session was created. Received is true then, and shown in its place.
+func (s Signal) Impossible(created time.Time) bool {
+	return !s.Kind.FromServer() && (s.At.After(s.Received.Add(impossibleBy)) || s.At.Before(created.Add(-impossibleBy)))
 }
 
 // ValidStream tells whether a browser's stream id is well formed.
@@ -222,17 +307,17 @@ func (s Signal) Rate(recentHides int) float64 {
 	base := kinds[s.Kind].severity
 	switch s.Kind {
 	case KindBlur:
-		switch {
-		case s.Duration > 15*time.Second:
+		switch awake := s.Awake(); {
+		case awake > 15*time.Second:
 			return 0.3
-		case s.Duration >= 5*time.Second:
+		case awake >= 5*time.Second:
 			return 0.2
 		}
 	case KindHidden:
-		switch {
-		case s.Duration > time.Minute || recentHides+1 >= RepeatedHides:
+		switch awake := s.Awake(); {
+		case awake > time.Minute || recentHides+1 >= RepeatedHides:
 			return 0.6
-		case s.Duration >= 5*time.Second:
+		case awake >= 5*time.Second:
 			return 0.3
 		}
 	case KindPaste:

@@ -148,10 +148,11 @@ func TestSignalValidateNamesTheField(t *testing.T) {
 		{"a time far ahead", func(s *Signal) { s.At = t0.AddDate(500, 0, 0) }, "at"},
 		{"a wrong clock is no reason", func(s *Signal) { s.At = t0.AddDate(-9, 0, 0) }, ""},
 		{"a negative duration", func(s *Signal) { s.Duration = -1 }, "dur"},
-		{"a day", func(s *Signal) { s.Duration = MaxDuration }, ""},
-		{"more than a day", func(s *Signal) { s.Duration = MaxDuration + 1 }, "dur"},
+		{"days", func(s *Signal) { s.Duration = 70 * time.Hour }, ""},
+		{"a year", func(s *Signal) { s.Duration = MaxDuration }, ""},
+		{"more than a year", func(s *Signal) { s.Duration = MaxDuration + 1 }, "dur"},
 
-		{"data", data(`{"length":12,"hash":"9f86d081","on":true,"off":false,"none":null}`), ""},
+		{"data", data(`{"continued":true,"length":12,"on":true,"off":false,"none":null}`), ""},
 		{"an empty object", data(` {} `), ""},
 		{"24 fields", data(many(24)), ""},
 		{"25 fields", data(many(25)), "data"},
@@ -163,7 +164,7 @@ func TestSignalValidateNamesTheField(t *testing.T) {
 		{"rubbish behind", data(`{}x`), "data"},
 		{"nested object", data(`{"a":{}}`), "data"},
 		{"nested array", data(`{"a":[]}`), "data"},
-		{"a text of 128 bytes", data(`{"a":"` + strings.Repeat("x", 128) + `"}`), ""},
+		{"a text of 128 bytes", data(`{"a":"` + strings.Repeat("x", 128) + `"}`), "data"},
 		{"a longer text", data(`{"a":"` + strings.Repeat("x", 129) + `"}`), "data"},
 		{"a longer text hidden by a second of its name", data(`{"a":"` + strings.Repeat("x", 500) + `","a":1}`), "data"},
 		{"an object hidden by a second of its name", data(`{"a":{"b":1},"a":1}`), "data"},
@@ -289,6 +290,9 @@ func TestOnlyWhatIsListedIsKeptOfASignalsData(t *testing.T) {
 		want string
 	}{
 		{"as it is sent", KindPaste, `{"length":12}`, `{"length":12}`},
+		{"a negative length", KindPaste, `{"length":-12}`, ``},
+		{"a page by what is no name", KindPageTurned, `{"page":"the answer"}`, ``},
+		{"a page by a long name", KindPageTurned, `{"page":"` + strings.Repeat("x", 33) + `"}`, ``},
 		{"nothing", KindPaste, ``, ``},
 		{"a hash", KindPaste, `{"length":12,"hash":"9f86d081"}`, `{"length":12}`},
 		{"a hash first", KindPaste, `{"hash":"9f86d081","length":12}`, `{"length":12}`},
@@ -307,6 +311,163 @@ func TestOnlyWhatIsListedIsKeptOfASignalsData(t *testing.T) {
 		s.Data = json.RawMessage(tt.data)
 		if got := string(s.Kept().Data); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestEachKindHasItsRuleOfData: a new kind is not there until what its data may hold is said.
+func TestEachKindHasItsRuleOfData(t *testing.T) {
+	for _, k := range Kinds() {
+		if _, ok := dataFields[k]; !ok {
+			t.Errorf("%s: dataFields does not say what its data may hold", k)
+		}
+	}
+}
+
+// TestNoKindTakesATextThatSomebodyMayHaveTyped sends every kind that a browser may send a text under
+// a name of its own, and under each of its fields.
+func TestNoKindTakesATextThatSomebodyMayHaveTyped(t *testing.T) {
+	for _, k := range Kinds() {
+		if k.FromServer() {
+			continue
+		}
+		for _, name := range append([]string{"typed", "text", "hash"}, k.Fields()...) {
+			for _, text := range []string{`"secret text"`, `"s\u0065cret text"`, `"das Geheimnis: ä"`, `""`} {
+				for _, form := range []string{`{"%s":%s}`, ` { "%s" : %s , "more": 1.5 }`} {
+					s := report(k)
+					s.Data = json.RawMessage(fmt.Sprintf(form, name, text))
+					if got := fieldOf(s.Validate()); got != "data" {
+						t.Errorf("%s with %s: got field %q, want data", k, s.Data, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestADataFieldOfAnotherFormIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		kind Kind
+		data string
+		want string
+	}{
+		{"a hash of an older monitor", KindPaste, `{"length":3,"hash":"ba7816bf8f01cfea"}`, ""},
+		{"a hash that is none", KindPaste, `{"length":3,"hash":"the answer"}`, "data"},
+		{"a hash that is too short", KindPaste, `{"length":3,"hash":"42"}`, "data"},
+		{"a hash of what was copied, which no monitor sends", KindCopy, `{"length":3,"hash":"ba7816bf8f01cfea"}`, "data"},
+		{"a negative length", KindPaste, `{"length":-3}`, "data"},
+		{"a length that is true", KindPaste, `{"length":true}`, "data"},
+		{"a number for a truth", KindHidden, `{"continued":1}`, "data"},
+		{"a negative sleep", KindHidden, `{"asleep":-1}`, "data"},
+		{"a sleep", KindHidden, `{"continued":true,"asleep":1200000}`, ""},
+		{"null", KindCopy, `{"length":null}`, ""},
+		{"a number of a newer monitor", KindPrint, `{"pages":3,"color":true}`, ""},
+		{"a page by its name", KindPageTurned, `{"page":"summary"}`, ""},
+		{"a page by its number", KindPageTurned, `{"page":3}`, ""},
+		{"an offset of a clock that is ahead", KindRTT, `{"rtt":4,"offset":-1500}`, ""},
+	} {
+		s := report(tt.kind)
+		s.Data = json.RawMessage(tt.data)
+		if got := fieldOf(s.Validate()); got != tt.want {
+			t.Errorf("%s: got field %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestNobodyIsBlamedForAComputerThatSlept(t *testing.T) {
+	for _, tt := range []struct {
+		kind Kind
+		dur  time.Duration
+		data string
+		want float64
+	}{
+		{KindHidden, 20*time.Minute + 4*time.Second, `{"asleep":1200000}`, 0.1},
+		{KindHidden, 20*time.Minute + 10*time.Second, `{"asleep":1200000}`, 0.3},
+		{KindHidden, 22 * time.Minute, `{"asleep":1200000}`, 0.6},
+		{KindHidden, time.Minute, `{"asleep":1200000}`, 0.1}, // more than it lasted
+		{KindHidden, time.Hour, `{"asleep":1e300}`, 0.1},
+		{KindHidden, time.Hour, `{"asleep":"yes"}`, 0.6},
+		{KindBlur, time.Hour, `{"asleep":3599000}`, 0.1},
+		{KindBlur, time.Hour, `{"asleep":3590000}`, 0.2},
+	} {
+		s := report(tt.kind)
+		s.Duration, s.Data = tt.dur, json.RawMessage(tt.data)
+		if got := s.Rate(0); got != tt.want {
+			t.Errorf("%s of %v with %s: got %v, want %v", tt.kind, tt.dur, tt.data, got, tt.want)
+		}
+		if got := IncidentOf(s).Duration; got != s.Awake() {
+			t.Errorf("%s of %v with %s: got an incident of %v, want %v", tt.kind, tt.dur, tt.data, got, s.Awake())
+		}
+	}
+}
+
+// TestNothingLastedLongerThanTheServersClockHasRoomFor: what is sent again is the same, though there
+// is more room then.
+func TestNothingLastedLongerThanTheServersClockHasRoomFor(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		kind Kind
+		dur  time.Duration
+		data string
+		want time.Duration
+		kept string
+	}{
+		{"in its room", KindHidden, 10 * time.Minute, ``, 10 * time.Minute, ``},
+		{"clocks that are a little apart", KindHidden, 10*time.Minute + 4*time.Second, ``, 10*time.Minute + 4*time.Second, ``},
+		{"too long", KindHidden, 20 * time.Minute, ``, 10 * time.Minute, `{"reported":1200000}`},
+		{"too long, with data", KindIdle, 20 * time.Minute, `{"continued":true}`, 10 * time.Minute, `{"reported":1200000,"continued":true}`},
+		{"too long a sleep", KindHidden, 20 * time.Minute, `{"asleep":1200000}`, 10 * time.Minute, `{"reported":1200000}`},
+		{"a browser that says it was bounded", KindHidden, time.Minute, `{"reported":5}`, time.Minute, ``},
+		{"longer than any", KindBlur, MaxDuration, ``, 10 * time.Minute, `{"reported":31622400000}`},
+		{"what lasts no time", KindCopy, time.Hour, `{"length":1}`, time.Hour, `{"length":1}`},
+	} {
+		s := report(tt.kind)
+		s.Duration, s.Data = tt.dur, json.RawMessage(tt.data)
+		s.Received = t0.Add(10 * time.Minute)
+		got := s.Bounded(t0)
+		if got.Duration != tt.want || string(got.Data) != tt.kept {
+			t.Errorf("%s: got %v with %s, want %v with %s", tt.name, got.Duration, got.Data, tt.want, tt.kept)
+		}
+		for _, after := range []time.Duration{13 * time.Minute, 30 * time.Minute, 2 * MaxDuration} {
+			again := s
+			again.Received = t0.Add(after)
+			if again = again.Bounded(t0); again.Digest() != got.Digest() || again.WithoutSleep().Digest() != got.Digest() {
+				t.Errorf("%s: sent again %v later it is another", tt.name, after)
+			}
+		}
+	}
+}
+
+func TestADurationOfAnyLengthIsKept(t *testing.T) {
+	for ms, want := range map[int64]time.Duration{
+		-1: -1, 0: 0, 1204: 1204 * time.Millisecond, 70 * 3600_000: 70 * time.Hour, 400 * 24 * 3600_000: MaxDuration, 1<<63 - 1: MaxDuration,
+	} {
+		if got := PossibleDuration(ms); got != want {
+			t.Errorf("%d ms: got %v, want %v", ms, got, want)
+		}
+	}
+}
+
+func TestATimeThatCannotBeIsKnown(t *testing.T) {
+	created, received := t0, t0.Add(time.Hour)
+	for _, tt := range []struct {
+		name string
+		at   time.Time
+		want bool
+	}{
+		{"as it was", t0.Add(59 * time.Minute), false},
+		{"a clock that is a little ahead", received.Add(50 * time.Second), false},
+		{"a clock that is a little behind", created.Add(-50 * time.Second), false},
+		{"after it came", received.Add(2 * time.Minute), true},
+		{"before the session", created.Add(-2 * time.Minute), true},
+		{"three years behind", t0.AddDate(-3, 0, 0), true},
+		{"kept as the nearest that can be", earliest, true},
+	} {
+		s := report(KindHidden)
+		s.At, s.Received = tt.at, received
+		if got := s.Impossible(created); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

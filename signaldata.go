@@ -3,6 +3,7 @@ package vigil
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"unicode/utf8"
 )
@@ -15,27 +16,58 @@ const (
 	formNumber form = 1 << iota
 	formTruth
 	formText
+	formName // a text that is a name of ours: letters, digits, - and _, at most maxName
+	formSpan // milliseconds or a count: a number that is not negative
 )
 
-// dataFields lists what is kept of the data of each kind; a kind that is missing has none.
-// Each field has its place in docs/privacy.md and docs/protocol.md (tests compare), and in
-// the notice that the student reads.
+const maxName = 32
+
+// dataFields lists what the data of each kind may hold: every kind is here, one without data with
+// none. A text has a place only where it is a name of ours, so that no typed or copied text gets
+// through. Each field has its place in docs/privacy.md and docs/protocol.md (tests compare), and
+// in the notice that the student reads.
 var dataFields = map[Kind]map[string]form{
-	KindPageTurned: {"page": formNumber | formText}, // a number, or the name of a page without one
+	KindPageTurned: {"page": formSpan | formName}, // a number, or the name of a page without one
 	KindCapabilities: {
 		"visibility": formTruth, "fullscreen": formTruth, "clipboard": formTruth, "displays": formTruth, "storage": formTruth, "mobile": formTruth,
 	},
-	KindRTT:     {"rtt": formNumber, "offset": formNumber}, // milliseconds
-	KindBlur:    {"continued": formTruth},                  // the rest of an absence that was reported before it ended
-	KindHidden:  {"continued": formTruth},
-	KindIdle:    {"continued": formTruth},
-	KindCopy:    {"length": formNumber}, // characters
-	KindCut:     {"length": formNumber},
-	KindPaste:   {"length": formNumber},
-	KindResize:  {"width": formNumber, "height": formNumber}, // of the window, in CSS pixels
-	KindLost:    {"cause": formText},
-	KindHole:    {"missing": formNumber, "restored": formTruth},
-	KindRefused: {"code": formText, "kind": formText, "field": formText},
+	KindRTT:            {"rtt": formSpan, "offset": formNumber}, // milliseconds
+	KindBlur:           lasting,
+	KindHidden:         lasting,
+	KindIdle:           lasting,
+	KindCopy:           {"length": formSpan}, // characters
+	KindCut:            {"length": formSpan},
+	KindPaste:          {"length": formSpan},
+	KindResize:         {"width": formSpan, "height": formSpan}, // of the window, in CSS pixels
+	KindLost:           {"cause": formName},
+	KindHole:           {"missing": formSpan, "restored": formTruth},
+	KindRefused:        {"code": formName, "kind": formName, "field": formName},
+	KindConnected:      nil,
+	KindFocusGained:    nil,
+	KindConsent:        nil,
+	KindHandRaised:     nil,
+	KindHandLowered:    nil,
+	KindContextMenu:    nil,
+	KindFullscreenLeft: nil,
+	KindFullscreenNo:   nil,
+	KindPrint:          nil,
+	KindDisplayMore:    nil,
+	KindDisplayAdded:   nil,
+	KindDevtools:       nil,
+	KindReconnected:    nil,
+	KindAddress:        nil,
+	KindAddressBrowser: nil,
+	KindSecondSession:  nil,
+	KindTokenReplay:    nil,
+	KindTampering:      nil,
+	KindUserMismatch:   nil,
+}
+
+// lasting is what is kept of an absence beside its length.
+var lasting = map[string]form{
+	"continued": formTruth, // the rest of one that was reported before it ended
+	"asleep":    formSpan,  // of its length: the computer slept for so long, in ms
+	"reported":  formSpan,  // the length that the browser told, in ms, where that cannot be; see Signal.Bounded
 }
 
 // Fields lists what is kept of the data of signals of the kind, in the order of the alphabet.
@@ -58,6 +90,32 @@ func (s Signal) Kept() Signal {
 	return s
 }
 
+// without returns the signal without these fields of its data.
+func (s Signal) without(names ...string) Signal {
+	if len(s.Data) == 0 {
+		return s
+	}
+	rest := maps.Clone(dataFields[s.Kind])
+	for _, name := range names {
+		delete(rest, name)
+	}
+	if !allKept(s.Data, rest) {
+		s.Data = keep(s.Data, rest)
+	}
+	return s
+}
+
+// withField adds a field of ours to data that has none of this name.
+func withField(data json.RawMessage, name, value string) json.RawMessage {
+	out := append([]byte(`{"`), name...)
+	out = append(append(out, '"', ':'), value...)
+	if len(data) > 2 {
+		out = append(append(out, ','), data[1:]...)
+		return out
+	}
+	return append(out, '}')
+}
+
 // allKept recognises data that browsers send and of which every field is kept.
 func allKept(b []byte, fields map[string]form) bool {
 	if !plainData(b) {
@@ -65,7 +123,7 @@ func allKept(b []byte, fields map[string]form) bool {
 	}
 	for b[0] != '}' {
 		name, rest := plainText(b[1:]) // after the brace or a comma
-		if fields[string(name)]&formOf(rest[1:]) == 0 {
+		if !fields[string(name)].fits(rest[1:]) {
 			return false
 		}
 		b = plainValue(rest[1:])
@@ -88,7 +146,7 @@ func keep(data []byte, fields map[string]form) json.RawMessage {
 			break
 		}
 		name, _ := t.(string)
-		if fields[name]&formOf(value) == 0 {
+		if !fields[name].fits(value) {
 			continue
 		}
 		if len(out) > 1 {
@@ -102,17 +160,71 @@ func keep(data []byte, fields map[string]form) json.RawMessage {
 	return append(out, '}')
 }
 
-// formOf tells the form of a JSON value by how it begins; null and what is nested have none.
-func formOf(value []byte) form {
+// fits tells whether a JSON value, which may have more behind it, is of one of the forms; null and
+// what is nested are of none.
+func (f form) fits(value []byte) bool {
 	switch c := value[0]; {
 	case c == '"':
-		return formText
+		return f&formText != 0 || f&formName != 0 && isName(value)
 	case c == 't' || c == 'f':
-		return formTruth
-	case c == '-' || c >= '0' && c <= '9':
-		return formNumber
+		return f&formTruth != 0
+	case c == '-':
+		return f&formNumber != 0
+	case c >= '0' && c <= '9':
+		return f&(formNumber|formSpan) != 0
 	}
-	return 0
+	return false
+}
+
+// isName tells whether a JSON text is a name of ours.
+func isName(value []byte) bool {
+	for i, c := range value[1:] {
+		switch {
+		case c == '"':
+			return i > 0
+		case i == maxName || !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'):
+			return false
+		}
+	}
+	return false
+}
+
+// checkFields refuses data that is none of the kind's: a field of another form than the kind's own,
+// and any text that the kind has no place for, which may be what somebody typed. Other numbers and
+// booleans are of a newer monitor, and are dropped (Signal.Kept). It was validated before.
+func checkFields(k Kind, data json.RawMessage) error {
+	fields := dataFields[k]
+	if len(data) == 0 || allKept(data, fields) {
+		return nil
+	}
+	var values map[string]json.RawMessage
+	if json.Unmarshal(data, &values) != nil {
+		return Invalid("data", "The data of a signal is a JSON object.")
+	}
+	for name, value := range values {
+		want, known := fields[name]
+		switch {
+		case value[0] == 'n' || want.fits(value):
+		case known:
+			return Invalid("data", "The field %s of this kind of signal is of another form.", name)
+		case value[0] == '"' && !(k == KindPaste && name == "hash" && isHash(value)):
+			return Invalid("data", "This kind of signal has no text %s.", name)
+		}
+	}
+	return nil
+}
+
+// isHash tells whether a JSON text is the hash that monitors before this version send with a paste.
+func isHash(value []byte) bool {
+	if len(value) < 8+2 || len(value) > 64+2 {
+		return false
+	}
+	for _, c := range value[1 : len(value)-1] {
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // validateData allows a flat object of a few short strings, numbers and booleans. The bytes

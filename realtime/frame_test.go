@@ -126,7 +126,6 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 		{"unknown kind", `{"t":"signal","seq":1,"kind":"dance","at":` + now + `}`, "invalid", "kind", "drop", "1"},
 		{"the server's kind", `{"t":"signal","seq":2,"kind":"connected","at":` + now + `}`, "invalid", "kind", "drop", "2"},
 		{"a negative duration", `{"t":"signal","seq":3,"kind":"blur","dur":-1,"at":` + now + `}`, "invalid", "dur", "drop", "3"},
-		{"a duration that wraps around", `{"t":"signal","seq":4,"kind":"blur","dur":9223372036854775,"at":` + now + `}`, "invalid", "dur", "drop", "4"},
 		{"data that is no object", `{"t":"signal","seq":6,"kind":"copy","at":` + now + `,"data":[1]}`, "invalid", "data", "drop", "6"},
 		{"data that is nested", `{"t":"signal","seq":7,"kind":"copy","at":` + now + `,"data":{"a":{"b":1}}}`, "invalid", "data", "drop", "7"},
 		{"data that is large", `{"t":"signal","seq":8,"kind":"copy","at":` + now + `,"data":{"a":"` + long + `"}}`, "invalid", "data", "drop", "8"},
@@ -273,7 +272,7 @@ func TestUnwatchedSignalsAreNeitherStoredNorAHole(t *testing.T) {
 }
 
 // TestOfASignalNoMoreIsStoredThanItsKindSays has an older monitor send a hash of what was
-// pasted, and somebody's own monitor send a text; sent again they are the same.
+// pasted, and a newer one a field that is not known yet; sent again they are the same.
 func TestOfASignalNoMoreIsStoredThanItsKindSays(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -283,7 +282,7 @@ func TestOfASignalNoMoreIsStoredThanItsKindSays(t *testing.T) {
 	for range 2 {
 		acked := map[int64]bool{}
 		w.write(`[{"t":"signal","seq":1,"kind":"paste","at":1790000000000,"data":{"length":3,"hash":"ba7816bf8f01cfea"}},` +
-			`{"t":"signal","seq":2,"kind":"copy","at":1790000000000,"data":{"text":"the answer is 42"}}]`)
+			`{"t":"signal","seq":2,"kind":"copy","at":1790000000000,"data":{"words":42}}]`)
 		for len(acked) < 2 {
 			var ack realtime.Ack
 			w.next(realtime.TypeAck, &ack)

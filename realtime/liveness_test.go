@@ -112,11 +112,15 @@ func (b *bubble) ok(err error) {
 	}
 }
 
-func (b *bubble) session(end time.Duration) vigil.Session {
+func (b *bubble) session(end time.Duration) vigil.Session { return b.sessionOf(0, end) }
+
+// sessionOf makes one that began a while ago.
+func (b *bubble) sessionOf(age, end time.Duration) vigil.Session {
 	now := time.Now().UTC()
+	since := now.Add(-age)
 	s := vigil.Session{
 		ID: uuid.NewString(), ExamID: b.exam.ID, UserID: "user", Attempt: 1, Generation: 1, PlatformID: "platform-1",
-		State: vigil.StateActive, Version: 1, Created: now, Changed: now, Started: now, End: now.Add(end), EndSeen: now,
+		State: vigil.StateActive, Version: 1, Created: since, Changed: since, Started: since, End: now.Add(end), EndSeen: now,
 		Presence: vigil.Presence{Connection: vigil.ConnNever},
 	}
 	b.ok(b.db.CreateSession(b.ctx, s))

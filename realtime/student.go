@@ -117,6 +117,7 @@ type studentConn struct {
 	stream string
 	next   int64 // of the hello: lower numbers come again, or late
 	bye    bool
+	noted  time.Time   // when it was noted last that a message was refused
 	hello  *time.Timer // for a socket that says none
 	looked time.Time   // owned by the timer
 

@@ -203,21 +203,44 @@ func (sc *studentConn) drop(f *up, err error) {
 	st := sc.st
 	st.mu.Lock()
 	if f.Seq >= 1 && f.Seq <= vigil.MaxSeq && !st.life.state.Ended() {
-		data := map[string]string{"code": string(vigil.CodeOf(err))}
-		if !errors.Is(err, vigil.ErrForbidden) {
-			if kind := vigil.Kind(f.Kind); kind.Known() {
-				data["kind"] = f.Kind
-			}
-			if e, ok := errors.AsType[*vigil.Error](err); ok && e.Field != "" {
-				data["field"] = e.Field
-			}
+		kind := f.Kind
+		if !vigil.Kind(kind).Known() {
+			kind = ""
 		}
-		s := st.ownSignal(vigil.KindRefused, sc.h.now(), encode(data))
+		s := st.ownSignal(vigil.KindRefused, sc.h.now(), refusedData(kind, err))
 		s.Stream, s.Seq = sc.stream, f.Seq
 		st.emitLocked(s, nil)
 	}
 	st.mu.Unlock()
 	sc.sendError(f, err, 0)
+}
+
+// refusedData says what was refused for good, and why.
+func refusedData(kind string, err error) json.RawMessage {
+	data := map[string]string{"code": string(vigil.CodeOf(err))}
+	if !errors.Is(err, vigil.ErrForbidden) {
+		if kind != "" {
+			data["kind"] = kind
+		}
+		if e, ok := errors.AsType[*vigil.Error](err); ok && e.Field != "" {
+			data["field"] = e.Field
+		}
+	}
+	return encode(data)
+}
+
+// noteChat notes for the proctors that a message of the student was refused for good, which the
+// student is told: they wait for an answer. Once a minute at most, and not what was refused.
+func (sc *studentConn) noteChat(err error) {
+	st := sc.st
+	now := sc.h.now()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.life.state.Ended() || now.Sub(sc.noted) < time.Minute {
+		return
+	}
+	sc.noted = now
+	st.emitLocked(st.ownSignal(vigil.KindRefused, now, refusedData("chat", err)), nil)
 }
 
 // signal shows a signal to the proctors at once and hands it to the writer; the
@@ -237,11 +260,7 @@ func (sc *studentConn) signal(f *up) {
 		SessionID: st.id, ExamID: st.room.exam, Stream: sc.stream, Seq: f.Seq, Kind: vigil.Kind(f.Kind),
 		At: at, Received: now, Data: f.Data,
 	}
-	if f.Dur < 0 || f.Dur > vigil.MaxDuration.Milliseconds() {
-		s.Duration = -1 // out of range; multiplying could wrap around
-	} else {
-		s.Duration = time.Duration(f.Dur) * time.Millisecond
-	}
+	s.Duration = vigil.PossibleDuration(f.Dur)
 	if err := s.Validate(); err != nil {
 		sc.drop(f, err)
 		return
@@ -253,6 +272,9 @@ func (sc *studentConn) signal(f *up) {
 	}
 	s = s.Kept()
 	s.Data = slices.Clone(s.Data)
+	if s.Asleep() > 0 && sc.awake(f, s.Duration, now) {
+		s = s.WithoutSleep()
+	}
 
 	st.mu.Lock()
 	if st.life.state.Ended() {
@@ -260,8 +282,9 @@ func (sc *studentConn) signal(f *up) {
 		sc.drop(f, errEnded)
 		return
 	}
+	s = s.Bounded(moment(st.life.created))
 	hid := s.At
-	if !possible {
+	if !possible || s.Impossible(moment(st.life.created)) {
 		hid = now
 	}
 	s.Severity = s.Rate(st.hidesBeforeLocked(&s, hid))
@@ -275,6 +298,13 @@ func (sc *studentConn) signal(f *up) {
 		sc.putOff = true
 		sc.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), time.Second)
 	}
+}
+
+// awake tells that the computer cannot have slept through an absence that was noticed just now: this
+// connection is older, and has answered all pings since. It says nothing of what comes late.
+func (sc *studentConn) awake(f *up, lasted time.Duration, now time.Time) bool {
+	live := sc.h.cfg.Liveness
+	return f.Seq >= sc.next && !sc.putOff && lasted > 5*live.PingEvery && sc.opened.Before(now.Add(-lasted))
 }
 
 // hidesBeforeLocked counts how often the page was hidden within the window before this
@@ -336,6 +366,7 @@ func (sc *studentConn) chat(f *up) {
 		err = vigil.Errorf(vigil.CodeForbidden, "This is another attempt.")
 	}
 	if err != nil {
+		sc.noteChat(err)
 		sc.sendError(f, err, 0)
 		return
 	}

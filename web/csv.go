@@ -39,20 +39,21 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 }
 
 func (s *Server) writeTimelineCSV(w http.ResponseWriter, r *http.Request, entries []entry) {
-	rows := [][]string{{"type", "client_time", "server_time", "kind", "severity", "incident", "duration_seconds", "text", "by", "stage", "lms", "review", "data", "id"}}
+	rows := [][]string{{"type", "client_time", "server_time", "kind", "severity", "incident", "duration_seconds", "text", "by", "stage", "lms", "review", "data", "id", "client_time_impossible"}}
 	for _, e := range entries {
 		kind, dur := firstOf(e.Kind, string(e.State), string(e.Cause), string(e.From)), e.Dur
 		if e.Type == "gap" && e.End != 0 {
 			dur = e.End - e.At
 		}
 		row := []string{
-			e.Type, iso(time.UnixMilli(e.At)), "", kind, "", "", "", e.Text, firstOf(e.By, e.Name), string(e.Stage), "", "", string(e.Data), e.ID,
+			e.Type, iso(time.UnixMilli(e.At)), "", kind, "", "", "", e.Text, firstOf(e.By, e.Name), string(e.Stage), "", "", string(e.Data), e.ID, "",
 		}
 		if e.Recv != 0 {
 			row[2] = iso(time.UnixMilli(e.Recv))
 		}
 		if e.Type == "signal" {
 			row[4], row[5] = strconv.FormatFloat(e.Severity, 'g', -1, 64), strconv.FormatBool(e.Incident)
+			row[14] = strconv.FormatBool(e.Impossible)
 		}
 		if dur != 0 {
 			row[6] = seconds(time.Duration(dur) * time.Millisecond)

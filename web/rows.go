@@ -15,6 +15,7 @@ type timelineRow struct {
 	entry
 	When   time.Time // by the server's clock
 	Client time.Time // by the student's, where it differs
+	Wrong  bool      // the student's cannot be right
 	NewDay bool      // the first of its day
 	What   string
 	Step   string // of the severity
@@ -31,6 +32,7 @@ func rowsOf(entries []entry, w words) []timelineRow {
 		if e.Recv != 0 && e.Recv/1000 != e.At/1000 {
 			row.Client = time.UnixMilli(e.At).UTC()
 		}
+		row.Wrong = e.Impossible
 		if d := row.When.Format(time.DateOnly); d != day {
 			row.NewDay, day = true, d
 		}
@@ -38,7 +40,7 @@ func rowsOf(entries []entry, w words) []timelineRow {
 		switch e.Type {
 		case "signal":
 			row.What = w.text("kind." + e.Kind)
-			row.Detail = detailOf(e.Data)
+			row.Detail = w.detailOf(e.Kind, e.Data)
 		case "gap":
 			row.What = w.text("gap." + string(e.Cause))
 			if e.End != 0 {
@@ -96,16 +98,36 @@ func (w words) reason(reason string) string {
 	return reason
 }
 
-// detailOf shows a signal's data in short: it is a flat object of short values.
-func detailOf(data []byte) string {
+// detailOf shows a signal's data in short: it is a flat object of short values. What needs a sentence
+// has one: sleep is the computer's, and no part of what is said of the student.
+func (w words) detailOf(kind string, data []byte) string {
 	var values map[string]any
 	if len(data) == 0 || json.Unmarshal(data, &values) != nil {
 		return ""
 	}
-	parts := make([]string, 0, len(values))
+	var first, parts, last []string
 	for name, v := range values {
-		parts = append(parts, fmt.Sprintf("%s: %v", name, v))
+		n, isNumber := v.(float64)
+		span := w.span(time.Duration(n) * time.Millisecond)
+		text, isText := v.(string)
+		switch {
+		case name == "asleep" && isNumber:
+			last = append(last, w.text("detail.asleep", "time", span))
+		case name == "reported" && isNumber:
+			last = append(last, w.text("detail.reported", "time", span))
+		case name == "continued" && v == true:
+			first = append(first, w.text("detail.continued"))
+		case kind == string(vigil.KindRefused) && name == "kind" && isText:
+			if text == "chat" {
+				first = append(first, w.text("detail.chat"))
+			} else {
+				first = append(first, w.text("kind."+text))
+			}
+		default:
+			parts = append(parts, fmt.Sprintf("%s: %v", name, v))
+		}
 	}
 	slices.Sort(parts)
-	return strings.Join(parts, ", ")
+	slices.Sort(last)
+	return joined(joined(first...), strings.Join(parts, ", "), joined(last...))
 }

@@ -20,7 +20,9 @@ type entry struct {
 	Type string `json:"type"` // signal, gap, command, chat, state
 	At   int64  `json:"at"`
 	Recv int64  `json:"recv,omitempty"`
-	ID   string `json:"id,omitempty"`
+
+	Impossible bool   `json:"impossible,omitempty"` // at cannot be: the student's clock was wrong
+	ID         string `json:"id,omitempty"`
 
 	Stream   string          `json:"stream,omitempty"`
 	Seq      int64           `json:"seq,omitempty"`
@@ -102,7 +104,9 @@ func (s *Server) timeline(ctx context.Context, session vigil.Session, policy vig
 	}
 
 	for _, g := range signals {
-		entries = append(entries, signalEntry(g, reviews))
+		e := signalEntry(g, reviews)
+		e.Impossible = g.Impossible(session.Created)
+		entries = append(entries, e)
 	}
 	for _, g := range vigil.ProposeLostTime(policy, gaps) {
 		if noGap(g) {

@@ -53,6 +53,12 @@ const REMEMBERED = 32;
  * @returns {Clock}
  */
 export const makeClock = (now = () => Date.now(), ticks = () => performance.now()) => {
+    let latest = -Infinity;
+    /** The steady clock never goes back, also where a browser's does for a moment. */
+    const tick = () => {
+        latest = Math.max(latest, ticks());
+        return latest;
+    };
     let offset = 0;
     let rtt = 0;
     /** When it was measured: by the steady clock, and how far the machine's was ahead of that. */
@@ -64,7 +70,7 @@ export const makeClock = (now = () => Date.now(), ticks = () => performance.now(
     /** @type {Anchor[]} */
     const anchors = [];
 
-    const shaken = () => known && Math.abs(now() - ticks() - ahead) > SET;
+    const shaken = () => known && Math.abs(now() - tick() - ahead) > SET;
     return {
         hint: server => {
             if (!known || shaken()) {
@@ -76,7 +82,7 @@ export const makeClock = (now = () => Date.now(), ticks = () => performance.now(
             while (questions.has(name)) {
                 name++;
             }
-            questions.set(name, ticks());
+            questions.set(name, tick());
             if (questions.size > REMEMBERED) {
                 questions.delete(/** @type {number} */ (questions.keys().next().value));
             }
@@ -89,20 +95,20 @@ export const makeClock = (now = () => Date.now(), ticks = () => performance.now(
             }
             questions.delete(name);
             const wall = now();
-            const tick = ticks();
-            const trip = Math.max(0, tick - asked);
+            const received = tick();
+            const trip = Math.max(0, received - asked);
             const found = {rtt: Math.round(trip), offset: Math.round(server - (wall - trip / 2))};
             if (trip <= PROMPT) {
-                anchors.push({asked, tick: tick - trip / 2, wall: wall - trip / 2, server});
+                anchors.push({asked, tick: received - trip / 2, wall: wall - trip / 2, server});
                 if (anchors.length > REMEMBERED) {
                     anchors.shift();
                 }
             }
-            if (!known || trip <= rtt || tick - measured > BELIEVED || shaken()) {
+            if (!known || trip <= rtt || received - measured > BELIEVED || shaken()) {
                 rtt = found.rtt;
                 offset = found.offset;
-                measured = tick;
-                ahead = wall - tick;
+                measured = received;
+                ahead = wall - received;
                 known = true;
             }
             return found;
@@ -112,8 +118,8 @@ export const makeClock = (now = () => Date.now(), ticks = () => performance.now(
         local: server => server - offset,
         shaken,
         now,
-        tick: ticks,
-        before: tick => anchors.filter(anchor => anchor.tick <= tick).pop(),
-        after: tick => anchors.find(anchor => anchor.asked >= tick),
+        tick,
+        before: moment => anchors.filter(anchor => anchor.tick <= moment).pop(),
+        after: moment => anchors.find(anchor => anchor.asked >= moment),
     };
 };

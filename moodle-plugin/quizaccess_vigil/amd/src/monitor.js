@@ -28,6 +28,8 @@ import {tokenSource} from './token';
 
 /** A break shorter than this is shown as reconnecting, a longer one as offline, in ms. */
 const OFFLINE = 5000;
+/** The highest number of a page that the server takes: a hello with another is refused. */
+const MAX_PAGE = 10000;
 /** Signals kept until the session is known. */
 const EARLY = 200;
 /** How often to look whether this machine's clock was set, in ms. */
@@ -71,7 +73,7 @@ const PROBES = [0, 1000, 3000];
  */
 export const pageNumber = page => {
     const found = /(\d+)$/.exec(String(page === undefined ? '' : page));
-    return found ? Math.min(Number(found[1]), 100000) : 0;
+    return found ? Math.min(Number(found[1]), MAX_PAGE) : 0;
 };
 
 /**
@@ -164,21 +166,26 @@ export const init = config => {
         await task;
     };
 
-    /** @param {import('./protocol').Noticed} noticed */
+    /**
+     * @param {import('./protocol').Noticed} noticed
+     * @returns {Promise<boolean>} false: there is no room for it
+     */
     const emit = async(noticed) => {
         if (stopped) {
-            return;
+            return true;
         }
         if (!outbox) {
             if (early.length < EARLY) {
                 early.push(noticed);
+                return true;
             }
-            return;
+            return false;
         }
-        await outbox.add(noticed);
+        const entry = await outbox.add(noticed);
         if (sender) {
             sender.flush();
         }
+        return entry !== null;
     };
 
     /** @param {string} session */
@@ -211,7 +218,8 @@ export const init = config => {
             hand: up => {
                 setHand(up, true);
                 untoldHand = up;
-                emit({kind: up ? 'hand_raised' : 'hand_lowered', at: Date.now()});
+                emit({kind: up ? 'hand_raised' : 'hand_lowered', at: Date.now()})
+                    .then(kept => kept ? undefined : handRefused(up)).catch(() => undefined);
             },
             read: () => tab.set('read', Date.now() + clock.offset()),
             reclaim: () => socket.reclaim(),
@@ -230,6 +238,23 @@ export const init = config => {
     const setHand = (up, aloud) => {
         tab.set('hand', up || undefined);
         panel.hand(up, aloud);
+    };
+
+    /**
+     * The server does not take it that the hand was raised or lowered, for good: the student is told.
+     *
+     * @param {boolean} up what was refused
+     * @returns {Promise<void>}
+     */
+    const handRefused = async(up) => {
+        await findHand();
+        if (untoldHand === undefined) {
+            setHand(!up, false);
+            panel.card({
+                id: 'hand', title: words.text(up ? 'hand.refused.up' : 'hand.refused.down'), text: [words.text('hand.refused')],
+                button: words.text('message.ok'),
+            });
+        }
     };
 
     /** Notices what the exam asks for while the attempt runs in this tab. */
@@ -512,7 +537,7 @@ export const init = config => {
                         if (what === 'line' && (frame.duty === 'drop' || frame.duty === 'stop')) {
                             panel.chat.settle(String(frame.ref), 'failed');
                         }
-                        return what;
+                        return what === 'hand_raised' || what === 'hand_lowered' ? handRefused(what === 'hand_raised') : undefined;
                     }).catch(() => undefined);
                 }
                 break;

@@ -50,7 +50,8 @@ const bucket = ({burst, rate}, now) => {
  * @property {() => void} end the connection is gone
  * @property {() => Promise<void>} flush something new may wait
  * @property {(frame: import('./protocol').AckFrame) => Promise<void>} acknowledge
- * @property {(frame: import('./protocol').ErrorFrame) => Promise<'signal'|'line'|''>} refused what the error was about
+ * @property {(frame: import('./protocol').ErrorFrame) => Promise<'signal'|'hand_raised'|'hand_lowered'|'line'|''>} refused what the error was about; a hand
+ *     only where it is refused for good: the student believes that it arrived
  */
 
 /**
@@ -223,7 +224,12 @@ export const makeSender = ({outbox, send, now = () => performance.now()}) => {
             if (seq > 0 && sent.has(seq)) {
                 if (gone) {
                     sent.delete(seq);
+                    const [entry] = await outbox.list(seq - 1, 1);
                     await outbox.acknowledge(stream, [seq]);
+                    const kind = entry && entry.seq === seq ? JSON.parse(entry.frame).kind : '';
+                    if (kind === 'hand_raised' || kind === 'hand_lowered') {
+                        return kind;
+                    }
                 } else {
                     const mine = sent;
                     retry(frame, () => {

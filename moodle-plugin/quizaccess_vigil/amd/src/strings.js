@@ -51,6 +51,9 @@ const en = {
     'hand.lower': 'Lower hand',
     'hand.up': 'Your hand is raised. A proctor will see it.',
     'hand.down': 'Your hand is down.',
+    'hand.refused': 'The proctoring server did not accept it. Write a message to your proctors, or call somebody.',
+    'hand.refused.down': 'Your hand is still raised',
+    'hand.refused.up': 'Your hand could not be raised',
     'message.title': 'Message from {name}',
     'message.ok': 'OK',
     'warn.title': 'Warning from {name}',
@@ -132,6 +135,9 @@ const id = {
     'hand.lower': 'Turunkan tangan',
     'hand.up': 'Tangan Anda terangkat. Pengawas akan melihatnya.',
     'hand.down': 'Tangan Anda sudah diturunkan.',
+    'hand.refused': 'Server pengawasan tidak menerimanya. Tulis pesan kepada pengawas, atau panggil seseorang.',
+    'hand.refused.down': 'Tangan Anda masih terangkat',
+    'hand.refused.up': 'Tangan Anda tidak dapat diangkat',
     'message.title': 'Pesan dari {name}',
     'message.ok': 'Oke',
     'warn.title': 'Peringatan dari {name}',
@@ -202,7 +208,11 @@ export const words = (lang = 'en', own = {}) => {
         lang: chosen,
         text,
         count: (key, n) => text(key + (new Intl.PluralRules(chosen).select(n) === 'one' ? '.one' : '.other'), {n}),
-        hour: at => new Date(at).toLocaleTimeString(chosen, {hour: '2-digit', minute: '2-digit'}),
+        // On the night at which summer time ends an hour comes twice: a time with another offset than now's says which.
+        hour: at => new Date(at).toLocaleTimeString(chosen, {
+            hour: '2-digit', minute: '2-digit',
+            timeZoneName: new Date(at).getTimezoneOffset() === new Date().getTimezoneOffset() ? undefined : 'short',
+        }),
         duration: ms => {
             const seconds = Math.max(0, Math.round(ms / 1000));
             const parts = [

@@ -7,7 +7,7 @@ export type ReviewState = "none" | "pending" | "cleared" | "upheld" | "appealed"
 
 export interface SignalEntry {
   type: "signal"; at: number; recv?: number; stream: string; seq: number; kind: string; severity: number; incident?: boolean;
-  dur?: number; data?: Data; review?: Review;
+  dur?: number; data?: Data; review?: Review; impossible?: boolean;
 }
 export interface GapEntry { type: "gap"; at: number; id: string; end?: number; cause: Cause; proposed?: number; decision?: string; review?: Review }
 export interface CommandEntry {
@@ -33,6 +33,16 @@ export function keyOf(e: Entry): string {
 /** When it reached us: signals are ordered by the server's clock, the browser's may be wrong. */
 export function momentOf(e: Entry): number {
   return e.type === "signal" ? (e.recv ?? e.at) : e.at;
+}
+
+/**
+ * Whether the browser's clock cannot be right about a signal: it says that it was noticed after it arrived, or before the session was there.
+ * What the timeline says of it (`impossible`) and what comes in live follow one rule, Signal.Impossible of the server.
+ */
+export function cannotBe(e: SignalEntry, created: number | undefined): boolean {
+  if (e.impossible) return true;
+  if (e.recv === undefined || e.stream.startsWith("server:")) return false;
+  return e.at > e.recv + 60_000 || (created !== undefined && e.at < created - 60_000);
 }
 
 /** The id by which an incident is reviewed; undefined when the entry is none. */

@@ -41,20 +41,42 @@ export function shortLength(ms: number, lang: Lang): string {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** The time of day, with the date when it was not today. */
+function formatOf(key: string, lang: Lang, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  let format = formats.get(lang + key);
+  if (!format) {
+    format = new Intl.DateTimeFormat(lang, { ...options, hourCycle: "h23" });
+    formats.set(lang + key, format);
+  }
+  return format;
+}
+
+/** Minutes that the reader's clock is ahead of UTC at a moment: it changes where summer time begins and ends. */
+export function offsetAt(at: number): number {
+  return -new Date(at).getTimezoneOffset();
+}
+
+/**
+ * The time of day, with the date when it was not today. A moment at which the reader's clock was ahead of UTC by something else than now is shown
+ * with its own offset: on the night at which summer time ends an hour comes twice.
+ */
 export function timeText(at: number, now: number, lang: Lang, seconds = true): string {
   const far = new Date(at).toDateString() !== new Date(now).toDateString();
-  const key = `${lang}${far}${seconds}`;
-  let format = formats.get(key);
-  if (!format) {
-    format = new Intl.DateTimeFormat(lang, {
-      ...(far ? { day: "numeric", month: "short" } : {}),
-      hour: "2-digit",
-      minute: "2-digit",
-      ...(seconds ? { second: "2-digit" } : {}),
-      hourCycle: "h23",
-    });
-    formats.set(key, format);
-  }
-  return format.format(at);
+  const other = offsetAt(at) !== offsetAt(now);
+  return formatOf(`${far}${seconds}${other}`, lang, {
+    ...(far ? { day: "numeric", month: "short" } : {}),
+    hour: "2-digit",
+    minute: "2-digit",
+    ...(seconds ? { second: "2-digit" } : {}),
+    ...(other ? { timeZoneName: "shortOffset" } : {}),
+  }).format(at);
+}
+
+/** A moment that may be of any year, with the offset that held then. */
+export function fullTime(at: number, lang: Lang): string {
+  return formatOf("full", lang, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "shortOffset" }).format(at);
+}
+
+/** The offset of the reader's clock at a moment, as it is written beside times: GMT+2. */
+export function zoneText(at: number, lang: Lang): string {
+  return formatOf("zone", lang, { timeZoneName: "shortOffset" }).formatToParts(at).find((p) => p.type === "timeZoneName")?.value ?? "";
 }

@@ -3,8 +3,8 @@ import type { JSX } from "preact";
 import { useSignal } from "@preact/signals";
 import { Plot } from "./chart";
 import { useStore } from "./context";
-import { bins, incidentID, isIncident, keyOf, momentOf, type Entry, type ReviewState, type SignalEntry } from "./feed";
-import { lengthText, timeText } from "./format";
+import { bins, cannotBe, incidentID, isIncident, keyOf, momentOf, type Entry, type ReviewState, type SignalEntry } from "./feed";
+import { fullTime, lengthText, timeText } from "./format";
 import { ProgressWords } from "./results";
 import type { State } from "./protocol";
 import { Severity } from "./row";
@@ -105,7 +105,10 @@ function SignalData({ e }: { e: SignalEntry }): JSX.Element | null {
   if (!e.data) return null;
   const parts: string[] = [];
   for (const [key, value] of Object.entries(e.data)) {
-    if (key === "length") parts.push(t("data_length", { n: Number(value) }));
+    if (key === "asleep" || key === "reported") continue;
+    if (key === "continued" && value === true) parts.push(t("data_continued"));
+    else if (key === "kind" && e.kind === "signal_refused") parts.unshift(named("kind", String(value)));
+    else if (key === "length") parts.push(t("data_length", { n: Number(value) }));
     else if (key === "page") parts.push(pageOf(value));
     else if (key === "cause") parts.push(named("cause", String(value)));
     else if (key === "hash") continue; // of a paste, in what was stored before no monitor sent it any more
@@ -113,12 +116,24 @@ function SignalData({ e }: { e: SignalEntry }): JSX.Element | null {
     else parts.push(`${key}: ${value === true ? "✓" : value === false ? "–" : String(value)}`);
   }
   if (e.data.width !== undefined && e.data.height !== undefined) parts.push(`${String(e.data.width)} × ${String(e.data.height)}`);
-  return parts.length > 0 ? <p class="small muted entry-data">{parts.join(" · ")}</p> : null;
+  // What the computer did is no part of what is said of the student.
+  const { asleep, reported } = e.data;
+  return (
+    <>
+      {parts.length > 0 && <p class="small muted entry-data">{parts.join(" · ")}</p>}
+      {typeof asleep === "number" && <p class="small entry-asleep">{t("data_asleep", { length: lengthText(asleep, t.lang) })}</p>}
+      {typeof reported === "number" && <p class="small entry-reported">{t("data_reported", { length: lengthText(reported, t.lang) })}</p>}
+    </>
+  );
 }
 
 /** Both clocks, where they differ by more than a connection takes. */
 function Clocks({ e, now }: { e: SignalEntry; now: number }): JSX.Element | null {
+  const store = useStore();
   if (!e.recv || e.stream.startsWith("server:")) return null;
+  if (cannotBe(e, store.student(store.story.peek()?.session ?? "")?.who.created)) {
+    return <p class="small entry-impossible">{t("at_impossible", { time: fullTime(e.at, t.lang) })}</p>;
+  }
   const off = e.recv - (e.at + (e.dur ?? 0));
   if (Math.abs(off) < 3000) return null;
   const words = off > 0 ? t("arrived_late", { length: lengthText(off, t.lang) }) : t("clock_ahead", { length: lengthText(-off, t.lang) });

@@ -4,6 +4,7 @@ import "uplot/dist/uPlot.min.css";
 import { problemOf, readConfig } from "../dashboard/config";
 import { bins, momentOf, type Entry, type ReviewState } from "../dashboard/feed";
 import type { Right } from "../dashboard/protocol";
+import { fullTime, zoneText } from "../dashboard/format";
 import { allowed, downloads, make, printing } from "./common";
 import { t, type Word } from "./words";
 
@@ -67,30 +68,45 @@ function filtering(): void {
   recount();
 }
 
-/** Times as the reader's clock shows them; what the server wrote stays as the tooltip. Rows and entries come in one order. */
+/**
+ * Times as the reader's clock shows them; what the server wrote stays as the tooltip. Rows and entries come in one order. Each time has the offset
+ * that held at its own moment: it is named once where it is the same for all, else with the first time of each day and wherever it changes.
+ */
 function localTimes(): void {
   const entries = config.entries ?? [];
   const header = document.querySelector("#timeline thead th");
   if (entries.length !== rows.length || !header) return;
   const time = new Intl.DateTimeFormat(t.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const date = new Intl.DateTimeFormat(t.lang, { dateStyle: "medium" });
+  const zones = new Set(entries.flatMap((e) => [zoneText(momentOf(e), t.lang), ...(e.type === "signal" && e.impossible ? [] : [zoneText(e.at, t.lang)])]));
   let day = "";
+  let zone = "";
   const put = (cell: HTMLTableCellElement | undefined, at: number, dated: boolean): void => {
     if (!cell?.textContent?.trim()) return;
     cell.title = `${cell.textContent.trim()} UTC`;
     const today = date.format(at);
-    cell.textContent = dated && today !== day ? `${today} ${time.format(at)}` : time.format(at);
-    if (dated) day = today;
+    const its = zoneText(at, t.lang);
+    const parts = [time.format(at)];
+    if (dated && today !== day) parts.unshift(today);
+    if (zones.size > 1 && (!dated || today !== day || its !== zone)) parts.push(its);
+    cell.textContent = parts.join(" ");
+    if (dated) [day, zone] = [today, its];
   };
   rows.forEach((row, i) => {
     const e = entries[i];
     if (!e) return;
     put(row.cells[0], momentOf(e), true);
-    put(row.cells[1], e.at, false);
+    const wrong = row.cells[1]?.querySelector("time");
+    if (e.type === "signal" && e.impossible && wrong) {
+      wrong.title = wrong.textContent ?? "";
+      wrong.textContent = fullTime(e.at, t.lang);
+    } else {
+      put(row.cells[1], e.at, false);
+    }
   });
   header.textContent = t("server_time");
-  const zone = new Intl.DateTimeFormat(t.lang, { timeZoneName: "short" }).formatToParts().find((p) => p.type === "timeZoneName")?.value ?? "";
-  document.querySelector(".table-wrap")?.before(make("p", "small muted", t("local", { zone })));
+  const [only = ""] = zones;
+  document.querySelector(".table-wrap")?.before(make("p", "small muted", zones.size > 1 ? t("local_each") : t("local", { zone: only })));
 }
 
 const next: Record<ReviewState, ReviewState[]> = {

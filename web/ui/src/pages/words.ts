@@ -30,6 +30,7 @@ const en = {
   chart_incidents: "Incidents a minute",
   server_time: "Server time",
   local: "Times are in your time zone ({zone}).",
+  local_each: "Times are in your time zone, each with the offset from GMT that held then.",
 };
 
 const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
@@ -61,6 +62,7 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   chart_incidents: "Insiden per menit",
   server_time: "Waktu server",
   local: "Waktu menurut zona waktu Anda ({zone}).",
+  local_each: "Waktu menurut zona waktu Anda, masing-masing dengan selisih dari GMT yang berlaku saat itu.",
 };
 
 export type Word = keyof typeof en;

@@ -269,3 +269,65 @@ describe("a state that this page does not know", () => {
     expect(await menus()).toBe(0);
   });
 });
+
+describe("what the server refuses for good", () => {
+  const hand = () => find<HTMLButtonElement>("form button:not([type=submit])");
+  const drop = async (ref: string) => {
+    FakeSocket.last.hear({ t: "error", code: "invalid", message: "no", duty: "drop", ref });
+    await settle(200);
+  };
+  const lastSeq = () => String((sent().filter((frame) => frame.t === "signal").at(-1) as unknown as { seq: number }).seq);
+
+  it("is told to who raised a hand: it is down, and stays so", async () => {
+    await open();
+    pill().click();
+    hand().click();
+    await settle(200);
+    expect(hand().textContent).toBe("Lower hand");
+    await drop(lastSeq());
+    expect(hand().textContent).toBe("Raise hand");
+    expect(card()).toContain("Your hand could not be raised");
+    expect(card()).toContain("call somebody");
+    await turn({ hand: false });
+    expect(hand().textContent).toBe("Raise hand");
+  });
+
+  it("is told to who lowered it: it is up for the proctors", async () => {
+    await open({}, { hand: true });
+    pill().click();
+    hand().click();
+    await settle(200);
+    await drop(lastSeq());
+    expect(hand().textContent).toBe("Lower hand");
+    expect(card()).toContain("Your hand is still raised");
+  });
+
+  it("is not told of what the browser noticed by itself: the record says it", async () => {
+    await open();
+    await menus();
+    await drop(lastSeq());
+    expect(card()).toBe("");
+  });
+});
+
+describe("a computer whose clock is set", () => {
+  it("has the page told anew when the attempt ends", async () => {
+    const ends: number[] = [];
+    const end = Date.now() + 3_600_000;
+    await open({ onTime: (time) => ends.push(time.localEnd) }, { now: Date.now(), end });
+    const real = () => end - 3_600_000 + (performance.now() - began);
+    const began = performance.now();
+    const answer = () => {
+      const asked = sent().filter((frame) => frame.t === "time").at(-1) as unknown as { at: number } | undefined;
+      if (asked) FakeSocket.last.hear({ t: "time", at: asked.at, now: real() });
+    };
+    await settle(3000);
+    answer();
+    const told = ends.length;
+    vi.setSystemTime(Date.now() + 20 * 60_000);
+    await settle(6000);
+    answer();
+    expect(ends.length).toBe(told + 1);
+    expect(Math.abs((ends.at(-1) ?? 0) - end - 20 * 60_000)).toBeLessThan(10_000);
+  });
+});

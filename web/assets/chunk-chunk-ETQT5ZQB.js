@@ -1,0 +1,1 @@
+function a(r){let e;try{e=JSON.parse(r)}catch{return[]}return(Array.isArray(e)?e:[e]).filter(t=>typeof t=="object"&&t!==null&&typeof t.t=="string")}var o=500,s="ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";function i(){let r=crypto.getRandomValues(new Uint8Array(20)),e="";for(let n of r)e+=s[n&63];return e}export{a,o as b,i as c};
