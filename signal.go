@@ -288,6 +288,10 @@ func (s Signal) Impossible(created time.Time) bool {
 	return !s.Kind.FromServer() && (s.At.After(s.Received.Add(impossibleBy)) || s.At.Before(created.Add(-impossibleBy)))
 }
 
+// FarOff tells that a signal's moment is only the nearest that is kept (PossibleTime): what the
+// browser's clock said is further away.
+func FarOff(at time.Time) bool { return !at.After(earliest) || !at.Before(latest) }
+
 // ValidStream tells whether a browser's stream id is well formed.
 func ValidStream(id string) bool {
 	if len(id) < 16 || len(id) > MaxStreamID {

@@ -469,6 +469,9 @@ func TestATimeThatCannotBeIsKnown(t *testing.T) {
 		if got := s.Impossible(created); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
+		if got, want := FarOff(s.At), s.At.Equal(earliest); got != want {
+			t.Errorf("%s: got far off %v, want %v", tt.name, got, want)
+		}
 	}
 }
 

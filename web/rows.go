@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ type timelineRow struct {
 	When   time.Time // by the server's clock
 	Client time.Time // by the student's, where it differs
 	Wrong  bool      // the student's cannot be right
+	Far    bool      // and is not kept as it was
 	NewDay bool      // the first of its day
 	What   string
 	Step   string // of the severity
@@ -32,7 +34,7 @@ func rowsOf(entries []entry, w words) []timelineRow {
 		if e.Recv != 0 && e.Recv/1000 != e.At/1000 {
 			row.Client = time.UnixMilli(e.At).UTC()
 		}
-		row.Wrong = e.Impossible
+		row.Wrong, row.Far = e.Impossible, e.Impossible && vigil.FarOff(time.UnixMilli(e.At))
 		if d := row.When.Format(time.DateOnly); d != day {
 			row.NewDay, day = true, d
 		}
@@ -123,6 +125,8 @@ func (w words) detailOf(kind string, data []byte) string {
 			} else {
 				first = append(first, w.text("kind."+text))
 			}
+		case isNumber:
+			parts = append(parts, name+": "+strconv.FormatFloat(n, 'f', -1, 64))
 		default:
 			parts = append(parts, fmt.Sprintf("%s: %v", name, v))
 		}

@@ -2,8 +2,10 @@ package web_test
 
 import (
 	"encoding/csv"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -170,4 +172,66 @@ func TestCheckinOfAStoppedSession(t *testing.T) {
 	if strings.Contains(page.Body, "has ended") {
 		t.Errorf("got %s, want no word of an end", page.Body)
 	}
+}
+
+// TestATimeThatCannotBeIsMarked: what a computer's clock made impossible is kept, stands where it
+// arrived, and says so; what a computer slept is a statement of its own.
+func TestATimeThatCannotBeIsMarked(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p, teacher := l.person(student), l.person(instructor)
+	checkin := p.attempt(1)
+	s := r.session(last(checkin))
+	p.start(checkin)
+	received := r.now().Add(time.Hour).Truncate(time.Millisecond).UTC()
+	far, _ := vigil.PossibleTime(1)
+	list := []vigil.Signal{
+		{Kind: vigil.KindHidden, At: received.Add(-4 * time.Second), Duration: 4 * time.Second},
+		{Kind: vigil.KindPrint, At: received.AddDate(-3, 0, 0)},
+		{Kind: vigil.KindHandRaised, At: far},
+		{Kind: vigil.KindCopy, At: received.Add(time.Hour)},
+		{Kind: vigil.KindIdle, At: received.Add(-20 * time.Minute), Duration: 20 * time.Minute, Data: []byte(`{"asleep":1140000,"continued":true}`)},
+		{Kind: vigil.KindBlur, At: received.Add(-20 * time.Minute), Duration: 20 * time.Minute, Data: []byte(`{"reported":7200000}`)},
+	}
+	for i := range list {
+		g := &list[i]
+		g.SessionID, g.ExamID, g.Stream, g.Seq, g.Received = s.ID, s.ExamID, "stream-0123456789", int64(i+1), received
+	}
+	_, err := r.store.AppendSignals(t.Context(), list)
+	r.ok(err)
+	want := map[string]bool{"hidden": false, "print": true, "hand_raised": true, "copy": true, "idle": false, "blur": false}
+
+	exam := teacher.dashboard()
+	for _, e := range teacher.call("GET", "/api/v1/exams/"+exam+"/sessions/"+s.ID+"/timeline", "").json(r)["entries"].([]any) {
+		m := e.(map[string]any)
+		if impossible, ok := want[fmt.Sprint(m["kind"])]; ok {
+			r.want(fmt.Sprint(m["kind"], " impossible"), m["impossible"] == true, impossible)
+		}
+	}
+	page := teacher.get("/dashboard/" + exam + "/sessions/" + s.ID)
+	r.want("marks", strings.Count(page.Body, "cannot be:"), 2)
+	for _, text := range []string{"decades off", "the computer slept for 19 min 0 s", "went on", "the browser said 2 h 0 min, which cannot be", list[1].At.Format("2006-01-02 15:04:05") + " UTC"} {
+		r.contains(page, text)
+	}
+
+	_, text, _ := strings.Cut(teacher.call("GET", "/dashboard/"+exam+"/sessions/"+s.ID+"?format=csv", "").text, "\uFEFF")
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	r.ok(err)
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	found := 0
+	for _, row := range rows[1:] {
+		for _, name := range []string{"client_time", "server_time"} {
+			if at := row[column[name]]; at != "" && !strings.HasSuffix(at, "Z") {
+				t.Errorf("%s: got %q, want it in UTC, said by its Z", name, at)
+			}
+		}
+		if impossible, ok := want[row[column["kind"]]]; ok {
+			found++
+			r.want("column of "+row[column["kind"]], row[column["client_time_impossible"]], strconv.FormatBool(impossible))
+		}
+	}
+	r.want("rows", found, len(want))
 }

@@ -45,6 +45,11 @@ export function cannotBe(e: SignalEntry, created: number | undefined): boolean {
   return e.at > e.recv + 60_000 || (created !== undefined && e.at < created - 60_000);
 }
 
+/** Whether a moment is only the nearest that the server keeps of a clock that is decades off (PossibleTime of the server). */
+export function farOff(at: number): boolean {
+  return at <= Date.UTC(2000, 0) || at >= Date.UTC(2200, 0);
+}
+
 /** The id by which an incident is reviewed; undefined when the entry is none. */
 export function incidentID(e: Entry): string | undefined {
   if (e.type === "signal" && e.incident) return `${e.stream}/${e.seq}`;

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useSignal } from "@preact/signals";
 import { Plot } from "./chart";
 import { useStore } from "./context";
-import { bins, cannotBe, incidentID, isIncident, keyOf, momentOf, type Entry, type ReviewState, type SignalEntry } from "./feed";
+import { bins, cannotBe, farOff, incidentID, isIncident, keyOf, momentOf, type Entry, type ReviewState, type SignalEntry } from "./feed";
 import { fullTime, lengthText, timeText } from "./format";
 import { ProgressWords } from "./results";
 import type { State } from "./protocol";
@@ -132,7 +132,7 @@ function Clocks({ e, now }: { e: SignalEntry; now: number }): JSX.Element | null
   const store = useStore();
   if (!e.recv || e.stream.startsWith("server:")) return null;
   if (cannotBe(e, store.student(store.story.peek()?.session ?? "")?.who.created)) {
-    return <p class="small entry-impossible">{t("at_impossible", { time: fullTime(e.at, t.lang) })}</p>;
+    return <p class="small entry-impossible">{farOff(e.at) ? t("at_far") : t("at_impossible", { time: fullTime(e.at, t.lang) })}</p>;
   }
   const off = e.recv - (e.at + (e.dur ?? 0));
   if (Math.abs(off) < 3000) return null;

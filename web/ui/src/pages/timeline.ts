@@ -97,7 +97,8 @@ function localTimes(): void {
     if (!e) return;
     put(row.cells[0], momentOf(e), true);
     const wrong = row.cells[1]?.querySelector("time");
-    if (e.type === "signal" && e.impossible && wrong) {
+    if (e.type === "signal" && e.impossible) {
+      if (!wrong) return; // decades off: it is not kept what it said
       wrong.title = wrong.textContent ?? "";
       wrong.textContent = fullTime(e.at, t.lang);
     } else {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { momentOf, type Entry, type GapEntry, type SignalEntry } from "../../src/dashboard/feed";
+import { cannotBe, farOff, momentOf, type Entry, type GapEntry, type SignalEntry } from "../../src/dashboard/feed";
 import { Story } from "../../src/dashboard/story";
 import type { Store } from "../../src/dashboard/store";
 
@@ -103,5 +103,26 @@ describe("the story", () => {
     await s.load();
     expect(s.problem.value).toContain("The store does not answer.");
     expect(s.loading.value).toBe(false);
+  });
+});
+
+describe("a student's clock that is wrong", () => {
+  const created = Date.UTC(2026, 10, 30, 14);
+  const recv = created + 3_600_000;
+  const entry = (at: number, more: Partial<SignalEntry> = {}): SignalEntry => ({ type: "signal", stream: "abcdefghijklmnop", seq: 1, kind: "hidden", severity: 0.1, at, recv, ...more });
+  it.each([
+    ["right", recv - 4000, {}, false],
+    ["right, and told an hour later", created + 1000, {}, false],
+    ["a little ahead", recv + 50_000, {}, false],
+    ["20 minutes ahead", recv + 1_200_000, {}, true],
+    ["years behind", Date.UTC(2003, 0), {}, true],
+    ["what the timeline says it is", recv - 4000, { impossible: true }, true],
+    ["the server's own", Date.UTC(2003, 0), { stream: "server:x" }, false],
+  ] as [string, number, Partial<SignalEntry>, boolean][])("is known: %s", (_, at, more, wrong) => {
+    expect(cannotBe(entry(at, more), created)).toBe(wrong);
+  });
+
+  it("is decades off where only the nearest moment is kept", () => {
+    expect([Date.UTC(2000, 0), Date.UTC(2000, 0) + 1, recv, Date.UTC(2200, 0)].map(farOff)).toEqual([true, false, false, true]);
   });
 });
