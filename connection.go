@@ -87,6 +87,9 @@ type Presence struct {
 	Epoch      int64     // of the connection that owns the session; the highest one wins
 	Node       string    // where that connection is
 	Cause      Cause     // of the silence, where there is one
+
+	Reports time.Time     // since when connections have reported without a break; zero: none does. Page turns and short drops are no breaks
+	Watched time.Duration // of the stretches before that: how much of the attempt they watched
 }
 
 // next is the time of the value that follows: now, or just after the present one where
@@ -128,7 +131,7 @@ func (p Presence) Connect(now time.Time, epoch int64, node string) (Presence, Ga
 	if p.Connection == ConnLost {
 		g = GapChange{Close: true, End: now, Cause: p.Cause}
 	}
-	return Presence{Connection: ConnOnline, Since: now, Heard: now, Epoch: epoch, Node: node}, g
+	return Presence{Connection: ConnOnline, Since: now, Heard: now, Epoch: epoch, Node: node, Reports: p.Reports, Watched: p.Watched}, g
 }
 
 // Hear is any frame or pong from the student.

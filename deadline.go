@@ -229,9 +229,18 @@ func (s Session) Left(p Policy, now time.Time) (time.Duration, bool) {
 }
 
 // NextDue is when the session must be looked at though nothing happens: the moment at
-// which Settled changes it. Zero: never. Grants that the platform has not confirmed yet
-// count, and a paused session never expires by its deadline.
+// which Settled changes it, or at which it counts as not watched. Zero: never.
 func (s Session) NextDue(p Policy) time.Time {
+	due := s.endDue(p)
+	if watch := s.WatchDue(nil); !s.State.Ended() && !watch.IsZero() && (due.IsZero() || watch.Before(due)) {
+		return watch
+	}
+	return due
+}
+
+// endDue is the moment at which Settled changes the session; zero: never. Grants that the
+// platform has not confirmed yet count, and a paused session never expires by its deadline.
+func (s Session) endDue(p Policy) time.Time {
 	switch b := s.base(p); {
 	case s.State.Ended():
 		return time.Time{}
@@ -262,7 +271,7 @@ func (s Session) lastHeard() time.Time {
 // reports ends, a running attempt is not over by our word: its time is up, and it waits for
 // the platform's. A later end lets it go on.
 func (s Session) Settled(p Policy, now time.Time) Session {
-	due := s.NextDue(p)
+	due := s.endDue(p)
 	change := Change{Event: EventExpire, At: due, By: Actor{Role: RoleSystem}, Reason: "deadline"}
 	switch d := s.Deadline(p); {
 	case s.State == StateTimeUp && (d.IsZero() || now.Before(d.Add(ExpiryGrace))):

@@ -19,6 +19,7 @@ var inventory = map[string]map[string]string{
 		"State": "attempt", "Version": "attempt", "Created": "attempt", "Ready": "attempt", "Started": "attempt", "Ended": "attempt", "Changed": "attempt",
 		"By": "attempt", "Reason": "attempt", "PausedAt": "attempt", "PauseAnswered": "attempt", "PausedTotal": "attempt", "Pauses": "attempt",
 		"End": "attempt", "EndSeen": "attempt", "Grants": "attempt", "Carry": "attempt", "DueAt": "attempt",
+		"Sent": "attempt", "Opened": "attempt", "Unwatched": "attempt", "UnwatchedEnd": "attempt", "UnwatchedRoom": "attempt",
 		"Groups": "groups", "GroupsVersion": "groups", "Presence": "presence", "Tally": "tally",
 	},
 	"Group": {"ID": "groups", "Name": "groups"},
@@ -28,6 +29,7 @@ var inventory = map[string]map[string]string{
 	"Consent": {"Notice": "consent", "At": "consent"},
 	"Presence": {
 		"Connection": "presence", "Since": "presence", "Heard": "presence", "Epoch": "presence", "Node": "presence", "Cause": "presence",
+		"Reports": "presence", "Watched": "presence",
 	},
 	"Tally": {
 		"Signals": "tally", "Incidents": "tally", "Open": "tally", "Severity": "tally", "LastKind": "tally", "LastAt": "tally", "Hand": "tally", "Unread": "tally",

@@ -86,6 +86,12 @@ type Session struct {
 	Carry         time.Duration // time that the platform took too much, by rounding up to minutes
 	DueAt         time.Time     // when the session must be looked at, though nothing happens (NextDue); zero: never
 
+	Sent          time.Time // when the student was last sent to the platform to begin (StartAssessment)
+	Opened        time.Time // when the platform served the first page of the attempt, as it says, by our clock; zero: it has not said so
+	Unwatched     time.Time // since when nobody watched the attempt, which was open; zero: that never came
+	UnwatchedEnd  time.Time // when that ended; zero: it goes on
+	UnwatchedRoom bool      // it was the same with many others
+
 	// The student's groups at the platform, and the version of that word (Access.Version); kept
 	// apart: not part of Version.
 	Groups        []Group

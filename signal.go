@@ -47,6 +47,7 @@ const (
 	KindTampering      Kind = "sequence_tampering"      // server: a number came again with other content
 	KindHole           Kind = "sequence_hole"           // server: numbers are missing after a reconnect
 	KindUserMismatch   Kind = "user_mismatch"           // server: the quiz page belongs to someone else
+	KindUnwatched      Kind = "not_watched"             // server: the attempt was open and nothing reported
 	KindRefused        Kind = "signal_refused"          // server: in the place of a signal that cannot be taken
 )
 
@@ -89,6 +90,7 @@ var kinds = map[Kind]kindInfo{
 	KindTampering:      {0.9, true, ""},
 	KindHole:           {0.3, true, ""},
 	KindUserMismatch:   {0.9, true, ""},
+	KindUnwatched:      {0.6, true, ""},
 	KindRefused:        {0, true, ""},
 }
 

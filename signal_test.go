@@ -75,6 +75,7 @@ func TestSeveritiesFollowTheCatalogue(t *testing.T) {
 		{KindFullscreenNo, 0, 0, "", 0.6},
 		{KindDisplayAdded, 0, 0, "", 0.6},
 		{KindAddressBrowser, 0, 0, "", 0.6},
+		{KindUnwatched, time.Hour, 0, "", 0.6},
 
 		{KindSecondSession, 0, 0, "", 0.9},
 		{KindTokenReplay, 0, 0, "", 0.9},
@@ -100,6 +101,7 @@ func TestBrowsersSendOnlyTheirKinds(t *testing.T) {
 	server := map[Kind]bool{
 		KindConnected: true, KindConsent: true, KindReconnected: true, KindLost: true, KindAddress: true, KindAddressBrowser: true,
 		KindSecondSession: true, KindTokenReplay: true, KindTampering: true, KindHole: true, KindUserMismatch: true, KindRefused: true,
+		KindUnwatched: true,
 	}
 	for _, k := range Kinds() {
 		want := ""

@@ -41,6 +41,7 @@ var dataFields = map[Kind]map[string]form{
 	KindResize:         {"width": formSpan, "height": formSpan}, // of the window, in CSS pixels
 	KindLost:           {"cause": formName},
 	KindHole:           {"missing": formSpan, "restored": formTruth},
+	KindUnwatched:      {"begun": formName, "room": formTruth}, // begun: "unknown"
 	KindRefused:        {"code": formName, "kind": formName, "field": formName},
 	KindConnected:      nil,
 	KindFocusGained:    nil,

@@ -26,34 +26,35 @@ const (
 	EventDelete     Event = "delete"     // the platform deleted the attempt that a proctor had ended
 	EventUnpause    Event = "unpause"    // the platform did not take a pause: its clock never stood
 	EventStop       Event = "stop"       // proctoring was switched off in the platform
+	EventOpen       Event = "open"       // the platform says that the attempt has been opened
 )
 
 // Events lists all events.
 var Events = []Event{
 	EventConsent, EventAwait, EventAdmit, EventActivate, EventPause, EventResume,
 	EventSubmit, EventTerminate, EventTimeUp, EventReopen, EventExpire, EventCancel, EventReactivate, EventDelete,
-	EventUnpause, EventStop,
+	EventUnpause, EventStop, EventOpen,
 }
 
 // transitions is the whole lifecycle; what is not in it is illegal. An attempt that
 // the platform ends, or whose time runs out, before the start was never begun: it is
-// canceled.
+// canceled, until the platform says that it had been opened.
 var transitions = map[State]map[Event]State{
 	StateCreated: {
-		EventConsent: StateReady,
-		EventCancel:  StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
+		EventConsent: StateReady, EventOpen: StateActive,
+		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateReady: {
-		EventAwait: StateAwaiting, EventActivate: StateActive,
+		EventAwait: StateAwaiting, EventActivate: StateActive, EventOpen: StateActive,
 		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateAwaiting: {
-		EventAdmit:  StateAuthorized,
+		EventAdmit: StateAuthorized, EventOpen: StateActive,
 		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateAuthorized: {
-		EventActivate: StateActive,
-		EventCancel:   StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
+		EventActivate: StateActive, EventOpen: StateActive,
+		EventCancel: StateCanceled, EventExpire: StateCanceled, EventSubmit: StateCanceled, EventStop: StateCanceled,
 	},
 	StateActive: {
 		EventPause: StatePaused, EventTimeUp: StateTimeUp,
@@ -71,6 +72,7 @@ var transitions = map[State]map[Event]State{
 	StateStopped:    {EventSubmit: StateSubmitted},
 	StateSubmitted:  {EventTerminate: StateTerminated}, // the platform's report was quicker than its answer
 	StateTerminated: {EventReactivate: StatePaused, EventDelete: StateTerminated},
+	StateCanceled:   {EventOpen: StateActive},
 }
 
 // Next tells where an event leads from a state, and whether it is legal there.
@@ -110,16 +112,16 @@ func (s Session) Apply(c Change) (Session, error) {
 	switch c.Event {
 	case EventConsent:
 		s.Ready = c.At
-	case EventActivate:
-		s.Started = c.At
+	case EventActivate, EventOpen:
+		s.Started, s.Ended = c.At, time.Time{}
 	case EventPause:
 		s.PausedAt = c.At
 	case EventReactivate:
 		// The time between the end and the reactivation was not the student's.
 		s.PausedAt = s.Ended
-		s.Ended = time.Time{}
+		s = s.goesOn()
 	case EventReopen:
-		s.Ended = time.Time{}
+		s = s.goesOn()
 	case EventSubmit:
 		if s.State == StateStopped && c.Reason == "" { // why nobody watched to the end
 			c.Reason = s.Reason
@@ -127,10 +129,22 @@ func (s Session) Apply(c Change) (Session, error) {
 	}
 	if to.Ended() && c.Event != EventDelete && s.State != StateSubmitted { // how it ended is news, not when
 		s.Ended = c.At
+		if s.NotWatched() {
+			s.UnwatchedEnd = later(c.At, s.Unwatched)
+		}
 	}
 	s.State, s.Changed, s.By, s.Reason = to, c.At, c.By, c.Reason
 	s.Version++
 	return s, nil
+}
+
+// goesOn takes back that the session has ended, and that nobody watched it only until then.
+func (s Session) goesOn() Session {
+	if !s.Presence.Seen() && s.UnwatchedEnd.Equal(s.Ended) {
+		s.UnwatchedEnd = time.Time{}
+	}
+	s.Ended = time.Time{}
+	return s
 }
 
 // Relaunch says what a launch of an attempt does that already has a session.

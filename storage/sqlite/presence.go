@@ -10,9 +10,9 @@ import (
 // SetPresence implements storage.Sessions.
 func (s *Store) SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error {
 	return s.write(ctx, "presence", func(t tx) error {
-		return t.update("presence", `UPDATE sessions SET connection = ?, since = ?, heard = ?, epoch = ?, node = ?, cause = ?
+		return t.update("presence", `UPDATE sessions SET connection = ?, since = ?, heard = ?, epoch = ?, node = ?, cause = ?, reports = ?, watched = ?
 			WHERE id = ? AND (epoch < ? OR epoch = ? AND since <= ?)`,
-			[]any{p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, sessionID, p.Epoch, p.Epoch, ms(p.Since)},
+			[]any{p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, ms(p.Reports), dms(p.Watched), sessionID, p.Epoch, p.Epoch, ms(p.Since)},
 			`SELECT 1 FROM sessions WHERE id = ?`, sessionID)
 	})
 }

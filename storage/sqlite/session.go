@@ -24,7 +24,8 @@ const sessionColumns = `s.id, s.exam_id, s.user_id, s.attempt, s.generation, s.p
 	s.resource_link_id, s.plugin, s.locale, s.control_url, s.control_actions, s.return_url, s.state, s.version, s.created, s.ready,
 	s.started, s.ended, s.changed, s.changed_by, s.reason, s.paused_at, s.paused_total, s.end_at, s.end_seen, s.grants, s.carry,
 	s.pauses, s.due, s.pause_answered, s.consents, s.in_groups, s.groups_version,
-	s.connection, s.since, s.heard, s.epoch, s.node, s.cause,
+	s.sent, s.opened, s.unwatched, s.unwatched_end, s.unwatched_room,
+	s.connection, s.since, s.heard, s.epoch, s.node, s.cause, s.reports, s.watched,
 	s.signals + ` + streamed + `, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
 
 func scanSession(r row, extra ...any) (s vigil.Session, err error) {
@@ -35,7 +36,9 @@ func scanSession(r row, extra ...any) (s vigil.Session, err error) {
 		&s.Reason, timeInto{&s.PausedAt}, durationInto{&s.PausedTotal}, timeInto{&s.End}, timeInto{&s.EndSeen}, grantsInto{&s.Grants},
 		durationInto{&s.Carry}, pausesInto{&s.Pauses}, timeInto{&s.DueAt}, timeInto{&s.PauseAnswered}, consentsInto{&s.Consents},
 		listInto[vigil.Group]{&s.Groups}, &s.GroupsVersion,
+		timeInto{&s.Sent}, timeInto{&s.Opened}, timeInto{&s.Unwatched}, timeInto{&s.UnwatchedEnd}, &s.UnwatchedRoom,
 		&s.Presence.Connection, timeInto{&s.Presence.Since}, timeInto{&s.Presence.Heard}, &s.Presence.Epoch, &s.Presence.Node, &s.Presence.Cause,
+		timeInto{&s.Presence.Reports}, durationInto{&s.Presence.Watched},
 		&s.Tally.Signals, &s.Tally.Incidents, &s.Tally.Open, &s.Tally.Severity, &s.Tally.LastKind, timeInto{&s.Tally.LastAt},
 		timeInto{&s.Tally.Hand}, &s.Tally.Unread)...)
 }
@@ -58,13 +61,15 @@ func (s *Store) CreateSession(ctx context.Context, v vigil.Session) error {
 		_, err = t.exec(`INSERT INTO sessions (id, exam_id, user_id, attempt, generation, previous, name, platform_id, deployment_id,
 			resource_link_id, plugin, locale, control_url, control_actions, return_url, state, version, created, ready, started, ended,
 			changed, changed_by, reason, paused_at, paused_total, end_at, end_seen, grants, carry, pauses, due, pause_answered, consents,
-			in_groups, groups_version, connection, since, heard, epoch, node, cause, epochs)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			in_groups, groups_version, sent, opened, unwatched, unwatched_end, unwatched_room,
+			connection, since, heard, epoch, node, cause, reports, watched, epochs)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.ID, v.ExamID, v.UserID, v.Attempt, v.Generation, v.Previous, v.Name, v.PlatformID, v.DeploymentID,
 			v.ResourceLinkID, v.Plugin, v.Locale, v.ControlURL, listJSON(v.ControlActions), v.ReturnURL, v.State, v.Version,
 			ms(v.Created), ms(v.Ready), ms(v.Started), ms(v.Ended), ms(v.Changed), toJSON(v.By), v.Reason, ms(v.PausedAt),
 			dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry), pausesJSON(v.Pauses), ms(v.DueAt), ms(v.PauseAnswered), consentsJSON(v.Consents),
-			listJSON(v.Groups), v.GroupsVersion, p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, p.Epoch)
+			listJSON(v.Groups), v.GroupsVersion, ms(v.Sent), ms(v.Opened), ms(v.Unwatched), ms(v.UnwatchedEnd), v.UnwatchedRoom,
+			p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, ms(p.Reports), dms(p.Watched), p.Epoch)
 		return err
 	})
 }

@@ -67,10 +67,11 @@ func updateSession(t tx, no int64, v vigil.Session) error {
 	_, err := t.exec(`UPDATE sessions SET name = ?, platform_id = ?, deployment_id = ?, resource_link_id = ?, plugin = ?, locale = ?,
 		control_url = ?, control_actions = ?, return_url = ?, state = ?, version = ?, ready = ?, started = ?, ended = ?, changed = ?,
 		changed_by = ?, reason = ?, paused_at = ?, paused_total = ?, end_at = ?, end_seen = ?, grants = ?, carry = ?, pauses = ?,
-		due = ?, pause_answered = ?, consents = ? WHERE no = ?`,
+		due = ?, pause_answered = ?, consents = ?, sent = ?, opened = ?, unwatched = ?, unwatched_end = ?, unwatched_room = ? WHERE no = ?`,
 		v.Name, v.PlatformID, v.DeploymentID, v.ResourceLinkID, v.Plugin, v.Locale,
 		v.ControlURL, listJSON(v.ControlActions), v.ReturnURL, v.State, v.Version, ms(v.Ready), ms(v.Started), ms(v.Ended), ms(v.Changed),
 		toJSON(v.By), v.Reason, ms(v.PausedAt), dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry),
-		pausesJSON(v.Pauses), ms(v.DueAt), ms(v.PauseAnswered), consentsJSON(v.Consents), no)
+		pausesJSON(v.Pauses), ms(v.DueAt), ms(v.PauseAnswered), consentsJSON(v.Consents),
+		ms(v.Sent), ms(v.Opened), ms(v.Unwatched), ms(v.UnwatchedEnd), v.UnwatchedRoom, no)
 	return err
 }
