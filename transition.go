@@ -113,7 +113,11 @@ func (s Session) Apply(c Change) (Session, error) {
 	case EventConsent:
 		s.Ready = c.At
 	case EventActivate, EventOpen:
+		known := s.BegunKnown()
 		s.Started, s.Ended = c.At, time.Time{}
+		if !known && s.BegunKnown() {
+			s = s.unjudged()
+		}
 	case EventPause:
 		s.PausedAt = c.At
 	case EventReactivate:

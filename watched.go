@@ -66,7 +66,7 @@ func (s Session) Open(at time.Time, by Actor) (Session, bool) {
 		next.Opened = at
 	}
 	if !s.BegunKnown() && next.BegunKnown() { // nobody knew: what was noted is judged anew
-		next.Unwatched, next.UnwatchedEnd, next.UnwatchedRoom = time.Time{}, time.Time{}, false
+		next = next.unjudged()
 	}
 	if s.State != StateCanceled || s.By.Role != RoleLMS { // what we concluded gives way
 		return next, true
@@ -88,10 +88,16 @@ func (s Session) SentBack(at time.Time) (Session, bool) {
 	if s.State.Ended() || !s.Started.IsZero() {
 		return s, false
 	}
+	s = s.unjudged()
 	s.Sent = at
-	s.Unwatched, s.UnwatchedEnd, s.UnwatchedRoom = time.Time{}, time.Time{}, false
 	s.Version++
 	return s, true
+}
+
+// unjudged takes back what was noted of nobody watching.
+func (s Session) unjudged() Session {
+	s.Unwatched, s.UnwatchedEnd, s.UnwatchedRoom = time.Time{}, time.Time{}, false
+	return s
 }
 
 // WatchFrom is from when on somebody must watch, and how long that may take: from the opening of
@@ -202,11 +208,10 @@ func (s Session) UnwatchedFor(now time.Time) time.Duration {
 // RoomLeast of those who began within RoomWindow of it, and at least half, are not watched. Who
 // began a moment ago, whose page may still be loading, is not counted.
 func (s Session) WholeRoom(others []Session, now time.Time) bool {
-	from, _ := s.WatchFrom()
 	all, unseen := 0, 0
 	for _, o := range others {
 		began, _ := o.WatchFrom()
-		if began.IsZero() || began.Sub(from).Abs() > RoomWindow || now.Sub(began) < RoomLoading || o.State == StateCanceled {
+		if !s.Near(o) || now.Sub(began) < RoomLoading || o.State == StateCanceled {
 			continue
 		}
 		all++
@@ -215,6 +220,13 @@ func (s Session) WholeRoom(others []Session, now time.Time) bool {
 		}
 	}
 	return unseen >= RoomLeast && 2*unseen >= all
+}
+
+// Near tells whether two attempts began at about the same time.
+func (s Session) Near(o Session) bool {
+	a, _ := s.WatchFrom()
+	b, _ := o.WatchFrom()
+	return !a.IsZero() && !b.IsZero() && a.Sub(b).Abs() <= RoomWindow
 }
 
 // Counted tells whether it is counted how long the attempt was watched. Attempts of before that

@@ -231,6 +231,7 @@ func (st *student) catchUp(s vigil.Session) {
 	newer := s.Version > old.Version
 	if newer {
 		st.life = lifeOf(s)
+		st.watchesLocked()
 	}
 	st.mu.Unlock()
 	if !newer {

@@ -47,8 +47,9 @@ func (h *Hub) workDue(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		rooms := dueRooms{}
 		for _, s := range sessions {
-			if err := h.dueOne(ctx, s); err != nil {
+			if err := h.dueOne(ctx, s, rooms); err != nil {
 				if ctx.Err() != nil {
 					return err
 				}
@@ -65,11 +66,23 @@ func (h *Hub) workDue(ctx context.Context) error {
 // closed: the node that ended it did not live to do so. A student who is connected to another server
 // that lives is left to it: only that server knows whether they are heard, and it looks
 // at its own.
-func (h *Hub) dueOne(ctx context.Context, s vigil.Session) error {
+func (h *Hub) dueOne(ctx context.Context, s vigil.Session, rooms dueRooms) error {
 	if s.State.Ended() {
 		return h.tellSession(ctx, s.ID)
 	}
+	exam, err := h.exam(ctx, s.ExamID)
+	if err != nil {
+		return err
+	}
+	if !s.Unwatched.IsZero() { // whoever noted it did not live to do this
+		if err := h.settleUnwatched(ctx, s.ID); err != nil {
+			return err
+		}
+	}
 	if p := s.Presence; p.Node != h.boot && (p.Reachable() || p.Connection == vigil.ConnNavigating) && h.sights.live(p.Node, h.cfg.NodeLease) {
+		if next := s.NextDue(exam.Policy); next.After(h.now()) { // it was due only if nobody watched it
+			return h.setDue(ctx, s, next)
+		}
 		return nil // its lease ends by itself
 	}
 	done, err := h.settle(ctx, s.ID)
@@ -79,15 +92,25 @@ func (h *Hub) dueOne(ctx context.Context, s vigil.Session) error {
 	if err != nil {
 		return err
 	}
-	exam, err := h.exam(ctx, s.ExamID)
+	done, watch, err := h.lookUnwatched(ctx, h.Live(done), rooms)
+	if errors.Is(err, vigil.ErrNotFound) || err == nil && done.Version != s.Version {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	next, now := h.Live(done).NextDue(exam.Policy), h.now()
 	if !next.IsZero() && !next.After(now) {
-		next = now.Add(dueAgain)
+		if next = watch; !next.After(now) {
+			next = now.Add(dueAgain)
+		}
 	}
-	err = h.store.SetDue(ctx, s.ID, s.Version, next)
+	return h.setDue(ctx, s, next)
+}
+
+// setDue stores when a session is due again, unless it has moved on, which has set that.
+func (h *Hub) setDue(ctx context.Context, s vigil.Session, next time.Time) error {
+	err := h.store.SetDue(ctx, s.ID, s.Version, next)
 	if errors.Is(err, vigil.ErrConflict) || errors.Is(err, vigil.ErrNotFound) {
 		return nil
 	}

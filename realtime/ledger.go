@@ -447,6 +447,7 @@ func (h *Hub) closeLedger(s vigil.Session, at time.Time) {
 		}
 		if err == nil {
 			h.settleLedger(h.ctx, s.ID, "")
+			err = h.retry(h.ctx, "not watched", func(ctx context.Context) error { return h.settleUnwatched(ctx, s.ID) })
 		}
 		if err == nil && s.State.Ended() {
 			err = h.retry(h.ctx, "due", func(ctx context.Context) error {

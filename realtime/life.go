@@ -16,6 +16,7 @@ type life struct {
 	reason  string
 	// ms since 1970, 0: none
 	created, started, ended, changed, pausedAt, pauseAnswered, end, endSeen int64
+	unwatched, unwatchedEnd                                                 int64
 	pausedTotal                                                             time.Duration
 	pauses                                                                  []vigil.Pause
 	grants                                                                  []vigil.Grant
@@ -26,6 +27,7 @@ func lifeOf(s vigil.Session) life {
 	return life{
 		state: s.State, version: s.Version, name: s.Name, reason: s.Reason,
 		created: ms(s.Created), started: ms(s.Started), ended: ms(s.Ended), changed: ms(s.Changed), pausedAt: ms(s.PausedAt), pauseAnswered: ms(s.PauseAnswered), end: ms(s.End), endSeen: ms(s.EndSeen),
+		unwatched: ms(s.Unwatched), unwatchedEnd: ms(s.UnwatchedEnd),
 		pausedTotal: s.PausedTotal, pauses: s.Pauses, grants: s.Grants, plugin: s.Plugin,
 	}
 }
@@ -36,6 +38,7 @@ func (l life) session() vigil.Session {
 		State: l.state, Version: l.version, Name: l.name, Reason: l.reason, Plugin: l.plugin,
 		Created: moment(l.created), Started: moment(l.started), Ended: moment(l.ended), Changed: moment(l.changed),
 		PausedAt: moment(l.pausedAt), PauseAnswered: moment(l.pauseAnswered), End: moment(l.end), EndSeen: moment(l.endSeen),
+		Unwatched: moment(l.unwatched), UnwatchedEnd: moment(l.unwatchedEnd),
 		PausedTotal: l.pausedTotal, Pauses: l.pauses, Grants: l.grants,
 	}
 }

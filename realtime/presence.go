@@ -17,8 +17,9 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	if gap.Open {
 		p, gap = st.blameLocked(p, gap, now)
 	}
+	p = p.Count(old, st.life.session(), gap, now)
 	st.presence = p
-	if p.Connection == old.Connection && p.Epoch == old.Epoch && p.Cause == old.Cause {
+	if p.Connection == old.Connection && p.Epoch == old.Epoch && p.Cause == old.Cause && p.Reports.Equal(old.Reports) {
 		return // Heard is not stored for itself
 	}
 	st.reachable.Store(p.Reachable())
@@ -198,7 +199,7 @@ func (st *student) savePresence(ctx context.Context) {
 		}
 		st.mu.Lock()
 		p := st.presence
-		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause || p.Node != saved.Node)
+		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause || p.Node != saved.Node || !p.Reports.Equal(saved.Reports))
 		st.saving = again
 		st.mu.Unlock()
 		switch {

@@ -364,6 +364,20 @@ type RowLife struct {
 	Left    int64       `json:"left,omitempty"` // while paused
 	Granted int64       `json:"granted,omitempty"`
 	Control []string    `json:"control,omitempty"` // Assessment Control actions that the platform offers
+	Opened  int64       `json:"opened,omitempty"`  // when the platform opened the attempt, as it says
+	Pauses  []RowPause  `json:"pauses,omitempty"`  // finished ones, oldest first
+
+	Counted        bool  `json:"counted,omitempty"`         // it is counted how long the attempt was watched
+	Unwatched      int64 `json:"unwatched,omitempty"`       // since when nobody watched the attempt
+	UnwatchedEnd   int64 `json:"unwatched_end,omitempty"`   // when that ended; 0: it goes on
+	UnwatchedRoom  bool  `json:"unwatched_room,omitempty"`  // many others had the same
+	UnwatchedMaybe bool  `json:"unwatched_maybe,omitempty"` // and it is not known whether the attempt had begun
+}
+
+// RowPause is a stretch in which the attempt's clock stood.
+type RowPause struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
 }
 
 // RowConn is the connection.
@@ -374,6 +388,9 @@ type RowConn struct {
 	Epoch int64            `json:"epoch,omitempty"`
 	Cause vigil.Cause      `json:"cause,omitempty"`
 	Page  int              `json:"page,omitempty"`
+
+	Reports int64 `json:"reports,omitempty"` // since when connections have reported without a break; 0: none does
+	Watched int64 `json:"watched,omitempty"` // how long those before that watched the attempt
 }
 
 // RowTally is the counts.

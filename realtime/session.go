@@ -64,8 +64,11 @@ func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e v
 			p.deliveries = append(p.deliveries, kept...)
 		}
 		if p.session.Version != stored.Version {
+			if p.session.State.Ended() {
+				p.session, _ = p.session.Unseen(h.faultsOf(p.session), false, h.now())
+			}
 			p.session.DueAt = p.session.NextDue(e.Policy)
-			if p.session.State.Ended() { // until its ledger is closed, should this node not live to do it
+			if p.session.State.Ended() || unwatchedMoved(stored, p.session) { // until its ledger is closed, or its record says so, should this node not live to do it
 				p.session.DueAt = whole(h.now().Add(dueLease))
 			}
 		}
@@ -111,7 +114,7 @@ func (h *Hub) ambiguous(ctx context.Context, p plan, failed error) error {
 // same tells whether a session as it is stored is the one that was to be stored, and not
 // another change that was made from the same one.
 func same(s, p vigil.Session) bool {
-	return s.Version == p.Version && s.State == p.State && s.Changed.Equal(p.Changed) && s.By == p.By && s.Reason == p.Reason &&
+	return s.Version == p.Version && s.Opened.Equal(p.Opened) && s.Sent.Equal(p.Sent) && !unwatchedMoved(s, p) && s.State == p.State && s.Changed.Equal(p.Changed) && s.By == p.By && s.Reason == p.Reason &&
 		s.Ended.Equal(p.Ended) && s.PausedAt.Equal(p.PausedAt) && s.PausedTotal == p.PausedTotal &&
 		s.End.Equal(p.End) && s.EndSeen.Equal(p.EndSeen) && s.Carry == p.Carry && s.Name == p.Name && s.PlatformID == p.PlatformID &&
 		slices.EqualFunc(s.Grants, p.Grants, func(a, b vigil.Grant) bool {
@@ -142,6 +145,9 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 	}
 	if at := over(e.Policy, s); moved && !at.IsZero() {
 		h.closeLedger(s, at)
+	}
+	if !s.State.Ended() && unwatchedMoved(old, s) {
+		h.tellUnwatched(s.ID)
 	}
 	for _, g := range slices.Concat(p.gaps, p.newGaps) {
 		h.tellGap(g)
@@ -343,6 +349,7 @@ func (st *student) learnLocked(s vigil.Session) {
 	if s.Version > st.life.version {
 		st.life = lifeOf(s)
 		st.who.Store(st.h.identityOf(s))
+		st.watchesLocked()
 	}
 }
 

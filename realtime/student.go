@@ -50,6 +50,7 @@ type student struct {
 	term     int    // counts how often this node was taken over from
 	blamed   bool   // it is noted as the student's fault
 	stamp    uint64 // a hash of the last page stamp that was taken
+	watching bool   // a job notes that the attempt is watched
 }
 
 // from is where a socket comes from.
@@ -221,6 +222,9 @@ func (sc *studentConn) attach(now time.Time) bool {
 		epoch := max(p.Epoch, st.presence.Epoch)
 		st.presence = *p
 		st.presence.Epoch = epoch
+	}
+	if p := sc.stored; superseded || p.Epoch > st.presence.Epoch { // what it was watched elsewhere
+		st.presence.Reports, st.presence.Watched = p.Reports, p.Watched
 	}
 	sc.stored = nil
 	was := st.presence

@@ -79,6 +79,10 @@ func (sc *studentConn) sayHello(f *up) {
 		st.tellPresenceLocked()
 	}
 	if first {
+		if st.owner == sc.conn && sc.reports(f) {
+			st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Report(now), vigil.GapChange{} })
+			st.watchesLocked()
+		}
 		sc.next = f.Next
 		c := claim{f.Stream, sc.address, sc.browser.Value()}
 		st.judgeLocked(sc.epoch, c, now)
@@ -103,6 +107,12 @@ func (sc *studentConn) sayHello(f *up) {
 			sc.resent.Store(now.UnixMilli())
 		}
 	}
+}
+
+// reports tells whether a hello is the quiz page's monitor's, which reports what happens there. Where
+// our plugin is not in the quiz page it is the monitor's window.
+func (sc *studentConn) reports(f *up) bool {
+	return !sc.st.life.plugin || f.Page > 0 || f.Stamp != ""
 }
 
 // lookForHole looks whether numbers below the hello's next are missing, when none of them

@@ -37,6 +37,13 @@ func rowLife(s vigil.Session, p vigil.Policy, now time.Time) RowLife {
 		Started: ms(s.Started), Ended: ms(s.Ended), End: ms(s.Deadline(p)),
 	}
 	l.Left = pausedLeft(s, p, now)
+	l.Opened, l.Counted = ms(s.Opened), s.Counted()
+	for _, p := range s.Pauses {
+		l.Pauses = append(l.Pauses, RowPause{From: ms(p.From), To: ms(p.To)})
+	}
+	if !s.Unwatched.IsZero() {
+		l.Unwatched, l.UnwatchedEnd, l.UnwatchedRoom, l.UnwatchedMaybe = ms(s.Unwatched), ms(s.UnwatchedEnd), s.UnwatchedRoom, !s.BegunKnown()
+	}
 	var granted time.Duration
 	for _, g := range s.Grants {
 		if g.State != vigil.GrantRefused {
@@ -67,7 +74,9 @@ func rowConn(p vigil.Presence, page int) RowConn {
 	if c == "" {
 		c = vigil.ConnNever
 	}
-	return RowConn{Conn: c, Since: ms(p.Since), Heard: ms(p.Heard), Epoch: p.Epoch, Cause: p.Cause, Page: page}
+	return RowConn{Conn: c, Since: ms(p.Since), Heard: ms(p.Heard), Epoch: p.Epoch, Cause: p.Cause, Page: page,
+		Reports: ms(p.Reports), Watched: p.Watched.Milliseconds(),
+	}
 }
 
 func rowTally(t vigil.Tally) RowTally {
