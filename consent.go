@@ -35,6 +35,9 @@ func (s Session) Agree(c Consent, by Actor) (Session, error) {
 		}
 	default:
 		next.Version++
+		if next.Ready.IsZero() { // the platform opened the attempt before
+			next.Ready = c.At
+		}
 	}
 	next.Consents = append(slices.Clone(s.Consents[max(0, len(s.Consents)-MaxConsents+1):]), c)
 	return next, nil

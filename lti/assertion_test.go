@@ -70,6 +70,7 @@ type vectorWant struct {
 
 	Page   *wantPage   `json:"page,omitempty"`
 	Ended  *wantEnded  `json:"ended,omitempty"`
+	Opened int64       `json:"opened_at,omitempty"`
 	Access *wantAccess `json:"access,omitempty"`
 }
 
@@ -116,6 +117,11 @@ func (g *rig) readAs(row vector) (vectorWant, error) {
 		e, err := g.tool.VerifyEnded(context.Background(), row.JWT)
 		want := wantOf(e.Deployment, e.Subject, e.ResourceLink, e.Attempt, e.Report)
 		want.Ended = &wantEnded{e.Outcome, e.At.Unix()}
+		return want, err
+	case "opened":
+		o, err := g.tool.VerifyOpened(context.Background(), row.JWT)
+		want := wantOf(o.Deployment, o.Subject, o.ResourceLink, o.Attempt, o.Report)
+		want.Opened = o.At.Unix()
 		return want, err
 	case "export":
 		a, err := g.tool.VerifyExport(context.Background(), row.JWT)
@@ -237,7 +243,7 @@ func TestAssertionVectors(t *testing.T) {
 			wantFault(t, err, f)
 		})
 	}
-	if accepted[""] < 5 || accepted["page"] < 5 || accepted["ended"] < 3 || accepted["export"] < 2 || accepted["access"] < 2 {
+	if accepted[""] < 5 || accepted["page"] < 5 || accepted["ended"] < 3 || accepted["opened"] < 2 || accepted["export"] < 2 || accepted["access"] < 2 {
 		t.Errorf("got %v accepted rows, want more", accepted)
 	}
 }
@@ -578,6 +584,9 @@ func writeVectors(t *testing.T) {
 			if c["token_use"] = use; use == "ended" {
 				c["outcome"], c["ended_at"] = "submitted", now-30
 			}
+			if use == "opened" {
+				c["opened_at"] = now - 20
+			}
 			if change != nil {
 				change(h, c)
 			}
@@ -587,6 +596,9 @@ func writeVectors(t *testing.T) {
 			row.Want.AttemptEnd = 0
 			if use == "ended" {
 				row.Want.Ended = &wantEnded{"submitted", now - 30}
+			}
+			if use == "opened" {
+				row.Want.Opened = now - 20
 			}
 		}
 		return row
@@ -610,6 +622,15 @@ func writeVectors(t *testing.T) {
 	of("ended", "report told in words", "assertion_told_at", claim("told_at", "now"))
 	v.Rows = append(v.Rows, vector{Name: "a report as an assertion", Result: "assertion_token_use", JWT: ended.JWT})
 	v.Rows = append(v.Rows, vector{Name: "a page stamp as a report", Use: "ended", Result: "assertion_token_use", JWT: printed.JWT})
+	opened := *of("opened", "report of an opening", "accepted", nil)
+	v.Rows = append(v.Rows, vector{Name: "the same opening again", Use: "opened", Result: "assertion_replay", JWT: opened.JWT})
+	of("opened", "report of an opening, as short as can be", "accepted", short).Want.ToldAt = now * 1000
+	of("opened", "report of an opening of version 1", "assertion_version", func(h, c m) { short(h, c); delete(c, "vigil") })
+	of("opened", "report of an opening without its moment", "opened_at", gone("opened_at"))
+	of("opened", "report of an opening to come", "opened_at", claim("opened_at", now+61))
+	of("opened", "report of an opening with a moment in words", "opened_at", claim("opened_at", "now"))
+	v.Rows = append(v.Rows, vector{Name: "an opening as an end", Use: "ended", Result: "assertion_token_use", JWT: opened.JWT})
+	v.Rows = append(v.Rows, vector{Name: "an end as an opening", Use: "opened", Result: "assertion_token_use", JWT: ended.JWT})
 	question := *of("export", "question for what is kept", "accepted", nil)
 	v.Rows = append(v.Rows, vector{Name: "the same question again", Use: "export", Result: "assertion_replay", JWT: question.JWT})
 	of("export", "question for what is kept, as short as can be", "accepted", short).Want.ToldAt = now * 1000

@@ -159,6 +159,24 @@ func FuzzPageClaims(f *testing.F) {
 	})
 }
 
+func FuzzOpenedClaims(f *testing.F) {
+	const claims = `"iss":"i","aud":"c","sub":"3","iat":1,"exp":61,"jti":"x","token_use":"opened","vigil":3,` +
+		`"https://purl.imsglobal.org/spec/lti/claim/deployment_id":"1","https://purl.imsglobal.org/spec/lti/claim/resource_link":{"id":"q"},` +
+		`"https://purl.imsglobal.org/spec/lti-ap/claim/attempt_number":1`
+	f.Add([]byte("{" + claims + `,"opened_at":1}`))
+	f.Add([]byte("{" + claims + `,"opened_at":9223372036854775807}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j := judgeClaims(data, openedUse)
+		if j == nil {
+			return
+		}
+		checkAccepted(t, data, j)
+		if at, ok := j.claims.integer("opened_at"); !ok || at < 1 || time.Unix(at, 0).After(j.now.Add(clockSkew)) {
+			t.Fatalf("accepted %q", data)
+		}
+	})
+}
+
 func FuzzAccessClaims(f *testing.F) {
 	const claims = `"iss":"i","aud":"c","iat":1,"exp":61,"jti":"x","token_use":"access","vigil":3,` +
 		`"https://purl.imsglobal.org/spec/lti/claim/deployment_id":"1","https://purl.imsglobal.org/spec/lti/claim/resource_link":{"id":"q"},`

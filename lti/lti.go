@@ -28,6 +28,7 @@
 //	assertion, err := tool.VerifyAssertion(ctx, compact)           // POST /api/v1/socket/token
 //	page, err := tool.VerifyPage(ctx, compact)                     // the page stamp of a hello
 //	ended, err := tool.VerifyEnded(ctx, compact)                   // POST /api/v1/attempts/ended
+//	opened, err := tool.VerifyOpened(ctx, compact)                 // POST /api/v1/attempts/opened
 //	report, err := tool.VerifyAccess(ctx, compact)                 // POST /api/v1/access
 //	token, expires, err := tool.MintSocket(ctx, SocketClaims{…})
 //	claims, err := tool.VerifySocket(ctx, token)

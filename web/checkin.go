@@ -149,12 +149,10 @@ func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	// Without our plugin no quiz page will ever bring an assertion: the attempt begins now.
-	if !session.Plugin && !session.State.Started() {
-		if _, err = s.step(ctx, session, vigil.EventActivate, by); err != nil {
-			s.refuse(w, r, err)
-			return
-		}
+	// Without our plugin nobody will ever say that the attempt begins: it does now.
+	if _, err = s.hub.SentBack(ctx, session.ID, by); err != nil {
+		s.refuse(w, r, err)
+		return
 	}
 	s.tool.WritePost(w, r, post)
 }

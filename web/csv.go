@@ -21,7 +21,7 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 	for _, c := range causes {
 		rows[0] = append(rows[0], "lost_"+string(c)+"_seconds")
 	}
-	rows[0] = append(rows[0], "groups")
+	rows[0] = append(rows[0], "groups", "opened", "watched_minutes", "open_minutes", "not_watched_seconds")
 	for _, row := range rep.Rows {
 		x := row.Session
 		cells := []string{
@@ -33,7 +33,13 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 		for _, c := range causes {
 			cells = append(cells, seconds(row.lostBy(c)))
 		}
-		rows = append(rows, append(cells, strings.Join(row.Groups, "; ")))
+		cells = append(cells, strings.Join(row.Groups, "; "), iso(x.Opened))
+		if row.Counted {
+			cells = append(cells, minutes(row.Watched), minutes(row.Open), seconds(row.Unwatched))
+		} else {
+			cells = append(cells, "", "", "")
+		}
+		rows = append(rows, cells)
 	}
 	s.writeCSV(w, r, "report-"+chi.URLParam(r, "exam"), rows)
 }
@@ -105,5 +111,8 @@ func iso(t time.Time) string {
 	}
 	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
+
+// minutes is a duration in minutes, to a tenth.
+func minutes(d time.Duration) string { return strconv.FormatFloat(d.Minutes(), 'f', 1, 64) }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }

@@ -32,12 +32,15 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	session, err := s.attemptOf(ctx, e.Assertion)
+	newest, err := s.attemptOf(ctx, e.Assertion)
 	if err != nil {
 		s.problem(w, r, err)
 		return
 	}
-	session, known, err := s.generationOf(ctx, session, e)
+	session, known, err := s.generationOf(ctx, newest, e.Assertion, e.At)
+	if err == nil && e.Outcome == lti.OutcomeErased && session.ID != newest.ID && !newest.State.Ended() { // it would take that, too
+		err = vigil.Errorf(vigil.CodeUnavailable, "The number of this attempt is another one's by now, which goes on. Ask again when that has ended.")
+	}
 	if err != nil {
 		s.problem(w, r, err)
 		return
@@ -45,6 +48,12 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 	if !known {
 		writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
 		return
+	}
+	if e.Outcome == lti.OutcomeSubmitted && session.Started.IsZero() { // a platform that does not report openings: who hands in has begun
+		if _, err := s.hub.Opened(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, time.Time{}); err != nil {
+			s.problem(w, r, err)
+			return
+		}
 	}
 	end := s.hub.Ended
 	switch e.Outcome {
@@ -68,12 +77,45 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
 }
 
-// generationOf finds the session that an end is of: the newest one of the attempt's number that
-// was there by then. When that was by our clock, the report itself tells, which was made just
-// now. known is false where the end is of before the oldest one, and an erasure waits while
-// the number is used by another attempt that goes on, for it would take that, too.
-func (s *Server) generationOf(ctx context.Context, newest vigil.Session, e lti.Ended) (session vigil.Session, known bool, err error) {
-	at := e.At.Add(s.now().Sub(e.Issued))
+// attemptOpened takes a platform's report, from server to server, that an attempt was opened
+// (docs/assertion.md), whenever it comes. Reporting it again changes nothing.
+func (s *Server) attemptOpened(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	var in struct {
+		Assertion string `json:"assertion"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	o, err := s.tool.VerifyOpened(ctx, in.Assertion)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	session, err := s.attemptOf(ctx, o.Assertion)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	session, known, err := s.generationOf(ctx, session, o.Assertion, o.At)
+	if err == nil && known {
+		session, err = s.hub.Opened(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: o.Platform.ID}, s.ours(o.Assertion, o.At))
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
+}
+
+// ours is a moment of a platform's clock by ours: the token that tells it was made just now.
+func (s *Server) ours(a lti.Assertion, at time.Time) time.Time { return at.Add(s.now().Sub(a.Issued)) }
+
+// generationOf finds the session that a report is of, which tells of a moment: the newest one of the
+// attempt's number that was there by then. known is false where that is before the oldest one.
+func (s *Server) generationOf(ctx context.Context, newest vigil.Session, a lti.Assertion, at time.Time) (session vigil.Session, known bool, err error) {
+	at = s.ours(a, at)
 	session = newest
 	for at.Before(session.Created.Add(-endedSlack)) {
 		if session.Previous == "" {
@@ -87,9 +129,6 @@ func (s *Server) generationOf(ctx context.Context, newest vigil.Session, e lti.E
 			return newest, false, err
 		}
 		session = previous
-	}
-	if e.Outcome == lti.OutcomeErased && session.ID != newest.ID && !newest.State.Ended() {
-		return newest, false, vigil.Errorf(vigil.CodeUnavailable, "The number of this attempt is another one's by now, which goes on. Ask again when that has ended.")
 	}
 	return session, true, nil
 }

@@ -45,6 +45,7 @@ var inNotice = map[vigil.Kind]string{
 	vigil.KindConnected:      "whether you are connected",
 	vigil.KindReconnected:    "whether you are connected",
 	vigil.KindLost:           "whether you are connected",
+	vigil.KindUnwatched:      "whether you are connected",
 	vigil.KindHole:           "what this server notices of your connection",
 	vigil.KindTampering:      "what this server notices of your connection",
 	vigil.KindRefused:        "what your browser reports, and what this server notices",

@@ -23,6 +23,10 @@ type reportRow struct {
 	Severity string // the words of the highest
 	Worst    []reportKind
 	Commands int
+
+	Counted       bool // it is counted how long the attempt was watched
+	Watched, Open time.Duration
+	Unwatched     time.Duration // how long nobody watched
 }
 
 // reportKind sums up a session's incidents of one kind.
@@ -127,6 +131,13 @@ func (s *Server) report(ctx context.Context, v staff) (report, error) {
 		row := reportRow{
 			Session: session, Name: firstOf(session.Name, session.UserID), Gaps: count[session.ID],
 			Worst: worst[session.ID], Commands: given[session.ID],
+		}
+		w := watchedOf(session, now)
+		row.Counted, row.Watched, row.Open, row.Unwatched = w.Counted, w.Watched, w.Open, w.Unwatched
+		for i, k := range row.Worst { // it is longer than it was when it was noted
+			if k.Kind == vigil.KindUnwatched {
+				row.Worst[i].Longest = row.Unwatched
+			}
 		}
 		for _, c := range causes {
 			if d := lost[session.ID][c]; d > 0 {

@@ -106,6 +106,9 @@ func (s *Server) timeline(ctx context.Context, session vigil.Session, policy vig
 	for _, g := range signals {
 		e := signalEntry(g, reviews)
 		e.Impossible = g.Impossible(session.Created)
+		if g.Kind == vigil.KindUnwatched && g.At.Equal(session.Unwatched) { // it has gone on since it was noted
+			e.Dur = session.UnwatchedFor(s.now()).Milliseconds()
+		}
 		entries = append(entries, e)
 	}
 	for _, g := range vigil.ProposeLostTime(policy, gaps) {
@@ -318,9 +321,17 @@ func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request, v staff) {
 		},
 		Data: map[string]any{
 			"Exam": exam, "Session": session, "Entries": rowsOf(entries, catalogue[lang]), "More": more,
-			"Base": "/dashboard/" + exam.ID, "Groups": groupNames(v.access.Shown(session.Groups)), "Export": v.access.May(vigil.RightExport),
+			"Watched": watchedOf(s.hub.Live(session), s.now()),
+			"Base":    "/dashboard/" + exam.ID, "Groups": groupNames(v.access.Shown(session.Groups)), "Export": v.access.May(vigil.RightExport),
 		},
 	})
+}
+
+// watchedOf is how long an attempt was watched, and was not.
+func watchedOf(session vigil.Session, now time.Time) reportRow {
+	return reportRow{
+		Session: session, Counted: session.Counted(), Watched: session.WatchedFor(now), Open: session.OpenFor(now), Unwatched: session.UnwatchedFor(now),
+	}
 }
 
 // apiReview records a human decision on an incident.

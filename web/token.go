@@ -167,6 +167,9 @@ func (s *Server) attend(ctx context.Context, a lti.Assertion) (vigil.Session, er
 		}
 		return s.activate(ctx, session)
 	case vigil.StateActive, vigil.StatePaused, vigil.StateTimeUp:
+		if session.Ready.IsZero() { // the platform opened it, and nobody has agreed to be watched
+			return vigil.Session{}, notLaunched
+		}
 		return session, nil
 	case vigil.StateStopped:
 		return vigil.Session{}, vigil.Errorf(vigil.CodeForbidden, "Proctoring of this quiz was switched off. Go on with your attempt.")

@@ -27,6 +27,11 @@ type Hub interface {
 	// Agreed records the student's consent, and makes a session that was only created ready.
 	// One that has ended is CodeIllegal.
 	Agreed(ctx context.Context, sessionID string, c vigil.Consent, by vigil.Actor) (vigil.Session, error)
+	// SentBack records that the student was sent to the platform to begin.
+	SentBack(ctx context.Context, sessionID string, by vigil.Actor) (vigil.Session, error)
+	// Opened records the platform's word that the attempt was opened, whenever it comes; a zero
+	// time: that it has begun, and not when.
+	Opened(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
 	// ReportEnd takes in what the platform says of the attempt's end.
 	ReportEnd(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error)
 	// Relaunched takes over what a further launch of an attempt says, and lets a session go on
@@ -152,6 +157,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r.Get("/api/v1/about", s.about)
 	r.Post("/api/v1/socket/token", s.exchange)
 	r.Options("/api/v1/socket/token", s.preflight)
+	r.Post("/api/v1/attempts/opened", s.attemptOpened)
 	r.Post("/api/v1/attempts/ended", s.attemptEnded)
 	r.Post("/api/v1/attempts/export", s.attemptExport)
 	r.Post("/api/v1/access", s.accessChanged)

@@ -31,7 +31,8 @@ type Attempt struct {
 	Number   int       `json:"number"`
 	Status   Status    `json:"status"`
 	Started  time.Time `json:"started"`
-	Ends     time.Time `json:"ends"` // zero: no limit. Extra time moves it
+	Opened   time.Time `json:"opened,omitzero"` // when its first page was served
+	Ends     time.Time `json:"ends"`            // zero: no limit. Extra time moves it
 	Ended    time.Time `json:"ended"`
 	PausedAt time.Time `json:"pausedAt"`
 	Extra    int       `json:"extra"` // minutes granted so far

@@ -37,6 +37,7 @@
 //
 //	jwt := p.Assertion(attempt)                   // for a socket
 //	jwt := p.PageStamp(attempt, requested, answered)
+//	p.Served(id)                                  // the student got a page: the first is reported, too
 //	err := p.SendReports(ctx, 0)                  // what Moodle's cron does; p.Owed() is what is left
 //	p.MoveEnd(id, end); p.HandIn(id); p.Delete(id); p.SwitchOff("quiz-2")
 //

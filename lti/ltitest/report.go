@@ -17,13 +17,19 @@ const (
 	OutcomeSwitchedOff = "switched_off"
 	OutcomeDeleted     = "deleted"
 	OutcomeErased      = "erased"
+
+	// OutcomeOpened is of no end: the first page of the attempt was served.
+	OutcomeOpened = "opened"
 )
 
-// reportPath is where Vigil takes reports.
-const reportPath = "/api/v1/attempts/ended"
+// reportPath and openedPath are where Vigil takes reports.
+const (
+	reportPath = "/api/v1/attempts/ended"
+	openedPath = "/api/v1/attempts/opened"
+)
 
-// Report is what the plugin owes a tool: that an attempt has ended, or is not proctored any
-// more.
+// Report is what the plugin owes a tool: that an attempt was opened, has ended, or is not
+// proctored any more.
 type Report struct {
 	Attempt Attempt   `json:"attempt"`
 	Outcome string    `json:"outcome"`
@@ -43,7 +49,35 @@ func (p *Platform) oweLocked(a *Attempt, outcome string, at time.Time) {
 
 // forgetLocked takes back what a tool was to hear of an attempt.
 func (p *Platform) forgetLocked(attemptID string) {
-	p.owed = slices.DeleteFunc(p.owed, func(r *Report) bool { return r.Attempt.ID == attemptID && r.Outcome != OutcomeSwitchedOff })
+	p.owed = slices.DeleteFunc(p.owed, func(r *Report) bool {
+		return r.Attempt.ID == attemptID && r.Outcome != OutcomeSwitchedOff && r.Outcome != OutcomeOpened
+	})
+}
+
+// Served notes that a page of an attempt was served to its student. The first time that is owed to
+// the tool, by a plugin of version 3; it tells whether it is.
+func (p *Platform) Served(attemptID string) bool {
+	now := p.cfg.Now()
+	p.mu.Lock()
+	a, ok := p.attempts[attemptID]
+	link := Link{}
+	if ok {
+		link, _ = p.linkLocked(a.LinkID)
+	}
+	first := ok && a.Open() && a.Opened.IsZero() && !link.Unproctored
+	if first {
+		a.Opened = now
+		if p.Plugin() >= 3 {
+			p.owed = append(p.owed, &Report{Attempt: a.clone(), Outcome: OutcomeOpened, At: now})
+		} else {
+			first = false
+		}
+	}
+	p.mu.Unlock()
+	if first {
+		p.changed()
+	}
+	return first
 }
 
 // endedLocked notes what became of an attempt that was changed.
@@ -91,6 +125,24 @@ func (p *Platform) SendReports(ctx context.Context, age time.Duration) error {
 		}
 	}
 	p.mu.Unlock()
+	return p.sendAll(ctx, due)
+}
+
+// SendOpened reports at once that an attempt was opened, if that is owed.
+func (p *Platform) SendOpened(ctx context.Context, attemptID string) error {
+	p.mu.Lock()
+	var due []*Report
+	for _, r := range p.owed {
+		if r.Attempt.ID == attemptID && r.Outcome == OutcomeOpened {
+			due = append(due, r)
+		}
+	}
+	p.mu.Unlock()
+	return p.sendAll(ctx, due)
+}
+
+// sendAll makes reports that are owed; those that a tool did not take stay so.
+func (p *Platform) sendAll(ctx context.Context, due []*Report) error {
 	var errs []error
 	for _, r := range due {
 		if err := p.send(ctx, *r); err != nil {
@@ -111,7 +163,11 @@ func (p *Platform) SendReports(ctx context.Context, age time.Duration) error {
 func (p *Platform) ReportToken(r Report) string {
 	now := p.cfg.Now()
 	claims := p.named(r.Attempt, "ended", now, assertionLife)
-	claims["outcome"], claims["ended_at"] = r.Outcome, r.At.Unix()
+	if r.Outcome == OutcomeOpened {
+		claims["token_use"], claims["opened_at"] = "opened", r.At.Unix()
+	} else {
+		claims["outcome"], claims["ended_at"] = r.Outcome, r.At.Unix()
+	}
 	if v := p.Plugin(); v >= 2 {
 		claims["vigil"], claims["told_at"], claims["requests"] = v, now.UnixMilli(), []string{}
 	}
@@ -125,7 +181,11 @@ func (p *Platform) send(ctx context.Context, r Report) error {
 	if !ok {
 		return nil
 	}
-	status, err := p.post(ctx, tool, reportPath, p.ReportToken(r))
+	path := reportPath
+	if r.Outcome == OutcomeOpened {
+		path = openedPath
+	}
+	status, err := p.post(ctx, tool, path, p.ReportToken(r))
 	if err != nil {
 		return err
 	}

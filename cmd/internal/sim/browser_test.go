@@ -121,6 +121,9 @@ func (b *browser) load() {
 			b.mu.Lock()
 			b.stamp = stamp
 			b.mu.Unlock()
+			if w.lms.Served(b.attempt) {
+				w.tellOpened(b) // at the end of the request; cron comes again
+			}
 		}
 		time.Sleep(scripts)
 	})
@@ -174,6 +177,12 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 	}
 	if s.State.Ended() {
 		return client.Token{}, &client.Refusal{Duty: realtime.DutyStop}
+	}
+	if s.State == vigil.StateReady { // as web/token.go has it
+		_, err := n.hub.Apply(ctx, b.session, vigil.Change{Event: vigil.EventActivate, By: vigil.Actor{Role: vigil.RoleLMS, ID: platformID}})
+		if err != nil && !errors.Is(err, vigil.ErrIllegal) {
+			return client.Token{}, err
+		}
 	}
 	token, expires, err := w.tokens.MintSocket(ctx, realtime.Claims{
 		Subject: realtime.Subject(platformID, b.name), Session: b.session, Role: vigil.RoleStudent,

@@ -27,11 +27,12 @@ const (
 	OnlineIsNotLost Rule = "who is online is shown as online"
 	LinesTold       Rule = "each chat line is told to whom it is for"
 	NothingStays    Rule = "no server keeps anything of whom it has done with"
+	WatchedTold     Rule = "who is watched does not count as not watched, and what began has begun"
 )
 
 var rules = []Rule{
 	SignalsOnce, OutcomeAgrees, EndAgrees, GrantedOnce, BlamedRightly, GivenRightly, BoardsAgree, OverIsOver, CommandsTold, OnlineIsNotLost,
-	LinesTold, NothingStays,
+	LinesTold, NothingStays, WatchedTold,
 }
 
 // broken notes a rule that does not hold.
@@ -44,6 +45,25 @@ func (w *world) broken(r Rule, format string, args ...any) {
 type stored struct {
 	vigil.Session
 	gaps []vigil.Gap
+}
+
+// checkWatched checks what is noted of who watched.
+func (w *world) checkWatched(b *browser, s stored) {
+	if w.off == WatchedTold {
+		s.Presence.Watched, s.UnwatchedEnd = time.Hour, time.Time{}
+		s.Unwatched = s.Created
+	}
+	if s.Presence.Seen() && (s.NotWatched() || s.State == vigil.StateCanceled || s.Started.IsZero()) {
+		w.broken(WatchedTold, "%s reported, and is %s, started %v, not watched since %v", b.name, s.State, s.Started, s.Unwatched)
+	}
+	if a, there := w.lms.AttemptByID(b.attempt); there && !a.Opened.IsZero() && !slices.ContainsFunc(w.lms.Owed(), func(r ltitest.Report) bool {
+		return r.Attempt.ID == a.ID && r.Outcome == ltitest.OutcomeOpened && !w.told[r.Attempt.ID+r.Outcome+r.At.String()]
+	}) && s.Opened.IsZero() {
+		w.broken(WatchedTold, "%s: the platform has told that it was opened at %v, and it is %s", b.name, a.Opened, s.State)
+	}
+	if now := time.Now().Add(time.Minute); s.WatchedFor(now) > s.OpenFor(now) {
+		w.broken(WatchedTold, "%s was watched for %v of %v", b.name, s.WatchedFor(now), s.OpenFor(now))
+	}
 }
 
 func (w *world) read(b *browser) stored {
@@ -63,6 +83,7 @@ func (w *world) atRest(when string) {
 			a = ltitest.Attempt{ID: b.attempt, Status: ltitest.None}
 		}
 		w.checkSignals(b)
+		w.checkWatched(b, s)
 		w.checkOutcome(when, b, s, a)
 		w.checkGaps(when, b, s)
 		w.checkBoards(when, b, s)

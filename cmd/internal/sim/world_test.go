@@ -231,7 +231,7 @@ func (w *world) student(name string) *browser {
 	s := vigil.Session{
 		ID: "session-of-" + name, ExamID: w.exam.ID, UserID: name, Name: name, Attempt: 1, Generation: 1, PlatformID: platformID, ResourceLinkID: linkID,
 		Plugin: true, ControlURL: origin + "/control", ControlActions: []string{"pause", "resume", "terminate", "update", "flag"},
-		State: vigil.StateActive, Version: 1, Created: now, Ready: now, Changed: now, Started: now, End: a.Ends.UTC().Truncate(time.Millisecond), EndSeen: w.lmsNow().UTC().Truncate(time.Millisecond),
+		State: vigil.StateReady, Version: 1, Created: now, Ready: now, Changed: now, Sent: now, End: a.Ends.UTC().Truncate(time.Millisecond), EndSeen: w.lmsNow().UTC().Truncate(time.Millisecond),
 		Presence: vigil.Presence{Connection: vigil.ConnNever},
 	}
 	s.DueAt = s.NextDue(w.exam.Policy)
@@ -254,41 +254,58 @@ func (w *world) reports() {
 	}
 	w.spawn(func() {
 		for _, r := range w.lms.Owed() {
-			key := r.Attempt.ID + r.Outcome + r.At.String()
-			w.mu.Lock()
-			told := w.told[key]
-			w.mu.Unlock()
-			if told {
-				continue
-			}
-			if _, err := w.bus.pass(w.ctx, toWeb, "report of "+r.Attempt.UserID, nil); err != nil {
-				return
-			}
-			n := w.balance("cron")
-			if n == nil {
-				return
-			}
-			if w.off == OutcomeAgrees || w.off == OverIsOver {
-				w.mu.Lock()
-				w.told[key] = true
-				w.mu.Unlock()
-				continue
-			}
-			end := n.hub.Ended
-			switch r.Outcome {
-			case ltitest.OutcomeDeleted:
-				end = n.hub.Deleted
-			case ltitest.OutcomeSwitchedOff:
-				end = n.hub.Stopped
-			}
-			at := r.At.Add(time.Now().Add(n.skew).Sub(now)) // by our clock, as web/ended.go has it
-			if _, err := end(w.ctx, "session-of-"+r.Attempt.UserID, vigil.Actor{Role: vigil.RoleLMS, ID: platformID}, at); err == nil {
-				w.mu.Lock()
-				w.told[key] = true
-				w.mu.Unlock()
-			}
+			w.tell(r, now, "report of "+r.Attempt.UserID)
 		}
 	})
+}
+
+// tellOpened is the plugin's report at the end of the request of the attempt's first page.
+func (w *world) tellOpened(b *browser) {
+	now := w.lmsNow()
+	for _, r := range w.lms.Owed() {
+		if r.Attempt.ID == b.attempt && r.Outcome == ltitest.OutcomeOpened {
+			w.tell(r, now, "opening of "+b.name)
+		}
+	}
+}
+
+// tell makes one report, unless a server took it before. now is the platform's clock as it signs.
+func (w *world) tell(r ltitest.Report, now time.Time, what string) {
+	key := r.Attempt.ID + r.Outcome + r.At.String()
+	w.mu.Lock()
+	told := w.told[key]
+	w.mu.Unlock()
+	if told {
+		return
+	}
+	if _, err := w.bus.pass(w.ctx, toWeb, what, nil); err != nil {
+		return
+	}
+	n := w.balance("cron")
+	if n == nil {
+		return
+	}
+	if (w.off == OutcomeAgrees || w.off == OverIsOver) && r.Outcome != ltitest.OutcomeOpened {
+		w.mu.Lock()
+		w.told[key] = true
+		w.mu.Unlock()
+		return
+	}
+	end := n.hub.Ended
+	switch r.Outcome {
+	case ltitest.OutcomeOpened:
+		end = n.hub.Opened
+	case ltitest.OutcomeDeleted:
+		end = n.hub.Deleted
+	case ltitest.OutcomeSwitchedOff:
+		end = n.hub.Stopped
+	}
+	at := r.At.Add(time.Now().Add(n.skew).Sub(now)) // by our clock, as web/ended.go has it
+	if _, err := end(w.ctx, "session-of-"+r.Attempt.UserID, vigil.Actor{Role: vigil.RoleLMS, ID: platformID}, at); err == nil {
+		w.mu.Lock()
+		w.told[key] = true
+		w.mu.Unlock()
+	}
 }
 
 // spoiledGaps are gaps as they are stored: whose they are is not true where that is switched off.

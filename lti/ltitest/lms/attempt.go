@@ -2,6 +2,7 @@ package lms
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -198,7 +199,28 @@ func (l *LMS) getAttempt(w http.ResponseWriter, r *http.Request, u ltitest.User)
 	if !ok || l.elsewhere(w, r, a, ltitest.Running) {
 		return
 	}
+	defer l.served(a)
 	l.show(w, r, http.StatusOK, "attempt", page{Title: quizTitle, Wide: true, Body: l.attemptBody(a, "attempt", pageOf(r.Form.Get("page")), requested)})
+}
+
+// openedPatience is how long a request may take at whose end the plugin reports an opening; after
+// that cron does.
+const openedPatience = 2 * time.Second
+
+// served reports that an attempt was opened, once its first page is served.
+func (l *LMS) served(a ltitest.Attempt) {
+	if !l.p.Served(a.ID) || l.ctx.Err() != nil {
+		return
+	}
+	l.work.Add(1)
+	go func() {
+		defer l.work.Done()
+		ctx, cancel := context.WithTimeout(l.ctx, openedPatience)
+		defer cancel()
+		if err := l.p.SendOpened(ctx, a.ID); err != nil && l.ctx.Err() == nil {
+			l.log.Info("opening not reported; cron does", "error", err)
+		}
+	}()
 }
 
 func (l *LMS) getSummary(w http.ResponseWriter, r *http.Request, u ltitest.User) {
@@ -208,6 +230,7 @@ func (l *LMS) getSummary(w http.ResponseWriter, r *http.Request, u ltitest.User)
 	if !ok || l.elsewhere(w, r, a, ltitest.Running) {
 		return
 	}
+	defer l.served(a)
 	l.show(w, r, http.StatusOK, "summary", page{Title: "Summary of attempt", Wide: true, Body: l.attemptBody(a, "summary", -1, requested)})
 }
 

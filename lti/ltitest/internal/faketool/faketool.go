@@ -44,6 +44,7 @@ type Tool struct {
 	states   map[string]string // state → nonce
 	launches []map[string]any  // verified claims
 	reports  []map[string]any  // verified claims of reports of ends
+	opened   []map[string]any  // verified claims of reports of openings
 	told     []map[string]any  // verified claims of reports of groups and rights
 }
 
@@ -58,6 +59,7 @@ func New(tb testing.TB) *Tool {
 	})
 	mux.HandleFunc("GET /register", t.register)
 	mux.HandleFunc("POST /api/v1/attempts/ended", func(w http.ResponseWriter, r *http.Request) { t.take(w, r, "ended", t.Ended, &t.reports) })
+	mux.HandleFunc("POST /api/v1/attempts/opened", func(w http.ResponseWriter, r *http.Request) { t.take(w, r, "opened", t.Ended, &t.opened) })
 	mux.HandleFunc("POST /api/v1/access", func(w http.ResponseWriter, r *http.Request) { t.take(w, r, "access", t.Access, &t.told) })
 	s := httptest.NewServer(mux)
 	tb.Cleanup(s.Close)
@@ -87,6 +89,13 @@ func (t *Tool) Reports() []map[string]any {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return append([]map[string]any(nil), t.reports...)
+}
+
+// Opened are the claims of the reports of openings that were verified and taken.
+func (t *Tool) Opened() []map[string]any {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]map[string]any(nil), t.opened...)
 }
 
 // Told are the claims of the reports of groups and rights that were verified and taken.
