@@ -79,5 +79,17 @@ function xmldb_quizaccess_vigil_upgrade($oldversion) {
         }
         upgrade_plugin_savepoint(true, 2026120100, 'quizaccess', 'vigil');
     }
+    if ($oldversion < 2026120200) {
+        // When the first page of an attempt was served, which the tool is told once. Attempts that are open now are told when
+        // their next page is.
+        $table = new xmldb_table('quizaccess_vigil_session');
+        foreach (['timeopened' => 'timecreated', 'openedtold' => 'timeopened'] as $name => $before) {
+            $field = new xmldb_field($name, XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '0', $before);
+            if (!$dbman->field_exists($table, $field)) {
+                $dbman->add_field($table, $field);
+            }
+        }
+        upgrade_plugin_savepoint(true, 2026120200, 'quizaccess', 'vigil');
+    }
     return true;
 }

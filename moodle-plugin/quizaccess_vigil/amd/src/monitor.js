@@ -26,6 +26,8 @@ import {tabStorage} from './storage';
 import {words as wordsOf} from './strings';
 import {tokenSource} from './token';
 
+/** What the server writes into the page until the monitor is connected. */
+const LINE = '[data-vigil-line]';
 /** A break shorter than this is shown as reconnecting, a longer one as offline, in ms. */
 const OFFLINE = 5000;
 /** The highest number of a page that the server takes: a hello with another is refused. */
@@ -287,6 +289,10 @@ export const init = config => {
         } else {
             kind = wasConnected ? 'reconnecting' : 'connecting';
             refreshing = setTimeout(refresh, OFFLINE - since);
+        }
+        if (kind !== 'connecting' && kind !== 'reconnecting' && kind !== 'offline' && kind !== 'stopped' && kind !== 'elsewhere') {
+            // What the page's server wrote for who never gets here: it is not connected.
+            document.querySelectorAll(LINE).forEach(line => line.remove());
         }
         panel.status(kind, status.since, kind === 'stopped' ? status.detail : undefined);
         panel.elsewhere(status.state === 'superseded' && !hasEnded(state));

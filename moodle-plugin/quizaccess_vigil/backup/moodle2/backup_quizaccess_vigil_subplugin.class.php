@@ -64,7 +64,7 @@ class backup_quizaccess_vigil_subplugin extends backup_mod_quiz_access_subplugin
         $wrapper = new backup_nested_element($this->get_recommended_name());
         $session = new backup_nested_element('quizaccess_vigil_session', ['id'], [
             'userid', 'attemptnum', 'attemptid', 'outcome', 'terminated', 'reason', 'extraminutes', 'returned', 'override',
-            'timecreated', 'timeended', 'timemodified',
+            'timecreated', 'timeopened', 'timeended', 'timemodified',
         ]);
         $incidents = new backup_nested_element('quizaccess_vigil_incidents');
         $incident = new backup_nested_element('quizaccess_vigil_incident', ['id'], [

@@ -119,6 +119,8 @@ class restore_quizaccess_vigil_subplugin extends restore_mod_quiz_access_subplug
             'endreturn' => 0,
             'endsent' => 0,
             'endtold' => $now,
+            'timeopened' => empty($data->timeopened) ? 0 : $this->apply_date_offset($data->timeopened),
+            'openedtold' => $now,
             'timecreated' => $this->apply_date_offset($data->timecreated),
             'timeended' => $ended ? $this->apply_date_offset($ended) : $now,
             'timemodified' => $now,

@@ -65,6 +65,19 @@ final class assertion {
     }
 
     /**
+     * The claims that report that an attempt was opened.
+     *
+     * @param string $issuer
+     * @param string $clientid
+     * @param stdClass $session
+     * @param int $toldat when that was read, in milliseconds
+     * @return array
+     */
+    public static function opened(string $issuer, string $clientid, stdClass $session, int $toldat): array {
+        return self::claims('opened', $issuer, $clientid, $session, $toldat) + ['opened_at' => (int)$session->timeopened];
+    }
+
+    /**
      * The claims that report the end of an attempt.
      *
      * @param string $issuer

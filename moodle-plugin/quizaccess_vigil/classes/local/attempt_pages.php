@@ -106,6 +106,9 @@ final class attempt_pages {
             return;
         }
         page_stamp::ask($own->session);
+        if ($kind !== 'paused') {
+            opening::instance()->page_served($own->session);
+        }
         $attemptobj = $own->attemptobj;
         $number = $kind === 'attempt' ? (int)$page->url->get_param('page') + 1 : $kind;
         $page->requires->js_call_amd('quizaccess_vigil/proctor', 'init', [[

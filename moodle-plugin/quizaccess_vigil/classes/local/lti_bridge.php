@@ -347,6 +347,16 @@ class lti_bridge {
     }
 
     /**
+     * Where the tool takes reports of opened attempts.
+     *
+     * @param stdClass $tool
+     * @return string
+     */
+    public static function opened_endpoint(stdClass $tool): string {
+        return $tool->origin . '/api/v1/attempts/opened';
+    }
+
+    /**
      * Where the tool takes reports of ended attempts.
      *
      * @param stdClass $tool

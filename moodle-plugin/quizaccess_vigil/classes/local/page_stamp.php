@@ -63,6 +63,29 @@ final class page_stamp {
         if (!$session) {
             return '';
         }
+        return self::line() . self::element($session, $server);
+    }
+
+    /**
+     * A line that says that the page is not connected, until the monitor is and takes it away. It needs no script: who blocks the
+     * monitor, or whose network does, reads it.
+     *
+     * @return string HTML
+     */
+    private static function line(): string {
+        return \html_writer::div(get_string('notconnected', 'quizaccess_vigil'), 'alert alert-warning', [
+            'role' => 'status', 'data-vigil-line' => '', 'style' => 'position: sticky; bottom: 0;',
+        ]);
+    }
+
+    /**
+     * The element with the stamp.
+     *
+     * @param \stdClass $session
+     * @param array $server
+     * @return string HTML
+     */
+    private static function element(\stdClass $session, array $server): string {
         try {
             $stamp = self::sign($session, $server);
         } catch (\Throwable $e) {

@@ -147,6 +147,8 @@ final class session_store {
             $row->timeended = 0;
             $row->endtold = 0;
             $row->endsent = 0;
+            $row->timeopened = 0;
+            $row->openedtold = 0;
             $row->timecreated = max($now, (int)$row->timecreated + 1);
         }
         if ($row && $row->state === self::OPEN) {
@@ -160,7 +162,7 @@ final class session_store {
             'quizid' => $launch->quizid, 'userid' => $launch->userid, 'attempt' => $launch->attempt, 'attemptid' => 0,
             'cmid' => $launch->cmid, 'typeid' => $launch->typeid, 'state' => self::OPEN, 'outcome' => null, 'pausedat' => 0,
             'terminated' => 0, 'reason' => null, 'extraminutes' => 0, 'returned' => 0, 'override' => null,
-            'endreturn' => $launch->endreturn, 'endsent' => 0, 'endtold' => 0, 'timecreated' => $now, 'timeended' => 0,
+            'endreturn' => $launch->endreturn, 'endsent' => 0, 'endtold' => 0, 'timeopened' => 0, 'openedtold' => 0, 'timecreated' => $now, 'timeended' => 0,
             'timemodified' => $now,
         ];
         if ($row) {

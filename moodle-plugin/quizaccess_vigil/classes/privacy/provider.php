@@ -65,7 +65,7 @@ class provider implements
         };
         $describe('quizaccess_vigil_session', [
             'userid', 'attempt', 'state', 'outcome', 'pausedat', 'terminated', 'reason', 'extraminutes', 'returned', 'override',
-            'timecreated', 'timeended',
+            'timecreated', 'timeopened', 'timeended',
         ]);
         $describe('quizaccess_vigil_incident', [
             'requestid', 'action', 'incidenttime', 'minutes', 'severity', 'code', 'message', 'timecreated',
@@ -235,6 +235,7 @@ class provider implements
             'returned' => (int)$session->returned,
             'override' => $session->override,
             'timecreated' => $time($session->timecreated),
+            'timeopened' => $time($session->timeopened),
             'timeended' => $time($session->timeended),
             'incidents' => array_values(array_map(static fn($incident) => (object)[
                 'requestid' => $incident->requestid,

@@ -1,0 +1,35 @@
+<?php
+// This file is part of Moodle - http://moodle.org/
+//
+// Moodle is free software: you can redistribute it and/or modify
+// it under the terms of the GNU General Public License as published by
+// the Free Software Foundation, either version 3 of the License, or
+// (at your option) any later version.
+//
+// Moodle is distributed in the hope that it will be useful,
+// but WITHOUT ANY WARRANTY; without even the implied warranty of
+// MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.  See the
+// GNU General Public License for more details.
+//
+// You should have received a copy of the GNU General Public License
+// along with Moodle.  If not, see <http://www.gnu.org/licenses/>.
+
+namespace quizaccess_vigil\task;
+
+use quizaccess_vigil\local\opening;
+
+/**
+ * Tells the tool that an attempt was opened. Core tries again when it fails.
+ *
+ * @package    quizaccess_vigil
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
+ */
+class report_opening extends \core\task\adhoc_task {
+    /**
+     * Runs the task.
+     */
+    public function execute() {
+        opening::instance()->work_off((int)$this->get_custom_data()->sessionid);
+    }
+}
