@@ -1,5 +1,5 @@
 // The server's clock as this browser knows it, and what is left of an attempt by it.
-import type { Life } from "./protocol";
+import type { Connection, Life } from "./protocol";
 
 /** States in which nobody is watched any more. One that we do not know is of a newer server, and none of them. */
 export const ended = new Set(["submitted", "terminated", "expired", "stopped", "canceled"]);
@@ -52,4 +52,23 @@ export function timeLeft(life: Life, now: number): { left: number | undefined; s
     return { left: life.end ? Math.max(0, life.end - (life.changed ?? now)) : undefined, stands: true };
   }
   return { left: life.end ? Math.max(0, life.end - now) : undefined, stands: false };
+}
+
+/** How long the attempt has been open, and how much of that was watched; pauses are in neither. undefined: it is not counted. */
+export function watchedTime(life: Life, conn: Connection, now: number): { watched: number; open: number } | undefined {
+  const { started } = life;
+  if (!life.counted || !started) return undefined;
+  const to = life.ended || (life.state === "paused" || life.state === "time_up" ? life.changed : 0) || now;
+  const within = (from: number): number => {
+    let sum = to - Math.max(from, started);
+    for (const p of life.pauses ?? []) sum -= Math.max(0, Math.min(p.to, to) - Math.max(p.from, from, started));
+    return Math.max(0, sum);
+  };
+  const open = within(started);
+  let watched = conn.watched ?? 0;
+  if (conn.reports) {
+    const away = conn.c !== "online" && conn.c !== "degraded" ? conn.since : undefined;
+    watched += Math.max(0, within(conn.reports) - (away ? Math.max(0, to - away) : 0));
+  }
+  return { watched: Math.min(watched, open), open };
 }

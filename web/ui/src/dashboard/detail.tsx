@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { fits, type Action } from "./batch";
 import { Chat } from "./chat";
 import { useStore } from "./context";
+import { watchedTime } from "./clock";
 import { lengthText, shortLength, timeText } from "./format";
 import { groupText } from "./groups";
 import { Icon } from "./icons";
@@ -113,6 +114,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
     document.getElementById(`tab-${tab.value}`)?.focus();
   };
 
+  const watched = watchedTime(s.life, s.conn, now);
   return (
     <>
       <header class="detail-head">
@@ -130,6 +132,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
           <div><dt>{t("col_left")}</dt><dd><Left s={s} /></dd></div>
           <div><dt>{t("last_heard")}</dt><dd class="numbers">{s.conn.c === "online" && !over ? t("heard_live") : s.conn.heard ? t("ago", { length: lengthText(now - s.conn.heard, t.lang) }) : "–"}</dd></div>
           <div><dt>{t("started")}</dt><dd class="numbers">{s.life.started ? timeText(s.life.started, now, t.lang, false) : t("not_started")}{s.life.ended ? ` – ${timeText(s.life.ended, now, t.lang, false)}` : ""}</dd></div>
+          {watched && <div><dt>{t("watched")}</dt><dd class="numbers">{t("watched_of", { watched: lengthText(watched.watched, t.lang), open: lengthText(watched.open, t.lang) })}</dd></div>}
           <div><dt>{t("user_id")}</dt><dd class="user-id">{s.who.user}{s.who.attempt > 1 ? `, ${t("attempt", { n: s.who.attempt })}` : ""}</dd></div>
           {store.grouped.value && <div class="fact-wide"><dt>{t("groups")}</dt><dd>{groupText(s) || t("no_group")}</dd></div>}
         </dl>

@@ -7,6 +7,7 @@ import { lengthText, timeText } from "./format";
 import { Icon } from "./icons";
 import { AlertMenu } from "./alertmenu";
 import type { LinkState } from "./link";
+import { isUnwatched } from "./order";
 import { t, type Word } from "./words";
 
 export function Header(): JSX.Element {
@@ -75,12 +76,20 @@ export function Banners(): JSX.Element {
   // A blink of the link is shown beside the title; the banner comes when it lasts.
   const lasting = stale > 0 && store.now.value - stale > 2500;
   void store.mono.value;
+  void store.roster.version.value;
+  const room = store.roster.all().filter((s) => isUnwatched(s) && s.life.unwatched_room);
   const skew = state.is === "open" ? store.clock.skew() : 0;
   return (
     <div class="banners" role="status">
       {state.is === "stopped" && loaded && <div class="note note-bad"><StopText state={state} /></div>}
       {state.is !== "stopped" && loaded && lasting && (
         <div class="note note-warn"><p>{t("link_stale", { time: timeText(stale, store.now.value, t.lang) })}</p></div>
+      )}
+      {room.length > 0 && (
+        <div class="note note-warn">
+          <p>{t("unwatched_many", { n: room.length })}</p>
+          <button type="button" class="button-small" onClick={() => (store.filter.value = "unwatched")}>{t("unwatched_show")}</button>
+        </div>
       )}
       {store.notices.value.map((kind) => (
         <div class="note note-warn" key={kind}><p>{t(`notice_${kind}` as Word)}</p></div>

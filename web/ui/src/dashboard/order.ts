@@ -4,14 +4,14 @@ import { compareGroups } from "./groups";
 import { badAtLMS, type Student } from "./merge";
 
 /** Why a student stands where they stand; the first that holds counts. Higher needs a look sooner. */
-export type Why = "hand" | "urgent" | "lost" | "chat" | "incidents" | "lms" | "admission" | "lost_time" | "none";
+export type Why = "hand" | "urgent" | "lost" | "unwatched" | "chat" | "incidents" | "lms" | "admission" | "lost_time" | "none";
 
 export interface Attention {
   why: Why;
   rank: number;
 }
 
-const ranks: Record<Why, number> = { hand: 6, urgent: 6, lost: 5, chat: 4, incidents: 3, lms: 2, admission: 1, lost_time: 1, none: 0 };
+const ranks: Record<Why, number> = { hand: 6, urgent: 6, lost: 5, unwatched: 5, chat: 4, incidents: 3, lms: 2, admission: 1, lost_time: 1, none: 0 };
 
 export type Dismissed = ReadonlySet<string>;
 const nothing: Dismissed = new Set();
@@ -28,6 +28,11 @@ export function isEnded(s: Student): boolean {
 /** In the exam, and out of reach. A session that never connected is not lost, it has not come. */
 export function isLost(s: Student): boolean {
   return s.conn.c === "lost" && !isEnded(s);
+}
+
+/** The attempt is open and nobody watches it: no page of it has connected. */
+export function isUnwatched(s: Student): boolean {
+  return !!s.life.unwatched && !s.life.unwatched_end && !isEnded(s);
 }
 
 export function isOffline(s: Student): boolean {
@@ -56,6 +61,8 @@ function reason(s: Student, dismissed: Dismissed): Why {
   if (s.tally.hand && !over) return "hand";
   if (s.tally.unread && s.life.state === "paused") return "urgent";
   if (isLost(s)) return "lost";
+  // What many have at once is said once, above the list.
+  if (isUnwatched(s) && !s.life.unwatched_room) return "unwatched";
   if (s.tally.unread) return "chat";
   if (s.tally.open > 0) return "incidents";
   if (lmsTrouble(s, dismissed)) return "lms";
@@ -99,7 +106,7 @@ export function compareAttention(a: Student, b: Student, dismissed: Dismissed = 
       break;
     }
     case ranks.lost: {
-      const d = (b.conn.since ?? 0) - (a.conn.since ?? 0);
+      const d = (b.life.unwatched ?? b.conn.since ?? 0) - (a.life.unwatched ?? a.conn.since ?? 0);
       if (d) return d;
       break;
     }
@@ -146,7 +153,7 @@ export function severityStep(severity: number): 0 | 1 | 2 | 3 | 4 {
   return severity > 0 ? 1 : 0;
 }
 
-export const filters = ["all", "attention", "working", "offline", "paused", "time_up", "waiting", "finished"] as const;
+export const filters = ["all", "attention", "working", "unwatched", "offline", "paused", "time_up", "waiting", "finished"] as const;
 export type Filter = (typeof filters)[number];
 
 export function passes(s: Student, f: Filter, dismissed: Dismissed = nothing): boolean {
@@ -157,6 +164,8 @@ export function passes(s: Student, f: Filter, dismissed: Dismissed = nothing): b
       return attention(s, dismissed).rank > 0;
     case "working":
       return s.life.state === "active";
+    case "unwatched":
+      return isUnwatched(s);
     case "offline":
       return isOffline(s);
     case "paused":
@@ -171,7 +180,7 @@ export function passes(s: Student, f: Filter, dismissed: Dismissed = nothing): b
 }
 
 export function counts(students: Iterable<Student>, dismissed: Dismissed = nothing): Record<Filter, number> {
-  const out: Record<Filter, number> = { all: 0, attention: 0, working: 0, offline: 0, paused: 0, time_up: 0, waiting: 0, finished: 0 };
+  const out: Record<Filter, number> = { all: 0, attention: 0, working: 0, unwatched: 0, offline: 0, paused: 0, time_up: 0, waiting: 0, finished: 0 };
   for (const s of students) for (const f of filters) if (passes(s, f, dismissed)) out[f]++;
   return out;
 }

@@ -19,8 +19,10 @@ export interface Who { name?: string; user: string; attempt: number; generation?
 export interface Life {
   version: number; state: State; changed?: number; by?: string; reason?: string; started?: number; ended?: number;
   end?: number; left?: number; granted?: number; control?: string[];
+  opened?: number; pauses?: { from: number; to: number }[];
+  counted?: boolean; unwatched?: number; unwatched_end?: number; unwatched_room?: boolean; unwatched_maybe?: boolean;
 }
-export interface Connection { c: Conn; since?: number; heard?: number; epoch?: number; cause?: Cause; page?: number }
+export interface Connection { c: Conn; since?: number; heard?: number; epoch?: number; cause?: Cause; page?: number; reports?: number; watched?: number }
 export interface Tally {
   signals: number; incidents: number; open: number; severity: number;
   last_kind?: string; last_at?: number; hand?: number; unread?: number;

@@ -8,7 +8,7 @@ import { clockText, lengthText, shortLength } from "./format";
 import { groupText } from "./groups";
 import { Icon, type IconName } from "./icons";
 import { badAtLMS, keptUntilBegin, stageOf, waitsForLMS, type Student } from "./merge";
-import { attention, isEnded, lmsTrouble, nameOf, severityStep, type Why } from "./order";
+import { attention, isEnded, isUnwatched, lmsTrouble, nameOf, severityStep, type Why } from "./order";
 import { named, t, type Word } from "./words";
 
 interface Props {
@@ -20,7 +20,7 @@ interface Props {
 }
 
 const whyIcons: Record<Why, IconName | undefined> = {
-  hand: "hand", urgent: "chat", lost: "lost", chat: "chat", incidents: "alert", lms: "server", admission: "door", lost_time: "clock", none: undefined,
+  hand: "hand", urgent: "chat", lost: "lost", unwatched: "lost", chat: "chat", incidents: "alert", lms: "server", admission: "door", lost_time: "clock", none: undefined,
 };
 
 function Row({ student, index, current, onFocus, onToggle }: Props): JSX.Element {
@@ -106,7 +106,18 @@ export function stateTone(s: Student): string {
 }
 
 export function State({ s }: { s: Student }): JSX.Element {
-  return <span class={`pill ${stateTone(s)}`}>{named("state", s.life.state)}</span>;
+  const pill = <span class={`pill ${stateTone(s)}`}>{named("state", s.life.state)}</span>;
+  return s.life.unwatched ? <span class="two">{pill}<Unwatched s={s} /></span> : pill;
+}
+
+/** Beside the state: nobody watches, or watched for a while, and for how long. */
+function Unwatched({ s }: { s: Student }): JSX.Element {
+  const store = useStore();
+  const { unwatched = 0, unwatched_end, unwatched_maybe } = s.life;
+  const now = isUnwatched(s);
+  const length = (unwatched_end || store.now.value) - unwatched;
+  const what = now ? t("unwatched_now", { length: shortLength(length, t.lang) }) : t("unwatched_was", { length: shortLength(length, t.lang) });
+  return <span class={`sub${now ? " unwatched" : " muted"}`} title={unwatched_maybe ? t("unwatched_maybe") : undefined}>{what}{unwatched_maybe ? `, ${t("unwatched_maybe")}` : ""}</span>;
 }
 
 /** The connection: what it is, since when, and why. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Backoff } from "../../src/dashboard/backoff";
-import { ServerClock, timeLeft } from "../../src/dashboard/clock";
+import { ServerClock, timeLeft, watchedTime } from "../../src/dashboard/clock";
 import { clockText, lengthText, shortLength } from "../../src/dashboard/format";
+import type { Connection, Life } from "../../src/dashboard/protocol";
 import { span } from "../../src/dashboard/window";
 
 describe("ServerClock", () => {
@@ -88,5 +89,25 @@ describe("span", () => {
       expect(s.to).toBeGreaterThan(last);
     }
     expect(s.to - s.from).toBeLessThanOrEqual(48);
+  });
+});
+
+describe("watched time", () => {
+  const m = 60_000;
+  const life = { version: 1, state: "active" as const, counted: true, started: 10 * m };
+  it.each([
+    ["nobody ever came", life, { c: "never" }, 52 * m, 0, 42],
+    ["here since the start", life, { c: "online", reports: 9 * m }, 20 * m, 10, 10],
+    ["here again", life, { c: "online", watched: 3 * m, reports: 15 * m, since: 15 * m }, 20 * m, 8, 10],
+    ["away, and still within the grace", life, { c: "navigating", reports: 10 * m, since: 19 * m }, 20 * m, 9, 10],
+    ["lost", life, { c: "lost", watched: 4 * m, since: 15 * m }, 20 * m, 4, 10],
+    ["a pause was in it", { ...life, pauses: [{ from: 12 * m, to: 17 * m }] }, { c: "online", reports: 10 * m }, 20 * m, 5, 5],
+    ["paused now", { ...life, state: "paused" as const, changed: 15 * m }, { c: "online", reports: 10 * m }, 60 * m, 5, 5],
+    ["handed in", { ...life, state: "submitted" as const, ended: 52 * m }, { c: "closed", watched: 40 * m }, 900 * m, 40, 42],
+  ] as [string, Life, Connection, number, number, number][])("%s", (_, l, conn, now, watched, open) => {
+    expect(watchedTime(l, conn, now)).toEqual({ watched: watched * m, open: open * m });
+  });
+  it("is not told of attempts of before it was counted", () => {
+    expect(watchedTime({ version: 1, state: "active", started: 1 }, { c: "online" }, 100)).toBeUndefined();
   });
 });

@@ -16,6 +16,10 @@ describe("attention", () => {
     ["hand", student("a", { tally: { hand: 5, unread: 2 }, conn: lost })],
     ["urgent", student("a", { life: { state: "paused" }, tally: { unread: 1 }, conn: lost })],
     ["lost", student("a", { conn: lost, tally: { unread: 1, open: 3 } })],
+    ["unwatched", student("a", { life: { unwatched: 5 }, tally: { unread: 1, open: 3 } })],
+    ["none", student("a", { life: { unwatched: 5, unwatched_room: true } })], // it is said once, for all of them
+    ["none", student("a", { life: { unwatched: 5, unwatched_end: 9 } })],
+    ["none", student("a", { life: { state: "submitted", unwatched: 5 } })],
     ["chat", student("a", { tally: { unread: 1, open: 3 } })],
     ["incidents", student("a", { tally: { open: 1 } })],
     ["lms", student("a", { orders: [{ id: "c", session: "a", kind: "extend", stage: "refused", lms: { state: "refused" }, at: 1 }] })],
@@ -31,6 +35,20 @@ describe("attention", () => {
   it("does not count an answer of the LMS that was put aside", () => {
     const s = student("a", { orders: [{ id: "cmd1", session: "a", kind: "extend", stage: "done", lms: { state: "unknown" }, at: 1 }] });
     expect(attention(s, new Set(["acmd1"])).why).toBe("none");
+  });
+});
+
+describe("the filter for who is not watched", () => {
+  it.each([
+    ["now", { unwatched: 5 }, true],
+    ["like many others", { unwatched: 5, unwatched_room: true }, true],
+    ["perhaps, before it is known whether it began", { state: "ready", unwatched: 5, unwatched_maybe: true }, true],
+    ["until a moment ago", { unwatched: 5, unwatched_end: 9 }, false],
+    ["to the end", { state: "submitted", unwatched: 5, unwatched_end: 9 }, false],
+    ["never", {}, false],
+  ] as [string, Partial<Life>, boolean][])("%s", (_, life, want) => {
+    expect(passes(student("a", { life }), "unwatched")).toBe(want);
+    expect(counts([student("a", { life })]).unwatched).toBe(want ? 1 : 0);
   });
 });
 
@@ -83,7 +101,7 @@ describe("filters", () => {
 
   it("count what they pass", () => {
     const n = counts(list);
-    expect(n).toEqual({ all: 8, attention: 2, working: 2, offline: 1, paused: 1, time_up: 2, waiting: 1, finished: 2 });
+    expect(n).toEqual({ all: 8, attention: 2, working: 2, unwatched: 0, offline: 1, paused: 1, time_up: 2, waiting: 1, finished: 2 });
     expect(list.filter((s) => passes(s, "offline")).map((s) => s.id)).toEqual(["c"]);
     expect(list.filter((s) => passes(s, "time_up")).map((s) => s.id)).toEqual(["f", "g"]);
     expect(list.filter((s) => passes(s, "finished")).map((s) => s.id)).toEqual(["e", "h"]);

@@ -67,6 +67,22 @@ afterEach(() => {
 });
 
 describe("hello", () => {
+  it("takes the page's own line away when it is connected, and not before", async () => {
+    const line = document.createElement("p");
+    line.dataset.vigilLine = "";
+    document.body.append(line);
+    await open();
+    expect(line.isConnected).toBe(false);
+  });
+  it("leaves the page's own line where nobody welcomes it", async () => {
+    const line = document.createElement("p");
+    line.dataset.vigilLine = "";
+    document.body.append(line);
+    monitor = init({ tokenEndpoint: "/token", assertion: async () => "a", key: "k", page: ++pages, back: "/course" });
+    await settle(60000);
+    expect(line.isConnected).toBe(true);
+    line.remove();
+  });
   it("brings the page's stamp, on each connection", async () => {
     await open({ stamp: "head.claims.signature" });
     expect(sent()[0]).toMatchObject({ t: "hello", stamp: "head.claims.signature" });
