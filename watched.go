@@ -300,7 +300,7 @@ func (p Presence) Count(was Presence, s Session, gap GapChange, now time.Time) P
 	if p.Reports.IsZero() {
 		return p
 	}
-	end := now
+	var end time.Time
 	switch {
 	case p.Connection == ConnLost && was.Connection != ConnLost:
 		end = earlier(now, later(p.Heard, p.Reports))

@@ -319,7 +319,10 @@ func TestWatchedTimeOutlivesServers(t *testing.T) {
 	comes := func(page string) *wire {
 		w := r.wire(studentClaims(s))
 		w.write(helloWith(pages.print(s, page, func(*realtime.Page) {})))
-		r.until("watched", func() bool { v := r.read(s.ID); return !v.Presence.Reports.IsZero() && v.Presence.Connection == vigil.ConnOnline })
+		r.until("watched", func() bool {
+			v := r.read(s.ID)
+			return !v.Presence.Reports.IsZero() && v.Presence.Connection == vigil.ConnOnline
+		})
 		return w
 	}
 	watched := func(what string, want time.Duration) {

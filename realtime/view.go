@@ -74,7 +74,8 @@ func rowConn(p vigil.Presence, page int) RowConn {
 	if c == "" {
 		c = vigil.ConnNever
 	}
-	return RowConn{Conn: c, Since: ms(p.Since), Heard: ms(p.Heard), Epoch: p.Epoch, Cause: p.Cause, Page: page,
+	return RowConn{
+		Conn: c, Since: ms(p.Since), Heard: ms(p.Heard), Epoch: p.Epoch, Cause: p.Cause, Page: page,
 		Reports: ms(p.Reports), Watched: p.Watched.Milliseconds(),
 	}
 }

@@ -117,7 +117,8 @@ function Unwatched({ s }: { s: Student }): JSX.Element {
   const now = isUnwatched(s);
   const length = (unwatched_end || store.now.value) - unwatched;
   const what = now ? t("unwatched_now", { length: shortLength(length, t.lang) }) : t("unwatched_was", { length: shortLength(length, t.lang) });
-  return <span class={`sub${now ? " unwatched" : " muted"}`} title={unwatched_maybe ? t("unwatched_maybe") : undefined}>{what}{unwatched_maybe ? `, ${t("unwatched_maybe")}` : ""}</span>;
+  const text = unwatched_maybe ? `${what}, ${t("unwatched_maybe")}` : what;
+  return <span class={`sub${now ? " unwatched" : " muted"}`} title={text}>{text}</span>;
 }
 
 /** The connection: what it is, since when, and why. */
