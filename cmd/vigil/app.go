@@ -35,6 +35,7 @@ type app struct {
 	relay    *redisrelay.Relay // nil: there is one server
 	hub      *realtime.Hub
 	web      *web.Server
+	probe    *probe
 	node     string // this process's id
 	log      *slog.Logger
 	now      func() time.Time
@@ -115,6 +116,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err != nil {
 		return nil, err
 	}
+	a.probe = newProbe(a.web, a.node, a.tool.Origin(), now, s.liveness(), proxies)
 	return a, a.hub.Recover(ctx)
 }
 
@@ -131,6 +133,9 @@ func (s auditedStore) AppendAudit(ctx context.Context, entries ...vigil.Audit) e
 
 // close ends the parts that were made; the store stays the caller's.
 func (a *app) close() {
+	if a.probe != nil {
+		a.probe.close()
+	}
 	if a.hub != nil {
 		a.hub.Close()
 	}
@@ -190,7 +195,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 		return err
 	}
 	defer public.Close()
-	servers := []*http.Server{a.server(a.web)}
+	servers := []*http.Server{a.server(a.probe)}
 	listeners := []net.Listener{public}
 	var adminAddr net.Addr
 	if a.settings.AdminListen != "off" {
@@ -246,6 +251,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 		a.log.WarnContext(work, "not everybody left in time", "error", drainErr)
 	}
 	cancel()
+	a.probe.close()
 	shutdownCtx, cancel := context.WithTimeout(work, shutdownWait)
 	defer cancel()
 	for _, server := range servers {

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"vigil"
@@ -28,7 +26,7 @@ type doctorCmd struct {
 
 // Bounds of the checks.
 const (
-	doctorTime = 15 * time.Second // for one check
+	doctorTime = 15 * time.Second // for one check, beside what a connection stays quiet
 	clockApart = 5 * time.Second  // that clocks may differ
 	doctorAsks = 6                // requests through the load balancer, to meet more than one server
 	doctorRead = 1 << 20
@@ -56,12 +54,15 @@ func (c doctorCmd) Run(ctx context.Context, s *streams) error {
 		{"store", c.checkStore},
 		{"keys", c.checkKeys},
 		{"redis", c.checkRedis},
+		{"certificate", c.checkCertificate},
 		{"public url", c.checkPublic},
+		{"proxy", c.checkProxy},
 		{"clock", c.checkClock},
 		{"websocket", c.checkSocket},
+		{"timeouts", c.checkQuiet},
 		{"plugins", c.checkPlugins},
 	} {
-		checkCtx, cancel := context.WithTimeout(ctx, doctorTime)
+		checkCtx, cancel := context.WithTimeout(ctx, doctorTime+quietTime(c.liveness()))
 		f := check.do(checkCtx)
 		cancel()
 		if f.err == nil {
@@ -172,43 +173,12 @@ func (c doctorCmd) checkRedis(ctx context.Context) finding {
 	return finding{what: "streams can be written, read and trimmed"}
 }
 
-// heard is what the public URL answered.
-type heard struct {
-	status int
-	date   string
-	body   []byte
-}
-
-// ask makes one request through the public URL on a connection of its own.
-func (c doctorCmd) ask(ctx context.Context, path string, header http.Header) (heard, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.PublicURL, "/")+path, http.NoBody)
-	if err != nil {
-		return heard{}, err
-	}
-	req.Header = header
-	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
-	if err != nil {
-		return heard{}, err
-	}
-	defer res.Body.Close()
-	h := heard{status: res.StatusCode, date: res.Header.Get("Date")}
-	if res.StatusCode != http.StatusSwitchingProtocols {
-		h.body, err = io.ReadAll(io.LimitReader(res.Body, doctorRead))
-	}
-	return h, err
-}
-
 func (c doctorCmd) checkPublic(ctx context.Context) finding {
 	_, ours := c.keys(ctx)
 	for range doctorAsks {
 		res, err := c.ask(ctx, "/lti/keys", http.Header{})
 		if err != nil {
-			return finding{err: err, advice: "see that the name resolves here, that the certificate is right and that the server runs."}
+			return unreachable(err)
 		}
 		theirs, err := kidsOf(res.body)
 		if res.status != http.StatusOK || err != nil || len(theirs) == 0 {
@@ -235,21 +205,6 @@ func sharesOne(a, b []string) bool {
 	return false
 }
 
-func (c doctorCmd) checkClock(ctx context.Context) finding {
-	res, err := c.ask(ctx, "/lti/keys", http.Header{})
-	if err != nil {
-		return finding{err: err, advice: "the public URL comes first."}
-	}
-	at, err := http.ParseTime(res.date)
-	if err != nil {
-		return finding{err: errors.New("the answer has no Date header"), advice: "let the load balancer pass it."}
-	}
-	if d := time.Since(at).Abs(); d > clockApart {
-		return finding{err: fmt.Errorf("this machine's clock and the one behind the public URL differ by %s", vigil.Span(d)), advice: "let both machines take the time from the network (chrony, systemd-timesyncd)."}
-	}
-	return finding{what: "within 5 s of what answers at the public URL"}
-}
-
 // checkSocket asks for a socket with a token that is made up. That Vigil refuses the
 // token shows that the request for an upgrade came through.
 func (c doctorCmd) checkSocket(ctx context.Context) finding {
@@ -266,7 +221,7 @@ func (c doctorCmd) checkSocket(ctx context.Context) finding {
 		case res.status == http.StatusUpgradeRequired:
 			return finding{
 				err:    errors.New("the request for a WebSocket arrives without its Upgrade header"),
-				advice: "let the load balancer pass Upgrade and Connection (docs/running.md has the lines for nginx).",
+				advice: "let the proxy pass Upgrade and Connection: deploy/nginx.conf has the lines, and Caddy does so by itself.",
 			}
 		case res.status == http.StatusUnauthorized && json.Unmarshal(res.body, &p) == nil && p.Duty != "":
 		case res.status == http.StatusForbidden && json.Unmarshal(res.body, &p) == nil && p.Duty != "":

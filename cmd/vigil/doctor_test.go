@@ -12,12 +12,15 @@ import (
 	"vigil/realtime/redisrelay/redistest"
 )
 
+// quickPings make a server's trial of quiet connections short.
+var quickPings = []string{"--ping-every=400ms", "--pong-wait=200ms"}
+
 func TestTheDoctorFindsNothingWhereAllIsWell(t *testing.T) {
 	s := newSite(t)
-	s.serve()
+	s.serve(quickPings...)
 	code, out, errs := command(t.Context(), nil, "doctor", "--store", s.store(), "--public-url", s.tool)
-	if code != 0 || strings.Count(out, "ok  ") != 7 {
-		t.Errorf("got code %d, %q, %q, want 0 and seven times ok", code, out, errs)
+	if code != 0 || strings.Count(out, "ok  ") != 10 {
+		t.Errorf("got code %d, %q, %q, want 0 and ten times ok", code, out, errs)
 	}
 }
 
@@ -38,7 +41,7 @@ func TestTheDoctorNamesOldPlugins(t *testing.T) {
 				withoutPlugin(c)
 			}
 		})
-		s.serve()
+		s.serve(quickPings...)
 		s.seat(student)
 		code, out, errs := command(t.Context(), nil, "doctor", "--store", s.store(), "--public-url", s.tool)
 		if code != 0 || !strings.Contains(out, row.want) || strings.Contains(out, "warn  plugins") != strings.HasPrefix(row.want, "Update") {
@@ -52,7 +55,7 @@ func TestTheDoctorNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	s := newSite(t)
-	s.serve()
+	s.serve(quickPings...)
 	target, err := url.Parse("http://" + s.listen)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +69,7 @@ func TestTheDoctorNamesWhatIsWrongAndWhatToDo(t *testing.T) {
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	defer elsewhere.Close()
 	other := newSite(t)
-	other.serve()
+	other.serve(quickPings...)
 	redis := redistest.Start(t, "--requirepass", "secret")
 	well := []string{"doctor", "--store", s.store(), "--public-url", s.tool}
 	for _, row := range []struct {

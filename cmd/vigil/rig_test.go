@@ -212,6 +212,7 @@ func newSiteOn(t *testing.T, place string, edits ...func(c *lms.Config)) *site {
 	for _, edit := range edits {
 		edit(&cfg)
 	}
+	s.tool = cfg.Tool
 	demo, err := lms.New(cfg)
 	s.ok(err)
 	t.Cleanup(demo.Close)
