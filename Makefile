@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 # What `vigil version` prints: the nearest tag and commit, or "dev" outside a repository.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+STAMP ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='-X main.commit=%H -X main.date=%cd' 2>/dev/null)
 # Options for the demo: make demo DEMO_FLAGS='--fresh'
 DEMO_FLAGS ?=
 # Options for the comparison: make bench BENCH_FLAGS='--rounds 1'
@@ -26,8 +27,8 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
 STEP := .ci/step
 # Long tests that make test-all runs: a killed copy to DynamoDB, the loss of its tables, older releases beside this one, and servers that
-# end for a newer one.
-LONG := ^(TestACopyThatIsKilledGoesOn|TestLosingTheTablesWhileStudentsWork|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestABreakingStepEndsOlderServersInOrder)$$
+# end for a newer one, and exams through nginx and Caddy.
+LONG := ^(TestACopyThatIsKilledGoesOn|TestLosingTheTablesWhileStudentsWork|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestTheProxiesOfDeploy|TestTheDoctorSeesWhatNginxWasNotTold|TestABreakingStepEndsOlderServersInOrder)$$
 # SQLite's C code, translated to Go, is as it is: watching each of its steps would double the time of the tests.
 RACE := env CI=1 CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 15m
 # For what would wait for the disk else.
@@ -52,7 +53,11 @@ help: ## List the targets
 .PHONY: build
 build: ## Build bin/vigil (needs only Go)
 	@# The version is stamped here, so Go need not ask git (which refuses in a directory that another user owns).
-	go build -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/vigil ./cmd/vigil
+	go build -buildvcs=false -ldflags '-X main.version=$(VERSION) $(STAMP)' -o bin/vigil ./cmd/vigil
+
+.PHONY: deb
+deb: ## Build the Debian package for this machine's architecture into bin (needs Go and Node)
+	@.ci/patiently 'still building' .ci/release bin deb
 
 .PHONY: bench-build
 bench-build: build ## Build bin/vigil-bench, which measures bin/vigil (docs/performance.md)
@@ -75,7 +80,7 @@ test: ## Run everything: format, linters, race tests, browser tests
 
 .PHONY: test-all
 test-all: ## Run make test and what is heavier: long faults, fuzzing, the linter of deploy (about an hour)
-	@$(STEP) -b 70:00 'Everything and more (make test-all)' $(MAKE) test-all-steps
+	@$(STEP) -b 72:00 'Everything and more (make test-all)' $(MAKE) test-all-steps
 
 .PHONY: test-all-steps
 test-all-steps:
@@ -84,12 +89,13 @@ test-all-steps:
 
 .PHONY: test-more
 test-more: ## Run what make test-all runs beyond make test
-	@$(STEP) -b 52:00 'What is beyond make test (make test-more)' $(MAKE) test-more-steps
+	@$(STEP) -b 54:00 'What is beyond make test (make test-more)' $(MAKE) test-more-steps
 
 .PHONY: test-more-steps
 test-more-steps:
-	@$(STEP) -b 2:00 'Templates of deploy' $(MAKE) lint-deploy
-	@$(STEP) -b 6:00 'Tests of the programs, the long ones too, with the race detector' $(RACE) -skip '^TestManyServers' ./cmd/vigil ./cmd/vigil-bench
+	@$(STEP) -b 0:45 'What these tests need' env MORE=1 .ci/install
+	@$(STEP) -b 2:00 'Templates and units of deploy' $(MAKE) lint-deploy
+	@$(STEP) -b 7:00 'Tests of the programs, the long ones too, with the race detector' $(RACE) -skip '^TestManyServers' ./cmd/vigil ./cmd/vigil-bench
 	@$(STEP) -b 1:00 'The whole story once more, on DynamoDB' $(MAKE) e2e-dynamodb
 	@$(STEP) -b 5:00 'Simulator' $(MAKE) simulate SEEDS=400
 	@$(STEP) -b 1:30 'Simulator: 50 exams, each twice, are the same run' env CI=1 $(MEMORY) go test -timeout 10m -run '^TestASeedIsOneRun$$' ./cmd/internal/sim -twice 50
@@ -183,7 +189,8 @@ lint: ## Run the linters alone
 	$(TOOL) golangci-lint run ./...
 
 .PHONY: lint-deploy
-lint-deploy: ## Lint the AWS template and policies in deploy (needs Python)
+lint-deploy: ## Lint the AWS template, the policies and the systemd units in deploy (needs Python)
+	@.ci/units
 	@.ci/cfn-lint
 
 .PHONY: format-check

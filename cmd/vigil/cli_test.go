@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
 }
 
 func TestVersionIsPrinted(t *testing.T) {
-	if got := must(t, "version"); !regexp.MustCompile(`^vigil \S+ \(go1\.\S.*\)\n$`).MatchString(got) {
+	if got := must(t, "version"); !regexp.MustCompile(`^vigil \S+ \(.*go1\.\S.*\)\n$`).MatchString(got) {
 		t.Errorf("got %q, want the version and Go's", got)
 	}
 }
@@ -475,5 +476,24 @@ func TestWhatAnErrorSaysToTheOperator(t *testing.T) {
 	}
 	if got, want := forPeople(keyFileError(os.ErrPermission, "No %s.", "x")), "key-file: No x. (permission denied)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTheVersionTellsFromWhatItWasBuilt(t *testing.T) {
+	info := &debug.BuildInfo{GoVersion: "go1.26.0", Settings: []debug.BuildSetting{
+		{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.time", Value: "2026-11-30T00:00:00Z"}, {Key: "vcs.modified", Value: "true"},
+	}}
+	for _, row := range []struct {
+		info         *debug.BuildInfo
+		commit, date string
+		want         string
+	}{
+		{info, "def", "2026-12-01T00:00:00Z", "commit def, 2026-12-01T00:00:00Z, go1.26.0"},
+		{info, "", "", "commit abc and changes, 2026-11-30T00:00:00Z, go1.26.0"},
+		{&debug.BuildInfo{GoVersion: "go1.26.0"}, "", "", "go1.26.0"},
+	} {
+		if got := strings.Join(builtFrom(row.info, row.commit, row.date), ", "); got != row.want {
+			t.Errorf("got %q, want %q", got, row.want)
+		}
 	}
 }

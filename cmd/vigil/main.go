@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -17,8 +18,13 @@ import (
 	"vigil"
 )
 
-// version is stamped by the Makefile.
-var version = "dev"
+// What the build stamps (Makefile, .ci/release). Where it stamps no commit, Go's own record
+// of it is told.
+var (
+	version = "dev"
+	commit  = ""
+	date    = "" // of the commit, so that the same commit gives the same program
+)
 
 // cli is the command line. Every setting is a flag and an environment variable.
 type cli struct {
@@ -130,12 +136,39 @@ func forPeople(err error) string {
 
 type versionCmd struct{}
 
-// Run prints the version, and what the binary was built with.
+// Run prints the version, and what the program was built from and with.
 func (versionCmd) Run(s *streams) error {
-	goVersion := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		goVersion = info.GoVersion
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
 	}
-	_, err := fmt.Fprintf(s.out, "vigil %s (%s)\n", version, goVersion)
-	return err
+	return s.sayf("vigil %s (%s)\n", version, strings.Join(builtFrom(info, commit, date), ", "))
+}
+
+// builtFrom lists commit, date and Go version, as far as they are known.
+func builtFrom(info *debug.BuildInfo, commit, date string) []string {
+	var out []string
+	if commit == "" {
+		modified := false
+		for _, v := range info.Settings {
+			switch v.Key {
+			case "vcs.revision":
+				commit = v.Value
+			case "vcs.time":
+				date = v.Value
+			case "vcs.modified":
+				modified = v.Value == "true"
+			}
+		}
+		if modified {
+			commit += " and changes"
+		}
+	}
+	if commit != "" {
+		out = append(out, "commit "+commit)
+	}
+	if date != "" {
+		out = append(out, date)
+	}
+	return append(out, info.GoVersion)
 }
