@@ -21,8 +21,8 @@ import (
 
 // What follows looks at the way through the public URL: certificate, proxy, clock, timeouts.
 
-// certificateLow is how long before its end a certificate should have been renewed: Let's
-// Encrypt's are renewed a month before.
+// certificateLow is how long before its end a certificate should have been renewed, if it
+// is one of months; shorter ones are to have a quarter of their time left.
 const certificateLow = 10 * 24 * time.Hour
 
 // doctorHTTP makes requests to the public URL, each on a connection of its own.
@@ -138,14 +138,14 @@ func (c doctorCmd) checkCertificate(ctx context.Context) finding {
 	}
 	defer conn.Close()
 	chain := conn.(*tls.Conn).ConnectionState().PeerCertificates //nolint:forcetypeassert // so says tls.Dialer
-	ends := chain[0].NotAfter
+	ends, low := chain[0].NotAfter, min(certificateLow, chain[0].NotAfter.Sub(chain[0].NotBefore)/4)
 	for _, cert := range chain {
 		if cert.NotAfter.Before(ends) {
 			ends = cert.NotAfter
 		}
 	}
 	f := finding{what: "valid until " + ends.UTC().Format("2006-01-02")}
-	if left := time.Until(ends); left < certificateLow {
+	if left := time.Until(ends); left < low {
 		f.warnings = append(f.warnings, fmt.Sprintf("the certificate expires in %s, on %s. Renew it: with certbot or Caddy that should have happened by itself.",
 			vigil.Span(left.Round(time.Hour)), ends.UTC().Format(time.RFC1123)))
 	}

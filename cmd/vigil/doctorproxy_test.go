@@ -211,7 +211,8 @@ func TestTheDoctorNamesWhatIsWrongWithACertificate(t *testing.T) {
 		how, says   string
 	}{
 		{"valid", a, "localhost", now.Add(-day), now.Add(90 * day), "ok", "valid until"},
-		{"ends soon", a, "localhost", now.Add(-day), now.Add(3 * day), "warn", "expires in 72h"},
+		{"ends soon", a, "localhost", now.Add(-87 * day), now.Add(3 * day), "warn", "expires in 72h"},
+		{"of a short kind", a, "localhost", now.Add(-day), now.Add(5 * day), "ok", "valid until"},
 		{"expired", a, "localhost", now.Add(-90 * day), now.Add(-day), "FAIL", "has expired on"},
 		{"not valid yet", a, "localhost", now.Add(day), now.Add(90 * day), "FAIL", "clock first"},
 		{"for another name", a, "other.example.edu", now.Add(-day), now.Add(90 * day), "FAIL", "for other.example.edu, not for localhost"},

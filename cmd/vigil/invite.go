@@ -36,7 +36,7 @@ func (c inviteCmd) Run(ctx context.Context, s *streams) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.err, "Paste this link into your LMS (Moodle: Site administration > Plugins > External tool > Manage tools > Tool URL).\nIt works once, until %s.\n",
+		fmt.Fprintf(s.err, "Paste this link into your LMS (Moodle with Vigil's plugins: Site administration > Plugins > Activity modules > Quiz > Connect Vigil).\nIt works once, until %s.\n",
 			time.Now().Add(c.TTL).Format(time.RFC1123))
 		fmt.Fprintln(s.out, tool.Origin()+lti.RegisterPath+"/"+secret)
 		return c.record(ctx, s, store, deed{action: "invite.create"})
