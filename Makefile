@@ -16,19 +16,21 @@ BENCH_FLAGS ?=
 # How many exams `make simulate` plays, and from which seed on; empty: a new one.
 SEEDS ?= 1000
 SEED ?=
+# For what `make release` and `make release-check` build, such as linux/amd64; empty: for all.
+PLATFORMS ?=
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 10s
 
 # Pure Go: the binary and the quick tests build alike with and without a C compiler. Only the race detector wants one.
 export CGO_ENABLED := 0
-export FUZZTIME SEEDS SEED
+export FUZZTIME SEEDS SEED PLATFORMS
 # The browser tests drive the machine's own Chromium; see .ci/chromium.
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
 STEP := .ci/step
 # Long tests that make test-all runs: a killed copy to DynamoDB, the loss of its tables, older releases beside this one, and servers that
 # end for a newer one, and exams through nginx and Caddy.
-LONG := ^(TestACopyThatIsKilledGoesOn|TestLosingTheTablesWhileStudentsWork|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestTheProxiesOfDeploy|TestTheDoctorSeesWhatNginxWasNotTold|TestABreakingStepEndsOlderServersInOrder)$$
+LONG := ^(TestACopyThatIsKilledGoesOn|TestLosingTheTablesWhileStudentsWork|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestTheProxiesOfDeploy|TestTheCompositionOfDeploy|TestTheDoctorSeesWhatNginxWasNotTold|TestABreakingStepEndsOlderServersInOrder)$$
 # SQLite's C code, translated to Go, is as it is: watching each of its steps would double the time of the tests.
 RACE := env CI=1 CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 15m
 # For what would wait for the disk else.
@@ -59,6 +61,14 @@ build: ## Build bin/vigil (needs only Go)
 deb: ## Build the Debian package for this machine's architecture into bin (needs Go and Node)
 	@.ci/patiently 'still building' .ci/release bin deb
 
+.PHONY: release
+release: ## Build what is released into bin/release: programs, packages, plugins, SBOM, checksums (needs Go and Node)
+	@.ci/patiently 'still building' .ci/release bin/release
+
+.PHONY: release-check
+release-check: ## Build the release of the last commit twice, in different places, and compare the bytes
+	@.ci/patiently 'still building' .ci/reproducible
+
 .PHONY: bench-build
 bench-build: build ## Build bin/vigil-bench, which measures bin/vigil (docs/performance.md)
 	go build -buildvcs=false -o bin/vigil-bench ./cmd/vigil-bench
@@ -80,7 +90,7 @@ test: ## Run everything: format, linters, race tests, browser tests
 
 .PHONY: test-all
 test-all: ## Run make test and what is heavier: long faults, fuzzing, the linter of deploy (about an hour)
-	@$(STEP) -b 72:00 'Everything and more (make test-all)' $(MAKE) test-all-steps
+	@$(STEP) -b 78:00 'Everything and more (make test-all)' $(MAKE) test-all-steps
 
 .PHONY: test-all-steps
 test-all-steps:
@@ -89,13 +99,14 @@ test-all-steps:
 
 .PHONY: test-more
 test-more: ## Run what make test-all runs beyond make test
-	@$(STEP) -b 54:00 'What is beyond make test (make test-more)' $(MAKE) test-more-steps
+	@$(STEP) -b 60:00 'What is beyond make test (make test-more)' $(MAKE) test-more-steps
 
 .PHONY: test-more-steps
 test-more-steps:
 	@$(STEP) -b 0:45 'What these tests need' env MORE=1 .ci/install
 	@$(STEP) -b 2:00 'Templates and units of deploy' $(MAKE) lint-deploy
 	@$(STEP) -b 7:00 'Tests of the programs, the long ones too, with the race detector' $(RACE) -skip '^TestManyServers' ./cmd/vigil ./cmd/vigil-bench
+	@$(STEP) -b 5:00 'Release for one platform, built twice' $(MAKE) release-check PLATFORMS=linux/amd64
 	@$(STEP) -b 1:00 'The whole story once more, on DynamoDB' $(MAKE) e2e-dynamodb
 	@$(STEP) -b 5:00 'Simulator' $(MAKE) simulate SEEDS=400
 	@$(STEP) -b 1:30 'Simulator: 50 exams, each twice, are the same run' env CI=1 $(MEMORY) go test -timeout 10m -run '^TestASeedIsOneRun$$' ./cmd/internal/sim -twice 50
@@ -189,8 +200,9 @@ lint: ## Run the linters alone
 	$(TOOL) golangci-lint run ./...
 
 .PHONY: lint-deploy
-lint-deploy: ## Lint the AWS template, the policies and the systemd units in deploy (needs Python)
+lint-deploy: ## Lint what is in deploy: AWS template, policies, systemd units, Containerfile, compose.yaml (needs Python)
 	@.ci/units
+	@.ci/containerfile
 	@.ci/cfn-lint
 
 .PHONY: format-check
