@@ -27,7 +27,7 @@ func (s *site) doctor(a *authority, more ...string) (code int, out string) {
 	path, err := binary()
 	s.ok(err)
 	cmd := exec.CommandContext(s.Context(), path, append([]string{"doctor", "--store", s.store(), "--public-url", s.tool}, more...)...)
-	cmd.Env = []string{"SSL_CERT_FILE=" + a.roots, "SSL_CERT_DIR=" + a.dir + "/none"}
+	cmd.Env = append([]string{"SSL_CERT_FILE=" + a.roots, "SSL_CERT_DIR=" + a.dir + "/none"}, s.env...)
 	b, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		s.Fatal(err)
