@@ -131,13 +131,17 @@ func (c doctorCmd) checkCertificate(ctx context.Context) finding {
 	if u.Port() == "" {
 		address = net.JoinHostPort(u.Hostname(), "443")
 	}
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return unreachable(err)
 	}
-	defer conn.Close()
-	chain := conn.(*tls.Conn).ConnectionState().PeerCertificates //nolint:forcetypeassert // so says tls.Dialer
+	defer raw.Close()
+	conn := tls.Client(raw, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return unreachable(err)
+	}
+	chain := conn.ConnectionState().PeerCertificates
 	ends, low := chain[0].NotAfter, min(certificateLow, chain[0].NotAfter.Sub(chain[0].NotBefore)/4)
 	for _, cert := range chain {
 		if cert.NotAfter.Before(ends) {
@@ -229,7 +233,7 @@ func (c doctorCmd) checkQuiet(ctx context.Context) finding {
 	}
 	client := doctorHTTP()
 	defer client.CloseIdleConnections()
-	ws, res, err := websocket.Dial(ctx, strings.TrimSuffix(c.PublicURL, "/")+probePath, &websocket.DialOptions{
+	ws, res, err := websocket.Dial(ctx, strings.TrimSuffix(c.PublicURL, "/")+probePath, &websocket.DialOptions{ //nolint:bodyclose // Dial closes it
 		HTTPClient: client, HTTPHeader: http.Header{"Origin": {vigil.Origin(c.PublicURL)}}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if res != nil && res.StatusCode == http.StatusServiceUnavailable {
@@ -238,7 +242,7 @@ func (c doctorCmd) checkQuiet(ctx context.Context) finding {
 	if err != nil {
 		return finding{err: fmt.Errorf("a WebSocket could not be opened: %w", err), advice: "the WebSocket comes first."}
 	}
-	defer ws.CloseNow()
+	defer func() { _ = ws.CloseNow() }()
 	begin := time.Now()
 	_, _, err = ws.Read(ctx)
 	var closed websocket.CloseError
