@@ -14,7 +14,7 @@ const (
 	ConnDegraded   Connection = "degraded"   // missed one answer, or the TCP connection dropped just now
 	ConnLost       Connection = "lost"       // out of reach
 	ConnSuperseded Connection = "superseded" // this socket gave way to a newer one
-	ConnClosed     Connection = "closed"     // ended in order
+	ConnClosed     Connection = "closed"     // ended in order, before the attempt began or after it was over
 )
 
 // Liveness holds the figures by which a silent peer is judged.
@@ -160,20 +160,24 @@ func (p Presence) Miss(now time.Time, l Liveness) (Presence, GapChange) {
 	return p, GapChange{}
 }
 
-// Bye is an announced close. Only ByeNavigating leads to a page turn's grace; the
-// others end the connection in order. A goodbye is a frame like any other: Hear comes
-// first, so that it ends the gap of a session that was lost. Without a connection a
-// goodbye changes nothing.
-func (p Presence) Bye(now time.Time, reason ByeReason) Presence {
+// Bye is an announced close. ByeNavigating leads to a page turn's grace. The others end the
+// connection in order where the attempt does not run; in one that runs, whoever leaves by
+// them is as away as by any other way, and has the grace of a drop. A goodbye is a frame like
+// any other: Hear comes first, so that it ends the gap of a session that was lost. Without a
+// connection a goodbye changes nothing.
+func (p Presence) Bye(now time.Time, reason ByeReason, running bool) Presence {
 	switch p.Connection {
 	case ConnOnline, ConnDegraded, ConnNavigating:
 	default:
 		return p
 	}
 	p.Heard, p.Since, p.Cause = now, p.next(now), ""
-	if reason == ByeNavigating {
+	switch {
+	case reason == ByeNavigating:
 		p.Connection = ConnNavigating
-	} else {
+	case running:
+		p.Connection, p.Cause = ConnDegraded, CauseStudent
+	default:
 		p.Connection = ConnClosed
 	}
 	return p
@@ -313,3 +317,21 @@ const (
 	ByeClosing    ByeReason = "closing"
 	ByeFinished   ByeReason = "finished"
 )
+
+// Guest says of a token for a page of ours (the check-in) in what browser that page is. Such a
+// page tests the way, and waits for admission. It never owns an attempt that runs in the
+// platform's quiz page.
+type Guest string
+
+// The values. Of GuestOther and GuestSame the visit's cookie tells; without one, or after an
+// update, nothing is known but what the connection shows.
+const (
+	GuestUnknown Guest = "unknown"
+	GuestSame    Guest = "same"  // the browser in which the attempt was begun or last continued
+	GuestOther   Guest = "other" // another one
+)
+
+// Known tells whether g is one of the values.
+func (g Guest) Known() bool {
+	return g == GuestUnknown || g == GuestSame || g == GuestOther
+}

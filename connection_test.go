@@ -36,7 +36,7 @@ func TestPresenceKeepsTheLedgerOfGaps(t *testing.T) {
 			case "miss":
 				p, g = p.Miss(now, l)
 			case "bye":
-				p = p.Bye(now, rapid.SampledFrom([]ByeReason{ByeNavigating, ByeClosing, ByeFinished}).Draw(t, "reason"))
+				p = p.Bye(now, rapid.SampledFrom([]ByeReason{ByeNavigating, ByeClosing, ByeFinished}).Draw(t, "reason"), rapid.Bool().Draw(t, "running"))
 			case "drop":
 				p = p.Drop(now, rapid.SampledFrom([]Cause{CauseStudent, CauseServer}).Draw(t, "cause"))
 			case "expire":
@@ -93,7 +93,7 @@ func TestShortAbsencesLeaveNoGap(t *testing.T) {
 		p, _ := Presence{Connection: ConnNever}.Connect(t0, 1, "n")
 		grace := l.NavigateGrace
 		if rapid.Bool().Draw(t, "page turn") {
-			p = p.Bye(t0, ByeNavigating).Drop(t0, CauseStudent)
+			p = p.Bye(t0, ByeNavigating, false).Drop(t0, CauseStudent)
 		} else {
 			grace = l.DropGrace
 			p = p.Drop(t0, CauseStudent)
@@ -139,10 +139,10 @@ func TestSilenceDegradesThenLoses(t *testing.T) {
 			return p.Hear(at(30))
 		}, ConnOnline, GapChange{Close: true, End: at(30), Cause: CauseStudent}},
 		{"a page turn that takes too long", func(p Presence) (Presence, GapChange) {
-			return p.Bye(at(10), ByeNavigating).Expire(at(18), l)
+			return p.Bye(at(10), ByeNavigating, false).Expire(at(18), l)
 		}, ConnLost, GapChange{Open: true, Start: at(10), Cause: CauseUnclear, Until: at(78)}},
 		{"and so long that the page must be closed", func(p Presence) (Presence, GapChange) {
-			p, _ = p.Bye(at(10), ByeNavigating).Expire(at(18), l)
+			p, _ = p.Bye(at(10), ByeNavigating, false).Expire(at(18), l)
 			p, g := p.Expire(at(77), l)
 			if g != (GapChange{}) {
 				t.Errorf("59 s after the loss: got %+v, want nothing", g)
@@ -170,21 +170,21 @@ func TestSilenceDegradesThenLoses(t *testing.T) {
 			return p.Expire(at(999), l)
 		}, ConnLost, GapChange{}},
 		{"who was lost while we could not store is lost by our fault", func(p Presence) (Presence, GapChange) {
-			p, g := p.Bye(at(10), ByeNavigating).Expire(at(18), l)
+			p, g := p.Bye(at(10), ByeNavigating, false).Expire(at(18), l)
 			return p.Blame(g, CauseServer, l)
 		}, ConnLost, GapChange{Open: true, Start: at(10), Cause: CauseServer, Until: at(48)}},
 		{"an end in order", func(p Presence) (Presence, GapChange) {
-			return p.Bye(at(10), ByeFinished).Expire(at(99), l)
+			return p.Bye(at(10), ByeFinished, false).Expire(at(99), l)
 		}, ConnClosed, GapChange{}},
 		{"closing after a page turn was announced", func(p Presence) (Presence, GapChange) {
-			return p.Bye(at(10), ByeNavigating).Bye(at(11), ByeClosing).Expire(at(99), l)
+			return p.Bye(at(10), ByeNavigating, false).Bye(at(11), ByeClosing, false).Expire(at(99), l)
 		}, ConnClosed, GapChange{}},
 		{"a goodbye after the end does not begin a page turn", func(p Presence) (Presence, GapChange) {
-			return p.Bye(at(10), ByeFinished).Bye(at(11), ByeNavigating).Expire(at(99), l)
+			return p.Bye(at(10), ByeFinished, false).Bye(at(11), ByeNavigating, false).Expire(at(99), l)
 		}, ConnClosed, GapChange{}},
 		{"a goodbye alone leaves the lost lost", func(p Presence) (Presence, GapChange) {
 			p, _ = p.Drop(at(10), CauseStudent).Expire(at(15), l)
-			return p.Bye(at(16), ByeClosing), GapChange{}
+			return p.Bye(at(16), ByeClosing, false), GapChange{}
 		}, ConnLost, GapChange{}},
 	}
 	for _, tt := range tests {

@@ -27,6 +27,7 @@ type SocketClaims struct {
 	Role    string    // as package realtime names it
 	Name    string    // shown to others; may be empty
 	Access  int64     // version of the proctor's access record when it was made; 0: the platform tells of none
+	Guest   string    // a student's: for a page of ours, a vigil.Guest
 	Until   time.Time // when renewals end for good; zero: no such end
 	ID      string    // jti; made when empty
 	Issued  time.Time // now when zero
@@ -67,7 +68,7 @@ func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (token string, ex
 		"aud": SocketAudience, "sub": c.Subject, "role": c.Role, "jti": c.ID,
 		"iat": c.Issued.Unix(), "exp": c.Expires.Unix(),
 	}
-	for name, value := range map[string]string{"session": c.Session, "exam": c.Exam, "name": c.Name} {
+	for name, value := range map[string]string{"session": c.Session, "exam": c.Exam, "name": c.Name, "guest": c.Guest} {
 		if value != "" {
 			claims[name] = value
 		}
@@ -127,6 +128,7 @@ func (t *Tool) VerifySocket(ctx context.Context, compact string) (SocketClaims, 
 	out.Session, _ = claims.str("session")
 	out.Exam, _ = claims.str("exam")
 	out.Name, _ = claims.str("name")
+	out.Guest, _ = claims.str("guest")
 	if claims.has("until") {
 		until, ok := claims.integer("until")
 		if !ok {

@@ -17,7 +17,7 @@ func TestSocketTokenComesBack(t *testing.T) {
 	ctx := context.Background()
 	g.ensureKeys()
 	until := g.clock.now().Add(2 * time.Minute)
-	in := lti.SocketClaims{Subject: "p1|u1", Session: "s1", Role: "student", Name: "Amara", Until: until}
+	in := lti.SocketClaims{Subject: "p1|u1", Session: "s1", Role: "student", Name: "Amara", Until: until, Guest: "other"}
 	token, expires, err := g.tool.MintSocket(ctx, in)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestSocketTokenComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Subject != in.Subject || got.Session != "s1" || got.Exam != "" || got.Role != "student" || got.Name != "Amara" || got.ID == "" ||
+	if got.Subject != in.Subject || got.Session != "s1" || got.Exam != "" || got.Role != "student" || got.Name != "Amara" || got.Guest != "other" || got.ID == "" ||
 		!got.Until.Equal(until) || !got.Issued.Equal(g.clock.now()) || !got.Expires.Equal(until) {
 		t.Errorf("got %+v, want it to end with Until", got)
 	}

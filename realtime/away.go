@@ -232,6 +232,7 @@ func (st *student) catchUp(s vigil.Session) {
 	if newer {
 		st.life = lifeOf(s)
 		st.watchesLocked()
+		st.dismissLocked()
 	}
 	st.mu.Unlock()
 	if !newer {

@@ -207,6 +207,7 @@ func TestWhoIsNotBackAfterAFaultOfOursThatHasPassedIsAwayForNoKnownReason(t *tes
 	s := r.session(proctored)
 	r.store.failNext("ChatOfSession", errDown) // one call of the welcome's, and no other
 	w := r.wire(studentClaims(s))
+	w.write(hello)
 	w.ends(realtime.CloseUnavailable) // and the student turns a page, which nobody can be told
 	r.until("lost", func() bool { g := r.gaps(s.ID); return len(g) == 2 && g[0].Decision == vigil.GapGranted })
 	g := r.gaps(s.ID)

@@ -23,6 +23,9 @@ type Claims struct {
 	// Access is the version of the proctor's access record when the token was made; 0: the
 	// platform told of none. The record itself is the store's.
 	Access int64
+	// Guest: a student's token was made for a page of ours, by the visit's cookie, while the
+	// learning platform's quiz page is what reports of the attempt. "": it was not.
+	Guest vigil.Guest
 }
 
 // Actor is who the claims speak of.

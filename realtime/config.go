@@ -55,6 +55,7 @@ type Config struct {
 	RenewBefore  time.Duration // how long before its end a token is renewed; 60 s
 	TokenGrace   time.Duration // how long after its end an unrenewed token still holds; 60 s
 	RateGrace    time.Duration // over the rates for so long: closed; 10 s
+	TrialWait    time.Duration // for a student's hello: without one the socket only tests the way; 1 s
 	HelloWait    time.Duration // for a student's first frame; 15 s
 	HoleWait     time.Duration // after hello, without a number of the resend: what is missing then counts as a hole; 15 s
 	WriteWait    time.Duration // a write that takes longer: the socket is closed; 10 s
@@ -131,6 +132,7 @@ func (c Config) withDefaults() Config {
 		{&c.RenewBefore, time.Minute},
 		{&c.TokenGrace, time.Minute},
 		{&c.RateGrace, 10 * time.Second},
+		{&c.TrialWait, time.Second},
 		{&c.HelloWait, 15 * time.Second},
 		{&c.HoleWait, 15 * time.Second},
 		{&c.WriteWait, 10 * time.Second},

@@ -32,8 +32,7 @@ type item struct {
 // Its methods must not wait: other sockets wait for them. Those that say nothing else are
 // called for what was read, one after the other.
 type peer interface {
-	// start sends the welcome and opens the queue. It is the first call, and may wait for the
-	// store.
+	// start is the first call, and may wait for the store.
 	start(ctx context.Context) error
 	// frame takes one frame that passed the rates.
 	frame(f *up)
@@ -93,7 +92,7 @@ type conn struct {
 	sent     []func()  // called when rest is written
 	stuck    time.Time // since when it does not; zero: it does
 	room     bool      // it does again
-	held     bool      // nothing is written before the welcome
+	held     bool      // nothing is written before the first welcome
 	flushing bool      // the flusher has it
 	paced    bool      // the flusher will have it in a moment
 	flushed  time.Time // when deltas were last written
@@ -436,15 +435,19 @@ func (c *conn) calm() {
 	}
 }
 
-// open lets the queue go, the welcome first.
+// open lets the queue go, the welcome first. A second one comes behind what is queued.
 func (c *conn) open(first item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dead || c.closing != 0 {
 		return // the close frame has gone out, or is about to
 	}
+	if c.held {
+		c.queue = append([]item{first}, c.queue...)
+	} else {
+		c.queue = append(c.queue, first)
+	}
 	c.held = false
-	c.queue = append([]item{first}, c.queue...)
 	c.bytes += len(first.frame)
 	c.wake()
 }

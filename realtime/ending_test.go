@@ -444,7 +444,7 @@ func TestNothingIsHeldAgainstAStudentAfterTheEnd(t *testing.T) {
 func TestAWelcomeMakesNoVersionThatIsNotStored(t *testing.T) {
 	t.Parallel()
 	pages := &stamps{}
-	r := newRig(t, func(c *realtime.Config) { c.Pages, c.DueEvery = pages, time.Hour })
+	r := newRig(t, func(c *realtime.Config) { c.Pages, c.DueEvery, c.TrialWait = pages, time.Hour, time.Millisecond })
 	s := r.session(proctored, func(s *vigil.Session) { s.End = time.Now().Add(-3 * time.Minute) })
 	end := time.Now().Add(30 * time.Minute).UTC().Truncate(time.Second)
 	w := r.wire(studentClaims(s))

@@ -19,6 +19,7 @@ const (
 	eventTally   eventKind = "tally"   // counts of a session, as the store has them
 	eventExam    eventKind = "exam"    // the exam's settings changed
 	eventOnline  eventKind = "online"  // how many students of the exam are on a node
+	eventGuest   eventKind = "guest"   // somebody was at a session without owning it
 	eventGone    eventKind = "gone"    // a node is being taken over from
 	eventTurned  eventKind = "turned"  // students whom a node refused
 )
@@ -33,7 +34,7 @@ type event struct {
 	Ended   bool              `json:"e,omitempty"` // student: the socket is to be closed then
 	Epoch   int64             `json:"n,omitempty"`
 	At      int64             `json:"a,omitempty"` // epoch: when it connected, ms
-	Claim   *claim            `json:"m,omitempty"`
+	Claim   *claim            `json:"m,omitempty"` // epoch, guest
 	Version int64             `json:"v,omitempty"`
 	Tally   *vigil.Tally      `json:"t,omitempty"`
 	Node    string            `json:"o,omitempty"`
@@ -168,6 +169,10 @@ func (r *room) Receive(payload []byte) {
 	case eventEpoch:
 		if st := r.h.student(e.Session); st != nil {
 			st.outdo(e.Epoch, moment(e.At), e.Claim)
+		}
+	case eventGuest:
+		if st := r.h.student(e.Session); st != nil && e.Claim != nil {
+			st.visited(*e.Claim, moment(e.At))
 		}
 	case eventSession:
 		if st := r.h.student(e.Session); st != nil {

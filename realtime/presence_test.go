@@ -400,11 +400,24 @@ func TestAPageTurnThatNeverEndsIsUnclearAndNoIncident(t *testing.T) {
 	if got := r.read(s.ID).Tally.Incidents; got != 0 {
 		t.Fatalf("incidents: got %d, want 0: nobody knows why", got)
 	}
-	st.Bye(vigil.ByeClosing)
-	r.until("closed", func() bool { return p.Connection(s.ID) == vigil.ConnClosed })
-	time.Sleep(quick.NavigateGrace + quick.DropGrace)
-	if got := len(r.gaps(s.ID)); got != 1 {
-		t.Fatalf("gaps after a goodbye in order: got %d, want still 1", got)
+}
+
+func TestWhoClosesARunningAttemptIsLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, reason := range []vigil.ByeReason{vigil.ByeClosing, vigil.ByeFinished} {
+		s := r.session()
+		r.student(s).Bye(reason)
+		r.until("lost", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })
+		r.until("gap", func() bool { g := r.gaps(s.ID); return len(g) == 1 && g[0].Cause == vigil.CauseStudent })
+		r.until("connection_lost", func() bool { return r.kinds(s.ID)[vigil.KindLost] == 1 })
+	}
+	// Before the attempt begins, and when it is over, nobody is missed.
+	s := r.session(func(s *vigil.Session) { s.State, s.Started, s.End = vigil.StateReady, time.Time{}, time.Time{} })
+	r.student(s).Bye(vigil.ByeClosing)
+	r.until("closed", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnClosed })
+	if got := len(r.gaps(s.ID)); got != 0 {
+		t.Errorf("gaps before the beginning: got %d, want none", got)
 	}
 }
 

@@ -162,7 +162,7 @@ type Welcome struct {
 	Session  string        `json:"session"`
 	Exam     ExamView      `json:"exam"`
 	Now      int64         `json:"now"`
-	Epoch    int64         `json:"epoch"`
+	Epoch    int64         `json:"epoch,omitempty"` // 0: the socket does not own the session
 	State    vigil.State   `json:"state"`
 	Version  int64         `json:"version"`
 	End      int64         `json:"end,omitempty"`  // moment; 0: no end

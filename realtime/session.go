@@ -350,6 +350,7 @@ func (st *student) learnLocked(s vigil.Session) {
 		st.life = lifeOf(s)
 		st.who.Store(st.h.identityOf(s))
 		st.watchesLocked()
+		st.dismissLocked()
 	}
 }
 
@@ -603,7 +604,7 @@ func (st *student) overlayLocked(s *vigil.Session) {
 	if st.presence.Connection == vigil.ConnSuperseded {
 		return // another node knows better, and stores it
 	}
-	if st.presence.Epoch >= s.Presence.Epoch {
+	if p := st.presence; p.Epoch > s.Presence.Epoch || p.Epoch == s.Presence.Epoch && !p.Since.Before(s.Presence.Since) {
 		s.Presence = st.presence
 	}
 	s.Tally = st.tally

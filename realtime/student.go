@@ -45,12 +45,14 @@ type student struct {
 	ousted   []oust   // sockets that gave way a moment ago
 	streams  []stream // newest last, few
 	timer    *time.Timer
-	moved    moved  // where it came from, when that is another node
-	gap      string // the last one that was opened here
-	term     int    // counts how often this node was taken over from
-	blamed   bool   // it is noted as the student's fault
-	stamp    uint64 // a hash of the last page stamp that was taken
-	watching bool   // a job notes that the attempt is watched
+	moved    moved   // where it came from, when that is another node
+	gap      string  // the last one that was opened here
+	term     int     // counts how often this node was taken over from
+	blamed   bool    // it is noted as the student's fault
+	watched  string  // the stream of the last owner
+	guests   []guest // who was here without owning the session; few
+	watching bool    // a job notes that the attempt is watched
+	stamp    uint64  // a hash of the last page stamp that was taken
 }
 
 // from is where a socket comes from.
@@ -86,9 +88,10 @@ type oust struct {
 
 // claim is what a newer connection says of itself in its hello.
 type claim struct {
-	Stream  string `json:"s"`
-	Address string `json:"a,omitempty"`
-	Browser string `json:"b,omitempty"`
+	Stream  string      `json:"s"`
+	Address string      `json:"a,omitempty"`
+	Browser string      `json:"b,omitempty"`
+	Guest   vigil.Guest `json:"g,omitempty"`
 }
 
 // stream is what is remembered of a browser's outbox.
@@ -112,17 +115,21 @@ type studentConn struct {
 	st    *student
 	epoch int64
 
-	stored *vigil.Presence // as the store had it; until attach
+	// Guarded by st.mu.
+	stored  *vigil.Presence // as the store had it; until attach
+	hello   *time.Timer     // for a socket that says none
+	owned   bool            // it is or was the session's connection: it said hello
+	tried   bool            // it was welcomed without one
+	visited bool            // that it was here without one is noted
+	stream  string          // written by the read loop only
 
-	// Owned by the read loop; stream is written under st.mu.
-	stream string
+	// Owned by the read loop.
 	next   int64 // of the hello: lower numbers come again, or late
 	bye    bool
-	noted  time.Time   // when it was noted last that a message was refused
-	hello  *time.Timer // for a socket that says none
-	looked time.Time   // owned by the timer
+	noted  time.Time // when it was noted last that a message was refused
+	looked time.Time // owned by the timer
 
-	opened time.Time // when it was attached
+	opened time.Time // when it was opened
 	away   time.Time // since when the student was lost that this socket brought back; zero: was not
 
 	high   int64        // above each number that came on this socket
@@ -152,8 +159,12 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 		h.leave(r)
 		return st, nil
 	}
+	presence := s.Presence
+	if n := presence.Node; n != "" && n != h.boot && (presence.Reachable() || presence.Connection == vigil.ConnNavigating) {
+		presence.Connection = vigil.ConnSuperseded // that node has it, until a hello comes here
+	}
 	st := &student{
-		h: h, id: s.ID, room: r, life: lifeOf(s), presence: s.Presence, tally: s.Tally, platform: unique.Make(s.PlatformID),
+		h: h, id: s.ID, room: r, life: lifeOf(s), presence: presence, tally: s.Tally, platform: unique.Make(s.PlatformID),
 	}
 	st.who.Store(h.identityOf(s))
 	st.used.Store(h.now().UnixMilli())
@@ -203,15 +214,12 @@ func (st *student) stopTimerLocked() {
 	}
 }
 
-// attach makes the socket the session's owner, unless a newer one is there already
-// (false).
-func (sc *studentConn) attach(now time.Time) bool {
+// attachLocked makes the socket the session's owner, unless a newer one is there already
+// (false). Its hello does that, and nothing else: who only opens a socket, to test the way
+// say, is nobody's connection. st.mu and room.order (for reading) are held.
+func (sc *studentConn) attachLocked(now time.Time) bool {
 	st := sc.st
 	st.used.Store(now.UnixMilli())
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
-	st.mu.Lock()
-	defer st.mu.Unlock()
 	if sc.epoch < st.presence.Epoch {
 		return false
 	}
@@ -231,7 +239,7 @@ func (sc *studentConn) attach(now time.Time) bool {
 	for _, old := range st.conns {
 		st.oustLocked(old, now)
 	}
-	st.conns = append(st.conns, sc.conn)
+	sc.owned = true
 	st.owner = sc.conn
 	st.arriveLocked(sc, was, now)
 	elsewhere := was.Node != "" && was.Node != st.h.boot
@@ -280,18 +288,7 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 	case vigil.ConnLost, vigil.ConnDegraded:
 		st.noteLocked(vigil.KindReconnected, now)
 	}
-	replayed := false
-	claims := sc.claims.Load()
-	id := claims.ID
-	claims.ID = "" // nobody else has seen the claims yet, and the next token has another one
-	token := maphash.String(st.h.seed, id)
-	if i := slices.IndexFunc(st.tokens, func(u use) bool { return u.token == token }); i >= 0 {
-		if replayed = st.tokens[i].from.both(here); replayed {
-			st.noteLocked(vigil.KindTokenReplay, now)
-		}
-	} else if id != "" {
-		st.tokens = last(append(st.tokens, use{token, here}), maxTokens)
-	}
+	replayed := sc.replayedLocked(now)
 	if st.lastFrom.known() && !replayed {
 		switch {
 		case st.lastFrom.both(here):
@@ -303,11 +300,33 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 	st.lastFrom = here
 }
 
+// replayedLocked notes a token that came before from elsewhere. Each socket is looked at once.
+func (sc *studentConn) replayedLocked(now time.Time) bool {
+	st, here := sc.st, sc.from()
+	claims := sc.claims.Load()
+	id := claims.ID
+	if id == "" {
+		return false
+	}
+	claims.ID = "" // nobody else looks at it, and the next token has another one
+	token := maphash.String(st.h.seed, id)
+	i := slices.IndexFunc(st.tokens, func(u use) bool { return u.token == token })
+	if i < 0 {
+		st.tokens = last(append(st.tokens, use{token, here}), maxTokens)
+		return false
+	}
+	if st.tokens[i].from.both(here) {
+		st.noteLocked(vigil.KindTokenReplay, now)
+		return true
+	}
+	return false
+}
+
 // oustLocked closes an older socket and remembers it, if it was alive, until the newer
 // one has said whose it is.
 func (st *student) oustLocked(old *conn, now time.Time) {
 	sc, ok := old.peer.(*studentConn)
-	if !ok || old.closed() == CloseSuperseded {
+	if !ok || !sc.owned || old.closed() == CloseSuperseded {
 		return
 	}
 	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
@@ -429,6 +448,9 @@ func (sc *studentConn) heard(now time.Time) {
 	}
 	st.presence.Heard = now
 	steady := st.presence.Connection == vigil.ConnOnline
+	if len(st.guests) > 0 {
+		st.meetLocked(now)
+	}
 	st.mu.Unlock()
 	if !steady {
 		sc.step(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Hear(now) })
@@ -510,15 +532,16 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 }
 
 func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
-	if sc.hello != nil {
-		sc.hello.Stop()
-	}
 	st := sc.st
 	st.used.Store(now.UnixMilli())
 	st.room.order.RLock()
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if sc.hello != nil { // it was opened
+		sc.hello.Stop()
+		sc.visitedLocked(now)
+	}
 	st.conns = slices.DeleteFunc(st.conns, func(c *conn) bool { return c == sc.conn })
 	if st.owner != sc.conn {
 		return
@@ -528,7 +551,7 @@ func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
 		switch {
 		case code == CloseEnded:
 			p, g := p.Hear(now)
-			return p.Bye(now, vigil.ByeFinished), g
+			return p.Bye(now, vigil.ByeFinished, false), g
 		case code == CloseDrain, code == CloseUnavailable, code == CloseToken, code == CloseForbidden, code == 0 && st.h.draining.Load():
 			return p.Drop(now, vigil.CauseServer), vigil.GapChange{}
 		}

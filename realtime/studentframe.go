@@ -18,6 +18,8 @@ func (sc *studentConn) frame(f *up) {
 	}
 	if sc.stream == "" {
 		switch f.T {
+		case TypeTime:
+			sc.unclaimed() // a welcome comes first
 		case TypeSignal, TypeChat, TypeSeen:
 			sc.sendError(f, vigil.Invalid("t", "The first frame must be a hello."), 0)
 			return
@@ -73,7 +75,19 @@ func (sc *studentConn) sayHello(f *up) {
 	st.room.order.RLock()
 	st.mu.Lock()
 	first := sc.stream == ""
-	sc.stream = f.Stream
+	switch {
+	case first && !sc.mayOwnLocked():
+		st.mu.Unlock()
+		st.room.order.RUnlock()
+		sc.unclaimed()
+		return
+	case first && !sc.attachLocked(now):
+		st.mu.Unlock()
+		st.room.order.RUnlock()
+		sc.refuse(vigil.Errorf(vigil.CodeConflict, "A newer connection has the attempt."))
+		return
+	}
+	sc.stream, st.watched = f.Stream, f.Stream
 	if f.Page > 0 && f.Page != st.page && st.owner == sc.conn {
 		st.page = f.Page
 		st.tellPresenceLocked()
@@ -84,28 +98,30 @@ func (sc *studentConn) sayHello(f *up) {
 			st.watchesLocked()
 		}
 		sc.next = f.Next
-		c := claim{f.Stream, sc.address, sc.browser.Value()}
+		c := claim{Stream: f.Stream, Address: sc.address, Browser: sc.browser.Value()}
 		st.judgeLocked(sc.epoch, c, now)
 		if !slices.ContainsFunc(st.streams, func(s stream) bool { return s.id == f.Stream }) {
 			st.streams = last(append(st.streams, stream{id: f.Stream}), maxStreams)
 		}
 		sc.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, Claim: &c})
+		sc.hello.Stop()
 	}
 	st.mu.Unlock()
 	st.room.order.RUnlock()
+	if first {
+		sc.jobs.add(sc.h, 0, func(ctx context.Context) {
+			if err := sc.welcome(ctx); err != nil {
+				sc.refuse(err)
+			}
+		})
+	}
 	if f.Stamp != "" && len(f.Stamp) <= maxStamp && sc.h.cfg.Pages != nil {
 		stamp, a := f.Stamp, arrival{at: sc.opened, from: sc.away}
 		sc.away = time.Time{}
 		st.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { st.takeStamp(ctx, stamp, a) })
 	}
-	if first {
-		if sc.hello != nil {
-			sc.hello.Stop()
-			sc.hello = nil
-		}
-		if f.Next > 1 {
-			sc.resent.Store(now.UnixMilli())
-		}
+	if first && f.Next > 1 {
+		sc.resent.Store(now.UnixMilli())
 	}
 }
 
@@ -465,7 +481,10 @@ func (sc *studentConn) sayBye(f *up) {
 		if reason == vigil.ByeNavigating {
 			sc.h.turns.begin(st.platform.Value(), st.id, now)
 		}
-		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Bye(now, reason), vigil.GapChange{} })
+		running := st.life.state.Started() && !st.life.state.Ended()
+		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+			return p.Bye(now, reason, running), vigil.GapChange{}
+		})
 	}
 }
 
@@ -477,14 +496,11 @@ func (sc *studentConn) sendTime(f *up) {
 	sc.send(encode(t))
 }
 
-// start sends the welcome: what the student must know, and the commands not seen yet.
-func (sc *studentConn) start(ctx context.Context) error {
+// welcome is the answer to the hello: what the student must know, and the commands not seen
+// yet. It is read after the socket owns the session, so that what comes meanwhile follows it.
+func (sc *studentConn) welcome(ctx context.Context) error {
 	st := sc.st
 	now := sc.h.now()
-	sc.opened = now
-	if !sc.attach(now) {
-		return vigil.Errorf(vigil.CodeConflict, "A newer connection has the attempt.")
-	}
 	ctx, cancel := context.WithTimeout(ctx, sc.h.cfg.WriteWait)
 	defer cancel()
 	s, err := sc.h.store.Session(ctx, st.id)
@@ -537,9 +553,7 @@ func (sc *studentConn) start(ctx context.Context) error {
 	}
 	if s.State.Ended() {
 		sc.close(CloseEnded, "")
-		return nil
 	}
-	sc.hello = time.AfterFunc(sc.h.cfg.HelloWait, func() { sc.close(CloseSilent, "no hello") }) // its line may be gone: it is to come again
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unique"
@@ -286,7 +287,11 @@ func (h *Hub) endOldest(session string) bool {
 	if len(st.conns) == 0 {
 		return false
 	}
-	st.conns[0].kill()
+	victim := st.conns[0]
+	if i := slices.IndexFunc(st.conns, func(c *conn) bool { return c != st.owner }); i >= 0 {
+		victim = st.conns[i] // who only tests does not put out who is watched
+	}
+	victim.kill()
 	return true
 }
 

@@ -149,6 +149,7 @@ func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	s.beganHere(ctx, session.ID)
 	// Without our plugin nobody will ever say that the attempt begins: it does now.
 	if _, err = s.hub.SentBack(ctx, session.ID, by); err != nil {
 		s.refuse(w, r, err)

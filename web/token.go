@@ -224,8 +224,14 @@ func (s *Server) pageToken(w http.ResponseWriter, r *http.Request) {
 			s.problem(w, r, err)
 			return
 		}
+		session, err := s.store.Session(ctx, in.Session)
+		if err != nil {
+			s.problem(w, r, err)
+			return
+		}
 		s.answerToken(w, r, lti.SocketClaims{
 			Subject: p.PlatformID + "|" + p.UserID, Session: in.Session, Role: string(vigil.RoleStudent), Until: p.Until,
+			Guest: string(s.guest(ctx, session)),
 		})
 	default:
 		s.problem(w, r, vigil.Invalid("exam", "Name either an exam or a session."))

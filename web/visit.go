@@ -170,6 +170,9 @@ func (s *Server) admit(ctx context.Context, p pass) error {
 	}
 	var kept []pass
 	for _, key := range s.visits.Keys(ctx) {
+		if key == browserID {
+			continue
+		}
 		old, ok := s.pass(ctx, key)
 		if !ok || !s.keep && (old.PlatformID != p.PlatformID || old.UserID != p.UserID) {
 			s.visits.Remove(ctx, key)
@@ -188,6 +191,7 @@ func (s *Server) admit(ctx context.Context, p pass) error {
 		return err
 	}
 	s.visits.Put(ctx, passKey(p.Kind, p.ID), string(raw))
+	s.nameBrowser(ctx)
 	return nil
 }
 

@@ -31,6 +31,7 @@ func (t socketTokens) VerifySocket(ctx context.Context, token string) (realtime.
 	return realtime.Claims{
 		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: vigil.Role(c.Role), Name: c.Name,
 		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
+		Guest: vigil.Guest(c.Guest),
 	}, nil
 }
 
@@ -39,6 +40,7 @@ func (t socketTokens) MintSocket(ctx context.Context, c realtime.Claims) (string
 	return t.tool.MintSocket(ctx, lti.SocketClaims{
 		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: string(c.Role), Name: c.Name,
 		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
+		Guest: string(c.Guest),
 	})
 }
 

@@ -118,8 +118,10 @@ var ErrClosed = errors.New("client: closed")
 
 // side is what differs between students and proctors.
 type side interface {
+	// greeting is the frame that a connection begins with, before the welcome; nil: none.
+	greeting() any
 	// welcomed is called at each welcome, before any other frame of the connection. It calls
-	// open with the first frame that the server wants.
+	// open with the first frame that follows it, or nil.
 	welcomed(frame json.RawMessage)
 	// take is called for every other frame.
 	take(t realtime.Type, frame json.RawMessage)
@@ -315,6 +317,15 @@ func (l *link) connect(ctx context.Context) (welcomed bool, err error) {
 	l.token, l.ws, l.raw, l.live, l.out = token, ws, raw, false, nil
 	l.mu.Unlock()
 	served, stop := context.WithCancel(ctx)
+	if hello := l.side.greeting(); hello != nil {
+		b, err := json.Marshal(hello)
+		if err == nil {
+			err = ws.Write(ctx, websocket.MessageText, b)
+		}
+		if err != nil {
+			l.cfg.Log.Debug("a greeting is not sent", "error", err) // the reader sees it, too
+		}
+	}
 	var writer sync.WaitGroup
 	writer.Go(func() { l.write(served, ws) })
 	welcomed, err = l.read(ctx, ws)
@@ -400,6 +411,12 @@ func (l *link) send(v any) bool {
 
 // open lets frames pass from now on, this one first: a server refuses what comes before it.
 func (l *link) open(first any) {
+	if first == nil {
+		l.mu.Lock()
+		l.live = true
+		l.mu.Unlock()
+		return
+	}
 	b, err := json.Marshal(first)
 	if err != nil {
 		l.cfg.Log.Error("a frame cannot be encoded", "error", err)

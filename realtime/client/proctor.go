@@ -52,6 +52,8 @@ func Watch(ctx context.Context, cfg Config) (*Proctor, error) {
 	return p, p.begin(ctx, p)
 }
 
+func (p *Proctor) greeting() any { return nil }
+
 func (p *Proctor) welcomed(frame json.RawMessage) {
 	var w realtime.ProctorWelcome
 	if err := json.Unmarshal(frame, &w); err == nil && w.Access != nil {

@@ -52,24 +52,29 @@ func Dial(ctx context.Context, cfg Config) (*Student, error) {
 	return s, s.begin(ctx, s)
 }
 
+func (s *Student) greeting() any {
+	stamp := ""
+	if s.cfg.Stamp != nil {
+		stamp = s.cfg.Stamp()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return realtime.Hello{T: realtime.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page, Stamp: stamp}
+}
+
 func (s *Student) welcomed(frame json.RawMessage) {
 	var w realtime.Welcome
 	if err := json.Unmarshal(frame, &w); err != nil {
 		s.cfg.Log.Error("a welcome cannot be read", "error", err)
 		return
 	}
-	stamp := ""
-	if s.cfg.Stamp != nil {
-		stamp = s.cfg.Stamp()
-	}
 	s.mu.Lock()
 	s.welcome, s.state, s.end, s.left = w, w.State, w.End, w.Left
 	s.lines = slices.Clone(w.Chat)
-	hello := realtime.Hello{T: realtime.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page, Stamp: stamp}
 	signals, chats := slices.Clone(s.signals), slices.Clone(s.chats)
 	s.counts.Resent += int64(len(signals))
 	s.changedLocked()
-	s.open(hello) // under mu: the outbox comes before any newer signal
+	s.open(nil) // under mu: the outbox comes before any newer signal
 	for _, f := range signals {
 		s.send(f)
 	}

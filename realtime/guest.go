@@ -1,0 +1,200 @@
+package realtime
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"vigil"
+)
+
+// Sockets that only test. The check-in tries the way before anybody agrees to anything, and it
+// may be open beside the attempt: by the browser's Back, in a second tab, on another device. Such
+// a socket says no hello, or is none of the quiz page's: it is welcomed, may ask for the time, and
+// is nobody's connection. All that is taken from it is that somebody else has the attempt open,
+// if the attempt's own connection answers after that.
+
+// guest is where a socket came from that did not own the session.
+type guest struct {
+	from  from
+	kind  vigil.Guest
+	owner string    // the stream of the session's connection then
+	at    time.Time // when it was last there
+	noted bool      // as a second session
+}
+
+const (
+	maxGuests  = 8
+	guestFor   = time.Minute      // within which the owner must answer
+	guestAgain = 10 * time.Minute // after which one that was noted counts anew
+)
+
+// start waits for the hello: it, and not the socket, makes this the session's connection.
+func (sc *studentConn) start(context.Context) error {
+	st := sc.st
+	sc.opened = sc.h.now()
+	st.used.Store(sc.opened.UnixMilli())
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.conns = append(st.conns, sc.conn)
+	sc.hello = time.AfterFunc(sc.h.cfg.TrialWait, func() {
+		if sc.h.begin() {
+			defer sc.h.wg.Done()
+			sc.unclaimed()
+		}
+	})
+	return nil
+}
+
+// mayOwnLocked tells whether the socket's page may be the session's connection: not one of ours
+// where the attempt runs in a page of the platform's that has the monitor. st.mu is held.
+func (sc *studentConn) mayOwnLocked() bool {
+	l := sc.st.life
+	return sc.claims.Load().Guest == "" || !l.plugin || !l.state.Started()
+}
+
+// unclaimed welcomes a socket that says no hello, or has to know the time first: it is told how
+// it is with the attempt. No hello for longer than that, and its line may be gone: it is closed,
+// to come again.
+func (sc *studentConn) unclaimed() {
+	st := sc.st
+	now := sc.h.now()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if sc.owned || sc.tried || sc.closed() != 0 {
+		return
+	}
+	sc.tried = true
+	sc.hello.Stop()
+	sc.hello = time.AfterFunc(max(0, sc.h.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.close(CloseSilent, "no hello") })
+	sc.visitedLocked(now)
+	sc.jobs.add(sc.h, 0, func(ctx context.Context) {
+		if err := sc.trial(ctx); err != nil {
+			sc.refuse(err)
+		}
+	})
+}
+
+// trial is the welcome of a socket that does not own the session: nothing in it is anybody's to
+// read who has not said hello, and nothing counts as delivered.
+func (sc *studentConn) trial(ctx context.Context) error {
+	st := sc.st
+	ctx, cancel := context.WithTimeout(ctx, sc.h.cfg.WriteWait)
+	defer cancel()
+	s, err := sc.h.store.Session(ctx, st.id)
+	if err != nil {
+		return err
+	}
+	st.mu.Lock()
+	st.learnLocked(s)
+	if !sc.owned {
+		sc.stored = &s.Presence // for a hello that comes late
+	}
+	s = st.life.session()
+	st.mu.Unlock()
+	now := sc.h.now()
+	exam := *st.room.known.Load()
+	version := s.Version
+	s = s.Settled(exam.Policy, now)
+	sc.open(item{frame: encode(Welcome{
+		T: TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: examView(exam), Now: ms(now),
+		State: s.State, Version: version, End: ms(s.Deadline(exam.Policy)), Left: pausedLeft(s, exam.Policy, now),
+		Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(),
+	})})
+	if s.State.Ended() {
+		sc.close(CloseEnded, "")
+	}
+	return nil
+}
+
+// visitedLocked notes that the socket was here, unless it owns the session. st.mu is held.
+func (sc *studentConn) visitedLocked(now time.Time) {
+	if sc.owned || sc.visited {
+		return
+	}
+	sc.visited = true
+	sc.replayedLocked(now)
+	c := claim{Address: sc.address, Browser: sc.browser.Value(), Guest: sc.claims.Load().Guest}
+	sc.st.visitedLocked(c, now)
+	sc.h.publish(sc.st.room.exam, event{Kind: eventGuest, Session: sc.st.id, Claim: &c, At: ms(now)})
+}
+
+// visited takes in that somebody was at another node without owning the session.
+func (st *student) visited(c claim, at time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.visitedLocked(c, at)
+}
+
+func (st *student) visitedLocked(c claim, now time.Time) {
+	there := st.presence.Connection == vigil.ConnOnline || st.presence.Connection == vigil.ConnNavigating
+	if !there || st.watched == "" || !st.life.state.Started() || st.life.state.Ended() {
+		return // nobody else is there
+	}
+	f := from{c.Address, c.Browser}
+	i := slices.IndexFunc(st.guests, func(g guest) bool { return g.from == f && g.kind == c.Guest })
+	if i < 0 {
+		st.guests = last(append(st.guests, guest{from: f, kind: c.Guest, owner: st.watched, at: now}), maxGuests)
+		return
+	}
+	g := &st.guests[i]
+	if g.noted && now.Sub(g.at) > guestAgain {
+		g.noted = false
+	}
+	g.at, g.owner = now, st.watched
+}
+
+// meetLocked judges who was here without owning the session, now that the owner has answered: it
+// is there at the same time. Only another browser is somebody else; by its visit where that is
+// known, and else by how it calls itself, because an address may change from one connection to
+// the next, and two tabs of a browser are one person's. st.mu is held.
+func (st *student) meetLocked(now time.Time) {
+	if st.presence.Connection != vigil.ConnOnline {
+		return // it has said goodbye
+	}
+	second := false
+	for i := range st.guests {
+		g := &st.guests[i]
+		if g.noted || !now.After(g.at) || now.Sub(g.at) > guestFor {
+			continue
+		}
+		other := g.kind == vigil.GuestOther || g.kind != vigil.GuestSame && g.from.browser != st.lastFrom.browser
+		other = other && g.owner == st.watched // else who was there then may be the owner by now
+		g.noted = other
+		second = second || other
+	}
+	if second {
+		st.noteLocked(vigil.KindSecondSession, now)
+	}
+	st.guests = slices.DeleteFunc(st.guests, func(g guest) bool {
+		return !g.noted && now.After(g.at) || g.noted && now.Sub(g.at) > guestAgain
+	})
+}
+
+// dismissLocked lets go of a page of ours that was the connection while its student waited, once
+// the attempt runs in a page of the platform's. What that is, its hello tells. st.mu is held.
+func (st *student) dismissLocked() {
+	if st.owner == nil {
+		return
+	}
+	if sc, ok := st.owner.peer.(*studentConn); !ok || sc.mayOwnLocked() {
+		return
+	}
+	st.jobs.add(st.h, 0, func(context.Context) {
+		now := st.h.now()
+		st.room.order.RLock()
+		defer st.room.order.RUnlock()
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		if st.owner == nil {
+			return
+		}
+		if sc, ok := st.owner.peer.(*studentConn); !ok || sc.mayOwnLocked() {
+			return
+		}
+		st.owner = nil
+		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+			return p.Bye(now, vigil.ByeClosing, false), vigil.GapChange{}
+		})
+	})
+}
