@@ -99,6 +99,7 @@ type Session struct {
 
 	Presence Presence // kept apart: not part of Version
 	Tally    Tally    // kept apart: not part of Version
+	Monitor  Monitor  // kept apart: not part of Version
 }
 
 // Tally holds a session's running counts, kept by the store as signals and chat

@@ -48,6 +48,7 @@ const (
 	KindHole           Kind = "sequence_hole"           // server: numbers are missing after a reconnect
 	KindUserMismatch   Kind = "user_mismatch"           // server: the quiz page belongs to someone else
 	KindUnwatched      Kind = "not_watched"             // server: the attempt was open and nothing reported
+	KindMonitorSilent  Kind = "monitor_silent"          // server: the monitor does not answer, or contradicts itself
 	KindRefused        Kind = "signal_refused"          // server: in the place of a signal that cannot be taken
 )
 
@@ -91,6 +92,7 @@ var kinds = map[Kind]kindInfo{
 	KindHole:           {0.3, true, ""},
 	KindUserMismatch:   {0.9, true, ""},
 	KindUnwatched:      {0.6, true, ""},
+	KindMonitorSilent:  {0.6, true, ""},
 	KindRefused:        {0, true, ""},
 }
 

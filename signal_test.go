@@ -71,6 +71,7 @@ func TestSeveritiesFollowTheCatalogue(t *testing.T) {
 		{KindLost, time.Hour, 0, "", 0.3},
 		{KindDevtools, 0, 0, "", 0.3},
 		{KindHole, 0, 0, "", 0.3},
+		{KindMonitorSilent, 0, 0, "", 0.6},
 
 		{KindFullscreenNo, 0, 0, "", 0.6},
 		{KindDisplayAdded, 0, 0, "", 0.6},
@@ -101,7 +102,7 @@ func TestBrowsersSendOnlyTheirKinds(t *testing.T) {
 	server := map[Kind]bool{
 		KindConnected: true, KindConsent: true, KindReconnected: true, KindLost: true, KindAddress: true, KindAddressBrowser: true,
 		KindSecondSession: true, KindTokenReplay: true, KindTampering: true, KindHole: true, KindUserMismatch: true, KindRefused: true,
-		KindUnwatched: true,
+		KindUnwatched: true, KindMonitorSilent: true,
 	}
 	for _, k := range Kinds() {
 		want := ""

@@ -42,6 +42,7 @@ var dataFields = map[Kind]map[string]form{
 	KindLost:           {"cause": formName},
 	KindHole:           {"missing": formSpan, "restored": formTruth},
 	KindUnwatched:      {"begun": formName, "room": formTruth}, // begun: "unknown"
+	KindMonitorSilent:  {"missed": formSpan, "why": formName},
 	KindRefused:        {"code": formName, "kind": formName, "field": formName},
 	KindConnected:      nil,
 	KindFocusGained:    nil,

@@ -57,6 +57,8 @@ type Config struct {
 	RateGrace    time.Duration // over the rates for so long: closed; 10 s
 	TrialWait    time.Duration // for a student's hello: without one the socket only tests the way; 1 s
 	HelloWait    time.Duration // for a student's first frame; 15 s
+	AliveEvery   time.Duration // a student's monitor is asked for its totals; 60 s
+	AliveWait    time.Duration // for its answer; 15 s
 	HoleWait     time.Duration // after hello, without a number of the resend: what is missing then counts as a hole; 15 s
 	WriteWait    time.Duration // a write that takes longer: the socket is closed; 10 s
 	PulseEvery   time.Duration // 5 s
@@ -134,6 +136,8 @@ func (c Config) withDefaults() Config {
 		{&c.RateGrace, 10 * time.Second},
 		{&c.TrialWait, time.Second},
 		{&c.HelloWait, 15 * time.Second},
+		{&c.AliveEvery, time.Minute},
+		{&c.AliveWait, 15 * time.Second},
 		{&c.HoleWait, 15 * time.Second},
 		{&c.WriteWait, 10 * time.Second},
 		{&c.PulseEvery, 5 * time.Second},
@@ -207,6 +211,7 @@ var defaultRates = map[Type]Rate{
 	TypeChat:      {5, 0.5},
 	TypeSeen:      {50, 10},
 	TypeTime:      {10, 1},
+	TypeAlive:     {20, 1},
 	TypeCommand:   {20, 2},
 	TypeSubscribe: {5, 0.2},
 	TypeLostTime:  {5, 0.5},

@@ -22,6 +22,11 @@ func lifeKey(session string, l RowLife) string {
 // tallyKey is of counts, which say nothing of their age.
 func tallyKey(session string) string { return "tally/" + session }
 
+// monitorKey is of what is known of the monitor.
+func monitorKey(session string, m RowMonitor) string {
+	return "monitor/" + session + "/" + strconv.FormatInt(m.Since, 36)
+}
+
 // lostKey is of the ledger's sums.
 func lostKey(session string, l RowLost) string {
 	return "lost/" + session + "/" + strconv.FormatInt(l.Version, 36)

@@ -33,6 +33,15 @@ type up struct {
 	Seconds  int64           `json:"seconds"`
 	Severity float64         `json:"severity"`
 	Grant    bool            `json:"grant"`
+	Can      []string        `json:"can"`
+	Doc      string          `json:"doc"`
+	Pages    int64           `json:"pages"`
+	Visible  int64           `json:"visible"`
+	Hidden   int64           `json:"hidden"`
+	Focus    int64           `json:"focus"`
+	Focused  int64           `json:"focused"`
+	Given    int64           `json:"given"`
+	Away     bool            `json:"away"`
 }
 
 // ref names the frame in an error.

@@ -198,6 +198,7 @@ func (st *student) savePresence(ctx context.Context) {
 			st.tellSaved(saved)
 		}
 		st.mu.Lock()
+		st.saveMonitorLocked(st.h.now())
 		p := st.presence
 		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause || p.Node != saved.Node || !p.Reports.Equal(saved.Reports))
 		st.saving = again

@@ -43,6 +43,7 @@ const (
 	TypeChat   Type = "chat"   // ChatUp; proctors send it too
 	TypeSeen   Type = "seen"   // SeenUp; proctors send it too
 	TypeBye    Type = "bye"    // Bye: the socket will be closed, and why
+	TypeAlive  Type = "alive"  // AliveUp: the monitor's totals; down: Alive, which asks for them
 	TypeTime   Type = "time"   // TimeUp: asks for the server's time; answered by Time
 )
 
@@ -84,6 +85,29 @@ type Hello struct {
 	Next   int64  `json:"next"`
 	Page   int    `json:"page,omitempty"`  // of the quiz, from 1; for proctors
 	Stamp  string `json:"stamp,omitempty"` // the page stamp that the platform printed into the page (docs/assertion.md)
+	// Can lists what the monitor can beside the first protocol: "alive".
+	Can []string `json:"can,omitempty"`
+}
+
+// Alive asks a student's monitor for its totals.
+type Alive struct {
+	T  Type   `json:"t"`
+	ID string `json:"id"`
+}
+
+// AliveUp is what a monitor tells of its page, from its start on. With the ID it answers; without,
+// it tells by itself that the page is hidden, shown or left.
+type AliveUp struct {
+	T       Type   `json:"t"`
+	ID      string `json:"id,omitempty"`
+	Doc     string `json:"doc"`            // a random id of the page (vigil.ValidID)
+	Pages   int64  `json:"pages"`          // that its window has shown of the attempt
+	Visible int64  `json:"visible"`        // ms
+	Hidden  int64  `json:"hidden"`         // ms
+	Focus   int64  `json:"focus"`          // times that it got the focus
+	Focused int64  `json:"focused"`        // ms
+	Given   int64  `json:"given"`          // the highest number that a signal of the outbox was given
+	Away    bool   `json:"away,omitempty"` // it is hidden
 }
 
 // SignalUp is one signal. The server rates it; it is acknowledged when it is stored.
@@ -332,14 +356,15 @@ type Snapshot struct {
 // only changed ones are there. One that is older than the one shown (Life, Lost and Group by
 // Version, Conn by Epoch and then Since) is ignored.
 type Row struct {
-	ID    string     `json:"id"`
-	Who   *RowWho    `json:"who,omitempty"`
-	Life  *RowLife   `json:"life,omitempty"`
-	Conn  *RowConn   `json:"conn,omitempty"`
-	Tally *RowTally  `json:"tally,omitempty"`
-	Lost  *RowLost   `json:"lost,omitempty"`
-	Group *RowGroups `json:"groups,omitempty"`
-	LMS   []Progress `json:"lms,omitempty"` // snapshot: commands whose answer is not in yet, or was bad
+	ID      string      `json:"id"`
+	Who     *RowWho     `json:"who,omitempty"`
+	Life    *RowLife    `json:"life,omitempty"`
+	Conn    *RowConn    `json:"conn,omitempty"`
+	Tally   *RowTally   `json:"tally,omitempty"`
+	Monitor *RowMonitor `json:"monitor,omitempty"`
+	Lost    *RowLost    `json:"lost,omitempty"`
+	Group   *RowGroups  `json:"groups,omitempty"`
+	LMS     []Progress  `json:"lms,omitempty"` // snapshot: commands whose answer is not in yet, or was bad
 }
 
 // RowWho does not change.
@@ -403,6 +428,19 @@ type RowTally struct {
 	LastAt    int64      `json:"last_at,omitempty"`
 	Hand      int64      `json:"hand,omitempty"`
 	Unread    int        `json:"unread,omitempty"`
+}
+
+// RowMonitor is whether the monitor answers when it is asked, and its totals. Of two the one with
+// the later Since counts, and then the one with the later Heard.
+type RowMonitor struct {
+	State   vigil.MonitorState `json:"state"`
+	Since   int64              `json:"since"`
+	Heard   int64              `json:"heard,omitempty"` // its last answer
+	Pages   int64              `json:"pages,omitempty"`
+	Visible int64              `json:"visible,omitempty"`
+	Hidden  int64              `json:"hidden,omitempty"`
+	Focus   int64              `json:"focus,omitempty"`
+	Focused int64              `json:"focused,omitempty"`
 }
 
 // RowLost is the ledger of lost time in sums. Version grows with each change of the ledger: of two

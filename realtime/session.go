@@ -608,6 +608,9 @@ func (st *student) overlayLocked(s *vigil.Session) {
 		s.Presence = st.presence
 	}
 	s.Tally = st.tally
+	if st.owner != nil || !s.Monitor.Heard.After(st.monitor.Heard) && !s.Monitor.Since.After(st.monitor.Since) {
+		s.Monitor = st.monitor
+	}
 }
 
 // reloadTally reads a session's counts from the store and tells them.

@@ -37,6 +37,7 @@ type SessionStore interface {
 	SetPresence(ctx context.Context, sessionID string, p vigil.Presence) error
 	NextEpoch(ctx context.Context, sessionID string) (int64, error)
 	Connected(ctx context.Context, node string, page vigil.Page) (sessions []vigil.Session, next string, err error)
+	SetMonitor(ctx context.Context, sessionID string, m vigil.Monitor) error
 	SetHand(ctx context.Context, sessionID string, at time.Time) error
 	LeaseDue(ctx context.Context, now, until time.Time, n int) ([]vigil.Session, error)
 	SetDue(ctx context.Context, sessionID string, version int64, at time.Time) error

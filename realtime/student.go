@@ -28,31 +28,36 @@ type student struct {
 	reachable atomic.Bool // presence.Reachable, for counting
 	used      atomic.Int64
 
-	mu       sync.Mutex
-	conns    []*conn // the owner is the one with the highest epoch
-	owner    *conn
-	life     life // of the session, as last read or written
-	presence vigil.Presence
-	saving   bool // a job that stores the presence waits
-	tally    vigil.Tally
-	storing  int  // signals on their way to the store
-	tallyGen int  // counts changes of tally
-	stale    bool // tally is to be read from the store: another node may have counted
-	page     int
-	hides    []hide // newest last, few
-	lastFrom from
-	tokens   []use    // newest last, few
-	ousted   []oust   // sockets that gave way a moment ago
-	streams  []stream // newest last, few
-	timer    *time.Timer
-	moved    moved   // where it came from, when that is another node
-	gap      string  // the last one that was opened here
-	term     int     // counts how often this node was taken over from
-	blamed   bool    // it is noted as the student's fault
-	watched  string  // the stream of the last owner
-	guests   []guest // who was here without owning the session; few
-	watching bool    // a job notes that the attempt is watched
-	stamp    uint64  // a hash of the last page stamp that was taken
+	mu           sync.Mutex
+	conns        []*conn // the owner is the one with the highest epoch
+	owner        *conn
+	life         life // of the session, as last read or written
+	presence     vigil.Presence
+	saving       bool // a job that stores the presence waits
+	tally        vigil.Tally
+	storing      int  // signals on their way to the store
+	tallyGen     int  // counts changes of tally
+	stale        bool // tally is to be read from the store: another node may have counted
+	page         int
+	hides        []hide // newest last, few
+	lastFrom     from
+	tokens       []use    // newest last, few
+	ousted       []oust   // sockets that gave way a moment ago
+	streams      []stream // newest last, few
+	timer        *time.Timer
+	moved        moved  // where it came from, when that is another node
+	gap          string // the last one that was opened here
+	term         int    // counts how often this node was taken over from
+	blamed       bool   // it is noted as the student's fault
+	watched      string // the stream of the last owner
+	monitor      vigil.Monitor
+	monitorDirty bool         // it is not stored
+	monitorSaved time.Time    // when it was last stored
+	unanswered   int          // questions to the monitor, in a row
+	docs         []pageTotals // newest last, few
+	watching     bool         // a job notes that the attempt is watched
+	guests       []guest      // who was here without owning the session; few
+	stamp        uint64       // a hash of the last page stamp that was taken
 }
 
 // from is where a socket comes from.
@@ -116,12 +121,15 @@ type studentConn struct {
 	epoch int64
 
 	// Guarded by st.mu.
-	stored  *vigil.Presence // as the store had it; until attach
-	hello   *time.Timer     // for a socket that says none
-	owned   bool            // it is or was the session's connection: it said hello
-	tried   bool            // it was welcomed without one
-	visited bool            // that it was here without one is noted
-	stream  string          // written by the read loop only
+	stored   *vigil.Presence // as the store had it; until attach
+	hello    *time.Timer     // for a socket that says none
+	owned    bool            // it is or was the session's connection: it said hello
+	tried    bool            // it was welcomed without one
+	visited  bool            // that it was here without one is noted
+	asking   asking
+	again    bool      // its hello began at 1, and the session was connected before
+	signaled time.Time // when a signal last came; written by the read loop only
+	stream   string    // written by the read loop only
 
 	// Owned by the read loop.
 	next   int64 // of the hello: lower numbers come again, or late
@@ -164,7 +172,7 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 		presence.Connection = vigil.ConnSuperseded // that node has it, until a hello comes here
 	}
 	st := &student{
-		h: h, id: s.ID, room: r, life: lifeOf(s), presence: presence, tally: s.Tally, platform: unique.Make(s.PlatformID),
+		h: h, id: s.ID, room: r, life: lifeOf(s), presence: presence, tally: s.Tally, monitor: s.Monitor, monitorSaved: h.now(), platform: unique.Make(s.PlatformID),
 	}
 	st.who.Store(h.identityOf(s))
 	st.used.Store(h.now().UnixMilli())
@@ -498,6 +506,7 @@ func (sc *studentConn) idle() {}
 // due stores that the time of a session is over while its student is still connected.
 func (sc *studentConn) due(now time.Time) {
 	sc.lookForHole(now)
+	sc.ask(now)
 	if now.Sub(sc.looked) >= dueEvery*sc.h.cfg.Liveness.PingEvery {
 		sc.looked = now
 		sc.lookForEnd(now)

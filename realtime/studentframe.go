@@ -20,7 +20,7 @@ func (sc *studentConn) frame(f *up) {
 		switch f.T {
 		case TypeTime:
 			sc.unclaimed() // a welcome comes first
-		case TypeSignal, TypeChat, TypeSeen:
+		case TypeSignal, TypeChat, TypeSeen, TypeAlive:
 			sc.sendError(f, vigil.Invalid("t", "The first frame must be a hello."), 0)
 			return
 		}
@@ -34,6 +34,8 @@ func (sc *studentConn) frame(f *up) {
 		sc.chat(f)
 	case TypeSeen:
 		sc.seen(f)
+	case TypeAlive:
+		sc.alive(f)
 	case TypeBye:
 		sc.sayBye(f)
 	case TypeTime:
@@ -75,6 +77,7 @@ func (sc *studentConn) sayHello(f *up) {
 	st.room.order.RLock()
 	st.mu.Lock()
 	first := sc.stream == ""
+	was, beside := st.presence, st.owner != nil && st.presence.Connection == vigil.ConnOnline
 	switch {
 	case first && !sc.mayOwnLocked():
 		st.mu.Unlock()
@@ -98,6 +101,8 @@ func (sc *studentConn) sayHello(f *up) {
 			st.watchesLocked()
 		}
 		sc.next = f.Next
+		sc.again = f.Next == 1 && was.Connection != vigil.ConnNever && was.Connection != ""
+		sc.asking = asking{can: slices.Contains(f.Can, capAlive), next: now.Add(sc.h.cfg.AliveEvery / 6), apart: beside}
 		c := claim{Stream: f.Stream, Address: sc.address, Browser: sc.browser.Value()}
 		st.judgeLocked(sc.epoch, c, now)
 		if !slices.ContainsFunc(st.streams, func(s stream) bool { return s.id == f.Stream }) {
@@ -303,6 +308,10 @@ func (sc *studentConn) signal(f *up) {
 	}
 
 	st.mu.Lock()
+	sc.signaled = now
+	if s.Kind == vigil.KindHidden && s.Seq >= sc.next && sc.asking.doc != "" { // it was hidden since its totals were told, at most
+		sc.asking.hides += min(s.Duration, max(0, now.Sub(sc.asking.from)-sc.asking.hides))
+	}
 	if st.life.state.Ended() {
 		st.mu.Unlock()
 		sc.drop(f, errEnded)
@@ -516,8 +525,12 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := sc.lookAtNext(ctx); err != nil {
+		return err
+	}
 	st.mu.Lock()
 	st.learnLocked(s)
+	st.learnMonitorLocked(s.Monitor)
 	s = st.life.session()
 	s.Presence = st.presence // who is here has not been unheard of for days
 	hand := !st.tally.Hand.IsZero()

@@ -28,7 +28,12 @@ func row(s vigil.Session, p vigil.Policy, now time.Time) Row {
 	if s.Generation > 1 {
 		who.Generation = s.Generation
 	}
-	return Row{ID: s.ID, Who: &who, Life: &life, Conn: &conn, Tally: &tally}
+	r := Row{ID: s.ID, Who: &who, Life: &life, Conn: &conn, Tally: &tally}
+	if s.Monitor.State != vigil.MonitorUnknown {
+		m := rowMonitor(s.Monitor)
+		r.Monitor = &m
+	}
+	return r
 }
 
 func rowLife(s vigil.Session, p vigil.Policy, now time.Time) RowLife {
@@ -84,6 +89,13 @@ func rowTally(t vigil.Tally) RowTally {
 	return RowTally{
 		Signals: t.Signals, Incidents: t.Incidents, Open: t.Open, Severity: t.Severity,
 		LastKind: t.LastKind, LastAt: ms(t.LastAt), Hand: ms(t.Hand), Unread: t.Unread,
+	}
+}
+
+func rowMonitor(m vigil.Monitor) RowMonitor {
+	return RowMonitor{
+		State: m.State, Since: ms(m.Since), Heard: ms(m.Heard), Pages: m.Pages, Visible: m.Visible.Milliseconds(),
+		Hidden: m.Hidden.Milliseconds(), Focus: m.Focuses, Focused: m.Focused.Milliseconds(),
 	}
 }
 

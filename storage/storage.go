@@ -156,6 +156,8 @@ type Sessions interface {
 	// SetGroups changes the student's groups, unless the stored version of that word is the same
 	// or higher (CodeConflict). The session's version stays.
 	SetGroups(ctx context.Context, sessionID string, groups []vigil.Group, version int64) error
+	// SetMonitor stores what is known of the student's monitor. The last call counts.
+	SetMonitor(ctx context.Context, sessionID string, m vigil.Monitor) error
 	// SetHand raises or (zero time) lowers the hand in the tally.
 	SetHand(ctx context.Context, sessionID string, at time.Time) error
 	// LeaseDue gives the caller up to n sessions whose DueAt is not zero and not after now, the

@@ -21,7 +21,8 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 	for _, c := range causes {
 		rows[0] = append(rows[0], "lost_"+string(c)+"_seconds")
 	}
-	rows[0] = append(rows[0], "groups", "opened", "watched_minutes", "open_minutes", "not_watched_seconds")
+	rows[0] = append(rows[0], "groups", "opened", "watched_minutes", "open_minutes", "not_watched_seconds",
+		"monitor", "monitor_since", "visible_seconds", "hidden_seconds", "focused_seconds")
 	for _, row := range rep.Rows {
 		x := row.Session
 		cells := []string{
@@ -39,7 +40,8 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 		} else {
 			cells = append(cells, "", "", "")
 		}
-		rows = append(rows, cells)
+		m := x.Monitor
+		rows = append(rows, append(cells, string(m.State), iso(m.Since), seconds(m.Visible), seconds(m.Hidden), seconds(m.Focused)))
 	}
 	s.writeCSV(w, r, "report-"+chi.URLParam(r, "exam"), rows)
 }

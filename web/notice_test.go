@@ -47,6 +47,7 @@ var inNotice = map[vigil.Kind]string{
 	vigil.KindLost:           "whether you are connected",
 	vigil.KindUnwatched:      "whether you are connected",
 	vigil.KindHole:           "what this server notices of your connection",
+	vigil.KindMonitorSilent:  "what your browser reports, and what this server notices",
 	vigil.KindTampering:      "what this server notices of your connection",
 	vigil.KindRefused:        "what your browser reports, and what this server notices",
 	vigil.KindRTT:            "whether you are connected",

@@ -125,8 +125,11 @@ func TestLossesAreToldByTheirCause(t *testing.T) {
 	after := at.Add(50 * time.Minute) // an absence after the end of the attempt, which was not known then
 	r.ok(r.store.CreateGap(t.Context(), vigil.Gap{ID: "gap-none", SessionID: s.ID, ExamID: s.ExamID, Start: after, End: after, Cause: vigil.CauseStudent}))
 
+	r.ok(r.store.SetMonitor(t.Context(), s.ID, vigil.Monitor{
+		State: vigil.MonitorSilent, Since: time.Date(2026, 9, 1, 8, 0, 0, 0, time.UTC), Visible: 90 * time.Second, Hidden: 30 * time.Second, Focused: time.Minute,
+	}))
 	report := teacher.get(base + "/report")
-	for _, text := range []string{"15 min 0 s (5)", "student&#39;s side 1 min 0 s", "our side 2 min 0 s", "learning platform 3 min 0 s", "unclear 9 min 0 s"} {
+	for _, text := range []string{"15 min 0 s (5)", "student&#39;s side 1 min 0 s", "our side 2 min 0 s", "learning platform 3 min 0 s", "unclear 9 min 0 s", "Monitor: silent since 2026-09-01 08:00"} {
 		r.contains(report, text)
 	}
 	timeline := teacher.get(base + "/sessions/" + s.ID)
@@ -141,6 +144,7 @@ func TestLossesAreToldByTheirCause(t *testing.T) {
 	r.ok(err)
 	want := map[string]string{
 		"lost_seconds": "900", "lost_student_seconds": "60", "lost_server_seconds": "120", "lost_lms_seconds": "180", "lost_unclear_seconds": "540",
+		"monitor": "silent", "monitor_since": "2026-09-01T08:00:00.000Z", "visible_seconds": "90", "hidden_seconds": "30", "focused_seconds": "60",
 	}
 	for i, name := range rows[0] {
 		if seconds, ok := want[name]; ok {

@@ -105,6 +105,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		Address:     clientAddress,
 		Relay:       forHub(a.relay), Node: a.node, Shared: a.relay != nil, OneHost: opt.oneHost,
 		Host: host, Now: now, Log: log, Liveness: s.liveness(), DrainSpread: s.DrainTime,
+		AliveEvery: s.AliveEvery, AliveWait: min(15*time.Second, s.AliveEvery/4),
 	})
 	if err != nil {
 		return nil, err

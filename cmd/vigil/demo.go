@@ -31,6 +31,7 @@ type demoCmd struct {
 	LMSPort     int           `name:"lms-port" help:"Port of the demo LMS, on 127.0.0.1." default:"8081"`
 	AdminListen string        `help:"Address for health and metrics, or off." default:"off" placeholder:"HOST:PORT"`
 	PingEvery   time.Duration `help:"Time between two pings to a student." default:"10s"`
+	AliveEvery  time.Duration `help:"Time between two questions to a student's monitor for its totals." default:"1m"`
 	DemoStore   string        `help:"Keep the tool's state there and not in the folder: KIND:PLACE as for serve." placeholder:"KIND:PLACE"`
 	KeySecret   string        `help:"The secret of --demo-store, as for serve." placeholder:"BASE64"`
 }
@@ -83,7 +84,7 @@ func (c demoCmd) Run(ctx context.Context, s *streams) (err error) {
 	settings := serverSettings{
 		PublicURL: fmt.Sprintf("http://localhost:%d", c.Port), Listen: fmt.Sprintf("127.0.0.1:%d", c.Port), AdminListen: c.AdminListen,
 		PingEvery: c.PingEvery, PongWait: min(4*time.Second, c.PingEvery/2), NavigateGrace: usual.NavigateGrace, DropGrace: usual.DropGrace,
-		LoadLimit: usual.LoadLimit, ReturnGrace: usual.ReturnGrace, DrainTime: time.Second,
+		LoadLimit: usual.LoadLimit, ReturnGrace: usual.ReturnGrace, DrainTime: time.Second, AliveEvery: c.AliveEvery,
 	}
 	if err := settings.Validate(); err != nil {
 		return err

@@ -64,6 +64,7 @@ type serverSettings struct {
 	DropGrace      time.Duration `help:"Time from a dropped connection to lost." default:"5s"`
 	LoadLimit      time.Duration `help:"Time from the loss of who turned a page until the page counts as closed by the student." default:"1m"`
 	ReturnGrace    time.Duration `help:"Time that clients have to come back after an outage of ours, before their absence is their own." default:"30s"`
+	AliveEvery     time.Duration `help:"Time between two questions to a student's monitor for its totals." default:"1m"`
 	DrainTime      time.Duration `help:"Time over which clients are sent away at a stop." default:"5s"`
 
 	Redis           string `help:"Redis that many servers reach each other by, which share a store (a dynamodb: one, or, all on one host, an SQLite file): redis://, rediss:// or unix://; with ?cluster=true a cluster, with ?master_name=NAME a sentinel. Set VIGIL_REDIS where it holds a password." placeholder:"URL"`
@@ -89,6 +90,9 @@ func (s serverSettings) Validate() error {
 	}
 	if u.Scheme != "https" && !loopback(u.Hostname()) {
 		return vigil.Invalid("public-url", "The public URL must be https, except on loopback: browsers drop the cookies otherwise.")
+	}
+	if s.AliveEvery < time.Second || s.AliveEvery > 10*time.Minute {
+		return vigil.Invalid("alive-every", "The time must lie between 1s and 10m.")
 	}
 	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
 		return vigil.Invalid("listen", "The address must be HOST:PORT; %q is not.", s.Listen)

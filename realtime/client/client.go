@@ -50,6 +50,8 @@ type Config struct {
 	Page   int
 	// Stamp gives the stamp of the page that a student's hello comes from; nil: it has none.
 	Stamp func() string
+	// Mute leaves questions to the monitor unanswered.
+	Mute bool
 	// KeepUnseen leaves commands unacknowledged; else each is seen at once.
 	KeepUnseen bool
 

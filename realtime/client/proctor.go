@@ -170,6 +170,9 @@ func (p *Proctor) merge(d realtime.Row) {
 		d.Conn.Epoch == r.Conn.Epoch && d.Conn.Since >= r.Conn.Since) {
 		r.Conn = d.Conn
 	}
+	if d.Monitor != nil {
+		r.Monitor = d.Monitor
+	}
 	if d.Tally != nil {
 		r.Tally = d.Tally
 	}

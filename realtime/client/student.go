@@ -31,6 +31,9 @@ type Student struct {
 	left    int64
 	lines   []realtime.ChatDown
 	got     []realtime.CommandDown
+	doc     string    // the page's id
+	began   time.Time // when it was opened
+	pages   int64
 	waits   chan struct{} // closed and replaced at each change
 }
 
@@ -49,6 +52,7 @@ type Counts struct {
 func Dial(ctx context.Context, cfg Config) (*Student, error) {
 	s := &Student{link: newLink(cfg), waits: make(chan struct{})}
 	s.next, s.page = s.cfg.Next, s.cfg.Page
+	s.opened()
 	return s, s.begin(ctx, s)
 }
 
@@ -59,7 +63,7 @@ func (s *Student) greeting() any {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return realtime.Hello{T: realtime.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page, Stamp: stamp}
+	return realtime.Hello{T: realtime.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page, Stamp: stamp, Can: []string{"alive"}}
 }
 
 func (s *Student) welcomed(frame json.RawMessage) {
@@ -89,6 +93,11 @@ func (s *Student) welcomed(frame json.RawMessage) {
 
 func (s *Student) take(t realtime.Type, frame json.RawMessage) {
 	switch t {
+	case realtime.TypeAlive:
+		var a realtime.Alive
+		if json.Unmarshal(frame, &a) == nil {
+			s.answer(a)
+		}
 	case realtime.TypeAck:
 		var a realtime.Ack
 		if json.Unmarshal(frame, &a) == nil {
@@ -131,6 +140,25 @@ func (s *Student) take(t realtime.Type, frame json.RawMessage) {
 			s.mu.Unlock()
 		}
 	}
+}
+
+// opened begins a page. s.mu is held, or nobody else has s.
+func (s *Student) opened() {
+	s.doc, s.began = rand.Text(), time.Now()
+	s.pages++
+}
+
+// answer tells the totals of the page, which is always shown and in front.
+func (s *Student) answer(a realtime.Alive) {
+	if s.cfg.Mute {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	shown := time.Since(s.began).Milliseconds()
+	s.send(realtime.AliveUp{
+		T: realtime.TypeAlive, ID: a.ID, Doc: s.doc, Pages: s.pages, Visible: shown, Focus: 1, Focused: shown, Given: s.next - 1,
+	})
 }
 
 func (s *Student) ack(a realtime.Ack) {
@@ -267,6 +295,7 @@ func (s *Student) Seen(id string) { s.send(realtime.SeenUp{T: realtime.TypeSeen,
 func (s *Student) Turn(page int) {
 	s.mu.Lock()
 	s.page = page
+	s.opened()
 	s.mu.Unlock()
 	s.send(realtime.Bye{T: realtime.TypeBye, Reason: vigil.ByeNavigating})
 	s.leave(true)

@@ -117,7 +117,7 @@ func (s *Store) leaseSession(ctx context.Context, v vigil.Session, now, until ti
 		return nil, err
 	}
 	leased, err := decode[vigil.Session](o.new) // it may have changed since it was read
-	leased.Presence, leased.Tally = v.Presence, v.Tally
+	leased.Presence, leased.Tally, leased.Monitor = v.Presence, v.Tally, v.Monitor
 	return &leased, err
 }
 

@@ -150,7 +150,7 @@ func (s *Store) createSession(ctx context.Context, v vigil.Session, info examInf
 		it["Place"], it["Issuer"], it["Keep"] = str(place), str(info.issuer), num(keep)
 		end(it)
 	}
-	main := encode(v, "Presence", "Tally")
+	main := encode(v, "Presence", "Tally", "Monitor")
 	live := encode(v.Presence)
 	for k, a := range encode(vigil.Tally{}) {
 		live[k] = a
@@ -176,6 +176,11 @@ func joined(main, live item) (vigil.Session, error) {
 	}
 	if err == nil {
 		err = decodeInto(live, &v.Tally)
+	}
+	if err == nil {
+		var m struct{ Monitor vigil.Monitor }
+		err = decodeInto(live, &m)
+		v.Monitor = m.Monitor
 	}
 	return v, err
 }
@@ -306,6 +311,15 @@ func (s *Store) SessionsOfExam(ctx context.Context, examID string, page storage.
 // SetHand implements storage.Sessions.
 func (s *Store) SetHand(ctx context.Context, sessionID string, at time.Time) error {
 	o, err := s.change(ctx, "hand", s.main, liveKey(sessionID), newExpr().set("Hand", field(at)).present())
+	if err != nil {
+		return err
+	}
+	return o.versioned("session")
+}
+
+// SetMonitor implements storage.Sessions.
+func (s *Store) SetMonitor(ctx context.Context, sessionID string, m vigil.Monitor) error {
+	o, err := s.change(ctx, "monitor", s.main, liveKey(sessionID), newExpr().set("Monitor", field(m)).present())
 	if err != nil {
 		return err
 	}

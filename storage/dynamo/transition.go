@@ -11,7 +11,7 @@ import (
 
 // sessionNames are the fields that a transition leaves alone, beside presence and tally.
 // The groups have a version of their own.
-var sessionNames = []string{"ID", "ExamID", "UserID", "Attempt", "Generation", "Previous", "Created", "Groups", "GroupsVersion", "Presence", "Tally"}
+var sessionNames = []string{"ID", "ExamID", "UserID", "Attempt", "Generation", "Previous", "Created", "Groups", "GroupsVersion", "Presence", "Tally", "Monitor"}
 
 // Transition implements storage.Sessions. A change of the session alone is one conditional
 // write, everything else a transaction.

@@ -190,3 +190,39 @@ func (c consentsInto) Scan(v any) error {
 	}
 	return nil
 }
+
+// monitor is how a session's monitor is kept: times and lengths in ms.
+type monitor struct {
+	State   vigil.MonitorState `json:"state,omitempty"`
+	Since   int64              `json:"since,omitempty"`
+	Heard   int64              `json:"heard,omitempty"`
+	Pages   int64              `json:"pages,omitempty"`
+	Visible int64              `json:"visible,omitempty"`
+	Hidden  int64              `json:"hidden,omitempty"`
+	Focused int64              `json:"focused,omitempty"`
+	Focuses int64              `json:"focuses,omitempty"`
+	Given   int64              `json:"given,omitempty"`
+}
+
+func monitorJSON(m vigil.Monitor) string {
+	return toJSON(monitor{
+		State: m.State, Since: ms(m.Since), Heard: ms(m.Heard), Pages: m.Pages, Visible: dms(m.Visible), Hidden: dms(m.Hidden),
+		Focused: dms(m.Focused), Focuses: m.Focuses, Given: m.Given,
+	})
+}
+
+// monitorInto scans a session's monitor.
+type monitorInto struct{ v *vigil.Monitor }
+
+func (c monitorInto) Scan(v any) error {
+	var m monitor
+	if err := (jsonInto{&m}).Scan(v); err != nil {
+		return err
+	}
+	span := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	*c.v = vigil.Monitor{
+		State: m.State, Since: timeOf(m.Since), Heard: timeOf(m.Heard), Pages: m.Pages, Visible: span(m.Visible), Hidden: span(m.Hidden),
+		Focused: span(m.Focused), Focuses: m.Focuses, Given: m.Given,
+	}
+	return nil
+}

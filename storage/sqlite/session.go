@@ -26,7 +26,7 @@ const sessionColumns = `s.id, s.exam_id, s.user_id, s.attempt, s.generation, s.p
 	s.pauses, s.due, s.pause_answered, s.consents, s.in_groups, s.groups_version,
 	s.sent, s.opened, s.unwatched, s.unwatched_end, s.unwatched_room,
 	s.connection, s.since, s.heard, s.epoch, s.node, s.cause, s.reports, s.watched,
-	s.signals + ` + streamed + `, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread`
+	s.signals + ` + streamed + `, s.incidents, s.open_incidents, s.severity, s.last_kind, s.last_at, s.hand, s.unread, s.monitor`
 
 func scanSession(r row, extra ...any) (s vigil.Session, err error) {
 	return s, r.Scan(into(extra,
@@ -40,7 +40,7 @@ func scanSession(r row, extra ...any) (s vigil.Session, err error) {
 		&s.Presence.Connection, timeInto{&s.Presence.Since}, timeInto{&s.Presence.Heard}, &s.Presence.Epoch, &s.Presence.Node, &s.Presence.Cause,
 		timeInto{&s.Presence.Reports}, durationInto{&s.Presence.Watched},
 		&s.Tally.Signals, &s.Tally.Incidents, &s.Tally.Open, &s.Tally.Severity, &s.Tally.LastKind, timeInto{&s.Tally.LastAt},
-		timeInto{&s.Tally.Hand}, &s.Tally.Unread)...)
+		timeInto{&s.Tally.Hand}, &s.Tally.Unread, monitorInto{&s.Monitor})...)
 }
 
 // CreateSession implements storage.Sessions.
@@ -101,6 +101,13 @@ func (s *Store) SessionsOfExam(ctx context.Context, examID string, page storage.
 func (s *Store) SetHand(ctx context.Context, sessionID string, at time.Time) error {
 	return s.write(ctx, "session", func(t tx) error {
 		return t.session(t.exec(`UPDATE sessions SET hand = ? WHERE id = ?`, ms(at), sessionID))
+	})
+}
+
+// SetMonitor implements storage.Sessions.
+func (s *Store) SetMonitor(ctx context.Context, sessionID string, m vigil.Monitor) error {
+	return s.write(ctx, "session", func(t tx) error {
+		return t.session(t.exec(`UPDATE sessions SET monitor = ? WHERE id = ?`, monitorJSON(m), sessionID))
 	})
 }
 

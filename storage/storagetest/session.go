@@ -161,6 +161,20 @@ var sessions = []behaviour{
 		s.ok(s.SetHand(s.Context(), v.ID, time.Time{}))
 		same(s, "lowered", s.read(v.ID), v)
 	}},
+	{"a monitor is stored without a new version, and a transition leaves it", func(s *suite) {
+		v := s.session(s.exam())
+		v.Monitor = fill[vigil.Monitor](s)
+		s.ok(s.SetMonitor(s.Context(), v.ID, v.Monitor))
+		same(s, "session", s.read(v.ID), v)
+		next, err := v.Apply(vigil.Change{Event: vigil.EventConsent, At: s.now})
+		s.ok(err)
+		s.ok(s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version}))
+		same(s, "monitor after a transition", s.read(v.ID).Monitor, v.Monitor)
+		v.Monitor = vigil.Monitor{}
+		s.ok(s.SetMonitor(s.Context(), v.ID, v.Monitor))
+		same(s, "none", s.read(v.ID).Monitor, v.Monitor)
+		s.code("unknown", s.SetMonitor(s.Context(), "nobody", v.Monitor), vigil.CodeNotFound)
+	}},
 	{"what is written is read at once, by everybody", func(s *suite) {
 		e := s.exam()
 		for _, err := range race(20, func(i int) error {

@@ -8,13 +8,13 @@ import (
 )
 
 var transitions = []behaviour{
-	{"a transition writes every field but names, creation, groups, presence and tally", func(s *suite) {
+	{"a transition writes every field but names, creation, groups, presence, tally and monitor", func(s *suite) {
 		v := s.session(s.exam())
 		next := fill[vigil.Session](s)
 		next.ID, next.Version = v.ID, v.Version+2
 		s.ok(s.Transition(s.Context(), vigil.Transition{Session: next, From: v.Version}))
 		next.ExamID, next.UserID, next.Attempt, next.Generation, next.Previous = v.ExamID, v.UserID, v.Attempt, v.Generation, v.Previous
-		next.Created, next.Presence, next.Tally = v.Created, v.Presence, v.Tally
+		next.Created, next.Presence, next.Tally, next.Monitor = v.Created, v.Presence, v.Tally, v.Monitor
 		next.Groups, next.GroupsVersion = v.Groups, v.GroupsVersion
 		same(s, "session", s.read(v.ID), next)
 	}},

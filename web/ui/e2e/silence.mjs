@@ -106,3 +106,78 @@ test("the quiz page's hello is the connection, and a check-in beside it is not",
     });
   });
 });
+
+/** Runs before every script of the quiz page: what a student's extension may do to the monitor's socket. */
+const tamper = (how) => {
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (text) {
+    const frames = [JSON.parse(String(text))].flat();
+    const passed = frames
+      .filter((f) => f.t !== "signal" && (how !== "mute" || f.t === "hello" || f.t === "time"))
+      .map((f) => (f.t === "hello" && how === "signals" ? { ...f, next: 1 } : f));
+    if (passed.length > 0) send.call(this, JSON.stringify(passed));
+  };
+};
+
+test("a monitor that keeps its socket and reports nothing is seen", { timeout: 10 * 60_000 }, async () => {
+  await stage(async ({ dir, after }) => {
+    const demo = await startDemo({ dir, port: await freePort(), lmsPort: await freePort(), args: ["--ping-every=1s", "--alive-every=4s"] });
+    after(() => demo.stop());
+    const browser = await startBrowser();
+    after(() => browser.close());
+    const teacher = await signIn(browser, demo, "Ingrid Solberg");
+    const [dashboard] = await Promise.all([teacher.context().waitForEvent("page"), teacher.getByRole("button", { name: "Live proctoring" }).click()]);
+    await dashboard.getByText("You are connected").waitFor({ timeout: patience });
+    const silences = async (name) => (await timeline(dashboard, name)).filter((e) => e.kind === "monitor_silent").map((e) => `${e.severity} ${e.data?.why ?? ""}`.trim());
+    const open = async (name) => {
+      await dashboard.locator('[role="row"]', { hasText: name }).first().getByText(name).first().click();
+      const detail = dashboard.getByRole("region", { name: "Student", exact: true });
+      await detail.getByText(name).first().waitFor({ timeout: patience });
+      return detail;
+    };
+    const pages = {};
+    for (const [name, how] of [[names[0], "mute"], [names[1], "signals"], [names[2], ""]]) {
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      if (how) await page.addInitScript(`if (location.port === "${new URL(demo.lms).port}") (${tamper})(${JSON.stringify(how)})`);
+      await page.goto(demo.lms + "/");
+      await page.getByRole("button", { name }).first().click();
+      await page.waitForURL(/course/);
+      await checkIn(page);
+      await begin(page);
+      pages[name] = page;
+    }
+    await step("the muted one is silent, a note first and then an incident", async () => {
+      await until(async () => assert.deepEqual(await silences(names[0]), ["0", "0.6 silent"]));
+      await (await open(names[0])).getByText(/Silent since/).waitFor({ timeout: patience });
+    });
+    await step("the one without signals contradicts itself", async () => {
+      await pages[names[1]].evaluate(() => document.dispatchEvent(new MouseEvent("contextmenu", { bubbles: true })));
+      await until(async () => assert.ok((await silences(names[1])).some((s) => /0\.6 (numbers|next)/.test(s)), String(await silences(names[1]))));
+      await (await open(names[1])).getByText(/Contradicts itself since/).waitFor({ timeout: patience });
+      if (process.env.LOOK) await dashboard.screenshot({ path: `${process.env.LOOK}/altered.png` });
+    });
+    await step("the honest one answers, also while hidden and over page turns", async () => {
+      const page = pages[names[2]];
+      const other = await page.context().newPage(); // in front of it
+      await new Promise((r) => setTimeout(r, 20_000));
+      await other.close();
+      for (let n = 0; n < 3; n++) {
+        await page.reload();
+        await pill(page, "Proctor connected");
+        await new Promise((r) => setTimeout(r, 3000));
+      }
+      assert.deepEqual(await silences(names[2]), []);
+      await (await open(names[2])).locator("dt", { hasText: "Monitor" }).locator("..").getByText("Answers").waitFor({ timeout: patience });
+      if (process.env.LOOK) {
+        await dashboard.screenshot({ path: `${process.env.LOOK}/answers.png` });
+        await dashboard.setViewportSize({ width: 360, height: 800 });
+        await dashboard.emulateMedia({ colorScheme: "dark" });
+        await dashboard.screenshot({ path: `${process.env.LOOK}/answers-360.png` });
+        await dashboard.goto(dashboard.url().replace(/\/?$/, "/report"));
+        await dashboard.setViewportSize({ width: 1280, height: 800 });
+        await dashboard.screenshot({ path: `${process.env.LOOK}/report.png` });
+      }
+    });
+  });
+});

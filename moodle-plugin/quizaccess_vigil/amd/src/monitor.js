@@ -19,12 +19,13 @@ import {makeCommands} from './commands';
 import {capabilities, makeDetector} from './detect';
 import {openOutbox} from './outbox';
 import {makePanel} from './panel';
-import {MAX_STAMP, hasEnded, isWatched} from './protocol';
+import {CAN, MAX_STAMP, hasEnded, isWatched} from './protocol';
 import {makeSender} from './sender';
 import {makeSocket} from './socket';
 import {tabStorage} from './storage';
 import {words as wordsOf} from './strings';
 import {tokenSource} from './token';
+import {makeTotals} from './totals';
 
 /** What the server writes into the page until the monitor is connected. */
 const LINE = '[data-vigil-line]';
@@ -110,6 +111,8 @@ export const init = config => {
     let toldEnd = 0;
     /** @type {boolean|undefined} */
     let untoldHand;
+    /** The highest number that a signal of the present stream was given, as far as this page knows. */
+    const given = {stream: '', seq: 0};
     let stopped = false;
     let wasConnected = false;
     /** Since when the connection is as it is, by the steady clock, and by the machine's as the socket says it. */
@@ -157,7 +160,8 @@ export const init = config => {
             early = [];
             reportCapabilities(session);
             for (const noticed of queue) {
-                await box.add(noticed);
+                const entry = await box.add(noticed);
+                giveOut(entry ? entry.seq : 0);
             }
             for (const line of await box.lines()) {
                 panel.line({id: line.id, text: line.text, at: line.at, own: true, state: 'sending'});
@@ -166,6 +170,13 @@ export const init = config => {
         })();
         opening = task;
         await task;
+    };
+
+    /** @param {number} seq */
+    const giveOut = seq => {
+        const stream = outbox ? outbox.stream() : '';
+        given.seq = given.stream === stream ? Math.max(given.seq, seq) : seq;
+        given.stream = stream;
     };
 
     /**
@@ -184,6 +195,7 @@ export const init = config => {
             return false;
         }
         const entry = await outbox.add(noticed);
+        giveOut(entry ? entry.seq : 0);
         if (sender) {
             sender.flush();
         }
@@ -493,9 +505,26 @@ export const init = config => {
         findHand().then(() => untoldHand === undefined && setHand(false, true)).catch(() => undefined);
     };
 
+    const pagesShown = (Number(tab.get('pages')) || 0) + 1;
+    tab.set('pages', pagesShown);
+    /**
+     * Tells the page's totals: at once when asked, because a hidden page's timers are slow and its events are not.
+     *
+     * @param {string} [id] of the question
+     */
+    const tellTotals = id => {
+        if (isWatched(state)) {
+            socket.send([Object.assign({t: 'alive'}, id ? {id} : {}, totals.read(), {given: given.seq})]);
+        }
+    };
+    const totals = makeTotals({doc: document, win: window, pages: pagesShown, onChange: () => tellTotals()});
+
     /** @param {import('./protocol').Frame} frame */
     const onFrame = frame => {
         switch (frame.t) {
+            case 'alive':
+                tellTotals(frame.id);
+                break;
             case 'welcome':
                 welcome(frame);
                 break;
@@ -559,7 +588,8 @@ export const init = config => {
             const page = pageNumber(config.page);
             const {stream, next} = outbox ? await outbox.hello() : {stream: '', next: 1};
             const {stamp} = config;
-            return Object.assign({t: 'hello', stream, next}, page ? {page} : {}, stamp && stamp.length <= MAX_STAMP ? {stamp} : {});
+            giveOut(next - 1);
+            return Object.assign({t: 'hello', stream, next, can: CAN}, page ? {page} : {}, stamp && stamp.length <= MAX_STAMP ? {stamp} : {});
         },
         onFrame,
         onStatus: status => {
@@ -570,6 +600,7 @@ export const init = config => {
             wasConnected = wasConnected || status.state === 'connected';
             if (sender && status.state === 'connected') {
                 sender.begin();
+                tellTotals();
                 commands.again();
                 measure();
             } else if (sender) {
@@ -582,6 +613,7 @@ export const init = config => {
 
     const onPageHide = () => {
         probes.forEach(clearTimeout);
+        tellTotals();
         socket.leave(hasEnded(state) ? 'finished' : 'navigating');
     };
     /** @param {PageTransitionEvent} event */
@@ -635,6 +667,7 @@ export const init = config => {
             clearInterval(looking);
             probes.forEach(clearTimeout);
             detector.stop();
+            totals.stop();
             socket.leave(hasEnded(state) ? 'finished' : 'closing');
             if (sender) {
                 sender.end();

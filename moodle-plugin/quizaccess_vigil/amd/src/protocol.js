@@ -22,6 +22,8 @@ export const MAX_FRAME = 20000;
 export const MAX_CHAT = 2000;
 /** Bytes of a text in a signal's data. */
 export const MAX_TEXT = 128;
+/** What a hello says that this monitor can. */
+export const CAN = ['alive'];
 /** Characters of a page stamp. A longer one is none of the format, and would be refused. */
 export const MAX_STAMP = 16384;
 
@@ -190,6 +192,14 @@ export const isWatched = state => state !== '' && !BEFORE.includes(state) && !ha
  */
 
 /**
+ * Asks for the page's running totals: a sign of life of the monitor itself.
+ *
+ * @typedef {object} AliveFrame
+ * @property {'alive'} t
+ * @property {string} id
+ */
+
+/**
  * @typedef {object} NoticeFrame
  * @property {'notice'} t
  * @property {string} kind
@@ -216,7 +226,7 @@ export const isWatched = state => state !== '' && !BEFORE.includes(state) && !ha
 /**
  * What a student's socket hears.
  *
- * @typedef {WelcomeFrame|AckFrame|CommandFrame|StateFrame|TimeFrame|ChatFrame|TokenFrame|NoticeFrame|HandFrame|ErrorFrame} Frame
+ * @typedef {WelcomeFrame|AckFrame|CommandFrame|StateFrame|TimeFrame|ChatFrame|TokenFrame|NoticeFrame|AliveFrame|HandFrame|ErrorFrame} Frame
  */
 
 /**

@@ -11,6 +11,7 @@ import { groupText } from "./groups";
 import { Icon } from "./icons";
 import { badAtLMS, type Student } from "./merge";
 import { attention, isEnded, nameOf } from "./order";
+import type { MonitorView } from "./protocol";
 import { ProgressWords } from "./results";
 import { Conn, Left, State } from "./row";
 import { StoryList } from "./storylist";
@@ -92,6 +93,19 @@ function useSmall(): { value: boolean } {
   return small;
 }
 
+/** Whether the page's monitor answers, and for how long the page was seen. */
+function MonitorFact({ m }: { m: MonitorView }): JSX.Element {
+  const now = useStore().now.value;
+  const warn = m.state === "silent" || m.state === "altered";
+  const seen = (m.visible ?? 0) + (m.hidden ?? 0) > 0;
+  return (
+    <>
+      <span class={warn ? "pill pill-warn" : undefined}>{t(`monitor_${m.state}`, { time: timeText(m.since, now, t.lang, false) })}</span>
+      {seen && <span class="small muted numbers"> {t("monitor_totals", { visible: lengthText(m.visible ?? 0, t.lang), hidden: lengthText(m.hidden ?? 0, t.lang), focused: lengthText(m.focused ?? 0, t.lang) })}</span>}
+    </>
+  );
+}
+
 function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
   const store = useStore();
   const tab = useSignal<"story" | "chat">(s.tally.unread ? "chat" : "story");
@@ -131,6 +145,7 @@ function Panel({ s, close }: { s: Student; close: () => void }): JSX.Element {
           <div><dt>{t("col_connection")}</dt><dd><Conn s={s} /></dd></div>
           <div><dt>{t("col_left")}</dt><dd><Left s={s} /></dd></div>
           <div><dt>{t("last_heard")}</dt><dd class="numbers">{s.conn.c === "online" && !over ? t("heard_live") : s.conn.heard ? t("ago", { length: lengthText(now - s.conn.heard, t.lang) }) : "–"}</dd></div>
+          {s.monitor && <div class="fact-wide"><dt>{t("monitor")}</dt><dd><MonitorFact m={s.monitor} /></dd></div>}
           <div><dt>{t("started")}</dt><dd class="numbers">{s.life.started ? timeText(s.life.started, now, t.lang, false) : t("not_started")}{s.life.ended ? ` – ${timeText(s.life.ended, now, t.lang, false)}` : ""}</dd></div>
           {watched && <div><dt>{t("watched")}</dt><dd class="numbers">{t("watched_of", { watched: lengthText(watched.watched, t.lang), open: lengthText(watched.open, t.lang) })}</dd></div>}
           <div><dt>{t("user_id")}</dt><dd class="user-id">{s.who.user}{s.who.attempt > 1 ? `, ${t("attempt", { n: s.who.attempt })}` : ""}</dd></div>

@@ -1,7 +1,7 @@
 // How rows from snapshots and deltas become what the dashboard shows. Pure: the same frames in the same order always give
 // the same students, and a group that is older than the one shown changes nothing.
 import { before } from "./clock";
-import type { CommandKind, Connection, Group, Groups, Life, Lost, Progress, Row, Stage, State, Tally, Who } from "./protocol";
+import type { CommandKind, Connection, Group, Groups, Life, Lost, MonitorView, Progress, Row, Stage, State, Tally, Who } from "./protocol";
 
 /** The groups that a student is in, as far as this proctor may know; none for who is in no group. */
 export interface Membership {
@@ -16,6 +16,8 @@ export interface Student {
   life: Life;
   conn: Connection;
   tally: Tally;
+  /** None: nothing was asked yet. */
+  monitor?: MonitorView;
   lost: Lost;
   groups: Membership;
   /** Commands to this session whose progress we know, oldest first. */
@@ -46,6 +48,7 @@ export function mergeRow(old: Student | undefined, row: Row, snapshot = false): 
     life: row.life && row.life.version >= was.life.version ? row.life : was.life,
     conn: row.conn ? newerConn(was.conn, row.conn) : was.conn,
     tally: row.tally ?? was.tally,
+    ...newerMonitor(was.monitor, row.monitor),
     lost: row.lost && row.lost.version >= was.lost.version ? row.lost : was.lost,
     groups: newerGroups(was.groups, row.groups),
     orders: was.orders,
@@ -67,12 +70,18 @@ export function mergeProgress(old: Student, p: Progress): Student {
 }
 
 function same(a: Student, b: Student): boolean {
-  return a.who === b.who && a.life === b.life && a.conn === b.conn && a.tally === b.tally && a.lost === b.lost && a.groups === b.groups && a.orders === b.orders;
+  return a.who === b.who && a.life === b.life && a.conn === b.conn && a.tally === b.tally && a.monitor === b.monitor && a.lost === b.lost && a.groups === b.groups && a.orders === b.orders;
 }
 
 /** Of a platform that never told of groups a row has none; once it did, each whole row has them. */
 function newerGroups(old: Membership, next: Groups | undefined): Membership {
   return next && next.version >= old.version ? { version: next.version, list: next.list ?? noGroups.list } : old;
+}
+
+/** The state that began later, then the one that was heard later. */
+function newerMonitor(old: MonitorView | undefined, next: MonitorView | undefined): { monitor?: MonitorView } {
+  const monitor = !old || (next && (next.since - old.since || (next.heard ?? 0) - (old.heard ?? 0)) >= 0) ? next ?? old : old;
+  return monitor ? { monitor } : {};
 }
 
 /** The connection of the higher epoch, then the one that took its value later, then the one that was heard later. */

@@ -27,6 +27,11 @@ export interface Tally {
   signals: number; incidents: number; open: number; severity: number;
   last_kind?: string; last_at?: number; hand?: number; unread?: number;
 }
+/** Whether the page's monitor answers when it is asked, and its totals in ms. */
+export interface MonitorView {
+  state: "answers" | "unsupported" | "silent" | "away" | "altered"; since: number; heard?: number;
+  pages?: number; visible?: number; hidden?: number; focus?: number; focused?: number;
+}
 export interface Lost { version: number; gaps: number; total: number; proposed: number; granted: number }
 export interface LMSProgress { state: LMSState; status?: string; problem?: string; at?: number }
 export interface Progress {
@@ -36,7 +41,7 @@ export interface Progress {
 export interface Group { id: string; name: string }
 /** The groups that the student is in, of those that this proctor may know of. */
 export interface Groups { version: number; list?: readonly Group[] | null }
-export interface Row { id: string; who?: Who; life?: Life; conn?: Connection; tally?: Tally; lost?: Lost; groups?: Groups; lms?: Progress[] }
+export interface Row { id: string; who?: Who; life?: Life; conn?: Connection; tally?: Tally; monitor?: MonitorView; lost?: Lost; groups?: Groups; lms?: Progress[] }
 
 /** What this proctor may do, and whether they see everyone. */
 export interface AccessView { rights?: readonly Right[] | null; all?: boolean }

@@ -1,0 +1,300 @@
+package realtime
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"vigil"
+)
+
+// A browser answers pings whatever becomes of the page. So the page's monitor is asked, too, once
+// a minute, and answers with running totals from its message handler, which runs in hidden pages
+// as well. No answer, or totals that contradict what came, is a monitor that is silent or altered.
+// A page that was hidden last may have been stopped by its browser: that is absence.
+
+// capAlive is what a hello's can lists of a monitor that can be asked.
+const capAlive = "alive"
+
+const (
+	missedMost   = 3                // answers in a row that may be missing of a page that is shown
+	maxDocs      = 8                // pages of a session whose totals are remembered
+	monitorEvery = 10 * time.Minute // totals are stored so often, where nothing else is
+)
+
+// asking is what a socket's monitor was asked, and said. Guarded by st.mu.
+type asking struct {
+	can    bool      // it said that it can be asked
+	asked  int64     // the last question's number
+	open   time.Time // when that was asked; zero: it is answered, or counts as missed
+	next   time.Time // when it is asked again
+	hidden bool      // the page was, by its last word
+	doc    string    // the page; "": it has said nothing
+	totals vigil.Totals
+	base   vigil.Totals  // from which hides are counted
+	from   time.Time     // when that was told
+	hides  time.Duration // by signals that came since
+	given  int64         // of the last answer
+	apart  bool          // another page of the outbox is open: its signals come here, too
+}
+
+// pageTotals is what a page last told, on whatever socket.
+type pageTotals struct {
+	doc    string
+	totals vigil.Totals
+}
+
+// monitorData is the data of a monitor_silent.
+type monitorData struct {
+	Missed int    `json:"missed,omitempty"`
+	Why    string `json:"why,omitempty"` // silent; of what contradicts: totals, numbers, next
+}
+
+// ask asks the monitor when it is time, and judges that it has not answered. Called about once
+// per ping.
+func (sc *studentConn) ask(now time.Time) {
+	st, a := sc.st, &sc.asking
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.owner != sc.conn || st.presence.Connection == vigil.ConnNavigating || !st.life.state.Started() || st.life.state.Ended() {
+		return
+	}
+	if !a.can {
+		st.monitorLocked(st.monitor.Become(vigil.MonitorUnsupported, now), now)
+		return
+	}
+	if !a.open.IsZero() && now.Sub(a.open) >= sc.h.cfg.AliveWait {
+		at := a.open
+		a.open = time.Time{}
+		sc.missedLocked(at, now)
+	}
+	if a.open.IsZero() && !now.Before(a.next) {
+		a.asked++
+		a.open, a.next = now, now.Add(sc.h.cfg.AliveEvery)
+		sc.send(encode(Alive{T: TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
+	}
+}
+
+// aliveID begins the id of a question.
+const aliveID = "alive-"
+
+// missedLocked takes in that a question of a time was not answered. st.mu is held.
+func (sc *studentConn) missedLocked(at, now time.Time) {
+	st := sc.st
+	if sc.asking.hidden {
+		st.unanswered = 0
+		st.monitorLocked(st.monitor.Become(vigil.MonitorAway, at), now)
+		return
+	}
+	st.unanswered++
+	switch st.unanswered {
+	case 1: // a note: who is busy for a moment misses one, too
+		own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Missed: 1}))
+		own.Severity, own.Incident = 0, false
+		st.emitLocked(own, nil)
+		st.monitorLocked(st.monitor.Become(vigil.MonitorSilent, at), now)
+	case missedMost:
+		st.emitLocked(st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Missed: missedMost, Why: "silent"})), nil)
+	}
+}
+
+// alteredLocked notes that what the monitor says contradicts what it sent: once for each outbox
+// and reason, whatever node notes it. st.mu is held.
+func (st *student) alteredLocked(stream, why string, now time.Time) {
+	own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Why: why}))
+	own.Stream, own.Seq = vigil.ServerStreamPrefix+"monitor:"+why+":"+stream, 1
+	st.emitLocked(own, nil)
+	st.monitorLocked(st.monitor.Become(vigil.MonitorAltered, now), now)
+}
+
+// totalsOf reads what a monitor tells. An error is CodeInvalid.
+func totalsOf(f *up) (vigil.Totals, error) {
+	if !vigil.ValidID(f.Doc) {
+		return vigil.Totals{}, vigil.Invalid("doc", "A page's id has 8 to 64 letters, digits, - or _.")
+	}
+	most := vigil.MaxDuration.Milliseconds()
+	for _, n := range []int64{f.Visible, f.Hidden, f.Focused} {
+		if n < 0 || n > most { // multiplying could wrap around
+			return vigil.Totals{}, vigil.Invalid("visible", "These totals are not possible.")
+		}
+	}
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	t := vigil.Totals{Pages: f.Pages, Visible: ms(f.Visible), Hidden: ms(f.Hidden), Focused: ms(f.Focused), Focuses: f.Focus, Given: f.Given}
+	if !t.Valid() {
+		return vigil.Totals{}, vigil.Invalid("visible", "These totals are not possible.")
+	}
+	return t, nil
+}
+
+var errNotAsked = vigil.Invalid("id", "Nothing of this id was asked.")
+
+// alive takes a monitor's word: the answer to a question, or by itself that its page is hidden,
+// shown or left.
+func (sc *studentConn) alive(f *up) {
+	t, err := totalsOf(f)
+	n := int64(0) // 0: it is no answer
+	if rest, ok := strings.CutPrefix(f.ID, aliveID); ok {
+		n, _ = strconv.ParseInt(rest, 10, 64)
+	}
+	if err == nil && f.ID != "" && n < 1 {
+		err = errNotAsked
+	}
+	if err != nil {
+		sc.sendError(f, err, 0)
+		return
+	}
+	st, now := sc.st, sc.h.now()
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	a := &sc.asking
+	if st.owner != sc.conn || !st.life.state.Started() || st.life.state.Ended() {
+		return
+	}
+	if n > a.asked {
+		sc.sendError(f, errNotAsked, 0)
+		return
+	}
+	if n == a.asked && n > 0 {
+		a.open = time.Time{}
+	}
+	if n > 0 || a.hidden && !f.Away { // an answer, however late, or one that is back
+		st.unanswered = 0
+	}
+	a.hidden = f.Away
+	var before vigil.Totals // of the page, as far as it is known here
+	i := slices.IndexFunc(st.docs, func(p pageTotals) bool { return p.doc == f.Doc })
+	if i >= 0 {
+		before = st.docs[i].totals
+		st.docs = slices.Delete(st.docs, i, i+1)
+	}
+	st.docs = last(append(st.docs, pageTotals{f.Doc, t}), maxDocs)
+	if a.doc != f.Doc {
+		a.doc, a.base, a.from, a.hides, a.given = f.Doc, t, now, 0, 0
+	} else {
+		hides := a.hides
+		if a.apart {
+			hides = 0
+		}
+		switch {
+		case t.Contradicts(a.totals, 0) || t.Contradicts(a.base, hides):
+			st.alteredLocked(sc.stream, "totals", now)
+			a.base, a.from, a.hides = t, now, 0
+		case n > 0:
+			sc.lookForGiven(a.given, now)
+		}
+	}
+	a.totals = t
+	if n > 0 {
+		a.given = t.Given
+	}
+	if !st.room.policy().Watches(vigil.WatchFocus) { // what the exam does not watch is not kept
+		before.Visible, before.Hidden, before.Focused, before.Focuses = t.Visible, t.Hidden, t.Focused, t.Focuses
+	}
+	st.monitorLocked(st.monitor.Add(now, before, t, i < 0).Become(vigil.MonitorAnswers, now), now)
+}
+
+// lookForGiven looks whether what a monitor had given out at its last answer has come, where that
+// is not known by the numbers that came. What is still on its way, or was refused for now, may be
+// missing rightly. st.mu is held, in the read loop.
+func (sc *studentConn) lookForGiven(given int64, now time.Time) {
+	st := sc.st
+	if given < max(sc.high, sc.next) || sc.putOff || st.storing > 0 || now.Sub(sc.signaled) < sc.h.cfg.HoleWait {
+		return
+	}
+	stream := sc.stream
+	sc.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
+		count, _, err := sc.h.store.StreamState(ctx, st.id, stream)
+		if err != nil || count >= given {
+			return
+		}
+		if excused, err := st.restoredSince(ctx); err != nil || excused {
+			return
+		}
+		st.alter(stream, "numbers")
+	})
+}
+
+// lookAtNext looks whether a hello that begins at 1 is of a stream that has begun: an outbox never
+// does that. Called before the welcome, which signals wait for.
+func (sc *studentConn) lookAtNext(ctx context.Context) error {
+	st := sc.st
+	st.mu.Lock()
+	look, stream := sc.again && sc.signaled.IsZero(), sc.stream
+	st.mu.Unlock()
+	if !look {
+		return nil
+	}
+	_, highest, err := sc.h.store.StreamState(ctx, st.id, stream)
+	if err != nil {
+		return err
+	}
+	st.mu.Lock()
+	look = sc.signaled.IsZero()
+	st.mu.Unlock()
+	if look && highest > 0 {
+		st.alter(stream, "next")
+	}
+	return nil
+}
+
+func (st *student) alter(stream, why string) {
+	st.room.order.RLock()
+	defer st.room.order.RUnlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.alteredLocked(stream, why, st.h.now())
+}
+
+// monitorLocked takes in what is known of the monitor by now. Another state is told and stored at
+// once, totals are with the next stored presence, and soon enough. st.mu and room.order (for
+// reading) are held.
+func (st *student) monitorLocked(m vigil.Monitor, now time.Time) {
+	old := st.monitor
+	if m == old {
+		return
+	}
+	st.monitor, st.monitorDirty = m, true
+	if m.State != old.State {
+		st.tellMonitorLocked()
+	}
+	if m.State != old.State || now.Sub(st.monitorSaved) >= monitorEvery {
+		st.saveMonitorLocked(now)
+	}
+}
+
+func (st *student) tellMonitorLocked() {
+	m := rowMonitor(st.monitor)
+	st.room.toProctors(delta{session: st.id, key: monitorKey(st.id, m), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Monitor: &m}})})
+}
+
+// saveMonitorLocked stores what is known of the monitor soon. st.mu is held.
+func (st *student) saveMonitorLocked(now time.Time) {
+	if !st.monitorDirty {
+		return
+	}
+	st.monitorDirty, st.monitorSaved = false, now
+	st.jobs.add(st.h, 0, func(ctx context.Context) {
+		err := st.h.retry(ctx, "monitor", func(ctx context.Context) error {
+			st.mu.Lock()
+			m := st.monitor
+			st.mu.Unlock()
+			return st.h.store.SetMonitor(ctx, st.id, m)
+		})
+		if err != nil && ctx.Err() == nil {
+			st.h.log.Error("totals of a monitor not stored", "session", st.id, "error", err)
+		}
+	})
+}
+
+// learnMonitorLocked takes what another node stored of the monitor. st.mu is held.
+func (st *student) learnMonitorLocked(m vigil.Monitor) {
+	if m.Heard.After(st.monitor.Heard) || m.Since.After(st.monitor.Since) && !st.monitor.Heard.After(m.Heard) {
+		st.monitor, st.monitorDirty = m, false
+	}
+}

@@ -1,0 +1,238 @@
+package realtime_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"vigil"
+	"vigil/realtime"
+	"vigil/realtime/client"
+)
+
+// asked makes the minute short.
+func asked(c *realtime.Config) {
+	c.Liveness = calm
+	c.Liveness.PingEvery, c.Liveness.PongWait = 50*time.Millisecond, 40*time.Millisecond
+	c.AliveEvery, c.AliveWait, c.HoleWait = 150*time.Millisecond, 40*time.Millisecond, 50*time.Millisecond
+}
+
+// silences are the data of a session's monitor_silent, with a mark where it is an incident.
+func (r *rig) silences(session string) []string {
+	r.Helper()
+	var out []string
+	for _, s := range r.stored(session) {
+		if s.Kind != vigil.KindMonitorSilent {
+			continue
+		}
+		var d struct {
+			Missed int    `json:"missed"`
+			Why    string `json:"why"`
+		}
+		r.ok(json.Unmarshal(s.Data, &d))
+		out = append(out, strings.TrimSpace(fmt.Sprint(d.Missed, " ", d.Why, map[bool]string{true: " incident"}[s.Incident])))
+	}
+	return out
+}
+
+const canHello = `{"t":"hello","stream":"abcdefghijklmnop","next":1,"can":["alive"]}`
+
+// word is what a monitor says; id "" is none.
+func word(id, doc string, visible, hidden, given int64, more string) string {
+	return fmt.Sprintf(`{"t":"alive","id":%q,"doc":%q,"pages":1,"visible":%d,"hidden":%d,"focus":1,"focused":0,"given":%d%s}`, id, doc, visible, hidden, given, more)
+}
+
+func (w *wire) asked() string {
+	w.r.Helper()
+	var a realtime.Alive
+	w.next(realtime.TypeAlive, &a)
+	return a.ID
+}
+
+func TestAMonitorThatAnswersIsKnownByItsTotals(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	p := r.proctor()
+	s := r.session(proctored)
+	st := r.student(s)
+	r.until("answers", func() bool { m := p.Row(s.ID).Monitor; return m != nil && m.State == vigil.MonitorAnswers })
+	st.Signal(vigil.KindCopy, 0, nil)
+	time.Sleep(500 * time.Millisecond)
+	st.Turn(2)
+	time.Sleep(400 * time.Millisecond)
+	st.Bye(vigil.ByeClosing)
+	r.until("stored when it left", func() bool {
+		m := r.read(s.ID).Monitor
+		return m.State == vigil.MonitorAnswers && m.Pages == 2 && m.Given == 1 && m.Visible > 300*time.Millisecond && m.Visible == m.Focused
+	})
+	if got := r.silences(s.ID); len(got) != 0 {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
+func TestAMonitorThatDoesNotAnswerIsANoteAndThenAnIncident(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	p := r.proctor()
+	s := r.session(proctored)
+	r.student(s, func(c *client.Config) { c.Mute = true })
+	r.until("note", func() bool { return len(r.silences(s.ID)) == 1 })
+	r.until("incident", func() bool { return len(r.silences(s.ID)) == 2 })
+	time.Sleep(800 * time.Millisecond)
+	if got := strings.Join(r.silences(s.ID), ", "); got != "1, 3 silent incident" {
+		t.Errorf("got %q, want a note and one incident", got)
+	}
+	m := p.Row(s.ID).Monitor
+	if m == nil || m.State != vigil.MonitorSilent || m.Since == 0 || r.read(s.ID).Monitor.State != vigil.MonitorSilent {
+		t.Errorf("got %+v, want silent since the first question", m)
+	}
+	if got := p.Connection(s.ID); got != vigil.ConnOnline {
+		t.Errorf("connection: got %s, want online: it answers pings", got)
+	}
+}
+
+func TestComingAgainDoesNotMakeASilentMonitorHonest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	s := r.session(proctored)
+	st := r.student(s, func(c *client.Config) { c.Mute = true })
+	for n := 0; len(r.silences(s.ID)) < 2 && n < 60; n++ {
+		time.Sleep(200 * time.Millisecond)
+		st.Turn(n + 2)
+	}
+	if got := strings.Join(r.silences(s.ID), ", "); got != "1, 3 silent incident" {
+		t.Errorf("got %q, want a note and one incident", got)
+	}
+}
+
+func TestAnOldMonitorIsNotSupportedAndNotSuspicious(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	p := r.proctor()
+	s := r.session(proctored)
+	w := r.wire(studentClaims(s))
+	w.write(hello)
+	r.until("unsupported", func() bool { m := p.Row(s.ID).Monitor; return m != nil && m.State == vigil.MonitorUnsupported })
+	time.Sleep(600 * time.Millisecond)
+	if got := r.silences(s.ID); len(got) != 0 {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
+func TestAHiddenPageThatDoesNotAnswerIsAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	p := r.proctor()
+	s := r.session(proctored)
+	w := r.wire(studentClaims(s))
+	w.write(canHello)
+	w.write(word(w.asked(), "page-one", 100, 0, 0, ""))
+	w.write(word("", "page-one", 150, 0, 0, `,"away":true`)) // and its browser stops it
+	r.until("away", func() bool { m := p.Row(s.ID).Monitor; return m != nil && m.State == vigil.MonitorAway })
+	time.Sleep(800 * time.Millisecond)
+	w.write(word("", "page-one", 150, 900, 0, ""))
+	w.write(word(w.asked(), "page-one", 200, 900, 0, ""))
+	r.until("answers", func() bool { return p.Row(s.ID).Monitor.State == vigil.MonitorAnswers })
+	if got := r.silences(s.ID); len(got) != 0 {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
+func TestWhatAMonitorSaysMustFitWhatItSent(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		play func(w *wire)
+		want string
+	}{
+		{"totals that go back", func(w *wire) {
+			w.write(word(w.asked(), "page-one", 5000, 0, 0, ""))
+			w.write(word(w.asked(), "page-one", 4000, 0, 0, ""))
+			w.write(word(w.asked(), "page-one", 3000, 0, 0, "")) // once is enough
+		}, "0 totals incident"},
+		{"another page begins anew", func(w *wire) {
+			w.write(word(w.asked(), "page-one", 5000, 0, 0, ""))
+			w.write(word(w.asked(), "page-two", 10, 0, 0, ""))
+		}, ""},
+		{"signals that were given and never came", func(w *wire) {
+			w.write(word(w.asked(), "page-one", 100, 0, 3, ""))
+			w.write(word(w.asked(), "page-one", 200, 0, 3, ""))
+			w.write(word(w.asked(), "page-one", 300, 0, 3, ""))
+		}, "0 numbers incident"},
+		{"signals that were given and came", func(w *wire) {
+			w.write(`{"t":"signal","seq":1,"kind":"copy","at":1790000000000}`)
+			w.write(word(w.asked(), "page-one", 100, 0, 1, ""))
+			w.write(word(w.asked(), "page-one", 200, 0, 1, ""))
+			w.write(word(w.asked(), "page-one", 300, 0, 1, ""))
+		}, ""},
+		{"one that is just on its way", func(w *wire) {
+			w.write(word(w.asked(), "page-one", 100, 0, 1, ""))
+			w.write(`{"t":"signal","seq":1,"kind":"copy","at":1790000000000}`)
+			w.write(word(w.asked(), "page-one", 200, 0, 1, ""))
+			w.write(word(w.asked(), "page-one", 300, 0, 1, ""))
+		}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, asked)
+			s := r.session(proctored)
+			w := r.wire(studentClaims(s))
+			w.write(canHello)
+			row.play(w)
+			w.write(`{"t":"bye","reason":"navigating"}`)
+			if row.want != "" {
+				r.until("noted", func() bool { return len(r.silences(s.ID)) > 0 })
+			}
+			time.Sleep(200 * time.Millisecond)
+			if got := strings.Join(r.silences(s.ID), ", "); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+func TestAStreamThatBeginsAnewIsAltered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session(proctored)
+	w := r.comes(s)
+	w.write(`{"t":"signal","seq":1,"kind":"copy","at":1790000000000}`)
+	r.until("stored", func() bool { return r.kinds(s.ID)[vigil.KindCopy] == 1 })
+	r.leave(s, w)
+	r.wire(studentClaims(s)).write(`{"t":"hello","stream":"abcdefghijklmnop","next":2}`) // as an outbox does
+	r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
+	if got := r.silences(s.ID); len(got) != 0 {
+		t.Fatalf("got %v of an outbox that goes on, want none", got)
+	}
+	r.wire(studentClaims(s)).write(hello)
+	r.until("altered", func() bool { return strings.Join(r.silences(s.ID), ", ") == "0 next incident" })
+	if got := r.read(s.ID).Monitor.State; got != vigil.MonitorAltered {
+		t.Errorf("monitor: got %q, want altered", got)
+	}
+}
+
+func TestAliveFramesThatAreNotTaken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.session(proctored)
+	w := r.wire(studentClaims(s))
+	refused := func(what, msg, field string) {
+		t.Helper()
+		w.write(msg)
+		var e realtime.Error
+		w.next(realtime.TypeError, &e)
+		if e.Code != vigil.CodeInvalid || e.Field != field || e.Duty != realtime.DutyDrop {
+			t.Errorf("%s: got %+v, want %s refused", what, e, field)
+		}
+	}
+	refused("before the hello", word("", "page-one", 1, 0, 0, ""), "t")
+	w.write(canHello)
+	refused("nothing of the id was asked", word("alive-1", "page-one", 1, 0, 0, ""), "id")
+	refused("another id", word("12345678", "page-one", 1, 0, 0, ""), "id")
+	refused("no page", word("", "", 1, 0, 0, ""), "doc")
+	refused("less than nothing", word("", "page-one", -1, 0, 0, ""), "visible")
+	refused("more than can be", word("", "page-one", 1<<62, 0, 0, ""), "visible")
+	refused("numbers beyond the last", word("", "page-one", 1, 0, 1<<60, ""), "visible")
+}
