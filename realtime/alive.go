@@ -60,7 +60,11 @@ func (sc *studentConn) ask(now time.Time) {
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.owner != sc.conn || st.presence.Connection == vigil.ConnNavigating || !st.life.state.Started() || st.life.state.Ended() {
+	if st.owner != sc.conn || !st.life.state.Started() || st.life.state.Ended() {
+		return
+	}
+	if st.presence.Connection != vigil.ConnOnline { // it does not even answer pings: that is its line
+		a.open = time.Time{}
 		return
 	}
 	if !a.can {
@@ -193,7 +197,7 @@ func (sc *studentConn) alive(f *up) {
 	if n > 0 {
 		a.given = t.Given
 	}
-	if !st.room.policy().Watches(vigil.WatchFocus) { // what the exam does not watch is not kept
+	if !st.life.plugin || !st.room.policy().Watches(vigil.WatchFocus) { // of no quiz page, or what the exam does not watch: not kept
 		before.Visible, before.Hidden, before.Focused, before.Focuses = t.Visible, t.Hidden, t.Focused, t.Focuses
 	}
 	st.monitorLocked(st.monitor.Add(now, before, t, i < 0).Become(vigil.MonitorAnswers, now), now)

@@ -166,6 +166,7 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 	proctor := []struct{ name, msg, code, ref string }{
 		{"hello", hello, "forbidden", ""},
 		{"signal", `{"t":"signal","seq":1,"kind":"copy","at":` + now + `}`, "forbidden", "1"},
+		{"alive", `{"t":"alive","doc":"abcdefgh"}`, "forbidden", ""},
 		{"bad filter", `{"t":"subscribe","signals":"some"}`, "invalid", ""},
 		{"no targets", `{"t":"command","id":"abcdefgh","kind":"pause"}`, "invalid", "abcdefgh"},
 		{"targets and all", `{"t":"command","id":"abcdefgh","kind":"pause","all":true,"targets":["` + s.ID + `"]}`, "invalid", "abcdefgh"},

@@ -15,7 +15,8 @@ import (
 // neither may panic, and what they take keeps the bounds that docs/protocol.md states.
 func FuzzMessage(f *testing.F) {
 	for _, s := range []string{
-		`{"t":"hello","stream":"abcdefghijklmnop","next":1}`,
+		`{"t":"hello","stream":"abcdefghijklmnop","next":1,"can":["alive"]}`,
+		`{"t":"alive","id":"alive-1","doc":"abcdefgh","pages":1,"visible":60000,"hidden":0,"focus":1,"focused":59000,"given":3,"away":true}`,
 		`[{"t":"signal","seq":1,"kind":"copy","at":1790000000000,"data":{"length":3}},{"t":"time","at":5}]`,
 		`{"t":"command","id":"abcdefgh","kind":"pause","targets":["a","b"],"severity":0.5,"all":false}`,
 		`{"t":"chat","id":"abcdefgh","text":"a\u0000\"\\"}`, `[[[[[[[[[[[[[[[[[[`, `"`, `[]`, `{}`, "\xff", `{"t":null}`, `nul`,
@@ -125,4 +126,33 @@ func TestPlainTakesWhatBrowsersSend(t *testing.T) {
 			t.Errorf("%s is read the slow way", s)
 		}
 	}
+}
+
+// FuzzTotals feeds frames to the reader of a monitor's totals: what it takes is possible, adds up
+// without wrapping around, and does not contradict itself.
+func FuzzTotals(f *testing.F) {
+	for _, s := range []string{
+		`{"t":"alive","doc":"abcdefgh","visible":60000,"focused":1000,"given":3}`, `{"t":"alive","doc":"abcdefgh","visible":9223372036854775807}`,
+		`{"t":"alive","doc":"abcdefgh","hidden":-1}`, `{"t":"alive","doc":"a b","pages":-5}`, `{"t":"alive","doc":"abcdefgh","focus":9007199254740992}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		frame, err := parse(msg)
+		if err != nil {
+			return
+		}
+		totals, err := totalsOf(&frame)
+		if err != nil {
+			if vigil.CodeOf(err) != vigil.CodeInvalid {
+				t.Fatalf("got %v, want CodeInvalid", err)
+			}
+			return
+		}
+		now := time.UnixMilli(1_790_000_000_000)
+		m := vigil.Monitor{}.Add(now, vigil.Totals{}, totals, true)
+		if !totals.Valid() || totals.Contradicts(totals, 0) || m.Visible < 0 || m.Hidden < 0 || m.Focused < 0 || m.Given != totals.Given {
+			t.Errorf("got %+v of %+v", m, totals)
+		}
+	})
 }

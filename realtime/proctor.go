@@ -229,7 +229,7 @@ func (p *proctor) frame(f *up) {
 	case TypeTime:
 		p.send(encode(Time{T: TypeTime, At: f.At, Now: ms(p.h.now())}))
 	case TypeBye: // nothing depends on it
-	case TypeHello, TypeSignal:
+	case TypeHello, TypeSignal, TypeAlive:
 		p.sendError(f, vigil.Errorf(vigil.CodeForbidden, "Only students send this."), 0)
 	default:
 		p.sendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)

@@ -72,10 +72,11 @@ func same[T ~string](t *testing.T, what string, got []string, want ...T) {
 func TestThePageNamesTheTypes(t *testing.T) {
 	t.Parallel()
 	same(t, "student up", firstCells(t, "### Student → server"),
-		realtime.TypeHello, realtime.TypeSignal, realtime.TypeChat, realtime.TypeSeen, realtime.TypeBye, realtime.TypeTime)
+		realtime.TypeHello, realtime.TypeSignal, realtime.TypeChat, realtime.TypeSeen, realtime.TypeBye, realtime.TypeTime,
+		realtime.TypeAlive)
 	same(t, "student down", firstCells(t, "### Server → student"),
 		realtime.TypeWelcome, realtime.TypeAck, realtime.TypeCommand, realtime.TypeState, realtime.TypeTime, realtime.TypeChat,
-		realtime.TypeHand, realtime.TypeToken, realtime.TypeNotice, realtime.TypeError)
+		realtime.TypeHand, realtime.TypeToken, realtime.TypeNotice, realtime.TypeError, realtime.TypeAlive)
 	same(t, "proctor up", firstCells(t, "### Proctor → server"),
 		realtime.TypeSubscribe, realtime.TypeCommand, realtime.TypeLostTime, realtime.TypeChat, realtime.TypeSeen, realtime.TypeTime, realtime.TypeBye)
 	same(t, "proctor down", firstCells(t, "### Server → proctor"),

@@ -309,9 +309,6 @@ func (sc *studentConn) signal(f *up) {
 
 	st.mu.Lock()
 	sc.signaled = now
-	if s.Kind == vigil.KindHidden && s.Seq >= sc.next && sc.asking.doc != "" { // it was hidden since its totals were told, at most
-		sc.asking.hides += min(s.Duration, max(0, now.Sub(sc.asking.from)-sc.asking.hides))
-	}
 	if st.life.state.Ended() {
 		st.mu.Unlock()
 		sc.drop(f, errEnded)
@@ -325,6 +322,9 @@ func (sc *studentConn) signal(f *up) {
 	s.Severity = s.Rate(st.hidesBeforeLocked(&s, hid))
 	s.Incident = s.Severity >= policy.Attention
 	taken := st.emitLocked(s, sc.conn)
+	if taken && s.Kind == vigil.KindHidden && s.Seq >= sc.next && sc.asking.doc != "" { // since its totals were told, at most
+		sc.asking.hides += min(s.Duration, max(0, now.Sub(sc.asking.from)-sc.asking.hides))
+	}
 	if taken && s.Kind == vigil.KindPageTurned && s.Seq >= sc.next { // not one that comes late
 		st.turnLocked(s.Data)
 	}

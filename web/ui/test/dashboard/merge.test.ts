@@ -27,6 +27,17 @@ describe("mergeRow", () => {
     expect(got).toBe(wins ? "lost" : "online");
   });
 
+  it.each([
+    ["a state that began later wins", { since: 10, heard: 50 }, { since: 11 }, true],
+    ["a state that began earlier loses", { since: 11 }, { since: 10, heard: 50 }, false],
+    ["of one state the one that was heard later wins", { since: 10, heard: 20 }, { since: 10, heard: 21 }, true],
+    ["of one state the one that was heard earlier loses", { since: 10, heard: 21 }, { since: 10, heard: 20 }, false],
+  ])("monitor: %s", (_name, old, next, wins) => {
+    const s = mergeRow(undefined, { id: "a", monitor: { state: "answers", ...old } });
+    expect(mergeRow(s, { id: "a", monitor: { state: "silent", ...next } }).monitor?.state).toBe(wins ? "silent" : "answers");
+    expect(mergeRow(s, { id: "a" })).toBe(s);
+  });
+
   it("never lets the time of the last word go back", () => {
     const s = mergeRow(undefined, { id: "a", conn: { c: "online", epoch: 1, since: 5, heard: 50 } });
     expect(mergeRow(s, { id: "a", conn: { c: "online", epoch: 1, since: 5, heard: 40 } }).conn.heard).toBe(50);
