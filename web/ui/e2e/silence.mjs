@@ -128,7 +128,7 @@ test("a monitor that keeps its socket and reports nothing is seen", { timeout: 1
     const teacher = await signIn(browser, demo, "Ingrid Solberg");
     const [dashboard] = await Promise.all([teacher.context().waitForEvent("page"), teacher.getByRole("button", { name: "Live proctoring" }).click()]);
     await dashboard.getByText("You are connected").waitFor({ timeout: patience });
-    const silences = async (name) => (await timeline(dashboard, name)).filter((e) => e.kind === "monitor_silent").map((e) => `${e.severity} ${e.data?.why ?? ""}`.trim());
+    const silences = async (name) => (await timeline(dashboard, name)).filter((e) => e.kind === "monitor_silent").map((e) => `${e.severity ?? 0} ${e.data?.why ?? ""}`.trim());
     const open = async (name) => {
       await dashboard.locator('[role="row"]', { hasText: name }).first().getByText(name).first().click();
       const detail = dashboard.getByRole("region", { name: "Student", exact: true });
