@@ -253,11 +253,6 @@ func (c *copier) copySession(ctx context.Context, listed vigil.Session, from ses
 			return err
 		}
 	}
-	if v.Monitor != (vigil.Monitor{}) {
-		if err := c.target.SetMonitor(ctx, v.ID, v.Monitor); err != nil {
-			return err
-		}
-	}
 	return c.target.SetHand(ctx, v.ID, v.Tally.Hand)
 }
 

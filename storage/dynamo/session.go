@@ -155,6 +155,9 @@ func (s *Store) createSession(ctx context.Context, v vigil.Session, info examInf
 	for k, a := range encode(vigil.Tally{}) {
 		live[k] = a
 	}
+	if m := field(v.Monitor); m != nil {
+		live["Monitor"] = m
+	}
 	live["Session"], live["ExamID"], live["Epochs"], live["Round"] = str(v.ID), str(v.ExamID), num(v.Presence.Epoch), num(0)
 	var node extra
 	if connected(v.Presence) {

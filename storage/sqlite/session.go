@@ -62,14 +62,14 @@ func (s *Store) CreateSession(ctx context.Context, v vigil.Session) error {
 			resource_link_id, plugin, locale, control_url, control_actions, return_url, state, version, created, ready, started, ended,
 			changed, changed_by, reason, paused_at, paused_total, end_at, end_seen, grants, carry, pauses, due, pause_answered, consents,
 			in_groups, groups_version, sent, opened, unwatched, unwatched_end, unwatched_room,
-			connection, since, heard, epoch, node, cause, reports, watched, epochs)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			connection, since, heard, epoch, node, cause, reports, watched, epochs, monitor)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.ID, v.ExamID, v.UserID, v.Attempt, v.Generation, v.Previous, v.Name, v.PlatformID, v.DeploymentID,
 			v.ResourceLinkID, v.Plugin, v.Locale, v.ControlURL, listJSON(v.ControlActions), v.ReturnURL, v.State, v.Version,
 			ms(v.Created), ms(v.Ready), ms(v.Started), ms(v.Ended), ms(v.Changed), toJSON(v.By), v.Reason, ms(v.PausedAt),
 			dms(v.PausedTotal), ms(v.End), ms(v.EndSeen), grantsJSON(v.Grants), dms(v.Carry), pausesJSON(v.Pauses), ms(v.DueAt), ms(v.PauseAnswered), consentsJSON(v.Consents),
 			listJSON(v.Groups), v.GroupsVersion, ms(v.Sent), ms(v.Opened), ms(v.Unwatched), ms(v.UnwatchedEnd), v.UnwatchedRoom,
-			p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, ms(p.Reports), dms(p.Watched), p.Epoch)
+			p.Connection, ms(p.Since), ms(p.Heard), p.Epoch, p.Node, p.Cause, ms(p.Reports), dms(p.Watched), p.Epoch, monitorJSON(v.Monitor))
 		return err
 	})
 }
