@@ -200,7 +200,11 @@ func (sc *studentConn) alive(f *up) {
 	if !st.life.plugin || !st.room.policy().Watches(vigil.WatchFocus) { // of no quiz page, or what the exam does not watch: not kept
 		before.Visible, before.Hidden, before.Focused, before.Focuses = t.Visible, t.Hidden, t.Focused, t.Focuses
 	}
+	state := st.monitor.State
 	st.monitorLocked(st.monitor.Add(now, before, t, i < 0).Become(vigil.MonitorAnswers, now), now)
+	if n > 0 && st.monitor.State == state {
+		st.tellMonitorLocked() // its totals, once a minute
+	}
 }
 
 // lookForGiven looks whether what a monitor had given out at its last answer has come, where that
@@ -256,7 +260,7 @@ func (st *student) alter(stream, why string) {
 }
 
 // monitorLocked takes in what is known of the monitor by now. Another state is told and stored at
-// once, totals are with the next stored presence, and soon enough. st.mu and room.order (for
+// once; totals are with the next stored presence, and soon enough. st.mu and room.order (for
 // reading) are held.
 func (st *student) monitorLocked(m vigil.Monitor, now time.Time) {
 	old := st.monitor

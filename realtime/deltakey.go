@@ -24,7 +24,7 @@ func tallyKey(session string) string { return "tally/" + session }
 
 // monitorKey is of what is known of the monitor.
 func monitorKey(session string, m RowMonitor) string {
-	return "monitor/" + session + "/" + strconv.FormatInt(m.Since, 36)
+	return "monitor/" + session + "/" + strconv.FormatInt(m.Since, 36) + "/" + strconv.FormatInt(m.Heard, 36)
 }
 
 // lostKey is of the ledger's sums.
