@@ -451,6 +451,11 @@ const en = {
   kind_token_replay: "Access used from elsewhere",
   kind_sequence_tampering: "Records were altered",
   kind_monitor_silent: "The monitor is silent or altered",
+  data_missed: "answers missing: {n}",
+  silent_silent: "no answer while the page was shown",
+  silent_totals: "its totals contradict what it said before",
+  silent_numbers: "signals were given out and never came",
+  silent_next: "it counts its signals from 1 again",
   kind_sequence_hole: "Records are missing",
   kind_user_mismatch: "Quiz page of someone else",
   kind_chat: "Message",
@@ -895,6 +900,11 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   kind_token_replay: "Akses dipakai dari tempat lain",
   kind_sequence_tampering: "Catatan diubah",
   kind_monitor_silent: "Pemantau diam atau diubah",
+  data_missed: "jawaban hilang: {n}",
+  silent_silent: "tidak menjawab saat halaman terlihat",
+  silent_totals: "jumlahnya bertentangan dengan yang dikatakan sebelumnya",
+  silent_numbers: "sinyal diberi nomor dan tidak pernah datang",
+  silent_next: "menghitung sinyalnya dari 1 lagi",
   kind_sequence_hole: "Catatan hilang",
   kind_user_mismatch: "Halaman kuis milik orang lain",
   kind_chat: "Pesan",
@@ -914,7 +924,7 @@ export const words: Dictionary<Word> = { en, id };
 export const t = translator(words, pageLang());
 
 /** A word that is made of a prefix and a value from the wire; the value itself where we do not know it. */
-export function named(prefix: "state" | "conn" | "cause" | "brief" | "kind" | "why" | "reason" | "stage" | "lms" | "reviewed" | "do" | "todo" | "right", value: string): string {
+export function named(prefix: "state" | "conn" | "cause" | "brief" | "kind" | "why" | "reason" | "stage" | "lms" | "reviewed" | "do" | "todo" | "right" | "silent", value: string): string {
   const key = `${prefix}_${value}`;
   return key in words.en ? t(key as Word) : value;
 }
