@@ -20,7 +20,7 @@ var inventory = map[string]map[string]string{
 		"By": "attempt", "Reason": "attempt", "PausedAt": "attempt", "PauseAnswered": "attempt", "PausedTotal": "attempt", "Pauses": "attempt",
 		"End": "attempt", "EndSeen": "attempt", "Grants": "attempt", "Carry": "attempt", "DueAt": "attempt",
 		"Sent": "attempt", "Opened": "attempt", "Unwatched": "attempt", "UnwatchedEnd": "attempt", "UnwatchedRoom": "attempt",
-		"Groups": "groups", "GroupsVersion": "groups", "Presence": "presence", "Tally": "tally",
+		"Groups": "groups", "GroupsVersion": "groups", "Presence": "presence", "Tally": "tally", "Monitor": "monitor",
 	},
 	"Group": {"ID": "groups", "Name": "groups"},
 	"Access": {
@@ -33,6 +33,10 @@ var inventory = map[string]map[string]string{
 	},
 	"Tally": {
 		"Signals": "tally", "Incidents": "tally", "Open": "tally", "Severity": "tally", "LastKind": "tally", "LastAt": "tally", "Hand": "tally", "Unread": "tally",
+	},
+	"Monitor": {
+		"State": "monitor", "Since": "monitor", "Heard": "monitor", "Pages": "monitor", "Visible": "monitor", "Hidden": "monitor", "Focused": "monitor",
+		"Focuses": "monitor", "Given": "monitor",
 	},
 	"Signal": {
 		"SessionID": "signal", "ExamID": "signal", "Stream": "signal", "Seq": "signal", "Kind": "signal", "Severity": "signal", "Incident": "signal",
@@ -61,7 +65,7 @@ var inventory = map[string]map[string]string{
 
 // stored are the things that inventory lists by field. An audit entry and a record are told as
 // a whole: what they say is not in their fields' names.
-var stored = []any{Session{}, Consent{}, Presence{}, Tally{}, Signal{}, Incident{}, Gap{}, Command{}, Delivery{}, ChatLine{}, Erasure{}, Group{}, Access{}}
+var stored = []any{Session{}, Consent{}, Presence{}, Tally{}, Monitor{}, Signal{}, Incident{}, Gap{}, Command{}, Delivery{}, ChatLine{}, Erasure{}, Group{}, Access{}}
 
 var wholes = []string{"audit", "checkpoint", "visit", "records"}
 

@@ -395,7 +395,7 @@ func TestAPageTurnThatNeverEndsIsUnclearAndNoIncident(t *testing.T) {
 	r.until("navigating", func() bool { return p.Connection(s.ID) == vigil.ConnNavigating || p.Connection(s.ID) == vigil.ConnLost })
 	r.until("lost", func() bool { return p.Connection(s.ID) == vigil.ConnLost })
 	r.until("gap", func() bool { g := r.gaps(s.ID); return len(g) == 1 && g[0].Cause == vigil.CauseUnclear })
-	st = r.student(s)
+	r.student(s)
 	r.until("ended", func() bool { g := r.gaps(s.ID); return !g[0].End.IsZero() && g[0].Proposed > 0 })
 	if got := r.read(s.ID).Tally.Incidents; got != 0 {
 		t.Fatalf("incidents: got %d, want 0: nobody knows why", got)

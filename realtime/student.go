@@ -137,8 +137,9 @@ type studentConn struct {
 	noted  time.Time // when it was noted last that a message was refused
 	looked time.Time // owned by the timer
 
-	opened time.Time // when it was opened
-	away   time.Time // since when the student was lost that this socket brought back; zero: was not
+	opened  time.Time // when it was opened
+	arrived time.Time // when its hello made it the session's connection: then its absence ended
+	away    time.Time // since when the student was lost that this socket brought back; zero: was not
 
 	high   int64        // above each number that came on this socket
 	resent atomic.Int64 // ms, when the last number came that is below others which were given or came before, or left some out; 0: nothing is looked for
@@ -247,7 +248,7 @@ func (sc *studentConn) attachLocked(now time.Time) bool {
 	for _, old := range st.conns {
 		st.oustLocked(old, now)
 	}
-	sc.owned = true
+	sc.owned, sc.arrived = true, now
 	st.owner = sc.conn
 	st.arriveLocked(sc, was, now)
 	elsewhere := was.Node != "" && was.Node != st.h.boot

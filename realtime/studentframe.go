@@ -121,7 +121,7 @@ func (sc *studentConn) sayHello(f *up) {
 		})
 	}
 	if f.Stamp != "" && len(f.Stamp) <= maxStamp && sc.h.cfg.Pages != nil {
-		stamp, a := f.Stamp, arrival{at: sc.opened, from: sc.away}
+		stamp, a := f.Stamp, arrival{at: sc.arrived, from: sc.away}
 		sc.away = time.Time{}
 		st.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { st.takeStamp(ctx, stamp, a) })
 	}
