@@ -323,7 +323,7 @@ func (sc *studentConn) signal(f *up) {
 	s.Incident = s.Severity >= policy.Attention
 	taken := st.emitLocked(s, sc.conn)
 	if taken && s.Kind == vigil.KindHidden && s.Seq >= sc.next && sc.asking.doc != "" { // since its totals were told, at most
-		sc.asking.hides += min(s.Duration, max(0, now.Sub(sc.asking.from)-sc.asking.hides))
+		sc.asking.hides += min(awake(s), max(0, now.Sub(sc.asking.from)-sc.asking.hides))
 	}
 	if taken && s.Kind == vigil.KindPageTurned && s.Seq >= sc.next { // not one that comes late
 		st.turnLocked(s.Data)
@@ -340,6 +340,18 @@ func (sc *studentConn) signal(f *up) {
 func (sc *studentConn) awake(f *up, lasted time.Duration, now time.Time) bool {
 	live := sc.h.cfg.Liveness
 	return f.Seq >= sc.next && !sc.putOff && lasted > 5*live.PingEvery && sc.opened.Before(now.Add(-lasted))
+}
+
+// awake is how long an absence lasted while its computer was awake, by what the signal says: the
+// clock of a page's totals may stand still while it sleeps.
+func awake(s vigil.Signal) time.Duration {
+	var d struct {
+		Asleep int64 `json:"asleep"`
+	}
+	if json.Unmarshal(s.Data, &d) != nil || d.Asleep <= 0 {
+		return s.Duration
+	}
+	return max(0, s.Duration-time.Duration(min(d.Asleep, s.Duration.Milliseconds()))*time.Millisecond)
 }
 
 // hidesBeforeLocked counts how often the page was hidden within the window before this
