@@ -231,7 +231,7 @@ func TestWatchedTimeIsWhatConnectionsReportedOfTheOpenAttempt(t *testing.T) {
 	figures("before the first connection", m, 0, m)
 	step(m, connect(1, "a"))
 	figures("connected", 3*m, 2*m, 3*m)
-	step(3*m, func(p Presence) (Presence, GapChange) { return p.Bye(now, ByeNavigating), GapChange{} })
+	step(3*m, func(p Presence) (Presence, GapChange) { return p.Bye(now, ByeNavigating, true), GapChange{} })
 	step(3*m+4*time.Second, connect(2, "b")) // a page turn, to another server
 	figures("after a page turn", 5*m, 4*m, 5*m)
 	step(5*m, func(p Presence) (Presence, GapChange) { p.Heard = now; return p.Drop(now, CauseStudent), GapChange{} })
@@ -250,7 +250,7 @@ func TestWatchedTimeIsWhatConnectionsReportedOfTheOpenAttempt(t *testing.T) {
 	s, _ = s.Apply(Change{Event: EventSubmit, At: t0.Add(30 * m), By: lms})
 	step(30*m+5*time.Second, func(p Presence) (Presence, GapChange) {
 		p, g := p.Hear(now)
-		return p.Bye(now, ByeFinished), g
+		return p.Bye(now, ByeFinished, false), g
 	})
 	figures("handed in", 2*time.Hour, 11*m+30*time.Second, 20*m)
 
