@@ -442,7 +442,7 @@ func (r *rig) session(edits ...func(s *vigil.Session)) vigil.Session {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	s := vigil.Session{
 		ID: uuid.NewString(), ExamID: r.exam.ID, UserID: "user-" + rand.Text(), Name: "Student", Attempt: 1, Generation: 1,
-		PlatformID: "platform-1", State: vigil.StateActive, Version: 1, Created: now, Changed: now, Started: now,
+		PlatformID: "platform-1", State: vigil.StateActive, Version: 1, Created: now.Add(-time.Hour), Changed: now, Started: now,
 		End: now.Add(time.Hour), EndSeen: now, Presence: vigil.Presence{Connection: vigil.ConnNever},
 	}
 	for _, edit := range edits {
