@@ -14,10 +14,13 @@ const (
 	// EdDSA: checkpoints of the record of who did what. What they signed is kept for years: a
 	// retired one stays for good, without its private half, and none is replaced by age.
 	KeyEvidence KeyUse = "evidence"
+	// EdDSA: receipts, by which platforms see that a quiz page was watched. Platforms fetch its set
+	// rarely, so a next one is published for a day before it signs.
+	KeyReceipt KeyUse = "receipt"
 )
 
 // KeyUses are all uses.
-var KeyUses = []KeyUse{KeyLTI, KeySocket, KeyEvidence}
+var KeyUses = []KeyUse{KeyLTI, KeySocket, KeyEvidence, KeyReceipt}
 
 // KeyState is where a key stands in its rotation.
 type KeyState string

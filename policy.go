@@ -33,6 +33,17 @@ const (
 	LinkLossNever LinkLoss = "never" // propose nothing
 )
 
+// Unwatched says what the platform does about a quiz page that nobody watches. It is the
+// platform that does it (docs/receipts.md); we sign receipts where the policy names it.
+type Unwatched string
+
+// The choices for Unwatched.
+const (
+	UnwatchedNote Unwatched = "note" // it is noted
+	UnwatchedAsk  Unwatched = "ask"  // the student reads what to do
+	UnwatchedHold Unwatched = "hold" // the attempt is paused until it is watched again
+)
+
 // Retention says for how many days each class of data is kept.
 type Retention struct {
 	Signals  int `json:"signals"`
@@ -54,6 +65,7 @@ type Policy struct {
 	DurationMinutes int       `json:"duration_minutes"` // for platforms that report no end; 0: none
 	EndMessage      bool      `json:"end_message"`      // ask the platform for LtiEndAssessment
 	Retention       Retention `json:"retention"`
+	Unwatched       Unwatched `json:"unwatched,omitempty"` // empty: the platform asks for no receipts
 }
 
 // DefaultPolicy is what an exam has whose instructor chose nothing.
@@ -80,6 +92,11 @@ func (p Policy) Validate() error {
 		return Invalid("lost_time_cap", "The cap on lost time must lie between 0 and 240 minutes.")
 	case p.DurationMinutes < 0 || p.DurationMinutes > 7*24*60:
 		return Invalid("duration_minutes", "The duration must lie between 0 and 10080 minutes.")
+	}
+	switch p.Unwatched {
+	case "", UnwatchedNote, UnwatchedAsk, UnwatchedHold:
+	default:
+		return Invalid("unwatched", "What is done about an unwatched page must be %q, %q or %q.", UnwatchedNote, UnwatchedAsk, UnwatchedHold)
 	}
 	for i, w := range p.Watch {
 		if !slices.Contains(AllWatches, w) || slices.Contains(p.Watch[:i], w) {

@@ -25,6 +25,9 @@ const (
 	// nextKeyAge is how long a next key must have been published before it may sign:
 	// platforms cache key sets.
 	nextKeyAge = 5 * time.Minute
+	// nextReceiptKeyAge is the same of receipt keys: our plugin fetches their set at launches and
+	// by a scheduled task, not for every message.
+	nextReceiptKeyAge = 24 * time.Hour
 	// retiredKeyAge is how long a retired key stays published. Nothing that we sign is
 	// valid for longer than maxSigned, and nodes may sign with it for keySnapshotAge more.
 	retiredKeyAge = time.Hour
@@ -32,6 +35,10 @@ const (
 
 	defaultLTIKeyAge    = 90 * 24 * time.Hour
 	defaultSocketKeyAge = 30 * 24 * time.Hour
+	receiptKeyAge       = 30 * 24 * time.Hour
+	// retiredReceiptKeyAge is longer than retiredKeyAge: a receipt may reach its platform with a
+	// page that was open, offline, for hours.
+	retiredReceiptKeyAge = 24 * time.Hour
 )
 
 // KeyOptions are the settings of Keys; the zero value takes the defaults.
@@ -42,7 +49,7 @@ type KeyOptions struct {
 }
 
 // Keys are our own signing keys, one set for each vigil.KeyUse: RS256 for platforms,
-// EdDSA for sockets and evidence. The store is shared by all nodes; each holds a snapshot that is at
+// EdDSA for sockets, evidence and receipts. The store is shared by all nodes; each holds a snapshot that is at
 // most a few seconds old, so that serving the key set costs no I/O most times. All
 // changes are conditional writes: when two nodes act at once the worst that comes of it
 // is one key more than needed, which Tend removes.
@@ -90,6 +97,22 @@ func NewKeys(store KeyStore, sealer Sealer, opt KeyOptions) *Keys {
 		k.caches[use] = &keyCache{}
 	}
 	return k
+}
+
+// nextAge is how long a next key of a use must have been published before it may sign.
+func nextAge(use vigil.KeyUse) time.Duration {
+	if use == vigil.KeyReceipt {
+		return nextReceiptKeyAge
+	}
+	return nextKeyAge
+}
+
+// retiredAge is how long a retired key of a use stays published.
+func retiredAge(use vigil.KeyUse) time.Duration {
+	if use == vigil.KeyReceipt {
+		return retiredReceiptKeyAge
+	}
+	return retiredKeyAge
 }
 
 func algOf(use vigil.KeyUse) string {
@@ -169,7 +192,9 @@ func (k *Keys) tend(ctx context.Context, use vigil.KeyUse) error {
 		return err
 	}
 	now := k.opt.Now()
-	age := map[vigil.KeyUse]time.Duration{vigil.KeyLTI: k.opt.LTIAge, vigil.KeySocket: k.opt.SocketAge}[use] // 0: for good
+	age := map[vigil.KeyUse]time.Duration{
+		vigil.KeyLTI: k.opt.LTIAge, vigil.KeySocket: k.opt.SocketAge, vigil.KeyReceipt: receiptKeyAge,
+	}[use] // 0: for good
 	active := newestOf(keys, vigil.KeyActive)
 	for _, key := range keys {
 		switch {
@@ -185,14 +210,14 @@ func (k *Keys) tend(ctx context.Context, use vigil.KeyUse) error {
 			if err := k.store.UpdateKey(ctx, key); err != nil && !errors.Is(err, vigil.ErrConflict) {
 				return err
 			}
-		case key.State == vigil.KeyRetired && now.Sub(key.Since) > retiredKeyAge:
+		case key.State == vigil.KeyRetired && now.Sub(key.Since) > retiredAge(use):
 			if err := k.store.DeleteKey(ctx, key.ID); err != nil && !errors.Is(err, vigil.ErrNotFound) {
 				return err
 			}
 		}
 	}
 	if active != nil && age > 0 && now.Sub(active.Since) > age {
-		if next := newestOf(keys, vigil.KeyNext); next != nil && now.Sub(next.Created) >= nextKeyAge {
+		if next := newestOf(keys, vigil.KeyNext); next != nil && now.Sub(next.Created) >= nextAge(use) {
 			return k.Rotate(ctx, use)
 		}
 	}
@@ -201,7 +226,7 @@ func (k *Keys) tend(ctx context.Context, use vigil.KeyUse) error {
 
 // Rotate makes the next key sign, retires the one that signed, and creates the key after
 // it. It refuses with CodeIllegal while the next key has been published for less than
-// five minutes, because platforms may not have seen it; with CodeConflict when another
+// five minutes (of receipts: a day), because platforms may not have seen it; with CodeConflict when another
 // node rotates at the same time.
 func (k *Keys) Rotate(ctx context.Context, use vigil.KeyUse) error {
 	keys, err := k.store.Keys(ctx, use)
@@ -212,7 +237,7 @@ func (k *Keys) Rotate(ctx context.Context, use vigil.KeyUse) error {
 	if next == nil {
 		return k.ensure(ctx, use)
 	}
-	if wait := nextKeyAge - k.opt.Now().Sub(next.Created); wait > 0 {
+	if wait := nextAge(use) - k.opt.Now().Sub(next.Created); wait > 0 {
 		return vigil.Errorf(vigil.CodeIllegal,
 			"The next key was published a moment ago and platforms may not have seen it: rotate again in %s.", vigil.Span(wait))
 	}
@@ -492,15 +517,23 @@ func newestOf(keys []vigil.Key, state vigil.KeyState) *vigil.Key {
 
 // ServeKeys answers GET with our LTI key set. Platforms fetch it for every message, and
 // open it to any origin: it is public.
-func (t *Tool) ServeKeys(w http.ResponseWriter, r *http.Request) {
+func (t *Tool) ServeKeys(w http.ResponseWriter, r *http.Request) { t.serveSet(w, r, vigil.KeyLTI) }
+
+// ServeReceiptKeys answers GET with the key set that receipts are signed with
+// (docs/receipts.md). It is public, too.
+func (t *Tool) ServeReceiptKeys(w http.ResponseWriter, r *http.Request) {
+	t.serveSet(w, r, vigil.KeyReceipt)
+}
+
+func (t *Tool) serveSet(w http.ResponseWriter, r *http.Request, use vigil.KeyUse) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "The key set is read with GET.", http.StatusMethodNotAllowed)
 		return
 	}
-	set, err := t.keys.Set(r.Context(), vigil.KeyLTI)
+	set, err := t.keys.Set(r.Context(), use)
 	if err != nil {
-		t.cfg.Log.ErrorContext(r.Context(), "key set not readable", "error", err)
+		t.cfg.Log.ErrorContext(r.Context(), "key set not readable", "use", use, "error", err)
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "The key set cannot be read at the moment; try again.", http.StatusServiceUnavailable)
 		return

@@ -11,6 +11,7 @@
 //	tool.ServeLogin(w, r)                       // GET and POST /lti/login
 //	tool.ServeLaunch(w, r, func(w, r, Launch))  // POST /lti/launch; calls back only for a launch that passed every check
 //	tool.ServeKeys(w, r)                        // GET /lti/keys
+//	tool.ServeReceiptKeys(w, r)                 // GET /api/v1/receipts/keys
 //
 //	secret, err := tool.Invite(ctx, Invitation{Private, Review, TTL})
 //	platform, err := tool.Register(ctx, secret, configURL, token)  // then show a page that runs CloseScript
@@ -32,6 +33,7 @@
 //	report, err := tool.VerifyAccess(ctx, compact)                 // POST /api/v1/access
 //	token, expires, err := tool.MintSocket(ctx, SocketClaims{…})
 //	claims, err := tool.VerifySocket(ctx, token)
+//	receipt, err := tool.SignReceipt(ctx, ReceiptClaims{…})
 //
 // What it checks is a list of small named checks, each with a sentinel error of type
 // *Fault; errors.Is(err, ErrLaunchNonce) tells which one refused. Every error of this
@@ -58,6 +60,7 @@ const (
 	LoginPath    = "/lti/login"
 	LaunchPath   = "/lti/launch"
 	KeysPath     = "/lti/keys"
+	ReceiptsPath = "/api/v1/receipts/keys"
 	RegisterPath = "/lti/register"
 )
 

@@ -22,6 +22,9 @@ type Config struct {
 	Controller Controller
 	// Pages checks the page stamps of the platforms' quiz pages; nil: they are not looked at.
 	Pages PageVerifier
+	// Receipts signs what platforms are told of pages that are watched, where an exam's policy
+	// asks for it; nil: nothing is signed.
+	Receipts ReceiptSigner
 	// Relay reaches the other nodes; nil: there are none. The hub does not close it.
 	Relay Relay
 
@@ -69,6 +72,7 @@ type Config struct {
 	NodeLease    time.Duration // after which a silent node is gone; 6 s
 	RelayEvery   time.Duration // the relay's state is looked at; 1 s
 	RefreshEvery time.Duration // while the relay is away, dashboards and commands are read from the store; 5 s
+	ReceiptEvery time.Duration // a page that is watched gets a receipt; 60 s
 	AccessEvery  time.Duration // what proctors may see and do is read again; 2 s
 	ShowAfter    time.Duration // from when a node is gone until dashboards get a fresh snapshot; 30 s
 	QueueEvery   time.Duration // the queue to the platforms is looked at; 1 s
@@ -148,6 +152,7 @@ func (c Config) withDefaults() Config {
 		{&c.NodeLease, 6 * time.Second},
 		{&c.RelayEvery, time.Second},
 		{&c.RefreshEvery, 5 * time.Second},
+		{&c.ReceiptEvery, time.Minute},
 		{&c.AccessEvery, 2 * time.Second},
 		{&c.ShowAfter, 30 * time.Second},
 		{&c.QueueEvery, time.Second},

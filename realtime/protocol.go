@@ -63,6 +63,7 @@ const (
 	TypeError    Type = "error"    // Error
 	TypeNotice   Type = "notice"   // Notice
 	TypeHand     Type = "hand"     // HandDown: a proctor lowered the student's hand
+	TypeReceipt  Type = "receipt"  // ReceiptDown: a receipt for the student's page
 	TypeSnapshot Type = "snapshot" // Snapshot: a page of rows
 	TypeSession  Type = "session"  // SessionDelta
 	TypeGap      Type = "gap"      // GapDown
@@ -313,6 +314,16 @@ type Notice struct {
 // HandDown tells a student that a proctor has dealt with the raised hand and lowered it.
 type HandDown struct {
 	T Type `json:"t"`
+}
+
+// ReceiptDown is a receipt of the page that the student has open, for the page to hand to its
+// platform. A later one of the same page holds all that an earlier one does, unless there was
+// a break between them.
+type ReceiptDown struct {
+	T       Type   `json:"t"`
+	Page    string `json:"page"`  // the page stamp's jti
+	Until   int64  `json:"until"` // when it was made
+	Receipt string `json:"receipt"`
 }
 
 // ProctorWelcome is the first frame to a proctor.

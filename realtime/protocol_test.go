@@ -76,7 +76,7 @@ func TestThePageNamesTheTypes(t *testing.T) {
 		realtime.TypeAlive)
 	same(t, "student down", firstCells(t, "### Server → student"),
 		realtime.TypeWelcome, realtime.TypeAck, realtime.TypeCommand, realtime.TypeState, realtime.TypeTime, realtime.TypeChat,
-		realtime.TypeHand, realtime.TypeToken, realtime.TypeNotice, realtime.TypeError, realtime.TypeAlive)
+		realtime.TypeHand, realtime.TypeToken, realtime.TypeNotice, realtime.TypeError, realtime.TypeAlive, realtime.TypeReceipt)
 	same(t, "proctor up", firstCells(t, "### Proctor → server"),
 		realtime.TypeSubscribe, realtime.TypeCommand, realtime.TypeLostTime, realtime.TypeChat, realtime.TypeSeen, realtime.TypeTime, realtime.TypeBye)
 	same(t, "proctor down", firstCells(t, "### Server → proctor"),

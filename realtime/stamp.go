@@ -15,6 +15,8 @@ import (
 // attempt ends.
 type Page struct {
 	Platform     string // our id
+	Issuer       string // the platform's own name
+	Client       string // our id at it
 	Deployment   string
 	ResourceLink string
 	User         string
@@ -37,19 +39,23 @@ const maxStamp = 16 << 10
 // arrival is what a hello brings beside its stamp: when the socket was open, and since when
 // the student had been away.
 type arrival struct {
-	at   time.Time
-	from time.Time // zero: nobody was lost
+	at    time.Time
+	from  time.Time // zero: nobody was lost
+	epoch int64     // the socket's
 }
 
 // takeStamp takes in what the platform signed into the page: the end of the attempt, and how
-// much of the student's absence was its own.
-func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
+// much of the student's absence was its own. It is false where the stamp is refused.
+func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) bool {
 	sum := maphash.String(st.h.seed, stamp)
 	st.mu.Lock()
 	again := st.stamp == sum
+	if again {
+		st.againLocked(a)
+	}
 	st.mu.Unlock()
 	if again {
-		return // the same page, on another socket
+		return true // the same page, on another socket
 	}
 	page, err := st.h.cfg.Pages.VerifyPage(ctx, stamp)
 	if err == nil && st.h.identity(page.Platform, page.Deployment, page.ResourceLink, page.User, page.Attempt) != st.who.Load() {
@@ -58,10 +64,11 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 	if err != nil {
 		st.h.stats.stampsRefused.Add(1)
 		st.h.log.Warn("page stamp refused", "session", st.id, "error", err)
-		return
+		return false
 	}
 	st.mu.Lock()
 	st.stamp = sum
+	st.vouchLocked(page, a)
 	news := st.life.session().News(page.Report)
 	st.mu.Unlock()
 	if news {
@@ -80,6 +87,7 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) {
 	if !a.from.IsZero() {
 		st.h.refine(ctx, st.id, a, vigil.Fault{From: page.Requested.Add(ahead), To: page.Answered.Add(ahead), Cause: vigil.CauseLMS})
 	}
+	return true
 }
 
 // identity is a hash of what names an attempt at its platform.

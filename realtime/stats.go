@@ -28,6 +28,7 @@ type Stats struct {
 	SignalsRepeated int64
 	SignalsDiffer   int64
 	StampsRefused   int64 // page stamps
+	Receipts        int64 // sent
 	SignalsRefused  int64 // not taken: the queue to the store was full
 	Batches         int64 // calls of AppendSignals that succeeded
 	StoreRetries    int64
@@ -43,10 +44,10 @@ type Stats struct {
 
 // counters are behind Stats.
 type counters struct {
-	refused, framesIn, framesOut, framesDropped, framesCoalesced, behind, writeFailed   atomic.Int64
-	malformed, rateRefused, jobsRefused                                                 atomic.Int64
-	stored, repeated, differ, signalsRefused, batches, storeRetries                     atomic.Int64
-	stampsRefused, lost, renewed, deliveries, relayHoles, relayBad, relayAway, forsaken atomic.Int64
+	refused, framesIn, framesOut, framesDropped, framesCoalesced, behind, writeFailed             atomic.Int64
+	malformed, rateRefused, jobsRefused                                                           atomic.Int64
+	stored, repeated, differ, signalsRefused, batches, storeRetries                               atomic.Int64
+	stampsRefused, receipts, lost, renewed, deliveries, relayHoles, relayBad, relayAway, forsaken atomic.Int64
 
 	mu    sync.Mutex
 	codes map[websocket.StatusCode]int64
@@ -69,7 +70,7 @@ func (h *Hub) Stats() Stats {
 		FramesDropped: s.framesDropped.Load(), FramesCoalesced: s.framesCoalesced.Load(), Behind: s.behind.Load(),
 		WriteFailed: s.writeFailed.Load(), Malformed: s.malformed.Load(), RateRefused: s.rateRefused.Load(),
 		JobsRefused: s.jobsRefused.Load(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
-		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
+		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
 		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: s.renewed.Load(),
 		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Forsaken: s.forsaken.Load(),
 		Closed: map[websocket.StatusCode]int64{},

@@ -58,6 +58,7 @@ type student struct {
 	watching     bool         // a job notes that the attempt is watched
 	guests       []guest      // who was here without owning the session; few
 	stamp        uint64       // a hash of the last page stamp that was taken
+	vouched      *vouched
 }
 
 // from is where a socket comes from.
@@ -136,6 +137,8 @@ type studentConn struct {
 	bye    bool
 	noted  time.Time // when it was noted last that a message was refused
 	looked time.Time // owned by the timer
+
+	receiptAt atomic.Int64 // when the next receipt is due, ms; 0: none is
 
 	opened  time.Time // when it was opened
 	arrived time.Time // when its hello made it the session's connection: then its absence ended
@@ -508,6 +511,7 @@ func (sc *studentConn) idle() {}
 func (sc *studentConn) due(now time.Time) {
 	sc.lookForHole(now)
 	sc.ask(now)
+	sc.nextReceipt(now)
 	if now.Sub(sc.looked) >= dueEvery*sc.h.cfg.Liveness.PingEvery {
 		sc.looked = now
 		sc.lookForEnd(now)

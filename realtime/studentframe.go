@@ -121,9 +121,13 @@ func (sc *studentConn) sayHello(f *up) {
 		})
 	}
 	if f.Stamp != "" && len(f.Stamp) <= maxStamp && sc.h.cfg.Pages != nil {
-		stamp, a := f.Stamp, arrival{at: sc.arrived, from: sc.away}
+		stamp, a := f.Stamp, arrival{at: sc.arrived, from: sc.away, epoch: sc.epoch}
 		sc.away = time.Time{}
-		st.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { st.takeStamp(ctx, stamp, a) })
+		st.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
+			if st.takeStamp(ctx, stamp, a) {
+				sc.firstReceipt(ctx)
+			}
+		})
 	}
 	if first && f.Next > 1 {
 		sc.resent.Store(now.UnixMilli())

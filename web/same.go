@@ -31,7 +31,7 @@ func samePolicy(a, b vigil.Policy) bool {
 	watch := slices.Equal(a.Watch, b.Watch)
 	a.Watch, b.Watch = nil, nil
 	return watch && a.Admission == b.Admission && a.Pause == b.Pause && a.Fullscreen == b.Fullscreen &&
-		a.Attention == b.Attention && a.LinkLoss == b.LinkLoss && a.LostTimeCap == b.LostTimeCap &&
+		a.Attention == b.Attention && a.LinkLoss == b.LinkLoss && a.LostTimeCap == b.LostTimeCap && a.Unwatched == b.Unwatched &&
 		a.DurationMinutes == b.DurationMinutes && a.EndMessage == b.EndMessage && a.Retention == b.Retention
 }
 

@@ -154,6 +154,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r.Get("/favicon.ico", serveIcon)
 	r.HandleFunc(lti.LoginPath, s.tool.ServeLogin)
 	r.Get(lti.KeysPath, s.tool.ServeKeys)
+	r.Get(lti.ReceiptsPath, s.tool.ServeReceiptKeys)
 	r.Get("/api/v1/about", s.about)
 	r.Post("/api/v1/socket/token", s.exchange)
 	r.Options("/api/v1/socket/token", s.preflight)

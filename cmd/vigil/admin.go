@@ -149,6 +149,7 @@ var hubMetrics = []metric[realtime.Stats]{
 	counter("signals_stored", "Signals stored.", func(s realtime.Stats) int64 { return s.SignalsStored }),
 	counter("signals_repeated", "Signals that were stored before.", func(s realtime.Stats) int64 { return s.SignalsRepeated }),
 	counter("page_stamps_refused", "Page stamps of platforms that were not valid, or of another attempt.", func(s realtime.Stats) int64 { return s.StampsRefused }),
+	counter("receipts", "Receipts sent for pages that are watched.", func(s realtime.Stats) int64 { return s.Receipts }),
 	counter("signals_differ", "Signals whose number was used for something else.", func(s realtime.Stats) int64 { return s.SignalsDiffer }),
 	counter("signals_refused", "Signals not taken because the queue to the store was full.", func(s realtime.Stats) int64 { return s.SignalsRefused }),
 	counter("signal_batches", "Batches of signals written.", func(s realtime.Stats) int64 { return s.Batches }),

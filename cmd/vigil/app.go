@@ -99,6 +99,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		Store: audited, Verifier: tokens, Signer: tokens,
 		Controller:  controller{a.tool, store, log},
 		Pages:       pageStamps{a.tool},
+		Receipts:    receipts{a.tool},
 		Origin:      a.tool.Origin(),
 		AllowOrigin: active.allowOrigin,
 		Allow:       active.allow,

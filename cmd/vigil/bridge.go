@@ -56,9 +56,22 @@ func (p pageStamps) VerifyPage(ctx context.Context, stamp string) (realtime.Page
 		return realtime.Page{}, err
 	}
 	return realtime.Page{
-		Platform: v.Platform.ID, Deployment: v.Deployment, ResourceLink: v.ResourceLink, User: v.Subject, Attempt: v.Attempt, Nonce: v.Nonce,
+		Platform: v.Platform.ID, Issuer: v.Platform.Issuer, Client: v.Platform.ClientID, Deployment: v.Deployment, ResourceLink: v.ResourceLink, User: v.Subject, Attempt: v.Attempt, Nonce: v.Nonce,
 		Requested: v.Requested, Answered: v.Answered, Report: v.Report,
 	}, nil
+}
+
+// receipts lets package realtime sign receipts.
+type receipts struct{ tool *lti.Tool }
+
+var _ realtime.ReceiptSigner = receipts{}
+
+// SignReceipt implements realtime.ReceiptSigner.
+func (s receipts) SignReceipt(ctx context.Context, r realtime.Receipt) (string, error) {
+	return s.tool.SignReceipt(ctx, lti.ReceiptClaims{
+		Issuer: r.Issuer, ClientID: r.Client, Deployment: r.Deployment, ResourceLink: r.ResourceLink, Subject: r.User, Attempt: r.Attempt,
+		Nonce: r.Nonce, From: r.From, Until: r.Until, Watched: r.Watched,
+	})
 }
 
 // platforms finds a session's platform.

@@ -77,3 +77,30 @@ func TestPageStampsAreCarriedOver(t *testing.T) {
 		t.Errorf("an assertion: got %v, want a refusal", err)
 	}
 }
+
+func TestReceiptsAreCarriedOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	sqlitetest.Create(t, path)
+	tool := toolOn(t, path, time.Now)
+	if err := tool.Keys().Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until := time.UnixMilli(time.Now().UnixMilli())
+	r := realtime.Receipt{
+		Issuer: "https://lms.example", Client: "c", Deployment: "1", ResourceLink: "quiz-7", User: "5", Attempt: 3, Nonce: "n",
+		From: until.Add(-time.Minute), Until: until, Watched: 90 * time.Second,
+	}
+	text, err := receipts{tool}.SignReceipt(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := tool.Keys().Set(t.Context(), vigil.KeyReceipt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := ltitest.ReceiptOf{Issuer: r.Issuer, ClientID: r.Client, Deployment: r.Deployment, ResourceLink: r.ResourceLink, User: r.User, Attempt: r.Attempt}
+	got, reason := ltitest.ReadReceipt(set, of, time.Now(), text)
+	if reason != "" || got.Page != "n" || !got.From.Equal(r.From) || !got.Until.Equal(until) || got.Watched != r.Watched {
+		t.Errorf("got %+v, %q of %+v", got, reason, r)
+	}
+}

@@ -45,7 +45,7 @@ func (c keysListCmd) Run(ctx context.Context, s *streams) error {
 
 type keysRotateCmd struct {
 	storeSettings `embed:""`
-	Use           string `arg:"" help:"lti, socket or evidence." enum:"lti,socket,evidence"`
+	Use           string `arg:"" help:"lti, socket, evidence or receipt." enum:"lti,socket,evidence,receipt"`
 }
 
 // Run rotates the keys of one use.

@@ -1,0 +1,138 @@
+package realtime
+
+import (
+	"context"
+	"time"
+
+	"vigil"
+)
+
+// Receipt says to a platform that one of its quiz pages is watched (docs/receipts.md).
+type Receipt struct {
+	Issuer       string // the platform's
+	Client       string // our id at it
+	Deployment   string
+	ResourceLink string
+	User         string
+	Attempt      int
+	Nonce        string        // of the page's stamp
+	From         time.Time     // since when without a break
+	Until        time.Time     // now
+	Watched      time.Duration // of the attempt so far, as far as this server knows
+}
+
+// ReceiptSigner signs receipts for the platform to verify.
+type ReceiptSigner interface {
+	SignReceipt(ctx context.Context, r Receipt) (string, error)
+}
+
+// vouched is what receipts say of the page that a student has open: the one whose stamp came
+// with the last hello.
+type vouched struct {
+	receipt Receipt
+	epoch   int64     // of the socket that said hello
+	counted time.Time // until when Watched counts
+}
+
+// receiptRetry is when a receipt that could not be signed is tried again.
+const receiptRetry = 5 * time.Second
+
+// vouchLocked begins the receipts of a page whose stamp was just verified, or goes on with
+// them on another socket of the page: without a break if nobody was lost.
+func (st *student) vouchLocked(page Page, a arrival) {
+	v := &vouched{
+		receipt: Receipt{
+			Issuer: page.Issuer, Client: page.Client, Deployment: page.Deployment, ResourceLink: page.ResourceLink,
+			User: page.User, Attempt: page.Attempt, Nonce: page.Nonce, From: a.at,
+		},
+		epoch: a.epoch, counted: a.at,
+	}
+	if old := st.vouched; old != nil {
+		if a.epoch < old.epoch {
+			return
+		}
+		v.receipt.Watched = old.receipt.Watched
+		if old.counted.After(v.counted) {
+			v.counted = old.counted // nothing counts twice
+		}
+		if old.receipt.Nonce == page.Nonce && a.from.IsZero() && a.at.Sub(old.receipt.Until) < st.h.cfg.ReceiptEvery+st.h.cfg.Liveness.PingEvery {
+			v.receipt.From = old.receipt.From
+		}
+	}
+	st.vouched = v
+}
+
+// againLocked goes on with the receipts of the same page on another socket.
+func (st *student) againLocked(a arrival) {
+	if v := st.vouched; v != nil {
+		r := v.receipt
+		st.vouchLocked(Page{
+			Issuer: r.Issuer, Client: r.Client, Deployment: r.Deployment, ResourceLink: r.ResourceLink, User: r.User, Attempt: r.Attempt, Nonce: r.Nonce,
+		}, a)
+	}
+}
+
+// sendReceipt signs a receipt of the page and sends it to the socket, if that owns the session
+// and has the page, and the quiz asks for receipts.
+func (sc *studentConn) sendReceipt(ctx context.Context) {
+	st := sc.st
+	now := sc.h.now()
+	st.mu.Lock()
+	v := st.vouched
+	if v == nil || v.epoch != sc.epoch || st.owner != sc.conn || st.life.state.Ended() {
+		st.mu.Unlock()
+		return
+	}
+	if st.presence.Connection != vigil.ConnOnline { // it does not answer at the moment
+		st.mu.Unlock()
+		sc.receiptAt.Store(now.Add(receiptRetry).UnixMilli())
+		return
+	}
+	if now.After(v.counted) {
+		v.receipt.Watched += now.Sub(v.counted)
+		v.counted = now
+	}
+	v.receipt.Until = now
+	if v.receipt.From.After(now) { // the clock was set back
+		v.receipt.From = now
+	}
+	r := v.receipt
+	st.mu.Unlock()
+	text, err := sc.h.cfg.Receipts.SignReceipt(ctx, r)
+	if err != nil {
+		if ctx.Err() == nil {
+			sc.h.log.Warn("receipt not signed", "session", st.id, "error", err)
+		}
+		sc.receiptAt.Store(now.Add(receiptRetry).UnixMilli())
+		return
+	}
+	sc.send(encode(ReceiptDown{T: TypeReceipt, Page: r.Nonce, Until: ms(r.Until), Receipt: text}))
+	sc.h.stats.receipts.Add(1)
+}
+
+// asksForReceipts tells whether the student's quiz does.
+func (st *student) asksForReceipts() bool {
+	return st.h.cfg.Receipts != nil && st.room.policy().Unwatched != ""
+}
+
+// firstReceipt sends the page's first receipt on this socket, and sees to the further ones.
+func (sc *studentConn) firstReceipt(ctx context.Context) {
+	if !sc.st.asksForReceipts() {
+		return
+	}
+	sc.receiptAt.Store(sc.h.now().Add(sc.h.cfg.ReceiptEvery).UnixMilli())
+	sc.sendReceipt(ctx)
+}
+
+// nextReceipt sends a receipt when it is time for one. It is called about once per ping, and
+// must not wait.
+func (sc *studentConn) nextReceipt(now time.Time) {
+	at := sc.receiptAt.Load()
+	if at == 0 || now.Add(sc.h.cfg.Liveness.PingEvery/2).UnixMilli() < at {
+		return
+	}
+	next := now.Add(sc.h.cfg.ReceiptEvery).UnixMilli()
+	if sc.receiptAt.CompareAndSwap(at, next) && !sc.jobs.add(sc.h, 2, sc.sendReceipt) {
+		sc.receiptAt.CompareAndSwap(next, at) // the store is slow: at the next ping
+	}
+}
