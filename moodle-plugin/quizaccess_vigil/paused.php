@@ -23,6 +23,7 @@
  */
 
 use quizaccess_vigil\local\attempt_pages;
+use quizaccess_vigil\local\hold;
 use quizaccess_vigil\local\own_attempt;
 use quizaccess_vigil\local\session_store;
 
@@ -42,6 +43,7 @@ if (\core\session\manager::is_loggedinas()) {
     throw new moodle_exception('errorloginas', 'quizaccess_vigil', $attemptobj->view_url());
 }
 
+$own = hold::looked_at($own);
 switch ($own->status()) {
     case 'running':
         redirect($attemptobj->attempt_url());
@@ -78,6 +80,9 @@ echo $OUTPUT->render_from_template('quizaccess_vigil/paused', [
     'quiz' => format_string($attemptobj->get_quiz_name(), true, ['context' => $attemptobj->get_quizobj()->get_context()]),
     'reason' => (string)$own->session->reason,
     'hasreason' => (string)$own->session->reason !== '',
+    'held' => hold::is_held($own->session),
+    'heldtext' => get_string('heldtext', 'quizaccess_vigil', (int)ceil(hold::left($own->session) / 60)),
+    'againurl' => $PAGE->url->out(false),
     'viewurl' => $attemptobj->view_url()->out(false),
 ]);
 echo $OUTPUT->footer();

@@ -31,4 +31,10 @@ $definitions = [
         'simplekeys' => true,
         'ttl' => 60,
     ],
+    // The keys that the tool signs receipts with, and whether it answered when it was asked for them last.
+    'receiptkeys' => [
+        'mode' => \core_cache\store::MODE_APPLICATION,
+        'simplekeys' => true,
+        'simpledata' => true,
+    ],
 ];

@@ -41,4 +41,12 @@ $functions = [
         'readonlysession' => true,
         'capabilities' => 'mod/quiz:attempt',
     ],
+    'quizaccess_vigil_send_receipts' => [
+        'classname' => 'quizaccess_vigil\external\send_receipts',
+        'description' => 'Takes what the proctoring tool signed about the page that the user has open.',
+        'type' => 'write',
+        'ajax' => true,
+        'readonlysession' => true,
+        'capabilities' => 'mod/quiz:attempt',
+    ],
 ];

@@ -91,5 +91,38 @@ function xmldb_quizaccess_vigil_upgrade($oldversion) {
         }
         upgrade_plugin_savepoint(true, 2026120200, 'quizaccess', 'vigil');
     }
+    if ($oldversion < 2026120300) {
+        // Receipts, and what is done about pages that nobody watches. Attempts at hand are judged by pages served from now on.
+        $table = new xmldb_table('quizaccess_vigil_session');
+        $integer = static fn($name, $after) => new xmldb_field($name, XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '0', $after);
+        $before = 'pausecause';
+        $fields = [new xmldb_field('pausecause', XMLDB_TYPE_CHAR, '12', null, null, null, null, 'returned')];
+        foreach (['heldseconds', 'watchedat', 'receiptat', 'activeat', 'unwatchedat', 'unwatchedpage'] as $name) {
+            $fields[] = $integer($name, $before);
+            $before = $name;
+        }
+        foreach ($fields as $field) {
+            if (!$dbman->field_exists($table, $field)) {
+                $dbman->add_field($table, $field);
+            }
+        }
+        $table = new xmldb_table('quizaccess_vigil_page');
+        $table->add_field('id', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, XMLDB_SEQUENCE);
+        $table->add_field('sessionid', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL);
+        $table->add_field('nonce', XMLDB_TYPE_CHAR, '64', null, XMLDB_NOTNULL);
+        $table->add_field('page', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL);
+        $table->add_field('timeserved', XMLDB_TYPE_INTEGER, '18', null, XMLDB_NOTNULL);
+        $table->add_field('stretches', XMLDB_TYPE_TEXT);
+        $table->add_field('watcheduntil', XMLDB_TYPE_INTEGER, '18', null, XMLDB_NOTNULL, null, '0');
+        $table->add_field('verdict', XMLDB_TYPE_CHAR, '10');
+        $table->add_field('timejudged', XMLDB_TYPE_INTEGER, '10', null, XMLDB_NOTNULL, null, '0');
+        $table->add_key('primary', XMLDB_KEY_PRIMARY, ['id']);
+        $table->add_key('sessionid', XMLDB_KEY_FOREIGN, ['sessionid'], 'quizaccess_vigil_session', ['id']);
+        $table->add_index('nonce', XMLDB_INDEX_UNIQUE, ['sessionid', 'nonce']);
+        if (!$dbman->table_exists($table)) {
+            $dbman->create_table($table);
+        }
+        upgrade_plugin_savepoint(true, 2026120300, 'quizaccess', 'vigil');
+    }
     return true;
 }

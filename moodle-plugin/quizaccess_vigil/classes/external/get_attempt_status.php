@@ -20,6 +20,7 @@ use core_external\external_api;
 use core_external\external_function_parameters;
 use core_external\external_single_structure;
 use core_external\external_value;
+use quizaccess_vigil\local\hold;
 use quizaccess_vigil\local\own_attempt;
 
 /**
@@ -51,6 +52,7 @@ class get_attempt_status extends external_api {
         ['attemptid' => $attemptid] = self::validate_parameters(self::execute_parameters(), ['attemptid' => $attemptid]);
         $own = own_attempt::find($attemptid);
         self::validate_context($own->attemptobj->get_quizobj()->get_context());
+        $own = hold::looked_at($own);
         return [
             'status' => $own->status(),
             'end' => $own->end(),

@@ -68,6 +68,9 @@ final class attempt_pages {
             redirect(new moodle_url('/mod/quiz/accessrule/vigil/paused.php', ['attempt' => $attemptid]));
         }
         if ($status === 'running') {
+            if ($own->session->unwatchedat && hold::policy($own->session)['unwatched'] !== 'note') {
+                \core\notification::add(get_string('unwatchedask', 'quizaccess_vigil'), \core\output\notification::NOTIFY_WARNING);
+            }
             self::monitor($page, $own, $name === 'summary.php' ? 'summary' : 'attempt');
         }
     }
@@ -105,11 +108,15 @@ final class attempt_pages {
         if (!$tool) {
             return;
         }
-        page_stamp::ask($own->session);
         if ($kind !== 'paused') {
             opening::instance()->page_served($own->session);
         }
         $attemptobj = $own->attemptobj;
+        page_stamp::ask($own->session, match ($kind) {
+            'attempt' => (int)$page->url->get_param('page'),
+            'summary' => watch::SUMMARY,
+            default => watch::WAITING,
+        });
         $number = $kind === 'attempt' ? (int)$page->url->get_param('page') + 1 : $kind;
         $page->requires->js_call_amd('quizaccess_vigil/proctor', 'init', [[
             'attempt' => $attemptobj->get_attemptid(),
@@ -119,6 +126,7 @@ final class attempt_pages {
             'page' => $number,
             'pages' => $attemptobj->get_num_pages(),
             'endpoint' => lti_bridge::token_endpoint($tool),
+            'receipts' => true,
             'lang' => str_replace('_', '-', current_language()),
         ]]);
     }

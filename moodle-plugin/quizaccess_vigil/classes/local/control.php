@@ -211,6 +211,10 @@ final class control {
      */
     private function outcome(?stdClass $session, string $state, control_request $request): string {
         $outcome = control_table::ANSWERS[$request->action][$state];
+        if ($request->action === 'pause' && $state === 'paused' && hold::is_held($session)) {
+            // From here on it is the proctor's, and no receipt ends it.
+            $outcome = control_table::NOW;
+        }
         if ($outcome === control_table::NOW && $request->action === 'update') {
             if (!$request->minutes) {
                 $outcome = control_table::BEFORE;
@@ -309,7 +313,11 @@ final class control {
      * @param control_request $request
      */
     private function pause(stdClass $session, control_request $request): void {
+        if (hold::is_held($session)) {
+            hold::end_pause($session, $this->clock->time());
+        }
         $session->pausedat = $this->clock->time();
+        $session->pausecause = null;
         $session->reason = $request->message;
         time_grant::apply($session);
         $this->sessions->save($session);
@@ -324,6 +332,7 @@ final class control {
      * @param control_request $request
      */
     private function resume(stdClass $session, control_request $request): void {
+        $held = hold::is_held($session);
         $since = (int)$session->pausedat ?: (int)$session->terminated;
         if ($session->terminated) {
             $session->terminated = 0;
@@ -332,9 +341,13 @@ final class control {
             // The hook has opened the session.
             $session = $this->sessions->find((int)$session->quizid, (int)$session->userid, (int)$session->attempt);
         }
-        $session->returned += max(0, $this->clock->time() - $since);
-        $session->pausedat = 0;
-        $session->reason = null;
+        if ($held) {
+            hold::end_pause($session, $this->clock->time());
+        } else {
+            $session->returned += max(0, $this->clock->time() - $since);
+            $session->pausedat = 0;
+            $session->reason = null;
+        }
         // Whatever became of the quiz's times meanwhile: nobody stays paused for it.
         time_grant::apply_or_leave($session);
         $this->sessions->save($session);

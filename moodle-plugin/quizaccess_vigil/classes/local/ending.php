@@ -167,7 +167,7 @@ final class ending {
         }
         $now = $this->clock->time();
         if (session_store::is_paused($session)) {
-            $session->returned += max(0, $now - (int)$session->pausedat);
+            hold::end_pause($session, $now);
         }
         $session->pausedat = 0;
         $session->reason = null;
@@ -247,6 +247,7 @@ final class ending {
         $ids = $DB->get_fieldset_sql($gone, ['open' => session_store::OPEN, 'ended' => session_store::ENDED]);
         foreach (array_chunk($ids, 1000) as $some) {
             $DB->delete_records_list('quizaccess_vigil_incident', 'sessionid', $some);
+            $DB->delete_records_list(watch::TABLE, 'sessionid', $some);
             $DB->delete_records_list(session_store::TABLE, 'id', $some);
         }
     }

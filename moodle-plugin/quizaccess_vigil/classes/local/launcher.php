@@ -135,6 +135,9 @@ final class launcher {
         }
         $tool = $this->bridge->ready_tool();
         $this->bridge->require_answer($tool);
+        if ($kind === 'start') {
+            receipt_keys::instance()->refresh_if_old($tool);
+        }
         $launch = $this->launches->begin($fields + ['typeid' => $tool->id]);
         [$params, $launchid] = $this->bridge->begin($tool, (int)$quizobj->get_courseid(), self::MESSAGES[$kind]);
         $SESSION->quizaccess_vigil_launch[$launchid] = (int)$launch->id;

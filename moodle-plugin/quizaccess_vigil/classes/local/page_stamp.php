@@ -39,16 +39,24 @@ final class page_stamp {
     /** @var int milliseconds before PHP's own start that a proxy's word is believed */
     private const LONGEST_WAIT = 3600000;
 
+    /** @var string the field that tells, with the answers, which page they come from */
+    public const FIELD = 'vigil_page';
+
     /** @var \stdClass|null the session whose page is being made in this request */
     private static ?\stdClass $session = null;
+
+    /** @var int the page's number, as in watch */
+    private static int $page = 0;
 
     /**
      * Asks for the stamp of the page that is being made.
      *
      * @param \stdClass $session
+     * @param int $page its number, as in watch
      */
-    public static function ask(\stdClass $session): void {
+    public static function ask(\stdClass $session, int $page = 0): void {
         self::$session = $session;
+        self::$page = $page;
     }
 
     /**
@@ -96,7 +104,20 @@ final class page_stamp {
             'script',
             json_encode(['stamp' => $stamp], JSON_HEX_TAG | JSON_THROW_ON_ERROR),
             ['type' => 'application/json', 'id' => self::ELEMENT]
-        );
+        ) . self::field($stamp);
+    }
+
+    /**
+     * The field that sends the page's nonce with the answers, without any script. It belongs to core's form and is not in it: core
+     * looks each second whether a hidden field in the form has changed, and would save.
+     *
+     * @param string $stamp
+     * @return string HTML
+     */
+    private static function field(string $stamp): string {
+        return self::$page < 0 ? '' : \html_writer::empty_tag('input', [
+            'type' => 'hidden', 'form' => 'responseform', 'name' => self::FIELD, 'value' => lti_bridge::payload($stamp)->jti,
+        ]);
     }
 
     /**
@@ -123,9 +144,9 @@ final class page_stamp {
         $trusted = (bool)get_config('quizaccess_vigil', 'requeststart');
         // However long a page took and whatever the clocks did: asked for before it was answered, and within an hour.
         $requested = min($answered, max($answered - self::LONGEST_WAIT, self::requested_at($server, $trusted, $answered)));
-        return $bridge->sign_claims(
-            assertion::page($bridge->issuer(), $tool->clientid, $standing, $requested, $answered)
-        );
+        $claims = assertion::page($bridge->issuer(), $tool->clientid, $standing, $requested, $answered);
+        watch::served($standing->session, $claims['jti'], self::$page, $answered);
+        return $bridge->sign_claims($claims);
     }
 
     /**

@@ -34,6 +34,15 @@ final class policy {
     /** @var string[] what is proposed for time lost by the student's own connection */
     public const LINK_LOSSES = ['ask', 'never'];
 
+    /** @var string[] what is done about a page that nobody watches */
+    public const UNWATCHED = ['note', 'ask', 'hold'];
+
+    /** @var int minutes that holds may give back in an attempt */
+    public const HOLD_CAP = 5;
+
+    /** @var int minutes, at most */
+    public const LONGEST_HOLD = 60;
+
     /** @var array yes or no choices and their defaults */
     public const SWITCHES = ['admission' => false, 'pause' => true, 'fullscreen' => false, 'end_message' => true];
 
@@ -61,6 +70,8 @@ final class policy {
             'link_loss' => 'ask',
             'lost_time_cap' => 15,
             'retention' => self::RETENTION,
+            'unwatched' => 'note',
+            'hold_cap' => self::HOLD_CAP,
         ];
     }
 
@@ -88,6 +99,10 @@ final class policy {
             $policy['link_loss'] = $stored['link_loss'];
         }
         $policy['lost_time_cap'] = self::within($stored['lost_time_cap'] ?? null, 0, self::LONGEST_LOSS, 15);
+        if (in_array($stored['unwatched'] ?? null, self::UNWATCHED, true)) {
+            $policy['unwatched'] = $stored['unwatched'];
+        }
+        $policy['hold_cap'] = self::within($stored['hold_cap'] ?? null, 0, self::LONGEST_HOLD, self::HOLD_CAP);
         foreach (self::RETENTION as $name => $days) {
             $policy['retention'][$name] = self::within($stored['retention'][$name] ?? null, 1, self::LONGEST_RETENTION, $days);
         }
@@ -118,6 +133,8 @@ final class policy {
             'vigil_attention' => (string)$policy['attention'],
             'vigil_link_loss' => $policy['link_loss'],
             'vigil_lost_time_cap' => $policy['lost_time_cap'],
+            'vigil_unwatched' => $policy['unwatched'],
+            'vigil_hold_cap' => $policy['hold_cap'],
         ];
         foreach (array_keys(self::SWITCHES) as $name) {
             $values['vigil_' . $name] = (int)$policy[$name];
@@ -144,6 +161,8 @@ final class policy {
             'attention' => (float)$values['vigil_attention'],
             'link_loss' => $values['vigil_link_loss'],
             'lost_time_cap' => $values['vigil_lost_time_cap'],
+            'unwatched' => $values['vigil_unwatched'],
+            'hold_cap' => $values['vigil_hold_cap'],
             'watch' => array_values(array_filter(self::WATCHES, fn($name) => !empty($values['vigil_watch_' . $name]))),
             'retention' => [],
         ];
@@ -171,6 +190,7 @@ final class policy {
             }
         };
         $number('vigil_lost_time_cap', 0, self::LONGEST_LOSS);
+        $number('vigil_hold_cap', 0, self::LONGEST_HOLD);
         foreach (array_keys(self::RETENTION) as $name) {
             $number('vigil_retention_' . $name, 1, self::LONGEST_RETENTION);
         }

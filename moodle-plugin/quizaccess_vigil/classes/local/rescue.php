@@ -202,9 +202,7 @@ final class rescue {
         if (!session_store::is_paused($session)) {
             return false;
         }
-        $session->returned += max(0, $this->clock->time() - (int)$session->pausedat);
-        $session->pausedat = 0;
-        $session->reason = null;
+        hold::end_pause($session, $this->clock->time());
         time_grant::apply_or_leave($session);
         attempt_released::of($session)->trigger();
         return true;

@@ -57,6 +57,7 @@ final class save_guard {
         $state = $DB->get_field('quiz_attempts', 'state', ['id' => $attemptid]);
         $refusal = self::refusal($session, (string)$state, $clock->time());
         if ($refusal === '') {
+            self::watch($session);
             return;
         }
         $url = new moodle_url('/mod/quiz/view.php', ['id' => $session->cmid]);
@@ -81,6 +82,43 @@ final class save_guard {
         if ($session->terminated || !in_array($state, [quiz_attempt::IN_PROGRESS, quiz_attempt::OVERDUE], true)) {
             return 'errorended';
         }
+        if (hold::is_held($session)) {
+            // The answers are saved first, then the student waits. Its time ends as the attempt's own.
+            return '';
+        }
         return session_store::is_paused($session) && $now > $session->pausedat + self::GRACE ? 'errorpaused' : '';
+    }
+
+    /**
+     * Looks whether the page that the answers come from is watched. Whatever goes wrong here, the answers are saved.
+     *
+     * @param \stdClass $session
+     */
+    private static function watch(\stdClass $session): void {
+        if ($session->state !== session_store::OPEN) {
+            return;
+        }
+        $clock = \core\di::get(\core\clock::class);
+        try {
+            $requested = page_stamp::requested_at(
+                $_SERVER,
+                (bool)get_config('quizaccess_vigil', 'requeststart'),
+                standing::milliseconds($clock)
+            );
+            $verdict = watch::instance()->posted(
+                $session,
+                optional_param(page_stamp::FIELD, '', PARAM_ALPHANUMEXT),
+                optional_param('thispage', -1, PARAM_INT),
+                optional_param('vigil_receipts', '', PARAM_RAW_TRIMMED),
+                $requested
+            );
+            // Who hands in is not kept from it: what was not watched is noted.
+            $ends = optional_param('finishattempt', false, PARAM_BOOL) || optional_param('timeup', false, PARAM_BOOL);
+            if ($verdict === watch::UNWATCHED && !$ends) {
+                hold::instance()->consider($session);
+            }
+        } catch (\Throwable $e) {
+            debugging("Vigil: it is not known whether this page is watched. {$e->getMessage()}", DEBUG_NORMAL, $e->getTrace());
+        }
     }
 }

@@ -163,11 +163,13 @@ final class session_store {
             'cmid' => $launch->cmid, 'typeid' => $launch->typeid, 'state' => self::OPEN, 'outcome' => null, 'pausedat' => 0,
             'terminated' => 0, 'reason' => null, 'extraminutes' => 0, 'returned' => 0, 'override' => null,
             'endreturn' => $launch->endreturn, 'endsent' => 0, 'endtold' => 0, 'timeopened' => 0, 'openedtold' => 0, 'timecreated' => $now, 'timeended' => 0,
-            'timemodified' => $now,
+            'timemodified' => $now, 'pausecause' => null, 'heldseconds' => 0, 'watchedat' => 0, 'receiptat' => 0,
+            'activeat' => 0, 'unwatchedat' => 0, 'unwatchedpage' => 0,
         ];
         if ($row) {
             $fresh->id = $row->id;
             $DB->delete_records('quizaccess_vigil_incident', ['sessionid' => $row->id]);
+            $DB->delete_records(watch::TABLE, ['sessionid' => $row->id]);
             $DB->update_record(self::TABLE, $fresh);
         } else {
             $fresh->id = $DB->insert_record(self::TABLE, $fresh);

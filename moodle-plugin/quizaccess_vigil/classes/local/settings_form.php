@@ -78,6 +78,14 @@ final class settings_form {
         ));
         $mform->addElement('text', 'vigil_lost_time_cap', self::text('lost_time_cap'), ['size' => 4]);
         $mform->setType('vigil_lost_time_cap', PARAM_RAW_TRIMMED);
+        $mform->addElement('select', 'vigil_unwatched', self::text('unwatched'), array_combine(
+            policy::UNWATCHED,
+            array_map(fn($value) => self::text('unwatched_' . $value), policy::UNWATCHED)
+        ));
+        $mform->addHelpButton('vigil_unwatched', 'unwatched', 'quizaccess_vigil');
+        $mform->addElement('text', 'vigil_hold_cap', self::text('hold_cap'), ['size' => 4]);
+        $mform->setType('vigil_hold_cap', PARAM_RAW_TRIMMED);
+        $mform->addHelpButton('vigil_hold_cap', 'hold_cap', 'quizaccess_vigil');
         $mform->addElement('selectyesno', 'vigil_end_message', self::text('end_message'));
         $mform->addHelpButton('vigil_end_message', 'end_message', 'quizaccess_vigil');
         foreach (array_keys(policy::RETENTION) as $name) {
@@ -92,6 +100,7 @@ final class settings_form {
             }
         }
         $mform->hideIf('vigil_watch', 'vigil_enabled', 'eq', 0);
+        $mform->hideIf('vigil_hold_cap', 'vigil_unwatched', 'neq', 'hold');
     }
 
     /**

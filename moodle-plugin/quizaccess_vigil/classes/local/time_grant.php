@@ -250,6 +250,10 @@ final class time_grant {
         if (!session_store::is_paused($session)) {
             return 0;
         }
+        if (hold::is_held($session)) {
+            // Its time is given back up to a cap, and the attempt ends when that is used up.
+            return hold::left($session);
+        }
         $half = intdiv(self::PARKING, 2);
         $since = max(0, \core\di::get(\core\clock::class)->time() - (int)$session->pausedat);
         return self::PARKING + $half * intdiv($since, $half);

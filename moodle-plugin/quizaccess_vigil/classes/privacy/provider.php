@@ -65,8 +65,9 @@ class provider implements
         };
         $describe('quizaccess_vigil_session', [
             'userid', 'attempt', 'state', 'outcome', 'pausedat', 'terminated', 'reason', 'extraminutes', 'returned', 'override',
-            'timecreated', 'timeopened', 'timeended',
+            'timecreated', 'timeopened', 'timeended', 'pausecause', 'heldseconds', 'watchedat', 'receiptat', 'activeat', 'unwatchedat',
         ]);
+        $describe('quizaccess_vigil_page', ['page', 'timeserved', 'stretches', 'verdict', 'timejudged']);
         $describe('quizaccess_vigil_incident', [
             'requestid', 'action', 'incidenttime', 'minutes', 'severity', 'code', 'message', 'timecreated',
         ]);
@@ -237,6 +238,22 @@ class provider implements
             'timecreated' => $time($session->timecreated),
             'timeopened' => $time($session->timeopened),
             'timeended' => $time($session->timeended),
+            'pausecause' => $session->pausecause,
+            'heldseconds' => (int)$session->heldseconds,
+            'watchedat' => $time($session->watchedat),
+            'receiptat' => $time($session->receiptat),
+            'activeat' => $time($session->activeat),
+            'unwatchedat' => $time($session->unwatchedat),
+            'pages' => array_values(array_map(static fn($page) => (object)[
+                'page' => (int)$page->page,
+                'timeserved' => $time(intdiv((int)$page->timeserved, 1000)),
+                'stretches' => array_map(
+                    static fn($stretch) => [$time(intdiv($stretch[0], 1000)), $time(intdiv($stretch[1], 1000))],
+                    json_decode((string)$page->stretches, true) ?: []
+                ),
+                'verdict' => $page->verdict,
+                'timejudged' => $time($page->timejudged),
+            ], $DB->get_records('quizaccess_vigil_page', ['sessionid' => $session->id], 'id'))),
             'incidents' => array_values(array_map(static fn($incident) => (object)[
                 'requestid' => $incident->requestid,
                 'action' => $incident->action,
@@ -308,6 +325,7 @@ class provider implements
         report_erasure::queue(array_filter($sessions, static fn($session) => (int)$session->typeid !== 0));
         foreach (array_chunk(array_keys($sessions), 1000) as $ids) {
             $DB->delete_records_list('quizaccess_vigil_incident', 'sessionid', $ids);
+            $DB->delete_records_list('quizaccess_vigil_page', 'sessionid', $ids);
             $DB->delete_records_list('quizaccess_vigil_session', 'id', $ids);
         }
         foreach (['quizaccess_vigil_launch', 'quizaccess_vigil_access'] as $table) {

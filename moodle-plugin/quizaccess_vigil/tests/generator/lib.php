@@ -94,4 +94,107 @@ class quizaccess_vigil_generator extends component_generator_base {
         $store->save($session);
         return $session;
     }
+
+    /**
+     * Has the tool answer with a key set for receipts.
+     *
+     * @return \quizaccess_vigil\local\http with up, off (seconds that its clock is ahead) and asked
+     */
+    public function serve_receipt_keys(): \quizaccess_vigil\local\http {
+        $clock = \core\di::get(\core\clock::class);
+        $http = new class ($clock) extends \quizaccess_vigil\local\http {
+            /** @var bool it answers */
+            public bool $up = true;
+            /** @var int seconds that its clock is ahead */
+            public int $off = 0;
+            /** @var int how often it was asked */
+            public int $asked = 0;
+            /** @var string the id of its key */
+            public string $kid = 'good';
+
+            /**
+             * Constructor.
+             *
+             * @param \core\clock $clock
+             */
+            public function __construct(
+                /** @var \core\clock ours */
+                private readonly \core\clock $clock,
+            ) {
+            }
+
+            /**
+             * Answers.
+             *
+             * @param string $method
+             * @param string $url
+             * @param string[] $headers
+             * @param string $body
+             * @param float|null $patience
+             * @return \quizaccess_vigil\local\answer
+             */
+            public function ask(
+                string $method,
+                string $url,
+                array $headers = [],
+                string $body = '',
+                ?float $patience = null
+            ): \quizaccess_vigil\local\answer {
+                $this->asked++;
+                if (!$this->up) {
+                    return new \quizaccess_vigil\local\answer(0, '', 'down');
+                }
+                $public = sodium_crypto_sign_publickey(sodium_crypto_sign_seed_keypair(str_repeat("\1", 32)));
+                $x = rtrim(strtr(base64_encode($public), '+/', '-_'), '=');
+                $key = ['kty' => 'OKP', 'crv' => 'Ed25519', 'alg' => 'EdDSA', 'kid' => $this->kid, 'x' => $x];
+                return new \quizaccess_vigil\local\answer(
+                    200,
+                    json_encode(['keys' => [$key]]),
+                    '',
+                    $this->clock->time() + $this->off
+                );
+            }
+        };
+        \core\di::set(
+            \quizaccess_vigil\local\receipt_keys::class,
+            new \quizaccess_vigil\local\receipt_keys($clock, $http)
+        );
+        return $http;
+    }
+
+    /**
+     * Signs a receipt as the tool does.
+     *
+     * @param stdClass $session
+     * @param string $nonce
+     * @param int $from in milliseconds
+     * @param int $until
+     * @param array $edit of the claims
+     * @param string $kid
+     * @return string
+     */
+    public function receipt(
+        stdClass $session,
+        string $nonce,
+        int $from,
+        int $until,
+        array $edit = [],
+        string $kid = 'good'
+    ): string {
+        $bridge = new \quizaccess_vigil\local\lti_bridge();
+        $lti = \quizaccess_vigil\local\lti_bridge::CLAIM_LTI;
+        $claims = $edit + [
+            'iss' => $bridge->tool_by_id((int)$session->typeid)->clientid, 'aud' => $bridge->issuer(),
+            'sub' => (string)$session->userid, 'iat' => intdiv($until, 1000), 'token_use' => 'receipt', 'vigil' => 1,
+            $lti . 'deployment_id' => (string)$session->typeid,
+            $lti . 'resource_link' => ['id' => \quizaccess_vigil\local\lti_bridge::link_id((int)$session->cmid)],
+            \quizaccess_vigil\local\lti_bridge::CLAIM_AP . 'attempt_number' => (int)$session->attempt,
+            'page' => $nonce, 'from' => $from, 'until' => $until, 'watched' => 1,
+        ];
+        $part = static fn($raw) => rtrim(strtr(base64_encode($raw), '+/', '-_'), '=');
+        $head = ['alg' => 'EdDSA', 'typ' => 'vigil-receipt+jwt', 'kid' => $kid];
+        $input = $part(json_encode($head)) . '.' . $part(json_encode($claims));
+        $secret = sodium_crypto_sign_secretkey(sodium_crypto_sign_seed_keypair(str_repeat("\1", 32)));
+        return $input . '.' . $part(sodium_crypto_sign_detached($input, $secret));
+    }
 }
