@@ -59,6 +59,7 @@ const PROBES = [0, 1000, 3000];
  * @property {boolean} [inline]
  * @property {string} [back] where an ended attempt leads to
  * @property {(time: {end: number, localEnd: number, left: number, offset: number}) => void} [onTime]
+ * @property {(frame: import('./protocol').ReceiptFrame) => void} [onReceipt] for the LMS
  */
 
 /**
@@ -559,6 +560,11 @@ export const init = config => {
                 break;
             case 'hand':
                 lowered();
+                break;
+            case 'receipt':
+                if (config.onReceipt) {
+                    config.onReceipt(frame);
+                }
                 break;
             case 'notice':
                 if (frame.kind === 'saving_later') {

@@ -17,6 +17,8 @@ const PATIENCE = 4000;
  * @property {unknown} delay_timer true: it was stopped
  * @property {() => void} stop_autosaving
  * @property {() => void} start_save_timer_if_necessary
+ * @property {() => void} [save_changes]
+ * @property {unknown} [save_transaction] a save that is under way
  */
 
 /**
@@ -100,4 +102,29 @@ export const releaseAutosave = () => {
             autosave.start_save_timer_if_necessary();
         }
     }
+};
+
+/** @type {WeakSet<Autosave>} */
+const heard = new WeakSet();
+
+/**
+ * Hears of core's saves. It may be called again: core's part may come after ours.
+ *
+ * @param {() => void} saved
+ */
+export const onAutosave = saved => {
+    const quiz = moodle().mod_quiz;
+    const autosave = quiz && quiz.autosave;
+    if (!autosave || heard.has(autosave) || typeof autosave.save_changes !== 'function') {
+        return;
+    }
+    heard.add(autosave);
+    const save = autosave.save_changes;
+    autosave.save_changes = function(...args) {
+        save.apply(this, args);
+        // Near the end of the attempt it saves nothing.
+        if (autosave.save_transaction) {
+            saved();
+        }
+    };
 };

@@ -13,8 +13,9 @@ import {getStrings} from 'core/str';
 import {disableAllChecks} from 'core_form/changechecker';
 import {init as startMonitor} from './monitor';
 import {makeMoodleClock} from './moodle_clock';
-import {address, holdAutosave, moodle, releaseAutosave, saveAnswers} from './moodle_page';
+import {address, holdAutosave, moodle, onAutosave, releaseAutosave, saveAnswers} from './moodle_page';
 import {makePause} from './moodle_pause';
+import {makeReceipts} from './receipts';
 import {tabStorage} from './storage';
 import {dictionaries} from './strings';
 
@@ -45,6 +46,7 @@ const STAMP = 'quizaccess_vigil_page';
  * @property {number|string} page
  * @property {number} pages
  * @property {string} endpoint where the tool takes assertions
+ * @property {boolean} [receipts] Moodle wants them
  * @property {string} lang
  */
 
@@ -188,12 +190,33 @@ export const init = async(config) => {
         }
     };
 
+    /** Ends the waiting page; set there. */
+    let look = async() => {};
+    const receipts = config.receipts ? makeReceipts({
+        tab,
+        form: 'responseform',
+        atOnce: kind === 'paused',
+        send: async(text) => {
+            const found = await callMoodle('send_receipts', {attemptid: attempt, receipts: text});
+            if (kind === 'paused') {
+                await look();
+            } else if (found.status === 'paused') {
+                // Nobody watched, or the tool cannot be heard: the answers are saved, and the waiting page says what to do.
+                pause.begin();
+            }
+        },
+    }) : null;
+    const saved = () => receipts && receipts.sent();
+    if (receipts) {
+        onAutosave(saved);
+    }
+
     document.addEventListener('vigil:time', event => {
         onTime(/** @type {CustomEvent} */ (event).detail);
     });
     if (kind === 'paused') {
         let left = false;
-        const look = async() => {
+        look = async() => {
             const now = await status().catch(() => 'paused');
             if (now !== 'paused' && !left) {
                 left = true;
@@ -247,5 +270,11 @@ export const init = async(config) => {
         pages: config.pages,
         stamp: pageStamp(),
         back: quizUrl,
+        onReceipt: frame => {
+            if (receipts) {
+                onAutosave(saved);
+                receipts.take(frame);
+            }
+        },
     });
 };

@@ -213,6 +213,14 @@ export const isWatched = state => state !== '' && !BEFORE.includes(state) && !ha
  */
 
 /**
+ * @typedef {object} ReceiptFrame
+ * @property {'receipt'} t
+ * @property {string} page the id of its stamp
+ * @property {number} until
+ * @property {string} receipt for the LMS
+ */
+
+/**
  * @typedef {object} ErrorFrame
  * @property {'error'} t
  * @property {string} code
@@ -226,7 +234,7 @@ export const isWatched = state => state !== '' && !BEFORE.includes(state) && !ha
 /**
  * What a student's socket hears.
  *
- * @typedef {WelcomeFrame|AckFrame|CommandFrame|StateFrame|TimeFrame|ChatFrame|TokenFrame|NoticeFrame|AliveFrame|HandFrame|ErrorFrame} Frame
+ * @typedef {WelcomeFrame|AckFrame|CommandFrame|StateFrame|TimeFrame|ChatFrame|TokenFrame|NoticeFrame|AliveFrame|ReceiptFrame|HandFrame|ErrorFrame} Frame
  */
 
 /**

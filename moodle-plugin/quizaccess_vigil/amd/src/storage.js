@@ -38,6 +38,10 @@ export const tabStorage = (prefix, area) => {
             let text = memory.get(prefix + name);
             try {
                 text = (store && store.getItem(prefix + name)) || text;
+            } catch (e) {
+                // Refused: the memory has what this page has set.
+            }
+            try {
                 return text ? JSON.parse(text) : undefined;
             } catch (e) {
                 return undefined;

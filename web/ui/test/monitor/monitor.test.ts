@@ -99,6 +99,17 @@ describe("hello", () => {
   });
 });
 
+describe("receipts", () => {
+  it("go to whoever asked for them, as they came", async () => {
+    const taken: unknown[] = [];
+    await open({ onReceipt: (frame) => taken.push(frame) });
+    const frame = { t: "receipt", page: "n", until: 5, receipt: "a.b.c" };
+    FakeSocket.last.hear(frame);
+    await settle();
+    expect(taken).toEqual([frame]);
+  });
+});
+
 describe("time that is over by Vigil's clock", () => {
   it("is said without an alarm, and the student is watched on", async () => {
     await open();

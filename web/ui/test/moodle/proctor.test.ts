@@ -245,3 +245,38 @@ describe("an end by a proctor", () => {
     expect(checks.disabled).toBe(true);
   });
 });
+
+describe("receipts", () => {
+  const frame = { t: "receipt", page: "n", until: 1, receipt: "a.b.c" };
+
+  it("go to Moodle by themselves from the waiting page, which leaves when the hold is over", async () => {
+    status = "paused";
+    handlers.set("quizaccess_vigil_send_receipts", () => {
+      status = "running";
+      return { status, proctored: true };
+    });
+    await init({ ...config, kind: "paused", page: "paused", receipts: true });
+    given().onReceipt(frame);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(calls.find((call) => call.name === "quizaccess_vigil_send_receipts")).toMatchObject({ args: { attemptid: 7, receipts: "a.b.c" }, noSessionUpdate: true });
+    expect(replaced).toEqual(["http://moodle.test/mod/quiz/attempt.php?attempt=7&cmid=3"]);
+  });
+
+  it("are not sent where Moodle does not want them", async () => {
+    await init(config);
+    given().onReceipt(frame);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(calls.filter((call) => call.name === "quizaccess_vigil_send_receipts")).toEqual([]);
+    expect(document.querySelector("input[name=vigil_receipts]")).toBeNull();
+  });
+
+  it("that do not come let a held page save its answers and wait", async () => {
+    handlers.set("quizaccess_vigil_send_receipts", () => {
+      status = "paused";
+      return { status, proctored: true };
+    });
+    await init({ ...config, receipts: true });
+    await vi.advanceTimersByTimeAsync(160_000);
+    expect(replaced).toEqual(["http://moodle.test/mod/quiz/accessrule/vigil/paused.php?attempt=7"]);
+  });
+});

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-3.0-or-later OR Apache-2.0
+
+/**
+ * Receipts: what Vigil signed about the pages of this tab, on its way to the LMS.
+ *
+ * They go with the answers, in a field that belongs to the quiz's form and is not in it: core looks each second whether a hidden
+ * field in the form has changed, and would save an idle page again and again. Where nothing is sent for a while they go by
+ * themselves.
+ *
+ * @module     quizaccess_vigil/receipts
+ * @copyright  2026 The Vigil authors
+ * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later, or Apache-2.0
+ */
+
+/** The name of the field. */
+export const FIELD = 'vigil_receipts';
+/** Pages of which the newest receipt is kept: that of a page which was left may not have reached the LMS. */
+const PAGES = 4;
+/** Characters of a receipt. */
+const LONGEST = 4096;
+/** Where nothing was sent for so long, the next receipt goes by itself. They come about a minute apart: so that two minutes do. */
+const QUIET = 100000;
+/** Without receipts the LMS is asked how the attempt stands as often as this, in ms. */
+const ALONE = 120000;
+
+/**
+ * @typedef {object} Receipts
+ * @property {(frame: import('./protocol').ReceiptFrame) => void} take
+ * @property {() => void} sent the answers were sent, and the receipts with them
+ * @property {() => void} stop
+ */
+
+/**
+ * @param {object} options
+ * @param {import('./storage').Tab} options.tab
+ * @param {string} options.form the id of the form that sends the answers
+ * @param {(receipts: string) => Promise<void>} options.send hands them to the LMS by themselves; without any it asks how things stand
+ * @param {boolean} [options.atOnce] each goes by itself: the page sends no answers, and waits for what the LMS makes of them
+ * @param {() => number} [options.ticks] ms of a clock that nobody can set
+ * @returns {Receipts}
+ */
+export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance.now()}) => {
+    let last = ticks();
+    let sending = false;
+    /** @type {HTMLInputElement|null} */
+    let field = null;
+
+    /** @returns {{page: string, receipt: string}[]} */
+    const kept = () => {
+        const list = tab.get('receipts');
+        return Array.isArray(list) ? list : [];
+    };
+
+    const text = () => kept().map(one => one.receipt).join(' ');
+
+    const write = () => {
+        if (!document.getElementById(form)) {
+            return;
+        }
+        if (!field) {
+            field = document.createElement('input');
+            field.type = 'hidden';
+            field.name = FIELD;
+            field.setAttribute('form', form);
+            document.body.appendChild(field);
+        }
+        field.value = text();
+    };
+
+    const deliver = async() => {
+        if (sending) {
+            return;
+        }
+        sending = true;
+        last = ticks();
+        try {
+            await send(text());
+        } catch (e) {
+            // The next one holds all that this one does.
+        } finally {
+            sending = false;
+        }
+    };
+
+    write();
+    const alone = setInterval(() => {
+        if (ticks() - last >= ALONE) {
+            deliver();
+        }
+    }, ALONE / 4);
+
+    return {
+        take: frame => {
+            const {page, receipt} = frame;
+            if (typeof page !== 'string' || typeof receipt !== 'string' || !page || !/^[\w.-]+$/.test(receipt) || receipt.length > LONGEST) {
+                return;
+            }
+            tab.set('receipts', kept().filter(one => one.page !== page).concat({page, receipt}).slice(-PAGES));
+            write();
+            if (atOnce || ticks() - last >= QUIET) {
+                deliver();
+            }
+        },
+        sent: () => {
+            last = ticks();
+        },
+        stop: () => {
+            clearInterval(alone);
+            if (field) {
+                field.remove();
+            }
+        },
+    };
+};
