@@ -31,6 +31,8 @@ type Report struct {
 	// PausedAt is since when the platform has the attempt paused, by its clock; zero: it is
 	// not paused, or the version is 1.
 	PausedAt time.Time
+	// Held tells that the platform paused it itself, because nobody watches the student's page.
+	Held bool
 	// Requests are the ids of the requests for extra time, and to let a paused attempt go on,
 	// whose time End holds. Version 1 names none.
 	Requests []string
@@ -135,10 +137,19 @@ func (s Session) contradicted(r Report) bool {
 		return r.follows(s.PauseAnswered)
 	}
 	n := len(s.Pauses)
-	if r.PausedAt.IsZero() || n == 0 {
+	if r.PausedAt.IsZero() {
+		return false
+	}
+	if r.Held && (s.State == StateActive || s.State == StateTimeUp) && n == 0 {
+		return true
+	}
+	if n == 0 {
 		return false
 	}
 	last := s.Pauses[n-1]
+	if r.Held && slices.Contains(r.Requests, last.ID) && (s.State == StateActive || s.State == StateTimeUp) {
+		return true // it went on since, and was held again
+	}
 	switch s.State {
 	case StatePaused: // by the pause before this one, which did not end there
 		return r.follows(last.Answered) && !slices.Contains(r.Requests, last.ID) && r.PausedAt.Sub(last.From).Abs() < r.PausedAt.Sub(s.PausedAt).Abs()
@@ -156,6 +167,14 @@ func (s Session) corrected(r Report, now time.Time) (Session, bool) {
 	lms := Actor{Role: RoleLMS, ID: s.PlatformID}
 	if r.PausedAt.IsZero() {
 		next, err := s.Apply(Change{Event: EventResume, At: now, By: lms, Reason: "The learning platform let the attempt go on."})
+		return next, err == nil
+	}
+	if r.Held && s.State != StatePaused {
+		if s.State == StateTimeUp {
+			s, _ = s.Apply(Change{Event: EventReopen, At: now, By: lms})
+		}
+		next, err := s.Apply(Change{Event: EventPause, At: now, By: lms, Reason: "The learning platform holds the attempt: nobody watches its quiz page."})
+		next.PauseAnswered = r.At.Add(-clocksApart) // whatever it says later than this counts
 		return next, err == nil
 	}
 	next := s.rejoin(len(s.Pauses)-1, now, now, lms, "The attempt is still paused in the learning platform.")

@@ -421,6 +421,42 @@ func TestWhetherAnAttemptIsPausedIsThePlatformsToSay(t *testing.T) {
 	}
 }
 
+func TestAPlatformThatHoldsAnAttemptIsFollowed(t *testing.T) {
+	p := DefaultPolicy()
+	at := func(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
+	hold := func(m int, requests ...string) Report {
+		return Report{Version: 3, At: at(m), End: at(60), PausedAt: at(m), Held: true, Requests: requests}
+	}
+	tell := func(s Session, r Report, m int, want State) Session {
+		t.Helper()
+		next, _ := s.Told(r, p, at(m))
+		if next.State != want {
+			t.Fatalf("minute %d: got %s, want %s", m, next.State, want)
+		}
+		return next
+	}
+	held := tell(running(), hold(20), 20, StatePaused)
+	if held.By.Role != RoleLMS || held.Reason == "" {
+		t.Errorf("got %s by %s, want the platform's reason", held.Reason, held.By.Role)
+	}
+	tell(running(), Report{Version: 3, At: at(20), End: at(60), PausedAt: at(20)}, 20, StateActive) // not a pause of ours, nor a hold
+	tell(held, hold(21), 21, StatePaused)
+	tell(held, Report{Version: 3, At: at(19), End: at(60)}, 21, StatePaused) // a page of before
+	again := tell(held, Report{Version: 3, At: at(25), End: at(65)}, 25, StateActive)
+	if left, _ := again.Left(p, at(25)); left != 40*time.Minute {
+		t.Errorf("got %v left, want what the platform says: 40 minutes", left)
+	}
+	tell(again, hold(30), 30, StatePaused)
+	up := running()
+	up.State = StateTimeUp
+	tell(up, hold(61), 61, StatePaused)
+	// A proctor lets it go on: until the platform has had its say, its word of before does not count; a new hold does.
+	resumed, c, d := do(t, held, Command{ID: "command-1", Kind: CommandResume}, at(30), "request-1")
+	tell(resumed, hold(31), 31, StateActive)
+	resumed, _, _ = resumed.Answer(c, *d, LMSAnswer{State: LMSAccepted, Status: "running"}, at(31))
+	tell(resumed, hold(40, "request-1"), 40, StatePaused)
+}
+
 func TestTimeGivenBeforeTheStartIsAskedForWhenTheAttemptBegins(t *testing.T) {
 	s := running()
 	s.State, s.Started, s.End, s.EndSeen = StateReady, time.Time{}, time.Time{}, time.Time{}

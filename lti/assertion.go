@@ -27,6 +27,7 @@ const (
 	claimToldAt     = "told_at"
 	claimAttemptEnd = "attempt_end"
 	claimPausedAt   = "attempt_paused_at"
+	claimPauseCause = "attempt_pause_cause"
 	claimRequests   = "requests"
 )
 
@@ -386,6 +387,8 @@ func checkAssertionPausedAt(j *judgedAssertion) error {
 	}
 	if at > 0 {
 		j.out.Report.PausedAt = time.Unix(at, 0).UTC()
+		cause, _ := j.claims.str(claimPauseCause) // others than this are not known
+		j.out.Report.Held = cause == "unwatched"
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ const (
 	tokenUseEnded = "ended"
 	// tokenUseExport is the token_use of a question for all that is kept of an attempt.
 	tokenUseExport = "export"
+	// tokenUseStanding is the token_use of a report of how an attempt stands.
+	tokenUseStanding = "standing"
 )
 
 // The outcomes of an attempt, as a platform reports them.
@@ -51,6 +53,10 @@ var (
 		tokenUse: tokenUseExport, life: assertionLife, version: 1, once: true,
 		checks: slices.Concat(assertionChecks, reportChecks),
 	}
+	standingUse = assertionUse{
+		tokenUse: tokenUseStanding, life: assertionLife, version: 2, report: true, once: true,
+		checks: slices.Concat(assertionChecks, reportChecks),
+	}
 )
 
 // VerifyEnded checks a report of an end and uses up its id, as VerifyAssertion does.
@@ -68,6 +74,16 @@ func (t *Tool) VerifyEnded(ctx context.Context, compact string) (Ended, error) {
 // attempt, and uses up its id, as VerifyAssertion does.
 func (t *Tool) VerifyExport(ctx context.Context, compact string) (Assertion, error) {
 	j, err := t.judgeAssertion(ctx, compact, exportUse)
+	if err != nil {
+		return Assertion{}, err
+	}
+	return j.out, nil
+}
+
+// VerifyStanding checks a platform's report, from server to server, of how an attempt stands
+// now: that it holds it, say. It uses up its id, as VerifyAssertion does.
+func (t *Tool) VerifyStanding(ctx context.Context, compact string) (Assertion, error) {
+	j, err := t.judgeAssertion(ctx, compact, standingUse)
 	if err != nil {
 		return Assertion{}, err
 	}

@@ -105,7 +105,7 @@ func TestEveryRouteAsksWhoIsThere(t *testing.T) {
 	open := []string{
 		"GET /", "GET /favicon.ico", "GET /assets/*", "GET /open/{code}", "POST /open", "GET /lti/register/{invitation}", "POST /lti/register/{invitation}",
 		"GET /lti/keys", "POST /lti/launch", "POST /api/v1/socket/token", "OPTIONS /api/v1/socket/token",
-		"POST /api/v1/attempts/opened", "POST /api/v1/attempts/ended", "POST /api/v1/attempts/export", "POST /api/v1/access", "GET /api/v1/about",
+		"POST /api/v1/attempts/opened", "POST /api/v1/attempts/ended", "POST /api/v1/attempts/export", "POST /api/v1/attempts/standing", "POST /api/v1/access", "GET /api/v1/about",
 		"GET /api/v1/receipts/keys",
 	}
 	err := chi.Walk(r.web.Routes(), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {

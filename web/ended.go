@@ -77,6 +77,33 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
 }
 
+// attemptStanding takes a platform's report, from server to server, of how an attempt stands.
+// Reporting it again changes nothing.
+func (s *Server) attemptStanding(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	var in struct {
+		Assertion string `json:"assertion"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	a, err := s.tool.VerifyStanding(ctx, in.Assertion)
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	session, err := s.attemptOf(ctx, a)
+	if err == nil {
+		session, err = s.hub.ReportEnd(ctx, session.ID, a.Report)
+	}
+	if err != nil {
+		s.problem(w, r, err)
+		return
+	}
+	writeJSON(w, map[string]string{"session": session.ID, "state": string(session.State)})
+}
+
 // attemptOpened takes a platform's report, from server to server, that an attempt was opened
 // (docs/assertion.md), whenever it comes. Reporting it again changes nothing.
 func (s *Server) attemptOpened(w http.ResponseWriter, r *http.Request) {

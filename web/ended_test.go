@@ -66,6 +66,34 @@ func TestThePlatformReportsAnEnd(t *testing.T) {
 	r.want("status of an unknown quiz", post(l.reported(a, "submitted", r.now())).status, http.StatusNotFound)
 }
 
+func TestThePlatformReportsThatItHoldsAnAttempt(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{"unwatched":"hold"}`))
+	p := l.person(student)
+	checkin := p.attempt(1)
+	id := last(checkin)
+	r.status(p.start(checkin), http.StatusOK)
+	a, ok := l.FindAttempt(student, quiz, 1)
+	if !ok {
+		t.Fatal("got no attempt in the LMS, want one")
+	}
+	r.want("policy", r.exam(r.session(id).ExamID).Policy.Unwatched, vigil.UnwatchedHold)
+	post := func(token string) answer {
+		return r.call(stranger(), "POST", "/api/v1/attempts/standing", `{"assertion":"`+token+`"}`)
+	}
+	r.want("status", r.call(stranger(), "POST", "/api/v1/socket/token", `{"assertion":"`+l.Assertion(a)+`"}`).status, http.StatusOK)
+	a.Status, a.Held, a.PausedAt = ltitest.Paused, true, r.now()
+	token := l.Standing(a)
+	got := post(token)
+	r.want("status", got.status, http.StatusOK)
+	r.want("state told", got.json(r)["state"], "paused")
+	r.want("state", r.session(id).State, vigil.StatePaused)
+	r.want("status of a replay", post(token).status, http.StatusUnauthorized)
+	r.want("status of an assertion", post(l.Assertion(a)).status, http.StatusUnauthorized)
+	a.Number = 7
+	r.want("status of an unknown attempt", post(l.Standing(a)).status, http.StatusNotFound)
+}
+
 // TestANumberThatIsUsedAgainWhileItsAttemptRuns: an attempt is deleted in the platform and
 // begun anew before the report of that comes.
 func TestANumberThatIsUsedAgainWhileItsAttemptRuns(t *testing.T) {

@@ -161,6 +161,7 @@ func (s *Server) routes(cfg Config) (chi.Router, error) {
 	r.Post("/api/v1/attempts/opened", s.attemptOpened)
 	r.Post("/api/v1/attempts/ended", s.attemptEnded)
 	r.Post("/api/v1/attempts/export", s.attemptExport)
+	r.Post("/api/v1/attempts/standing", s.attemptStanding)
 	r.Post("/api/v1/access", s.accessChanged)
 
 	r.Group(func(r chi.Router) {

@@ -31,6 +31,11 @@ func (p *Platform) Assertion(a Attempt) string {
 	return p.signAbout(a.ClientID, p.about(a, "socket", assertionLife), p.mischiefNow().Assertion)
 }
 
+// Standing signs a report of how an attempt stands, as the plugin sends one when it holds it.
+func (p *Platform) Standing(a Attempt) string {
+	return p.signAbout(a.ClientID, p.about(a, "standing", assertionLife), p.mischiefNow().Assertion)
+}
+
 // PageStamp signs what the platform says of a quiz page that it serves: when it was asked
 // for it, when it had made it, and how the attempt stands. It is empty where the platform's
 // side knows no stamps: a plugin of version 1, another platform.
@@ -53,6 +58,9 @@ func (p *Platform) about(a Attempt, use string, life time.Duration) map[string]a
 		claims["requests"] = append([]string{}, a.Requests[max(0, len(a.Requests)-maxRequests):]...)
 		if a.Status == Paused {
 			claims["attempt_paused_at"] = a.PausedAt.Unix()
+			if a.Held {
+				claims["attempt_pause_cause"] = "unwatched"
+			}
 		}
 	} else {
 		end = a.EndsAt(now)

@@ -35,7 +35,8 @@ type Attempt struct {
 	Ends     time.Time `json:"ends"`            // zero: no limit. Extra time moves it
 	Ended    time.Time `json:"ended"`
 	PausedAt time.Time `json:"pausedAt"`
-	Extra    int       `json:"extra"` // minutes granted so far
+	Held     bool      `json:"held,omitempty"` // it is paused because nobody watches
+	Extra    int       `json:"extra"`          // minutes granted so far
 	// Incidents are the control requests that were done, by their ids or else by action and
 	// incident_time: a repeat changes nothing.
 	Incidents map[string]bool `json:"incidents"`

@@ -49,6 +49,18 @@ final class assertion {
     }
 
     /**
+     * The claims that report how an attempt stands.
+     *
+     * @param string $issuer
+     * @param string $clientid
+     * @param standing $standing
+     * @return array
+     */
+    public static function report(string $issuer, string $clientid, standing $standing): array {
+        return self::claims('standing', $issuer, $clientid, $standing->session, $standing->toldat) + self::standing($standing);
+    }
+
+    /**
      * The claims of a quiz page's stamp.
      *
      * @param string $issuer
@@ -175,6 +187,10 @@ final class assertion {
      */
     private static function standing(standing $standing): array {
         return ['requests' => $standing->requests]
-            + array_filter(['attempt_end' => $standing->end, 'attempt_paused_at' => $standing->paused_at()]);
+            + array_filter([
+                'attempt_end' => $standing->end,
+                'attempt_paused_at' => $standing->paused_at(),
+                'attempt_pause_cause' => $standing->paused_at() ? (string)($standing->session->pausecause ?? '') : '',
+            ]);
     }
 }

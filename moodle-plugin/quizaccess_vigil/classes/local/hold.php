@@ -18,6 +18,7 @@ namespace quizaccess_vigil\local;
 use core\clock;
 use quizaccess_vigil\event\attempt_paused;
 use quizaccess_vigil\event\attempt_resumed;
+use quizaccess_vigil\task\report_standing;
 use stdClass;
 
 /**
@@ -108,9 +109,9 @@ final class hold {
         $session->pausedat = $now;
         $session->pausecause = self::CAUSE;
         $session->reason = null;
-        $session->holdtold = 0;
         time_grant::apply($session);
         (new session_store($this->clock))->save($session);
+        report_standing::queue($session);
         attempt_paused::of($session, ['code' => self::CAUSE])->trigger();
         return true;
     }
@@ -131,6 +132,7 @@ final class hold {
         self::end_pause($session, $this->clock->time());
         time_grant::apply_or_leave($session);
         (new session_store($this->clock))->save($session);
+        report_standing::queue($session);
         attempt_resumed::of($session, ['code' => self::CAUSE])->trigger();
         return true;
     }

@@ -367,6 +367,16 @@ class lti_bridge {
     }
 
     /**
+     * Where the tool takes reports of how an attempt stands.
+     *
+     * @param stdClass $tool
+     * @return string
+     */
+    public static function standing_endpoint(stdClass $tool): string {
+        return $tool->origin . '/api/v1/attempts/standing';
+    }
+
+    /**
      * Where the tool takes reports of changed groups and rights.
      *
      * @param stdClass $tool

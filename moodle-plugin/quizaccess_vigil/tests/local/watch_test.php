@@ -357,6 +357,37 @@ final class watch_test extends \advanced_testcase {
     }
 
     /**
+     * The tool hears from this server that an attempt is held, and that it goes on: the student's browser may not reach it.
+     */
+    public function test_the_tool_hears_of_a_hold(): void {
+        global $DB;
+        $session = $this->ready();
+        $this->block($session);
+        $heard = [];
+        $http = $this->createMock(http::class);
+        $http->method('ask')->willReturnCallback(function (string $method, string $url, array $headers, string $body) use (&$heard): answer {
+            $heard[] = [$url, lti_bridge::payload(json_decode($body)->assertion)];
+            return new answer(200, '{}');
+        });
+        \core\di::set(http::class, $http);
+        $this->runAdhocTasks(\quizaccess_vigil\task\report_standing::class);
+        $this->assertCount(1, $heard);
+        [$url, $claims] = $heard[0];
+        $this->assertSame('https://vigil.example/api/v1/attempts/standing', $url);
+        $this->assertSame(['standing', 'unwatched'], [$claims->token_use, $claims->attempt_pause_cause]);
+        $this->assertSame((int)$this->fresh($session)->pausedat, $claims->attempt_paused_at);
+        $start = (int)$DB->get_field('quiz_attempts', 'timestart', ['id' => $session->attemptid]);
+        $this->assertSame($start + 3600, $claims->attempt_end, 'as of the start of the hold, without what it may give back');
+        $this->serve($session, watch::WAITING);
+        $row = $this->fresh($session);
+        $this->wait(5);
+        watch::instance()->sent($row, $this->receipt($session, 'page' . $this->pages));
+        hold::instance()->reconsider($row);
+        $this->runAdhocTasks(\quizaccess_vigil\task\report_standing::class);
+        $this->assertFalse(isset($heard[1][1]->attempt_paused_at));
+    }
+
+    /**
      * Under note and ask nobody is held, and the event is there.
      */
     public function test_note_and_ask_hold_nobody(): void {
