@@ -70,7 +70,7 @@ final class page_stamp_test extends \advanced_testcase {
             return null;
         }
         $this->assertMatchesRegularExpression(
-            '#^<script type="application/json" id="quizaccess_vigil_page">\{"stamp":"[\w.-]+"\}</script>$#',
+            '#^<script type="application/json" id="quizaccess_vigil_page">\{"stamp":"[\w.-]+"\}</script><input [^<>]+>$#',
             $html
         );
         return lti_bridge::payload(json_decode(strip_tags($html))->stamp);

@@ -578,6 +578,18 @@ final class watch_test extends \advanced_testcase {
     }
 
     /**
+     * What is kept of pages goes with the attempt, and with the number's next use.
+     */
+    public function test_pages_go_with_the_attempt(): void {
+        global $DB;
+        $session = $this->ready();
+        $this->serve($session);
+        $context = \context_module::instance($session->cmid);
+        \quizaccess_vigil\privacy\provider::delete_data_for_all_users_in_context($context);
+        $this->assertSame(0, $DB->count_records(watch::TABLE));
+    }
+
+    /**
      * The page names itself beside core's form, not in it.
      */
     public function test_the_field_of_a_page(): void {

@@ -107,7 +107,7 @@ final class provider_test extends \core_privacy\tests\provider_testcase {
      */
     public function test_the_description_has_words(): void {
         $items = provider::get_metadata(new collection('quizaccess_vigil'))->get_collection();
-        $this->assertCount(5, $items);
+        $this->assertCount(6, $items);
         foreach ($items as $item) {
             foreach (array_merge([$item->get_summary()], $item->get_privacy_fields()) as $name) {
                 $this->assertTrue(get_string_manager()->string_exists($name, 'quizaccess_vigil'), $name);
