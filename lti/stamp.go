@@ -15,6 +15,7 @@ const (
 
 	claimPageRequested = "page_requested_at"
 	claimPageAnswered  = "page_answered_at"
+	claimReceipts      = "receipts"
 )
 
 // Page is what a platform says of one quiz page that it served: a page stamp, which it
@@ -28,6 +29,7 @@ type Page struct {
 	Nonce        string    // jti: the page's own
 	Requested    time.Time // when the platform was asked for the page, by its clock
 	Answered     time.Time // when it had made it
+	Receipts     bool      // the platform wants receipts for this page
 	Report       vigil.Report
 	Issued       time.Time
 	Expires      time.Time
@@ -55,7 +57,9 @@ func (t *Tool) VerifyPage(ctx context.Context, compact string) (Page, error) {
 func (j *judgedAssertion) page() Page {
 	requested, _ := j.claims.integer(claimPageRequested)
 	answered, _ := j.claims.integer(claimPageAnswered)
+	asks, _ := j.claims[claimReceipts].(bool)
 	return Page{
+		Receipts: asks,
 		Platform: j.out.Platform, Deployment: j.out.Deployment, Subject: j.out.Subject, ResourceLink: j.out.ResourceLink, Attempt: j.out.Attempt,
 		Nonce: j.out.ID, Requested: time.UnixMilli(requested).UTC(), Answered: time.UnixMilli(answered).UTC(),
 		Report: j.out.Report, Issued: j.out.Issued, Expires: j.out.Expires,

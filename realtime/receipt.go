@@ -30,6 +30,7 @@ type ReceiptSigner interface {
 // with the last hello.
 type vouched struct {
 	receipt Receipt
+	asked   bool      // the stamp asks for them
 	epoch   int64     // of the socket that said hello
 	counted time.Time // until when Watched counts
 }
@@ -45,7 +46,7 @@ func (st *student) vouchLocked(page Page, a arrival) {
 			Issuer: page.Issuer, Client: page.Client, Deployment: page.Deployment, ResourceLink: page.ResourceLink,
 			User: page.User, Attempt: page.Attempt, Nonce: page.Nonce, From: a.at,
 		},
-		epoch: a.epoch, counted: a.at,
+		asked: page.Receipts, epoch: a.epoch, counted: a.at,
 	}
 	if old := st.vouched; old != nil {
 		if a.epoch < old.epoch {
@@ -68,6 +69,7 @@ func (st *student) againLocked(a arrival) {
 		r := v.receipt
 		st.vouchLocked(Page{
 			Issuer: r.Issuer, Client: r.Client, Deployment: r.Deployment, ResourceLink: r.ResourceLink, User: r.User, Attempt: r.Attempt, Nonce: r.Nonce,
+			Receipts: v.asked,
 		}, a)
 	}
 }
@@ -110,9 +112,12 @@ func (sc *studentConn) sendReceipt(ctx context.Context) {
 	sc.h.stats.receipts.Add(1)
 }
 
-// asksForReceipts tells whether the student's quiz does.
+// asksForReceipts tells whether the student's quiz does, by its page or by its policy.
 func (st *student) asksForReceipts() bool {
-	return st.h.cfg.Receipts != nil && st.room.policy().Unwatched != ""
+	st.mu.Lock()
+	asked := st.vouched != nil && st.vouched.asked
+	st.mu.Unlock()
+	return st.h.cfg.Receipts != nil && (asked || st.room.policy().Unwatched != "")
 }
 
 // firstReceipt sends the page's first receipt on this socket, and sees to the further ones.

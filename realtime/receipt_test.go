@@ -174,6 +174,19 @@ func TestAQuizThatAsksForNoReceiptsGetsNone(t *testing.T) {
 	}
 }
 
+func TestAPageMayAskForReceiptsThatItsQuizDidNotAskForAtTheLaunch(t *testing.T) {
+	t.Parallel()
+	r, pages, _ := asking(t, "")
+	s := r.session(proctored)
+	stamp := pages.print(s, "page-1", func(page *realtime.Page) { page.Receipts = true })
+	for range 2 { // and again on another socket of the page
+		w := r.wire(studentClaims(s))
+		w.write(helloWith(stamp))
+		w.receipt()
+		_ = w.ws.CloseNow()
+	}
+}
+
 func TestAReceiptThatCannotBeSignedComesLater(t *testing.T) {
 	t.Parallel()
 	var c clock

@@ -24,6 +24,7 @@ type Page struct {
 	Nonce        string
 	Requested    time.Time
 	Answered     time.Time
+	Receipts     bool // the platform wants them for this page, whatever the exam's policy was at the last launch
 	Report       vigil.Report
 }
 

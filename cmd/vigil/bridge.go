@@ -57,7 +57,7 @@ func (p pageStamps) VerifyPage(ctx context.Context, stamp string) (realtime.Page
 	}
 	return realtime.Page{
 		Platform: v.Platform.ID, Issuer: v.Platform.Issuer, Client: v.Platform.ClientID, Deployment: v.Deployment, ResourceLink: v.ResourceLink, User: v.Subject, Attempt: v.Attempt, Nonce: v.Nonce,
-		Requested: v.Requested, Answered: v.Answered, Report: v.Report,
+		Receipts: v.Receipts, Requested: v.Requested, Answered: v.Answered, Report: v.Report,
 	}, nil
 }
 

@@ -69,7 +69,7 @@ func TestPageStampsAreCarriedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Platform != s.platform || got.Deployment != id.DeploymentID || got.ResourceLink != lms.LinkID || got.User != student || got.Attempt != 3 ||
-		got.Nonce == "" || got.Answered.UnixMilli() != answered.UnixMilli() || got.Answered.Sub(got.Requested) != time.Second ||
+		got.Nonce == "" || !got.Receipts || got.Issuer == "" || got.Client != s.client || got.Answered.UnixMilli() != answered.UnixMilli() || got.Answered.Sub(got.Requested) != time.Second ||
 		got.Report.Version != vigil.PluginVersion || got.Report.End.Unix() != a.Ends.Unix() || got.Report.PausedAt.Unix() != a.PausedAt.Unix() || len(got.Report.Requests) != 1 {
 		t.Errorf("got %+v of %+v", got, a)
 	}

@@ -45,6 +45,9 @@ func (p *Platform) PageStamp(a Attempt, requested, answered time.Time) string {
 	}
 	claims := p.about(a, "page", pageLife)
 	claims["page_requested_at"], claims["page_answered_at"] = requested.UnixMilli(), answered.UnixMilli()
+	if p.Plugin() >= 3 {
+		claims["receipts"] = true
+	}
 	return p.signAbout(a.ClientID, claims, p.mischiefNow().Stamp)
 }
 

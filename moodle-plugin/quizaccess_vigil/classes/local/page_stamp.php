@@ -145,6 +145,8 @@ final class page_stamp {
         // However long a page took and whatever the clocks did: asked for before it was answered, and within an hour.
         $requested = min($answered, max($answered - self::LONGEST_WAIT, self::requested_at($server, $trusted, $answered)));
         $claims = assertion::page($bridge->issuer(), $tool->clientid, $standing, $requested, $answered);
+        // Of attempts that were launched before the quiz asked for receipts, too.
+        $claims['receipts'] = true;
         watch::served($standing->session, $claims['jti'], self::$page, $answered);
         return $bridge->sign_claims($claims);
     }

@@ -85,6 +85,7 @@ final class page_stamp_test extends \advanced_testcase {
         $ms = standing::milliseconds($this->clock);
         $claims = $this->stamp(['REQUEST_TIME_FLOAT' => ($ms - 250) / 1000]);
         $this->assertSame('page', $claims->token_use);
+        $this->assertTrue($claims->receipts);
         $this->assertEqualsWithDelta($ms - 250, $claims->page_requested_at, 1);
         $this->assertSame($ms, $claims->page_answered_at);
         $this->assertSame($ms, $claims->told_at);
