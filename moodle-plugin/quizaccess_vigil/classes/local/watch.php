@@ -338,7 +338,8 @@ final class watch {
             $DB->update_record(self::TABLE, (object)['id' => $page->id, 'verdict' => $verdict, 'timejudged' => $now]);
         }
         if ($verdict === self::WATCHED) {
-            $session->watchedat = $now;
+            // Until then it was watched; that the receipt is valid for a while more is not the same.
+            $session->watchedat = max((int)$session->watchedat, min($now, intdiv((int)$page->watcheduntil, 1000)));
             self::clear($session);
         } else if ($verdict === self::UNWATCHED && !$session->unwatchedat) {
             $session->unwatchedat = $now;

@@ -357,6 +357,22 @@ final class watch_test extends \advanced_testcase {
     }
 
     /**
+     * Whoever blocks it later is held as soon: four minutes after the last receipt, however often answers were sent meanwhile.
+     */
+    public function test_a_monitor_that_is_blocked_later_is_held(): void {
+        $session = $this->ready();
+        $nonce = $this->serve($session);
+        $this->wait(60);
+        $this->assertSame(watch::WATCHED, $this->post($session, $nonce, $this->receipt($session, $nonce, 60)));
+        for ($at = 90; $at <= 330; $at += 30) {
+            $this->wait(30);
+            $this->assertFalse($this->held($session), "at {$at} s");
+            $this->assertSame($at <= 240 ? watch::WATCHED : watch::UNWATCHED, $this->post($session, $nonce));
+        }
+        $this->assertTrue($this->held($session));
+    }
+
+    /**
      * The tool hears from this server that an attempt is held, and that it goes on: the student's browser may not reach it.
      */
     public function test_the_tool_hears_of_a_hold(): void {
