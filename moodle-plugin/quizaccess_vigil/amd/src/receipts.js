@@ -20,7 +20,7 @@ const PAGES = 4;
 const LONGEST = 4096;
 /** Where nothing was sent for so long, the next receipt goes by itself. They come about a minute apart: so that two minutes do. */
 const QUIET = 100000;
-/** Without receipts the LMS is asked how the attempt stands as often as this, in ms. */
+/** Without receipts for so long the LMS is asked how the attempt stands, in ms; twice as often, and whatever else is sent. */
 const ALONE = 120000;
 
 /**
@@ -41,6 +41,8 @@ const ALONE = 120000;
  */
 export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance.now()}) => {
     let last = ticks();
+    let asked = last;
+    let heard = last;
     let sending = false;
     /** @type {HTMLInputElement|null} */
     let field = null;
@@ -72,7 +74,7 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
             return;
         }
         sending = true;
-        last = ticks();
+        last = asked = ticks();
         try {
             await send(text());
         } catch (e) {
@@ -84,7 +86,9 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
 
     write();
     const alone = setInterval(() => {
-        if (ticks() - last >= ALONE) {
+        const now = ticks();
+        // Core's saves do not tell that the attempt is held.
+        if (now - last >= ALONE || now - heard >= ALONE && now - asked >= ALONE / 2) {
             deliver();
         }
     }, ALONE / 4);
@@ -95,6 +99,7 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
             if (typeof page !== 'string' || typeof receipt !== 'string' || !page || !/^[\w.-]+$/.test(receipt) || receipt.length > LONGEST) {
                 return;
             }
+            heard = ticks();
             tab.set('receipts', kept().filter(one => one.page !== page).concat({page, receipt}).slice(-PAGES));
             write();
             if (atOnce || ticks() - last >= QUIET) {

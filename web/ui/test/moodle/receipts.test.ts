@@ -139,6 +139,15 @@ describe("without answers", () => {
     expect(sent[0]).toBe("");
   });
 
+  it("the LMS is asked though core saves: its saves do not tell that the attempt is held", async () => {
+    const receipts = open();
+    for (let n = 0; n < 30; n++) {
+      await wait(10_000);
+      receipts.sent();
+    }
+    expect(sent.length).toBeGreaterThanOrEqual(3);
+  });
+
   it("the waiting page sends each at once", async () => {
     open({ atOnce: true }).take(frame("w1"));
     await wait(0);
