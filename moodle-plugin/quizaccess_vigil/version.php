@@ -30,4 +30,4 @@ $plugin->requires = 2024100700;
 $plugin->supported = [405, 501];
 $plugin->maturity = MATURITY_BETA;
 $plugin->release = '0.3.0';
-$plugin->dependencies = ['ltiservice_vigil' => 2026120200];
+$plugin->dependencies = ['ltiservice_vigil' => 2026120300];
