@@ -31,7 +31,7 @@ type ReceiptClaims struct {
 	Nonce        string        // of the page's stamp
 	From         time.Time     // since when the page is watched without a break
 	Until        time.Time     // now
-	Watched      time.Duration // of the attempt so far, as far as this server knows
+	Watched      time.Duration // of the attempt so far
 }
 
 // SignReceipt signs a receipt with the active receipt key.

@@ -18,7 +18,7 @@ type Receipt struct {
 	Nonce        string        // of the page's stamp
 	From         time.Time     // since when without a break
 	Until        time.Time     // now
-	Watched      time.Duration // of the attempt so far, as far as this server knows
+	Watched      time.Duration // of the attempt so far (vigil.Session.WatchedFor)
 }
 
 // ReceiptSigner signs receipts for the platform to verify.
@@ -30,9 +30,8 @@ type ReceiptSigner interface {
 // with the last hello.
 type vouched struct {
 	receipt Receipt
-	asked   bool      // the stamp asks for them
-	epoch   int64     // of the socket that said hello
-	counted time.Time // until when Watched counts
+	asked   bool  // the stamp asks for them
+	epoch   int64 // of the socket that said hello
 }
 
 // receiptRetry is when a receipt that could not be signed is tried again.
@@ -46,15 +45,11 @@ func (st *student) vouchLocked(page Page, a arrival) {
 			Issuer: page.Issuer, Client: page.Client, Deployment: page.Deployment, ResourceLink: page.ResourceLink,
 			User: page.User, Attempt: page.Attempt, Nonce: page.Nonce, From: a.at,
 		},
-		asked: page.Receipts, epoch: a.epoch, counted: a.at,
+		asked: page.Receipts, epoch: a.epoch,
 	}
 	if old := st.vouched; old != nil {
 		if a.epoch < old.epoch {
 			return
-		}
-		v.receipt.Watched = old.receipt.Watched
-		if old.counted.After(v.counted) {
-			v.counted = old.counted // nothing counts twice
 		}
 		if old.receipt.Nonce == page.Nonce && a.from.IsZero() && a.at.Sub(old.receipt.Until) < st.h.cfg.ReceiptEvery+st.h.cfg.Liveness.PingEvery {
 			v.receipt.From = old.receipt.From
@@ -75,7 +70,8 @@ func (st *student) againLocked(a arrival) {
 }
 
 // sendReceipt signs a receipt of the page and sends it to the socket, if that owns the session
-// and has the page, and the quiz asks for receipts.
+// and has the page, and the quiz asks for receipts. While the monitor leaves questions unanswered
+// (alive.go) nothing vouches for the page.
 func (sc *studentConn) sendReceipt(ctx context.Context) {
 	st := sc.st
 	now := sc.h.now()
@@ -85,16 +81,15 @@ func (sc *studentConn) sendReceipt(ctx context.Context) {
 		st.mu.Unlock()
 		return
 	}
-	if st.presence.Connection != vigil.ConnOnline { // it does not answer at the moment
+	// It does not answer at the moment, or only the browser does, and not the page's monitor.
+	if st.presence.Connection != vigil.ConnOnline || !sc.asking.can || st.unanswered > 0 {
 		st.mu.Unlock()
-		sc.receiptAt.Store(now.Add(receiptRetry).UnixMilli())
+		sc.receiptAt.Store(now.Add(min(receiptRetry, sc.h.cfg.ReceiptEvery)).UnixMilli())
 		return
 	}
-	if now.After(v.counted) {
-		v.receipt.Watched += now.Sub(v.counted)
-		v.counted = now
-	}
-	v.receipt.Until = now
+	s := st.life.session()
+	s.Presence = st.presence
+	v.receipt.Until, v.receipt.Watched = now, s.WatchedFor(now)
 	if v.receipt.From.After(now) { // the clock was set back
 		v.receipt.From = now
 	}

@@ -2,6 +2,7 @@ package realtime_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestAPageThatSaysHelloGetsReceiptsOfItsOwn(t *testing.T) {
 	s := r.session(proctored)
 	begin := time.Now()
 	w := r.wire(studentClaims(s))
-	w.write(helloWith(pages.of(s, "page-1")))
+	w.write(asksHello(pages.of(s, "page-1")))
 	first := w.receipt()
 	if first.Page != "page-1" || first.Receipt != "signed:page-1" || first.Until < begin.UnixMilli() || first.Until > time.Now().UnixMilli() {
 		t.Errorf("got %+v", first)
@@ -88,9 +89,9 @@ func TestAPageThatSaysHelloGetsReceiptsOfItsOwn(t *testing.T) {
 	for i, got := range list {
 		want := realtime.Receipt{
 			Issuer: platformOrigin, Client: "client-1", Deployment: s.DeploymentID, ResourceLink: s.ResourceLinkID, User: s.UserID, Attempt: s.Attempt, Nonce: "page-1",
-			From: list[0].From, Until: got.Until, Watched: got.Until.Sub(list[0].From),
+			From: list[0].From, Until: got.Until, Watched: got.Watched,
 		}
-		if got != want || i > 0 && !got.Until.After(list[i-1].Until) {
+		if got != want || got.Watched > got.Until.Sub(begin) || i > 0 && (!got.Until.After(list[i-1].Until) || got.Watched <= list[i-1].Watched) {
 			t.Errorf("receipt %d: got %+v, want %+v", i, got, want)
 		}
 	}
@@ -99,7 +100,7 @@ func TestAPageThatSaysHelloGetsReceiptsOfItsOwn(t *testing.T) {
 	_ = w.ws.CloseNow()
 	last := signer.of("page-1")
 	w = r.wire(studentClaims(s))
-	w.write(helloWith(pages.of(s, "page-2")))
+	w.write(asksHello(pages.of(s, "page-2")))
 	if got := w.receipt(); got.Page != "page-2" {
 		t.Errorf("got a receipt of %s on page 2", got.Page)
 	}
@@ -118,11 +119,11 @@ func TestTheSamePageOnAnotherSocketGoesOnWithoutABreak(t *testing.T) {
 	s := r.session(proctored)
 	stamp := pages.of(s, "page-1")
 	w := r.wire(studentClaims(s))
-	w.write(helloWith(stamp))
+	w.write(asksHello(stamp))
 	w.receipt()
 	_ = w.ws.CloseNow()
 	w = r.wire(studentClaims(s))
-	w.write(helloWith(stamp))
+	w.write(asksHello(stamp))
 	w.receipt()
 	if list := signer.of("page-1"); !list[len(list)-1].From.Equal(list[0].From) {
 		t.Errorf("got a break between %+v and %+v", list[0], list[len(list)-1])
@@ -136,18 +137,18 @@ func TestNothingVouchesForAPageThatIsNotWatched(t *testing.T) {
 	none := r.wire(studentClaims(s))
 	none.write(hello) // without a stamp
 	foreign := r.wire(studentClaims(other))
-	foreign.write(helloWith(pages.of(s, "page-of-a-classmate")))
+	foreign.write(asksHello(pages.of(s, "page-of-a-classmate")))
 	forged := r.session(proctored)
-	r.wire(studentClaims(forged)).write(helloWith("forged"))
+	r.wire(studentClaims(forged)).write(asksHello("forged"))
 	silent := r.session(proctored)
 	r.wire(studentClaims(silent)) // a decoy that never says whose page it is
 	// A newer tab has the attempt: the older one gets none any more.
 	two := r.session(proctored)
 	older := r.wire(studentClaims(two))
-	older.write(helloWith(pages.of(two, "older-tab")))
+	older.write(asksHello(pages.of(two, "older-tab")))
 	older.receipt()
 	newer := r.wire(studentClaims(two))
-	newer.write(helloWith(pages.of(two, "newer-tab")))
+	newer.write(asksHello(pages.of(two, "newer-tab")))
 	newer.receipt()
 	before := len(signer.of("older-tab"))
 	for range 3 {
@@ -166,7 +167,7 @@ func TestAQuizThatAsksForNoReceiptsGetsNone(t *testing.T) {
 	r, pages, signer := asking(t, "")
 	s := r.session(proctored)
 	w := r.wire(studentClaims(s))
-	w.write(helloWith(pages.of(s, "page-1")))
+	w.write(asksHello(pages.of(s, "page-1")))
 	w.write(`{"t":"signal","seq":1,"kind":"copy","at":1700000000000}`)
 	r.until("the page works", func() bool { return r.kinds(s.ID)[vigil.KindCopy] == 1 })
 	if got := signer.of("page-1"); len(got) != 0 {
@@ -181,7 +182,7 @@ func TestAPageMayAskForReceiptsThatItsQuizDidNotAskForAtTheLaunch(t *testing.T) 
 	stamp := pages.print(s, "page-1", func(page *realtime.Page) { page.Receipts = true })
 	for range 2 { // and again on another socket of the page
 		w := r.wire(studentClaims(s))
-		w.write(helloWith(stamp))
+		w.write(asksHello(stamp))
 		w.receipt()
 		_ = w.ws.CloseNow()
 	}
@@ -194,10 +195,56 @@ func TestAReceiptThatCannotBeSignedComesLater(t *testing.T) {
 	signer.fail(errDown)
 	s := r.session(proctored)
 	w := r.wire(studentClaims(s))
-	w.write(helloWith(pages.of(s, "page-1")))
+	w.write(asksHello(pages.of(s, "page-1")))
 	w.write(`{"t":"signal","seq":1,"kind":"copy","at":1700000000000}`)
 	r.until("the page works", func() bool { return r.kinds(s.ID)[vigil.KindCopy] == 1 })
 	signer.fail(nil)
 	c.add(6 * time.Second)
 	w.receipt()
+}
+
+// asksHello is the hello of a monitor that can be asked how it is.
+func asksHello(stamp string) string {
+	return strings.Replace(helloWith(stamp), `"next":1`, `"next":1,"can":["alive"]`, 1)
+}
+
+func TestNothingVouchesForAMonitorThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	r, pages, signer := asking(t, vigil.UnwatchedHold, func(c *realtime.Config) {
+		c.AliveEvery, c.AliveWait = 200*time.Millisecond, 100*time.Millisecond
+	})
+	s := r.session(proctored)
+	w := r.wire(studentClaims(s))
+	w.write(asksHello(pages.of(s, "page-1")))
+	var asked realtime.Alive
+	w.next(realtime.TypeAlive, &asked) // and is not answered, though pings are
+	r.until("the monitor is silent", func() bool { return r.kinds(s.ID)[vigil.KindMonitorSilent] > 0 })
+	before := len(signer.of("page-1"))
+	w.next(realtime.TypeAlive, &asked)
+	w.next(realtime.TypeAlive, &asked)
+	if got := len(signer.of("page-1")); got > before+1 { // one may have been on its way
+		t.Fatalf("got %d more receipts while no question was answered", got-before)
+	}
+	// The next page of a silent monitor gets none either, until it answers.
+	w.write(`{"t":"bye","reason":"navigating"}`)
+	_ = w.ws.CloseNow()
+	w = r.wire(studentClaims(s))
+	w.write(asksHello(pages.of(s, "page-2")))
+	w.next(realtime.TypeAlive, &asked)
+	if got := len(signer.of("page-2")); got != 0 {
+		t.Errorf("got %d receipts for the next page of a silent monitor", got)
+	}
+	w.write(`{"t":"alive","id":"` + asked.ID + `","doc":"document-2","pages":1,"visible":1,"given":0}`)
+	if got := w.receipt(); got.Page != "page-2" {
+		t.Errorf("got a receipt of %q, want one of the page that answers", got.Page)
+	}
+	// A monitor that says that it cannot be asked has none: whoever knows receipts can be asked.
+	old := r.session(proctored)
+	w = r.wire(studentClaims(old))
+	w.write(helloWith(pages.of(old, "page-3")))
+	w.write(`{"t":"signal","seq":1,"kind":"copy","at":1700000000000}`)
+	r.until("the page works", func() bool { return r.kinds(old.ID)[vigil.KindCopy] == 1 })
+	if got := signer.of("page-3"); len(got) != 0 {
+		t.Errorf("got %d receipts for a monitor that cannot be asked", len(got))
+	}
 }
