@@ -96,16 +96,21 @@ func (s *Server) staff(r *http.Request, examID string, may rule) (staff, error) 
 	}
 	v := staff{pass: p, exam: exam, access: vigil.FullAccess()}
 	if exam.Access.Told() {
-		v.access, err = s.store.Access(ctx, exam.ID, p.UserID)
-		if errors.Is(err, vigil.ErrNotFound) { // the pass is from before that was told, or has been open for days
-			err = vigil.Errorf(vigil.CodeForbidden, "Vigil does not know any more what you may see here. Open it again from your course.")
-		}
-		if err != nil {
+		if v.access, err = s.told(ctx, exam, p.UserID); err != nil {
 			return staff{}, err
 		}
 		v.access = s.asked(ctx, exam, v.access)
 	}
 	return v, may(v.access, r)
+}
+
+// told is what was told last of a person whom a pass lets in.
+func (s *Server) told(ctx context.Context, exam vigil.Exam, userID string) (vigil.Access, error) {
+	a, err := s.store.Access(ctx, exam.ID, userID)
+	if errors.Is(err, vigil.ErrNotFound) { // the pass is from before that was told, or has been open for days
+		err = vigil.Errorf(vigil.CodeForbidden, "Vigil does not know any more what you may see here. Open it again from your course.")
+	}
+	return a, err
 }
 
 // Bounds of asking again when somebody opens a page.
@@ -337,8 +342,9 @@ type studentsAnswer struct {
 
 // studentTold is what a platform answered of a student for a proctor.
 type studentTold struct {
-	groups []vigil.Group
-	name   string // "" of whom the proctor does not see, and where the platform gives none
+	version int64
+	groups  []vigil.Group
+	name    string // "" of whom the proctor does not see, and where the platform gives none
 }
 
 func (c *students) entry(exam vigil.Exam) *toldStudents {
@@ -387,7 +393,7 @@ func (s *Server) studentsOf(ctx context.Context, v staff) (map[string]studentTol
 	}
 	a := studentsAnswer{now, make(map[string]studentTold, len(report.Students))}
 	for _, student := range report.Students {
-		a.students[student.UserID] = studentTold{student.Groups, report.Names[student.UserID]}
+		a.students[student.UserID] = studentTold{student.Version, student.Groups, report.Names[student.UserID]}
 	}
 	if e.answers == nil {
 		e.answers = map[string]studentsAnswer{}

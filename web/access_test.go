@@ -614,6 +614,44 @@ func TestAQuizsDashboardNamesWhoIsMissing(t *testing.T) {
 	}
 }
 
+// TestWhoIsMissingIsByWhatIsKnownWhenItIsTold has groups and rights change while the platform is
+// asked who may attempt the quiz: it may take long to answer, and many proctors ask in turn.
+func TestWhoIsMissingIsByWhatIsKnownWhenItIsTold(t *testing.T) {
+	r := newRig(t)
+	l := r.groups()
+	l.person(student).attempt(1)
+	l.SetMischief(ltitest.Mischief{Claims: withoutRoster})
+	p := l.person(tutor)
+	exam := p.dashboard()
+	meanwhile := func(change func()) {
+		r.later(time.Minute)
+		l.SetMischief(ltitest.Mischief{Claims: withoutRoster, Access: func(map[string]any) {
+			change()
+			r.ok(l.SendAccess(t.Context()))
+		}})
+	}
+	r.want("members", len(p.memberNames(exam)), 1)
+
+	meanwhile(func() { l.SetGroups(student, groupB) })
+	if got := p.memberNames(exam); len(got) > 0 {
+		t.Errorf("got %q, want nobody: the student was moved before the answer came", got)
+	}
+	if got := p.memberNames(exam); len(got) > 0 { // from what is kept of that answer
+		t.Errorf("got %q a moment later, want nobody", got)
+	}
+	l.SetGroups(student, groupA)
+	l.report()
+	meanwhile(func() { l.SetAccess(tutor, watcher(groupB)) })
+	if got := p.memberNames(exam); len(got) > 0 {
+		t.Errorf("got %q, want nobody of the group that the proctor had", got)
+	}
+	if got := p.memberNames(exam); !reflect.DeepEqual(slices.Sorted(maps.Keys(got)), []string{another}) { // the page asks again when it hears of it
+		t.Errorf("got %q, want the student of the group that the proctor has now", got)
+	}
+	meanwhile(func() { l.SetAccess(tutor, ltitest.Access{}) })
+	r.want("status for who may nothing any more", p.call("GET", "/api/v1/exams/"+exam+"/members", "").status, http.StatusForbidden)
+}
+
 // TestAnActivityOfOnesOwnIsNoWayToTheRoster has a teacher of one group, who may write activities,
 // make one that no quiz guards.
 func TestAnActivityOfOnesOwnIsNoWayToTheRoster(t *testing.T) {

@@ -36,6 +36,9 @@ type member struct {
 	User    string `json:"user"`
 	Name    string `json:"name,omitempty"`
 	Session string `json:"session,omitempty"`
+
+	groups  []vigil.Group // as of version; of a quiz that tells them
+	version int64
 }
 
 var errNoMembers = vigil.Errorf(vigil.CodeNotFound, "This learning platform does not tell who is enrolled.")
@@ -57,14 +60,33 @@ func (s *Server) apiMembers(w http.ResponseWriter, r *http.Request, v staff) {
 		s.problem(w, r, err)
 		return
 	}
-	came := map[string]string{}
+	if exam.Access.Told() { // a platform may take long to answer, and the answer is kept for a moment
+		if v.access, err = s.told(ctx, exam, v.pass.UserID); err == nil {
+			err = mayWatch(v.access, r)
+		}
+		if err != nil {
+			s.problem(w, r, err)
+			return
+		}
+	}
+	came := map[string]vigil.Session{}
 	for _, session := range sessions {
-		came[session.UserID] = session.ID
+		if session.GroupsVersion < came[session.UserID].GroupsVersion {
+			session.Groups, session.GroupsVersion = came[session.UserID].Groups, came[session.UserID].GroupsVersion
+		}
+		came[session.UserID] = session
 	}
-	for i := range members {
-		members[i].Session = came[members[i].User]
+	seen := []member{}
+	for _, m := range members {
+		session := came[m.User]
+		if session.GroupsVersion > m.version {
+			m.groups = session.Groups
+		}
+		if m.Session = session.ID; v.access.Sees(m.groups) {
+			seen = append(seen, m)
+		}
 	}
-	writeJSON(w, map[string]any{"members": members})
+	writeJSON(w, map[string]any{"members": seen})
 }
 
 // membersOf is who may attempt the exam: of a quiz that tells groups and rights those whom the
@@ -89,7 +111,7 @@ func (s *Server) membersOf(ctx context.Context, v staff) ([]member, error) {
 	members, nameless := []member{}, false
 	for user, told := range students {
 		if v.access.Sees(told.groups) {
-			members = append(members, member{User: user, Name: told.name})
+			members = append(members, member{User: user, Name: told.name, groups: told.groups, version: told.version})
 			nameless = nameless || told.name == ""
 		}
 	}

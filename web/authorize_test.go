@@ -380,7 +380,7 @@ func TestAWindowOfItsOwnOpensOnce(t *testing.T) {
 	late := link()
 	r.later(31 * time.Second)
 	r.want("status after half a minute", r.call(stranger(), "GET", late, "").status, http.StatusNotFound)
-	for _, path := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/status/x", "/dashboard/" + exam + "x", "/dashboard/" + exam + "/\r\nX: y", "javascript:alert(1)"} {
+	for _, path := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/status/x", "/dashboard/" + exam + "x", "/dashboard/" + exam + "/\r\nX: y", "javascript:alert(1)", "/dashboard/" + exam + "/../" + exam + "x", "/dashboard/" + exam + "/%2e%2e/x"} {
 		body := `{"path":` + quoted(path) + `}`
 		r.want("status for "+path, teacher.call("POST", "/api/v1/exams/"+exam+"/open", body).status, http.StatusBadRequest)
 	}

@@ -103,12 +103,17 @@ func routeOf(r *http.Request) string {
 }
 
 // localPath checks a path that a page of ours asked to be taken to: on this server, and
-// nothing that a browser could read as another host.
+// nothing that a browser could read as another host, or as a page above it.
 func localPath(raw string) (string, bool) {
 	u, err := url.Parse(raw)
 	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") ||
 		strings.HasPrefix(raw, "//") || strings.ContainsAny(raw, "\\\r\n\t") {
 		return "", false
+	}
+	for part := range strings.SplitSeq(u.Path, "/") {
+		if part == "." || part == ".." {
+			return "", false
+		}
 	}
 	return raw, true
 }
