@@ -67,6 +67,16 @@ class access_observer {
     }
 
     /**
+     * A place was frozen or thawed, which takes capabilities from everyone there and gives them back; or a category was moved, with
+     * all that is in it, away from the roles of those above it.
+     *
+     * @param \core\event\base $event
+     */
+    public static function place(\core\event\base $event): void {
+        access_changes::note('context', (int)$event->contextid);
+    }
+
+    /**
      * The settings of an activity were saved: group mode and grouping are among them.
      *
      * @param \core\event\base $event

@@ -92,6 +92,11 @@ $concerns = [
         'capability_assigned',
         'capability_unassigned',
     ],
+    'place' => [
+        'context_locked',
+        'context_unlocked',
+        'course_category_updated',
+    ],
     'module' => [
         'course_module_updated',
     ],

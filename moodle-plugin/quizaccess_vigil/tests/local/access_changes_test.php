@@ -253,6 +253,22 @@ final class access_changes_test extends \advanced_testcase {
             case 'role of the category':
                 role_assign($role('manager'), $this->teacher->id, \context_coursecat::instance($course->category));
                 break;
+            case 'quiz frozen':
+                set_config('contextlocking', 1);
+                \context_module::instance($this->quiz->cmid)->set_locked(true);
+                break;
+            case 'course moved to a category':
+                $category = $this->getDataGenerator()->create_category();
+                role_assign($role('manager'), $this->teacher->id, \context_coursecat::instance($category->id));
+                $this->tell();
+                move_courses([$course->id], $category->id);
+                break;
+            case 'category moved':
+                $category = $this->getDataGenerator()->create_category();
+                role_assign($role('manager'), $this->teacher->id, \context_coursecat::instance($category->id));
+                $this->tell();
+                \core_course_category::get($course->category)->change_parent($category->id);
+                break;
             case 'capability taken at the site':
                 assign_capability('quizaccess/vigil:talk', CAP_PREVENT, $role('teacher'), \context_system::instance(), true);
                 break;
@@ -309,6 +325,9 @@ final class access_changes_test extends \advanced_testcase {
             ['role given', [true, [], $every], null],
             ['role taken', [false, [], []], null],
             ['role of the category', [true, [], $every], null],
+            ['quiz frozen', [false, [], []], null],
+            ['course moved to a category', [true, [], $every], null],
+            ['category moved', [true, [], $every], null],
             ['capability taken at the site', [false, ['A'], ['watch', 'time']], null],
             ['capability given at the quiz', [true, [], $rights], null],
             ['capability inherited again', [false, ['A'], ['watch', 'talk']], null],
