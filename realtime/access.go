@@ -259,16 +259,24 @@ func (r *room) tellSeen(d delta, proctors []*proctor) {
 	}
 }
 
-// newestGroups notes a session's groups as they were read, and returns the newest that are known.
+// newestGroups returns the newest groups of a session that are known: those that were read from the
+// store, or newer ones. Where those are news to the dashboards here they are told, because the
+// word of whoever stored them will find them known, or never come. order must be held.
 func (r *room) newestGroups(s vigil.Session) groupWord {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	g, known := r.groups[s.ID]
-	if !known || s.GroupsVersion > g.Version {
-		g = groupWord{s.GroupsVersion, s.Groups}
+	if !known {
+		g = *groupsOf(s)
 		r.groups[s.ID] = g
 	}
-	return g
+	r.mu.Unlock()
+	if s.GroupsVersion <= g.Version {
+		return g
+	}
+	r.tell(delta{session: s.ID, groups: groupsOf(s)})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.groups[s.ID]
 }
 
 // learnGroups reads the groups of all students of the exam, so that what is told from then on
@@ -279,9 +287,11 @@ func (r *room) learnGroups(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		r.order.RLock()
 		for _, s := range sessions {
 			r.newestGroups(s)
 		}
+		r.order.RUnlock()
 		if next == "" {
 			return nil
 		}

@@ -389,6 +389,39 @@ func TestAStudentWhoChangesTheGroupGoesFromOneDashboardToTheOther(t *testing.T) 
 	}
 }
 
+// A dashboard that opens between the writing of a change and the word of it reads the change first:
+// the others hear of it all the same.
+func TestAMoveThatASnapshotReadFirstIsToldToTheOthers(t *testing.T) {
+	t.Parallel()
+	for name, told := range map[string]bool{"and is told later": true, "and whoever stored it tells nobody": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.told()
+			r.grants("ada")
+			r.grants("both", func(a *vigil.Access) { a.Groups = []vigil.Group{groupA, groupB} })
+			r.grants("bob", func(a *vigil.Access) { a.Groups = []vigil.Group{groupB} })
+			r.grants("root", everyone)
+			s := r.session(inGroups(groupA))
+			ada, both, bob, root := r.watcher("ada"), r.watcher("both"), r.watcher("bob"), r.watcher("root")
+			r.until("seen by A", func() bool { return len(ada.Rows()) == 1 })
+			r.ok(r.db.SetGroups(r.ctx, s.ID, []vigil.Group{groupB}, 2)) // another server
+			r.watcher("bob")
+			if told {
+				r.ok(r.hub.Regrouped(r.ctx, s.ID, []vigil.Group{groupB}, 2))
+			}
+			r.until("gone from A", func() bool { return len(ada.Rows()) == 0 })
+			r.until("seen by B", func() bool { return len(bob.Rows()) == 1 })
+			for name, w := range map[string]*watcher{"all": root, "both": both} {
+				r.until("told to who sees "+name, func() bool {
+					g := w.Row(s.ID).Group
+					return g != nil && slices.Equal(g.List, []vigil.Group{groupB})
+				})
+			}
+		})
+	}
+}
+
 func TestAChangeOfRightsReachesDashboardsOfAllServers(t *testing.T) {
 	t.Parallel()
 	quick := func(c *realtime.Config) { c.AccessEvery = 20 * time.Millisecond }

@@ -390,11 +390,13 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.room.order.RLock()
 		for _, s := range list {
 			if p.access.Load().Sees(p.room.newestGroups(s).List) {
 				sessions = append(sessions, s)
 			}
 		}
+		p.room.order.RUnlock()
 		if next != "" && len(sessions) < p.h.cfg.Limits.Rows {
 			at.After = next
 			continue
