@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -419,6 +421,104 @@ func TestAMoveThatASnapshotReadFirstIsToldToTheOthers(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// TestDashboardsShowWhomTheirProctorsSee plays moves of students, changes of what proctors see and
+// dashboards that come and go, at the same time and on two servers: when it is quiet, each
+// dashboard has the rows and the groups that it should have.
+func TestDashboardsShowWhomTheirProctorsSee(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			dashboardsShowWhomTheirProctorsSee(t, rand.New(rand.NewPCG(seed, 16)))
+		})
+	}
+}
+
+func dashboardsShowWhomTheirProctorsSee(t *testing.T, rng *rand.Rand) {
+	t.Helper()
+	bus := realtime.NewLocal(0)
+	shared := func(node string) func(*realtime.Config) {
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, calm
+			c.AccessEvery = 20 * time.Millisecond
+		}
+	}
+	r := newRig(t, shared("one"))
+	r.told()
+	servers := []*rig{r, r.another(shared("two"))}
+	lists := [][]vigil.Group{nil, {groupA}, {groupB}, {groupA, groupB}}
+	in := map[string][]vigil.Group{} // the groups of each session's student
+	var sessions []string
+	for range 8 {
+		groups := lists[rng.IntN(len(lists))]
+		s := r.session(inGroups(groups...))
+		sessions, in[s.ID] = append(sessions, s.ID), groups
+	}
+	users := []string{"ada", "bob", "cyn"}
+	sees := map[string]vigil.Access{}
+	grant := func(user string) {
+		n := rng.IntN(len(lists) + 1)
+		sees[user] = r.grants(user, func(a *vigil.Access) {
+			if a.All = n == len(lists); !a.All {
+				a.Groups = lists[n]
+			}
+		})
+	}
+	type dashboard struct {
+		*watcher
+		user string
+	}
+	var open []dashboard
+	for _, user := range users {
+		grant(user)
+		for _, server := range servers {
+			open = append(open, dashboard{server.watcher(user), user})
+		}
+	}
+	right := func(d dashboard) bool {
+		a, rows := sees[d.user], d.Rows()
+		for session, groups := range in {
+			row, there := rows[session]
+			if there != a.Sees(groups) || there && (row.Group == nil || !slices.Equal(row.Group.List, append([]vigil.Group{}, a.Shown(groups)...))) {
+				return false
+			}
+		}
+		return true
+	}
+	version := int64(1)
+	for round := range 10 {
+		var moves sync.WaitGroup
+		for range 1 + rng.IntN(10) {
+			user, server := users[rng.IntN(len(users))], servers[rng.IntN(len(servers))]
+			switch rng.IntN(6) {
+			case 0:
+				grant(user)
+			case 1:
+				open = append(open, dashboard{server.watcher(user), user})
+			case 2:
+				if len(open) > 3 {
+					open[0].Close()
+					open = open[1:]
+				}
+			default:
+				session, groups := sessions[rng.IntN(len(sessions))], lists[rng.IntN(len(lists))]
+				version++
+				in[session] = groups
+				word := version
+				moves.Go(func() {
+					if err := server.hub.Regrouped(r.ctx, session, groups, word); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		moves.Wait()
+		for _, d := range open {
+			r.until(fmt.Sprintf("dashboard of %s in round %d", d.user, round), func() bool { return right(d) })
+		}
 	}
 }
 
