@@ -281,7 +281,7 @@ func (s *Server) askPlatform(ctx context.Context, exam vigil.Exam, launching *vi
 	if err != nil {
 		return report, err
 	}
-	// The platform takes what it answered for told, and does not report it again.
+	// Whoever leaves now must not make it lost.
 	return report, s.takeGroups(context.WithoutCancel(ctx), exam, report.Students)
 }
 

@@ -72,12 +72,17 @@ final class access_question {
         $lock = locks::take_access($access->quiz->id, self::PATIENCE);
         try {
             $students = array_unique(array_merge($access->attempters(), $this->store->working($access->quiz->id)));
-            $staff = $this->store->bring_up($access, access::STAFF, $known, false);
-            $students = $this->store->bring_up($access, access::STUDENT, array_values($students), false);
-            $this->store->told($staff);
-            $this->store->told($students);
+            // Whoever asked may not have waited for the answer: what has changed is reported all the same.
+            $staff = $this->store->bring_up($access, access::STAFF, $known, true, false);
+            $students = $this->store->bring_up($access, access::STUDENT, array_values($students), true, false);
+            foreach ([$staff, $students] as $rows) {
+                $this->store->told(array_filter($rows, static fn(\stdClass $row): bool => !$row->pending));
+            }
         } finally {
             $lock->release();
+        }
+        if (array_filter(array_column(array_merge($staff, $students), 'pending'))) {
+            access_changes::note('quiz', $access->quiz->id);
         }
         $records = static fn(array $rows): array => array_map([access_changes::class, 'record'], $rows);
         $told = $records($students);

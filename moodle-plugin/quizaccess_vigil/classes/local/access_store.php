@@ -114,10 +114,12 @@ final class access_store {
      * @param string $kind
      * @param int[] $userids
      * @param bool $pending whether what has changed is yet to be told
+     * @param bool|null $freshpending the same of who was not told of before; null: as of what has changed
      * @return stdClass[] userid => row, with what access says in content
      */
-    public function bring_up(access $access, string $kind, array $userids, bool $pending): array {
+    public function bring_up(access $access, string $kind, array $userids, bool $pending, ?bool $freshpending = null): array {
         global $DB;
+        $freshpending ??= $pending;
         if (!$userids) {
             return [];
         }
@@ -126,7 +128,7 @@ final class access_store {
             $rows = $this->rows($access, $kind, $userids);
             $fresh = [];
             foreach (array_diff_key($contents, $rows) as $userid => $content) {
-                $fresh[] = $this->fresh($access, $kind, $userid, $content, $pending);
+                $fresh[] = $this->fresh($access, $kind, $userid, $content, $freshpending);
             }
             if (!$fresh) {
                 break;

@@ -343,6 +343,26 @@ final class access_changes_test extends \advanced_testcase {
     }
 
     /**
+     * An answer to the tool's question may get lost, or the tool not wait for it: what it told of changes is reported all the same,
+     * also of what changed without an event.
+     */
+    public function test_a_question_takes_no_report_away(): void {
+        global $DB;
+        $ask = fn(): array => (new access_question($this->clock))
+            ->answer('quiz-' . $this->quiz->cmid, json_encode(['users' => [(string)$this->teacher->id]]));
+        groups_remove_member($this->groups['A'], $this->student);
+        $ask();
+        $this->assertSame(['staff' => [], 'students' => [$this->student->id => []]], self::told($this->tell()));
+        $ask();
+        $this->assertSame([], $this->tell());
+        $this->clock->bump(1);
+        $DB->delete_records('groups_members', ['userid' => $this->teacher->id]);
+        $ask();
+        $this->assertSame([$this->teacher->id => [false, [], ['watch', 'talk', 'time']]], self::told($this->tell())['staff']);
+        $this->assertSame([], $this->tell());
+    }
+
+    /**
      * The observers listen to events that there are.
      */
     public function test_the_events_are_there(): void {
