@@ -2,7 +2,7 @@
 // passed, and nobody is blamed for a clock. Everybody is watched at once, so that it takes seconds.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePort, patience, pill, stage, startBrowser, startDemo, step, until, watchErrors } from "./harness.mjs";
+import { freePort, patience, pill, stage, startBrowser, startDemo, step, until, watchErrors } from "../harness.mjs";
 
 const minute = 60_000;
 

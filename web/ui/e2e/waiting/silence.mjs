@@ -1,8 +1,8 @@
 // Silence is a signal, in real browsers: whoever leaves the quiz is lost, whichever way they leave it, and whoever only tests the
 // way is nobody's connection.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { freePort, patience, pill, stage, startBrowser, startDemo, step, until } from "./harness.mjs";
+import { describe, test } from "node:test";
+import { freePort, patience, pill, stage, startBrowser, startDemo, step, until } from "../harness.mjs";
 
 const names = ["Amara Okafor", "Budi Santoso", "Daniel Kowalski"];
 
@@ -41,6 +41,8 @@ const timeline = (dashboard, name) => dashboard.evaluate(async ([exam, name]) =>
 
 const kinds = (entries) => entries.map((e) => e.kind ?? e.type).filter(Boolean);
 
+// Each has a demo of its own, and mostly waits.
+describe("who reports nothing", { concurrency: true }, () => {
 test("the quiz page's hello is the connection, and a check-in beside it is not", { timeout: 10 * 60_000 }, async () => {
   await stage(async ({ dir, after }) => {
     const demo = await startDemo({ dir, port: await freePort(), lmsPort: await freePort() });
@@ -180,4 +182,5 @@ test("a monitor that keeps its socket and reports nothing is seen", { timeout: 1
       }
     });
   });
+});
 });

@@ -2,7 +2,7 @@
 // the attempt is shown as running and not watched, and the record says so for good.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePort, patience, stage, startBrowser, startDemo, startStore, step, until } from "./harness.mjs";
+import { freePort, patience, stage, startBrowser, startDemo, startStore, step, until } from "../harness.mjs";
 
 const name = "Amara Okafor";
 const line = "Not connected to proctoring";
