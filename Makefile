@@ -193,6 +193,11 @@ e2e-moodle: build ui-packages ## Drive your own Moodle in a browser; docs/moodle
 	if [ -z "$${MOODLE_URL:-}" ]; then echo 'Say which Moodle: MOODLE_URL, MOODLE_COURSE and the logins (docs/moodle.md).' >&2; exit 1; fi; \
 	node --test --test-concurrency=1 web/ui/e2e/moodle.mjs web/ui/e2e/moodle-plugin.mjs web/ui/e2e/moodle-truth.mjs
 
+.PHONY: screenshots
+screenshots: build ui-packages ## Take the README's pictures from the demo
+	@$(BROWSER); \
+	node web/ui/dev/screenshots.mjs
+
 .PHONY: lint
 lint: ## Run the linters alone
 	@$(MAKE) format-check
