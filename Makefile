@@ -203,6 +203,12 @@ lint: ## Run the linters alone
 	@$(MAKE) format-check
 	go vet ./...
 	$(TOOL) golangci-lint run ./...
+	@$(MAKE) cycles
+
+.PHONY: cycles
+cycles: ## Count how much the files of each package use each other's names (CYCLES=-v shows it)
+	@go build -C .tools -o '$(CURDIR)/bin/cycles' ./cycles
+	@bin/cycles $(CYCLES) -limits .tools/cycles/limits.txt ./...
 
 .PHONY: lint-deploy
 lint-deploy: ## Lint what is in deploy: AWS template, policies, systemd units, Containerfile, compose.yaml (needs Python)

@@ -6,7 +6,7 @@
 // understood, moved or tested without the others of it.
 //
 // The figures that a package may have stand in limits.txt beside this file, one package a line; a package without a line
-// may have 12 and 16. A limit that is higher than need be is a failure, too: so they only go down.
+// may have 12 and 16. Lower a limit when its package has become simpler; none is raised.
 package main
 
 import (
@@ -76,8 +76,7 @@ func run(file string, show bool, patterns []string) (bad bool, err error) {
 			fmt.Printf("%s: %d files in one cycle of names, %d mutual pairs; at most %d and %d are allowed. The cycle: %s\n",
 				p.PkgPath, len(cycle), pairs, may.cycle, may.pairs, strings.Join(cycle, " "))
 		case named && (len(cycle) < may.cycle || pairs < may.pairs):
-			bad = true
-			fmt.Printf("%s: has %d and %d now, the limits say %d and %d: lower them in %s\n", p.PkgPath, len(cycle), pairs, may.cycle, may.pairs, file)
+			fmt.Printf("%s: has %d and %d now, the limits say %d and %d: they can be lowered in %s\n", p.PkgPath, len(cycle), pairs, may.cycle, may.pairs, file)
 		}
 	}
 	for path := range limits {
