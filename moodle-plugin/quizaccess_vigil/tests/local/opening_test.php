@@ -45,7 +45,7 @@ final class opening_test extends \advanced_testcase {
         $this->setAdminUser();
         $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
         [$quiz, $student] = $generator->create_quiz(['timelimit' => 3600]);
-        $session = $generator->create_session($quiz, $student);
+        $session = $generator->create_session($quiz, $student, $generator->create_tool());
         $asked = &$this->asked;
         $status = &$this->status;
         $tool = new class ($asked, $status) extends http {
