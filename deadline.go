@@ -106,6 +106,13 @@ func (r Report) follows(at time.Time) bool { return !at.IsZero() && r.At.After(a
 // What we concluded to be over goes on if the platform says so after that, and its end is
 // not over either.
 func (s Session) Told(r Report, p Policy, now time.Time) (Session, bool) {
+	if r.begins(s) {
+		if begun, ok := s.Open(time.Time{}, Actor{Role: RoleLMS, ID: s.PlatformID}); ok {
+			if next, _ := begun.Told(r, p, now); next.State == StatePaused {
+				return next, true
+			}
+		}
+	}
 	gone := s.State == StateExpired
 	if s.State.Ended() && !gone || !s.News(r) && (!gone || !r.At.After(s.Ended)) {
 		return s, false
@@ -125,6 +132,12 @@ func (s Session) Told(r Report, p Policy, now time.Time) (Session, bool) {
 	return next.Settled(p, now), true
 }
 
+// begins tells whether a report says of a session that has not begun here that the attempt is
+// held there: it has, though neither a page of it nor the report of its opening came here.
+func (r Report) begins(s Session) bool {
+	return r.Held && s.Started.IsZero() && !r.At.Before(s.EndSeen)
+}
+
 // contradicted tells whether a report says that the attempt is paused, which goes on here, or
 // the reverse, and no request that is on its way explains it: an answer got lost for good, or
 // somebody let the attempt go on in the platform. What the platform says a minute after it had its
@@ -140,14 +153,12 @@ func (s Session) contradicted(r Report) bool {
 	if r.PausedAt.IsZero() {
 		return false
 	}
-	if r.Held && (s.State == StateActive || s.State == StateTimeUp) && n == 0 {
-		return true
-	}
+	goesOn := s.State == StateActive || s.State == StateTimeUp || s.State == StateExpired
 	if n == 0 {
-		return false
+		return r.Held && goesOn
 	}
 	last := s.Pauses[n-1]
-	if r.Held && slices.Contains(r.Requests, last.ID) && (s.State == StateActive || s.State == StateTimeUp) {
+	if r.Held && slices.Contains(r.Requests, last.ID) && goesOn {
 		return true // it went on since, and was held again
 	}
 	switch s.State {
@@ -170,7 +181,7 @@ func (s Session) corrected(r Report, now time.Time) (Session, bool) {
 		return next, err == nil
 	}
 	if r.Held && s.State != StatePaused {
-		if s.State == StateTimeUp {
+		if s.State == StateTimeUp || s.State == StateExpired {
 			s, _ = s.Apply(Change{Event: EventReopen, At: now, By: lms})
 		}
 		next, err := s.Apply(Change{Event: EventPause, At: now, By: lms, Reason: "The learning platform holds the attempt: nobody watches its quiz page."})

@@ -455,6 +455,54 @@ func TestAPlatformThatHoldsAnAttemptIsFollowed(t *testing.T) {
 	tell(resumed, hold(31), 31, StateActive)
 	resumed, _, _ = resumed.Answer(c, *d, LMSAnswer{State: LMSAccepted, Status: "running"}, at(31))
 	tell(resumed, hold(40, "request-1"), 40, StatePaused)
+	expired := running()
+	expired.State, expired.Ended, expired.Changed = StateExpired, at(15), at(15)
+	back := tell(expired, hold(20), 20, StatePaused)
+	if !back.Ended.IsZero() {
+		t.Errorf("held after we called it over: ended %v, want never", back.Ended)
+	}
+	over := running()
+	over.State, over.Ended, over.Changed = StateSubmitted, at(15), at(15)
+	tell(over, hold(20), 20, StateSubmitted)
+}
+
+// TestAHeldAttemptHasBegun: its browser never reached us, nor did the report of the opening.
+func TestAHeldAttemptHasBegun(t *testing.T) {
+	p := DefaultPolicy()
+	at := func(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
+	for _, state := range []State{StateCreated, StateReady, StateAwaiting, StateAuthorized, StateCanceled} {
+		s := running()
+		s.State, s.Started, s.Sent, s.End, s.EndSeen = state, time.Time{}, at(1), time.Time{}, time.Time{}
+		if state == StateCanceled {
+			s.Ended, s.Changed = at(10), at(10)
+		}
+		r := Report{Version: 3, At: at(20), End: at(60), PausedAt: at(20), Held: true}
+		held, news := s.Told(r, p, at(20))
+		if !news || held.State != StatePaused || held.Reason == "" || held.Started.IsZero() || !held.Ended.IsZero() {
+			t.Fatalf("%s: got %s because %q, begun %v, ended %v, news %v, want paused with a reason, and begun", state, held.State, held.Reason, held.Started, held.Ended, news)
+		}
+		if again, news := held.Told(r, p, at(21)); news || again.Version != held.Version {
+			t.Errorf("%s: told twice: got news %v", state, news)
+		}
+		resumed, _, d := do(t, held, Command{ID: "command-1", Kind: CommandResume}, at(25), "request-1")
+		if resumed.State != StateActive || d == nil {
+			t.Errorf("%s: a proctor's resume: got %s, request %v, want active, and asked of the platform", state, resumed.State, d)
+		}
+		opened, _ := held.Open(at(2), Actor{Role: RoleLMS})
+		if opened.State != StatePaused || !opened.Opened.Equal(at(2)) {
+			t.Errorf("%s: the opening told after it: got %s, opened %v, want paused, opened then", state, opened.State, opened.Opened)
+		}
+		r.PausedAt, r.Held = time.Time{}, false
+		if s, _ = s.Told(r, p, at(20)); s.State != state { // not said to be open by this
+			t.Errorf("%s: running there: got %s, want no change", state, s.State)
+		}
+	}
+	stopped := running()
+	stopped.State, stopped.Started, stopped.Ended, stopped.Changed = StateCanceled, time.Time{}, at(10), at(10)
+	stopped.By = Actor{Role: RoleLMS}
+	if got, _ := stopped.Told(Report{Version: 3, At: at(9), End: at(60), PausedAt: at(9), Held: true}, p, at(20)); got.State == StatePaused {
+		t.Error("the platform had ended it: got paused, want over")
+	}
 }
 
 func TestTimeGivenBeforeTheStartIsAskedForWhenTheAttemptBegins(t *testing.T) {

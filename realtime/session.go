@@ -420,7 +420,11 @@ func (h *Hub) reportEnd(ctx context.Context, sessionID string, r vigil.Report) (
 		if !news {
 			return plan{}, errNothing
 		}
-		return plan{session: next}, nil
+		p := plan{session: next}
+		if s.Started.IsZero() && !next.Started.IsZero() { // nobody had told us that it was opened
+			p.session, p.deliveries = next.Unsent(now, h.cfg.NewID)
+		}
+		return p, nil
 	})
 	return s, err
 }

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"vigil"
+
 	"vigil/lti/ltitest"
+	"vigil/realtime"
 )
 
 // asking signs a question for what is kept of an attempt.
@@ -92,6 +94,32 @@ func TestThePlatformReportsThatItHoldsAnAttempt(t *testing.T) {
 	r.want("status of an assertion", post(l.Assertion(a)).status, http.StatusUnauthorized)
 	a.Number = 7
 	r.want("status of an unknown attempt", post(l.Standing(a)).status, http.StatusNotFound)
+}
+
+// TestAHeldAttemptOfWhichNothingCameIsPaused: the browser never connected, and the report of the
+// opening has not come.
+func TestAHeldAttemptOfWhichNothingCameIsPaused(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{"unwatched":"hold"}`))
+	p := l.person(student)
+	checkin := p.attempt(1)
+	id := last(checkin)
+	r.status(p.start(checkin), http.StatusOK)
+	s := r.session(id)
+	r.want("before", s.Started.IsZero(), true)
+	_, err := r.hub.Command(r.Context(), s.ExamID, proctor, vigil.FullAccess(), realtime.CommandUp{
+		T: realtime.TypeCommand, ID: "command-1", Kind: vigil.CommandExtend, Targets: []string{id}, Seconds: 300,
+	})
+	r.ok(err)
+	a, ok := l.FindAttempt(student, quiz, 1)
+	r.want("an attempt in the LMS", ok, true)
+	a.Status, a.Held, a.PausedAt = ltitest.Paused, true, r.now()
+	got := r.call(stranger(), "POST", "/api/v1/attempts/standing", `{"assertion":"`+l.Standing(a)+`"}`)
+	r.want("status", got.status, http.StatusOK)
+	s = r.session(id)
+	r.want("state", s.State, vigil.StatePaused)
+	r.want("a reason", s.Reason != "", true)
+	r.want("the grant of before is asked for", len(s.Grants) == 1 && s.Grants[0].ID != "", true)
 }
 
 // TestANumberThatIsUsedAgainWhileItsAttemptRuns: an attempt is deleted in the platform and
