@@ -191,7 +191,7 @@ e2e-dynamodb: build ui-packages ## Tell the story with the tool's state on Dynam
 e2e-moodle: build ui-packages ## Drive your own Moodle in a browser; docs/moodle.md says how
 	@$(BROWSER); \
 	if [ -z "$${MOODLE_URL:-}" ]; then echo 'Say which Moodle: MOODLE_URL, MOODLE_COURSE and the logins (docs/moodle.md).' >&2; exit 1; fi; \
-	node --test --test-concurrency=1 web/ui/e2e/moodle.mjs web/ui/e2e/moodle-plugin.mjs web/ui/e2e/moodle-truth.mjs
+	node --test --test-concurrency=1 web/ui/e2e/moodle.mjs web/ui/e2e/moodle-plugin.mjs web/ui/e2e/moodle-truth.mjs web/ui/e2e/moodle-held.mjs
 
 .PHONY: screenshots
 screenshots: build ui-packages ## Take the README's pictures from the demo

@@ -269,6 +269,16 @@ function hold(array $users, int $seconds): void {
     }
 }
 
+/** Lets time pass for the pages of an attempt and for what is known of who watched them; the attempt's own clock goes on as it did. */
+function let_pass(int $sessionid, int $seconds): void {
+    global $DB;
+    $DB->execute('UPDATE {quizaccess_vigil_page} SET timeserved = timeserved - ? WHERE sessionid = ?', [1000 * $seconds, $sessionid]);
+    $DB->execute('UPDATE {quizaccess_vigil_page} SET watcheduntil = watcheduntil - ? WHERE sessionid = ? AND watcheduntil > 0', [1000 * $seconds, $sessionid]);
+    foreach (['watchedat', 'receiptat', 'unwatchedat', 'pausedat'] as $field) {
+        $DB->execute("UPDATE {quizaccess_vigil_session} SET {$field} = {$field} - ? WHERE id = ? AND {$field} > 0", [$seconds, $sessionid]);
+    }
+}
+
 /** What the first page of an attempt would post with an answer. */
 function fields(int $attempt, string $answer): array {
     $quba = question_engine::load_questions_usage_by_activity($GLOBALS['DB']->get_field('quiz_attempts', 'uniqueid', ['id' => $attempt]));
