@@ -269,6 +269,13 @@ function hold(array $users, int $seconds): void {
     }
 }
 
+/** Changes what a teacher has chosen about pages that nobody watches. */
+function set_unwatched(int $quiz, string $unwatched): void {
+    global $DB;
+    $policy = json_decode((string)$DB->get_field('quizaccess_vigil', 'policy', ['quizid' => $quiz]), true) ?: [];
+    $DB->set_field('quizaccess_vigil', 'policy', json_encode(['unwatched' => $unwatched] + $policy), ['quizid' => $quiz]);
+}
+
 /** Lets time pass for the pages of an attempt and for what is known of who watched them; the attempt's own clock goes on as it did. */
 function let_pass(int $sessionid, int $seconds): void {
     global $DB;
