@@ -57,6 +57,7 @@ const PROBES = [0, 1000, 3000];
  * @property {string[]} [watch] limits what is noticed; [] is a connection and nothing else
  * @property {Element} [mount] where to put the panel; default: the body
  * @property {boolean} [inline]
+ * @property {boolean} [explained] the page itself says why the attempt is paused, and what to do: no dialog covers that
  * @property {string} [back] where an ended attempt leads to
  * @property {(time: {end: number, localEnd: number, left: number, offset: number}) => void} [onTime]
  * @property {(frame: import('./protocol').ReceiptFrame) => void} [onReceipt] for the LMS
@@ -345,6 +346,9 @@ export const init = config => {
     };
 
     const showPause = () => {
+        if (config.explained) {
+            return;
+        }
         // Why the LMS did not let it go on is for the proctors, who see it.
         const again = tab.get('still') === reason;
         panel.paused({again, reason: reason && !again ? commands.reason(reason) : '', left, shown: () => commands.seen('pause')});

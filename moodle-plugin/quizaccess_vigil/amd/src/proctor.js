@@ -47,6 +47,7 @@ const STAMP = 'quizaccess_vigil_page';
  * @property {number} pages
  * @property {string} endpoint where the tool takes assertions
  * @property {boolean} [receipts] Moodle wants them
+ * @property {boolean} [held] Moodle paused it, because nobody watched: the page says so
  * @property {string} lang
  */
 
@@ -269,6 +270,7 @@ export const init = async(config) => {
         page: config.page,
         pages: config.pages,
         stamp: pageStamp(),
+        explained: config.held,
         back: quizUrl,
         onReceipt: frame => {
             if (receipts) {

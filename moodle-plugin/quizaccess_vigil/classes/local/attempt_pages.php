@@ -127,6 +127,7 @@ final class attempt_pages {
             'pages' => $attemptobj->get_num_pages(),
             'endpoint' => lti_bridge::token_endpoint($tool),
             'receipts' => true,
+            'held' => hold::is_held($own->session),
             'lang' => str_replace('_', '-', current_language()),
         ]]);
     }

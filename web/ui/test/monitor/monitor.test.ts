@@ -215,6 +215,14 @@ describe("a pause", () => {
     expect(sent().filter((frame) => frame.t === "seen").map((frame) => frame.id)).toEqual(["command01", "command02"]);
   });
 
+  it("that the page itself explains covers nothing of it", async () => {
+    await open({ explained: true }, { state: "paused", reason: "Nobody watched." });
+    await settle();
+    expect(dialog()?.open ?? false).toBe(false);
+    expect(pill().dataset.kind).toBe("paused");
+    expect(told("paused")).toBe(1);
+  });
+
   it("that ends when the time is over is over, too", async () => {
     await open();
     command("command01", "pause");
