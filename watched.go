@@ -294,6 +294,17 @@ func (p Presence) Report(now time.Time) Presence {
 	return p
 }
 
+// Silent ends what the connection reported as of a time: the line is there, but since then the page's
+// monitor has not answered. It counts again from the next Report on.
+func (p Presence) Silent(s Session, since time.Time) Presence {
+	if p.Reports.IsZero() {
+		return p
+	}
+	p.Watched += max(time.Millisecond, s.OpenWithin(p.Reports, since))
+	p.Reports = time.Time{}
+	return p
+}
+
 // Count ends what the connection before reported, where a step took it away: what was watched of
 // the attempt is added up. A page turn or a short drop takes nothing away.
 func (p Presence) Count(was Presence, s Session, gap GapChange, now time.Time) Presence {

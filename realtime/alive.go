@@ -102,6 +102,10 @@ func (sc *studentConn) missedLocked(at, now time.Time) {
 		st.emitLocked(own, nil)
 		st.monitorLocked(st.monitor.Become(vigil.MonitorSilent, at), now)
 	case missedMost:
+		since := st.monitor.Since // of the first of them
+		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
+			return p.Silent(st.life.session(), since), vigil.GapChange{}
+		})
 		st.emitLocked(st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Missed: missedMost, Why: "silent"})), nil)
 	}
 }
@@ -169,6 +173,9 @@ func (sc *studentConn) alive(f *up) {
 	}
 	if n > 0 || a.hidden && !f.Away { // an answer, however late, or one that is back
 		st.unanswered = 0
+	}
+	if n > 0 && sc.vouches && st.presence.Reports.IsZero() { // it was silent, and is watched again
+		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Report(now), vigil.GapChange{} })
 	}
 	a.hidden = f.Away
 	var before vigil.Totals // of the page, as far as it is known here

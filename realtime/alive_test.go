@@ -107,6 +107,26 @@ func TestComingAgainDoesNotMakeASilentMonitorHonest(t *testing.T) {
 	}
 }
 
+func TestTheTimeOfASilentMonitorIsNotWatched(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	s := r.session(proctored)
+	st := r.student(s, func(c *client.Config) { c.Mute = true })
+	r.until("silent", func() bool { return len(r.silences(s.ID)) == 2 })
+	r.until("nothing reports", func() bool { return r.read(s.ID).Presence.Reports.IsZero() })
+	st.Turn(2) // the next page of a silent monitor is not watched either
+	r.until("back", func() bool { p := r.read(s.ID).Presence; return p.Connection == vigil.ConnOnline && p.Epoch > 1 })
+	if v := r.read(s.ID); !v.Presence.Reports.IsZero() || v.Presence.Watched > v.OpenFor(time.Now())/2 && v.Presence.Watched > time.Second {
+		t.Errorf("got %+v, want what was before the first question", v.Presence)
+	}
+	st.Close()
+	r.wire(studentClaims(s)) // one that only tests
+	w := r.wire(studentClaims(s))
+	w.write(strings.Replace(canHello, `"next":1`, `"next":1,"page":3`, 1))
+	w.write(word(w.asked(), "page-three", 100, 0, 0, ""))
+	r.until("it answers, and is watched", func() bool { return !r.read(s.ID).Presence.Reports.IsZero() })
+}
+
 func TestAnOldMonitorIsNotSupportedAndNotSuspicious(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, asked)

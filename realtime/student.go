@@ -131,6 +131,7 @@ type studentConn struct {
 	again    bool      // its hello began at 1, and the session was connected before
 	signaled time.Time // when a signal last came; written by the read loop only
 	stream   string    // written by the read loop only
+	vouches  bool      // its hello was the quiz page's, or the monitor window's
 
 	// Owned by the read loop.
 	next   int64 // of the hello: lower numbers come again, or late

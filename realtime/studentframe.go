@@ -96,7 +96,8 @@ func (sc *studentConn) sayHello(f *up) {
 		st.tellPresenceLocked()
 	}
 	if first {
-		if st.owner == sc.conn && sc.reports(f) {
+		sc.vouches = sc.reports(f)
+		if st.owner == sc.conn && sc.vouches && st.unanswered < missedMost { // else its first answer counts
 			st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Report(now), vigil.GapChange{} })
 			st.watchesLocked()
 		}
