@@ -164,14 +164,18 @@ func (p Presence) Miss(now time.Time, l Liveness) (Presence, GapChange) {
 // connection in order where the attempt does not run; in one that runs, whoever leaves by
 // them is as away as by any other way, and has the grace of a drop. A goodbye is a frame like
 // any other: Hear comes first, so that it ends the gap of a session that was lost. Without a
-// connection a goodbye changes nothing.
+// connection a goodbye changes nothing, and a page turn that is announced again began at the first.
 func (p Presence) Bye(now time.Time, reason ByeReason, running bool) Presence {
 	switch p.Connection {
 	case ConnOnline, ConnDegraded, ConnNavigating:
 	default:
 		return p
 	}
-	p.Heard, p.Since, p.Cause = now, p.next(now), ""
+	p.Heard = now
+	if p.Connection == ConnNavigating && reason == ByeNavigating {
+		return p
+	}
+	p.Since, p.Cause = p.next(now), ""
 	switch {
 	case reason == ByeNavigating:
 		p.Connection = ConnNavigating

@@ -87,6 +87,19 @@ func TestPresenceKeepsTheLedgerOfGaps(t *testing.T) {
 	})
 }
 
+func TestAPageTurnThatIsAnnouncedAgainHasNoOtherGrace(t *testing.T) {
+	l := DefaultLiveness()
+	p, _ := Presence{Connection: ConnNever}.Connect(t0, 1, "n")
+	first := t0.Add(time.Minute)
+	for at := first; at.Before(first.Add(l.NavigateGrace)); at = at.Add(time.Second) {
+		p = p.Bye(at, ByeNavigating, true)
+	}
+	p, g := p.Expire(first.Add(l.NavigateGrace), l)
+	if p.Connection != ConnLost || !g.Open || !g.Start.Equal(first) {
+		t.Fatalf("got %s and %+v, want lost since the first goodbye", p.Connection, g)
+	}
+}
+
 func TestShortAbsencesLeaveNoGap(t *testing.T) {
 	l := DefaultLiveness()
 	rapid.Check(t, func(t *rapid.T) {

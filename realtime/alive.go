@@ -13,7 +13,8 @@ import (
 // A browser answers pings whatever becomes of the page. So the page's monitor is asked, too, once
 // a minute, and answers with running totals from its message handler, which runs in hidden pages
 // as well. No answer, or totals that contradict what came, is a monitor that is silent or altered.
-// A page that was hidden last may have been stopped by its browser: that is absence.
+// A page that was hidden last may have been stopped by its browser: that is absence. What was asked
+// of one socket goes on with the next one: who turns pages quickly is asked as often as others.
 
 // capAlive is what a hello's can lists of a monitor that can be asked.
 const capAlive = "alive"
@@ -21,12 +22,14 @@ const capAlive = "alive"
 const (
 	missedMost   = 3                // answers in a row that may be missing of a page that is shown
 	maxDocs      = 8                // pages of a session whose totals are remembered
+	stoodStill   = 45 * time.Second // by how much the clock of a page that is shown may differ from ours between two answers: a short sleep, a line that stood
 	monitorEvery = 10 * time.Minute // totals are stored so often, where nothing else is
 )
 
 // asking is what a socket's monitor was asked, and said. Guarded by st.mu.
 type asking struct {
 	can    bool      // it said that it can be asked
+	ready  bool      // it was welcomed: what is asked is not kept back by us
 	asked  int64     // the last question's number
 	open   time.Time // when that was asked; zero: it is answered, or counts as missed
 	next   time.Time // when it is asked again
@@ -37,6 +40,9 @@ type asking struct {
 	from   time.Time     // when that was told
 	hides  time.Duration // by signals that came since
 	given  int64         // of the last answer
+	told   time.Time     // when that was
+	shown  time.Duration // how long the page was visible by then
+	veiled bool          // it was hidden since
 	apart  bool          // another page of the outbox is open: its signals come here, too
 }
 
@@ -49,7 +55,7 @@ type pageTotals struct {
 // monitorData is the data of a monitor_silent.
 type monitorData struct {
 	Missed int    `json:"missed,omitempty"`
-	Why    string `json:"why,omitempty"` // silent; of what contradicts: totals, numbers, next
+	Why    string `json:"why,omitempty"` // silent, away, can; of what contradicts: totals, numbers, next
 }
 
 // ask asks the monitor when it is time, and judges that it has not answered. Called about once
@@ -68,18 +74,69 @@ func (sc *studentConn) ask(now time.Time) {
 		return
 	}
 	if !a.can {
+		if st.could { // a note: a page of before an update, say
+			st.could = false
+			own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Why: "can"}))
+			own.Severity, own.Incident = 0, false
+			st.emitLocked(own, nil)
+		}
 		st.monitorLocked(st.monitor.Become(vigil.MonitorUnsupported, now), now)
 		return
 	}
-	if !a.open.IsZero() && now.Sub(a.open) >= sc.h.cfg.AliveWait {
+	st.could = true
+	if !a.open.IsZero() && now.Sub(a.open)+st.askSpent >= sc.h.cfg.AliveWait {
 		at := a.open
-		a.open = time.Time{}
+		a.open, st.askSpent = time.Time{}, 0
 		sc.missedLocked(at, now)
 	}
-	if a.open.IsZero() && !now.Before(a.next) {
-		a.asked++
-		a.open, a.next = now, now.Add(sc.h.cfg.AliveEvery)
-		sc.send(encode(Alive{T: TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
+	if a.ready && a.open.IsZero() && !now.Before(a.next) {
+		sc.askLocked(now)
+	}
+}
+
+func (sc *studentConn) askLocked(now time.Time) {
+	a := &sc.asking
+	a.asked++
+	a.open, a.next = now, now.Add(sc.h.cfg.AliveEvery)
+	sc.st.askDue = a.next
+	sc.send(encode(Alive{T: TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
+}
+
+// mayAsk has the monitor asked from now on, behind the welcome: at once where that was due before,
+// on a socket that is gone.
+func (sc *studentConn) mayAsk() {
+	st, now := sc.st, sc.h.now()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	a := &sc.asking
+	a.ready = true
+	if st.askDue.IsZero() {
+		st.askDue = a.next
+	}
+	if a.can && st.owner == sc.conn && a.open.IsZero() && !st.askDue.IsZero() && !now.Before(st.askDue) && st.life.state.Started() && !st.life.state.Ended() {
+		sc.askLocked(now)
+	}
+}
+
+// leaveOpenLocked takes in that the session's connection goes and leaves a question unanswered. The
+// time in which it was heard, and did not answer, counts; but for a moment, in which an answer
+// may have been on its way. The next connection is asked at once. st.mu and room.order (for
+// reading) are held.
+func (sc *studentConn) leaveOpenLocked(now time.Time) {
+	st, a := sc.st, &sc.asking
+	if a.open.IsZero() {
+		return
+	}
+	at, wait := a.open, sc.h.cfg.AliveWait
+	a.open = time.Time{}
+	st.askDue = now
+	if a.hidden || st.life.state.Ended() {
+		return
+	}
+	st.askSpent += max(0, st.presence.Heard.Sub(at)-wait/8)
+	if st.askSpent >= wait {
+		st.askSpent = 0
+		sc.missedLocked(at, now)
 	}
 }
 
@@ -91,6 +148,11 @@ func (sc *studentConn) missedLocked(at, now time.Time) {
 	st := sc.st
 	if sc.asking.hidden {
 		st.unanswered = 0
+		if st.away++; st.away == missedMost {
+			own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Missed: missedMost, Why: "away"}))
+			own.Severity, own.Incident = 0, false
+			st.emitLocked(own, nil)
+		}
 		st.monitorLocked(st.monitor.Become(vigil.MonitorAway, at), now)
 		return
 	}
@@ -169,14 +231,18 @@ func (sc *studentConn) alive(f *up) {
 		return
 	}
 	if n == a.asked && n > 0 {
-		a.open = time.Time{}
+		a.open, st.askSpent = time.Time{}, 0
 	}
 	if n > 0 || a.hidden && !f.Away { // an answer, however late, or one that is back
-		st.unanswered = 0
+		if st.unanswered+st.away > 0 && sc.receiptAt.Load() != 0 { // nothing vouched for it, and its answers may come at once
+			sc.jobs.add(sc.h, 2, sc.sendReceipt)
+		}
+		st.unanswered, st.away = 0, 0
 	}
 	if n > 0 && sc.vouches && st.presence.Reports.IsZero() { // it was silent, and is watched again
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Report(now), vigil.GapChange{} })
 	}
+	a.veiled = a.veiled || a.hidden || f.Away || t.Hidden != a.totals.Hidden
 	a.hidden = f.Away
 	var before vigil.Totals // of the page, as far as it is known here
 	i := slices.IndexFunc(st.docs, func(p pageTotals) bool { return p.doc == f.Doc })
@@ -186,14 +252,14 @@ func (sc *studentConn) alive(f *up) {
 	}
 	st.docs = last(append(st.docs, pageTotals{f.Doc, t}), maxDocs)
 	if a.doc != f.Doc {
-		a.doc, a.base, a.from, a.hides, a.given = f.Doc, t, now, 0, 0
+		a.doc, a.base, a.from, a.hides, a.given, a.told, a.veiled = f.Doc, t, now, 0, 0, time.Time{}, f.Away
 	} else {
 		hides := a.hides
 		if a.apart {
 			hides = 0
 		}
 		switch {
-		case t.Contradicts(a.totals, 0) || t.Contradicts(a.base, hides):
+		case t.Contradicts(a.totals, 0), t.Contradicts(a.base, hides), n > 0 && a.stands(t, now):
 			st.alteredLocked(sc.stream, "totals", now)
 			a.base, a.from, a.hides = t, now, 0
 		case n > 0:
@@ -202,7 +268,7 @@ func (sc *studentConn) alive(f *up) {
 	}
 	a.totals = t
 	if n > 0 {
-		a.given = t.Given
+		a.given, a.told, a.shown, a.veiled = t.Given, now, t.Visible, f.Away
 	}
 	if !st.life.plugin || !st.room.policy().Watches(vigil.WatchFocus) { // of no quiz page, or what the exam does not watch: not kept
 		before.Visible, before.Hidden, before.Focused, before.Focuses = t.Visible, t.Hidden, t.Focused, t.Focuses
@@ -212,6 +278,13 @@ func (sc *studentConn) alive(f *up) {
 	if n > 0 && st.monitor.State == state {
 		st.tellMonitorLocked() // its totals, once a minute
 	}
+}
+
+// stands tells that the clock of a page which was shown all the while differs from ours since its last
+// answer: that is an old answer said again, or a made-up one. While a page is hidden its computer
+// may sleep, and answer pings.
+func (a *asking) stands(t vigil.Totals, now time.Time) bool {
+	return !a.told.IsZero() && !a.veiled && (t.Visible-a.shown-now.Sub(a.told)).Abs() > stoodStill
 }
 
 // lookForGiven looks whether what a monitor had given out at its last answer has come, where that

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,8 +156,8 @@ func TestAHiddenPageThatDoesNotAnswerIsAway(t *testing.T) {
 	w.write(word("", "page-one", 150, 900, 0, ""))
 	w.write(word(w.asked(), "page-one", 200, 900, 0, ""))
 	r.until("answers", func() bool { return p.Row(s.ID).Monitor.State == vigil.MonitorAnswers })
-	if got := r.silences(s.ID); len(got) != 0 {
-		t.Errorf("got %v, want none", got)
+	if got := strings.Join(r.silences(s.ID), ", "); got != "3 away" {
+		t.Errorf("got %q, want a note that it was hidden, and no incident", got)
 	}
 }
 
@@ -255,4 +256,127 @@ func TestAliveFramesThatAreNotTaken(t *testing.T) {
 	refused("less than nothing", word("", "page-one", -1, 0, 0, ""), "visible")
 	refused("more than can be", word("", "page-one", 1<<62, 0, 0, ""), "visible")
 	refused("numbers beyond the last", word("", "page-one", 1, 0, 1<<60, ""), "visible")
+}
+
+func TestAMutedMonitorThatTurnsPagesQuicklyIsSeen(t *testing.T) {
+	t.Parallel()
+	r, pages, signer := asking(t, vigil.UnwatchedNote, func(c *realtime.Config) {
+		c.AliveEvery, c.AliveWait = 1200*time.Millisecond, 300*time.Millisecond
+	})
+	s := r.session(proctored)
+	turn := func(n int, answers bool) {
+		w := r.wire(studentClaims(s))
+		w.write(asksHello(pages.of(s, fmt.Sprint("page-", n))))
+		var welcome realtime.Welcome
+		w.next(realtime.TypeWelcome, &welcome)
+		if answers {
+			w.write(word(w.asked(), "page-one", 10, 0, 0, ""))
+		}
+		time.Sleep(150 * time.Millisecond)
+		w.write(`{"t":"bye","reason":"navigating"}`)
+		_ = w.ws.Close(1000, "")
+	}
+	n := 0
+	for ; len(r.silences(s.ID)) < 2 && n < 60; n++ {
+		turn(n, false)
+	}
+	if got := strings.Join(r.silences(s.ID), ", "); got != "1, 3 silent incident" {
+		t.Fatalf("got %q after %d pages, want a note and one incident", got, n)
+	}
+	turn(n, false)
+	if got := signer.of(fmt.Sprint("page-", n)); len(got) != 0 {
+		t.Errorf("got %v: it was vouched for a page whose monitor does not answer", got)
+	}
+	turn(n+1, true)
+	r.until("vouched for again", func() bool { return len(signer.of(fmt.Sprint("page-", n+1))) > 0 })
+}
+
+func TestQuickPagesWhoseMonitorAnswersAreNotSilent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	s := r.session(proctored)
+	st := r.student(s)
+	for n := range 40 {
+		time.Sleep(20 * time.Millisecond)
+		st.Turn(n + 2)
+	}
+	if got := r.silences(s.ID); len(got) != 0 {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
+func TestNothingVouchesForAHiddenPageThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	r, pages, signer := asking(t, vigil.UnwatchedHold, func(c *realtime.Config) {
+		c.Liveness.PingEvery, c.Liveness.PongWait = 300*time.Millisecond, 250*time.Millisecond
+		c.AliveEvery, c.AliveWait = 300*time.Millisecond, 500*time.Millisecond
+	})
+	s := r.session(proctored)
+	w := r.wire(studentClaims(s))
+	w.write(asksHello(pages.of(s, "page-1")))
+	w.receipt()
+	w.write(word(w.asked(), "page-one", 10, 0, 0, ""))
+	w.write(word("", "page-one", 20, 0, 0, `,"away":true`))
+	r.until("noted, as no incident", func() bool { return strings.Join(r.silences(s.ID), ", ") == "3 away" })
+	before := len(signer.of("page-1"))
+	time.Sleep(time.Second)
+	if got := len(signer.of("page-1")); got != before {
+		t.Errorf("got %d receipts for a page that says it is hidden and answers nothing, want none", got-before)
+	}
+	w.write(word("", "page-one", 30, 700, 0, ""))
+	r.until("a receipt when it is back", func() bool { return len(signer.of("page-1")) > before })
+	if got := strings.Join(r.silences(s.ID), ", "); got != "3 away" {
+		t.Errorf("got %q, want the note alone", got)
+	}
+}
+
+func TestAMonitorThatCouldBeAskedAndCannotAnyMoreIsNoted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, asked)
+	s := r.session(proctored)
+	st := r.student(s)
+	r.until("answers", func() bool { return r.read(s.ID).Monitor.State == vigil.MonitorAnswers })
+	st.Bye(vigil.ByeNavigating)
+	w := r.wire(studentClaims(s))
+	w.write(hello)
+	r.until("noted", func() bool { return strings.Join(r.silences(s.ID), ", ") == "0 can" })
+}
+
+func TestTotalsOfAShownPageGoWithTheTime(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		passed time.Duration // between two answers
+		more   [2]int64      // visible, hidden, by what they say
+		want   string
+	}{
+		{"as much as has passed", time.Minute, [2]int64{60_000, 0}, ""},
+		{"a line that stood for half a minute", time.Minute, [2]int64{30_000, 0}, ""},
+		{"the same again", time.Minute, [2]int64{0, 0}, "0 totals incident"},
+		{"an hour at once", time.Minute, [2]int64{3_600_000, 0}, "0 totals incident"},
+		{"asleep while hidden", time.Minute, [2]int64{0, 1000}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var ahead atomic.Int64
+			r := newRig(t, asked, func(c *realtime.Config) {
+				c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+				c.AliveWait = 2 * time.Minute
+			})
+			s := r.session(proctored)
+			w := r.wire(studentClaims(s))
+			w.write(canHello)
+			w.write(word(w.asked(), "page-one", 1000, 0, 0, ""))
+			r.until("answers", func() bool { return r.read(s.ID).Monitor.State == vigil.MonitorAnswers })
+			ahead.Store(int64(row.passed))
+			w.write(word(w.asked(), "page-one", 1000+row.more[0], row.more[1], 0, ""))
+			if row.want != "" {
+				r.until("noted", func() bool { return len(r.silences(s.ID)) > 0 })
+			}
+			time.Sleep(200 * time.Millisecond)
+			if got := strings.Join(r.silences(s.ID), ", "); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
 }

@@ -82,7 +82,7 @@ func (sc *studentConn) sendReceipt(ctx context.Context) {
 		return
 	}
 	// It does not answer at the moment, or only the browser does, and not the page's monitor.
-	if st.presence.Connection != vigil.ConnOnline || !sc.asking.can || st.unanswered > 0 {
+	if st.presence.Connection != vigil.ConnOnline || !sc.asking.can || st.unanswered+st.away > 0 {
 		st.mu.Unlock()
 		sc.receiptAt.Store(now.Add(min(receiptRetry, sc.h.cfg.ReceiptEvery)).UnixMilli())
 		return

@@ -51,13 +51,17 @@ type student struct {
 	blamed       bool   // it is noted as the student's fault
 	watched      string // the stream of the last owner
 	monitor      vigil.Monitor
-	monitorDirty bool         // it is not stored
-	monitorSaved time.Time    // when it was last stored
-	unanswered   int          // questions to the monitor, in a row
-	docs         []pageTotals // newest last, few
-	watching     bool         // a job notes that the attempt is watched
-	guests       []guest      // who was here without owning the session; few
-	stamp        uint64       // a hash of the last page stamp that was taken
+	monitorDirty bool          // it is not stored
+	monitorSaved time.Time     // when it was last stored
+	unanswered   int           // questions to the monitor, in a row
+	away         int           // the same, of a page that was hidden
+	askDue       time.Time     // when the monitor is asked next, on whatever socket; zero: it was not asked yet
+	askSpent     time.Duration // how long an unanswered question has waited on sockets that are gone
+	could        bool          // a monitor said that it can be asked
+	docs         []pageTotals  // newest last, few
+	watching     bool          // a job notes that the attempt is watched
+	guests       []guest       // who was here without owning the session; few
+	stamp        uint64        // a hash of the last page stamp that was taken
 	vouched      *vouched
 }
 
@@ -342,6 +346,9 @@ func (st *student) oustLocked(old *conn, now time.Time) {
 	if !ok || !sc.owned || old.closed() == CloseSuperseded {
 		return
 	}
+	if st.owner == old {
+		sc.leaveOpenLocked(now)
+	}
 	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
 		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, old.from(), now}), maxOusted)
 	}
@@ -561,6 +568,7 @@ func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
 	if st.owner != sc.conn {
 		return
 	}
+	sc.leaveOpenLocked(now)
 	st.owner = nil
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		switch {

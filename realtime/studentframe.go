@@ -578,6 +578,7 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 	for _, frame := range rest {
 		sc.send(frame)
 	}
+	sc.mayAsk()
 	if _, saving := sc.h.writer.state(); !saving {
 		sc.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
 	}
