@@ -26,9 +26,6 @@ use stdClass;
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later
  */
 final class receipt {
-    /** @var string[] reasons by which nothing can be told: they never count as "unwatched" */
-    public const UNTOLD = ['receipt_key', 'receipt_clock'];
-
     /** @var int bytes */
     private const LONGEST = 4096;
 

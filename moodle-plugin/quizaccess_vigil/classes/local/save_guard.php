@@ -90,12 +90,22 @@ final class save_guard {
     }
 
     /**
+     * Whether the request brings no answers: that is the summary page's, which hands in what is saved. Where it is not said of
+     * which questions they are, core takes the answers of all.
+     *
+     * @return bool
+     */
+    private static function brings_nothing(): bool {
+        return optional_param('thispage', -1, PARAM_INT) < 0 && optional_param('slots', null, PARAM_SEQUENCE) === '';
+    }
+
+    /**
      * Looks whether the page that the answers come from is watched. Whatever goes wrong here, the answers are saved.
      *
      * @param \stdClass $session
      */
     private static function watch(\stdClass $session): void {
-        if ($session->state !== session_store::OPEN) {
+        if ($session->state !== session_store::OPEN || self::brings_nothing()) {
             return;
         }
         $clock = \core\di::get(\core\clock::class);

@@ -129,7 +129,7 @@ final class watch {
         $session->activeat = $this->clock->time();
         $untold = $this->take($session, $receipts);
         $verdict = self::NONE;
-        $row = $page >= 0 ? $this->page($session, $nonce, $page) : null;
+        $row = $this->page($session, $nonce, $page);
         if ($row && $requested - $row->timeserved >= self::OPEN || $row && $row->watcheduntil) {
             $verdict = $this->verdict($session, $row, $requested, in_array($row->nonce, $untold, true));
             $this->note($session, $row, $verdict);
@@ -229,7 +229,9 @@ final class watch {
                 // It may be new. The question is asked once in 30 seconds for all.
                 $receipt = $read($text);
             }
-            if (in_array($receipt->reason, receipt::UNTOLD, true)) {
+            // By a key that is unknown nothing can be told, but where all were fetched just now it is not the tool's: anybody can
+            // write such a receipt, for any page.
+            if ($receipt->reason === 'receipt_key' ? !$this->keys->is_up($tool) : $receipt->reason === 'receipt_clock') {
                 $untold[] = $receipt->page;
             }
             $page = $receipt->reason === ''
@@ -268,7 +270,7 @@ final class watch {
 
     /**
      * The page that answers came from: the one with its nonce, if that is the page with its number; else the last one that was
-     * served with this number.
+     * served with this number, or with any if there is none. What a page leaves out of its form does not keep it from being judged.
      *
      * @param stdClass $session
      * @param string $nonce
@@ -277,10 +279,17 @@ final class watch {
      */
     private function page(stdClass $session, string $nonce, int $number): ?stdClass {
         global $DB;
-        $row = $nonce === '' ? false
-            : $DB->get_record(self::TABLE, ['sessionid' => $session->id, 'nonce' => $nonce, 'page' => $number]);
+        $params = ['sessionid' => $session->id, 'page' => $number];
+        $row = $nonce === '' ? false : ($number < 0
+            ? $DB->get_record_select(self::TABLE, 'sessionid = ? AND nonce = ? AND page >= 0', [$session->id, $nonce])
+            : $DB->get_record(self::TABLE, $params + ['nonce' => $nonce]));
+        if (!$row && $number >= 0) {
+            $rows = $DB->get_records(self::TABLE, $params, 'timeserved DESC, id DESC', '*', 0, 1);
+            $row = reset($rows);
+        }
         if (!$row) {
-            $rows = $DB->get_records(self::TABLE, ['sessionid' => $session->id, 'page' => $number], 'timeserved DESC, id DESC', '*', 0, 1);
+            $last = 'timeserved DESC, id DESC';
+            $rows = $DB->get_records_select(self::TABLE, 'sessionid = ? AND page >= 0', [$session->id], $last, '*', 0, 1);
             $row = reset($rows);
         }
         return $row ?: null;

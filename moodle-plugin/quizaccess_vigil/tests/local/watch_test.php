@@ -237,12 +237,12 @@ final class watch_test extends \advanced_testcase {
         $this->wait(300);
         $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
         $strange = $generator->receipt($session, $nonce, $this->now() - 1000, $this->now(), [], 'another key');
-        $this->assertSame(watch::UNTOLD, $this->post($session, $nonce, $strange));
         $ahead = $generator->receipt($session, $nonce, $this->now(), $this->now() + 61000);
         $this->assertSame(watch::UNTOLD, $this->post($session, $nonce, $ahead));
         $this->tool->up = false;
         $this->wait(receipt_keys::ONCE_IN);
         $this->assertSame(watch::UNTOLD, $this->post($session, $nonce));
+        $this->assertSame(watch::UNTOLD, $this->post($session, $nonce, $strange));
         $this->tool->up = true;
         $this->tool->off = -61;
         $this->wait(receipt_keys::ONCE_IN);
@@ -252,6 +252,36 @@ final class watch_test extends \advanced_testcase {
         $this->tool->off = 0;
         $this->wait(receipt_keys::ONCE_IN);
         $this->assertSame(watch::UNWATCHED, $this->post($session, $nonce));
+    }
+
+    /**
+     * A receipt that anybody can write, by a key that the tool does not have, is no excuse.
+     */
+    public function test_a_made_up_receipt_excuses_nothing(): void {
+        $session = $this->ready();
+        $nonce = $this->serve($session);
+        $this->wait(300);
+        $forged = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil')
+            ->receipt($session, $nonce, $this->now() - 1000, $this->now(), [], 'made up');
+        $this->assertSame(watch::UNWATCHED, $this->post($session, $nonce, $forged));
+        $this->wait(hold::AGAIN);
+        $this->post($session, $nonce, $forged);
+        $this->assertTrue($this->held($session));
+    }
+
+    /**
+     * A page is judged, whatever its form leaves out or makes up.
+     */
+    public function test_a_page_that_says_no_number_is_judged(): void {
+        $session = $this->ready();
+        $this->serve($session, watch::SUMMARY);
+        $nonce = $this->serve($session, 2);
+        $this->wait(300);
+        $this->serve($session, watch::WAITING);
+        foreach ([[$nonce, -1], ['', -1], ['', 77], [$nonce, 77]] as [$said, $number]) {
+            $this->assertSame(watch::UNWATCHED, $this->post($session, $said, '', $number));
+        }
+        $this->assertSame(watch::WATCHED, $this->post($session, $nonce, $this->receipt($session, $nonce), -1));
     }
 
     /**
