@@ -44,7 +44,7 @@ var dataFields = map[Kind]map[string]form{
 	KindUnwatched:      {"begun": formName, "room": formTruth}, // begun: "unknown"
 	KindMonitorSilent:  {"missed": formSpan, "why": formName},
 	KindRefused:        {"code": formName, "kind": formName, "field": formName},
-	KindConnected:      nil,
+	KindConnected:      {"browser": formTruth}, // another one than before, from the same address
 	KindFocusGained:    nil,
 	KindConsent:        nil,
 	KindHandRaised:     nil,

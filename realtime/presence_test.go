@@ -202,6 +202,7 @@ func TestASecondDeviceIsAnIncidentAndAPageTurnIsNot(t *testing.T) {
 	}{
 		{"page turn, same outbox", streamA, false, "", "", false, map[vigil.Kind]int{}},
 		{"page turn, lost outbox, goodbye", streamB, true, "", "", false, map[vigil.Kind]int{}},
+		{"another browser after goodbye", streamB, true, "", "other", false, map[vigil.Kind]int{}},
 		{"another outbox at once", streamB, false, "", "", false, map[vigil.Kind]int{vigil.KindSecondSession: 1}},
 		{"same outbox, another address", streamA, false, "192.0.2.9", "", false, map[vigil.Kind]int{vigil.KindAddress: 1}},
 		{"same outbox, another browser only", streamA, false, "", "other", false, map[vigil.Kind]int{}},
@@ -240,6 +241,13 @@ func TestASecondDeviceIsAnIncidentAndAPageTurnIsNot(t *testing.T) {
 			var a realtime.Ack
 			v.next(realtime.TypeAck, &a) // the server's own signals were stored before
 			got := r.kinds(s.ID)
+			notes := 1 // of the first connection
+			if row.browser != "" && row.address == "" {
+				notes = 2 // and of another browser from its address
+			}
+			if n := got[vigil.KindConnected]; n != notes {
+				t.Errorf("got %d times connected, want %d", n, notes)
+			}
 			delete(got, vigil.KindConnected)
 			delete(got, vigil.KindCopy)
 			if len(got) != len(row.want) {

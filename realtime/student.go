@@ -312,6 +312,8 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 			st.noteLocked(vigil.KindAddressBrowser, now)
 		case st.lastFrom.address != here.address:
 			st.noteLocked(vigil.KindAddress, now)
+		case st.lastFrom.browser != here.browser: // a device after another, or an update: no more than a note
+			st.emitLocked(st.ownSignal(vigil.KindConnected, now, encode(map[string]bool{"browser": true})), nil)
 		}
 	}
 	st.lastFrom = here

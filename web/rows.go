@@ -117,6 +117,8 @@ func (w words) detailOf(kind string, data []byte) string {
 			last = append(last, w.text("detail.asleep", "time", span))
 		case name == "reported" && isNumber:
 			last = append(last, w.text("detail.reported", "time", span))
+		case kind == string(vigil.KindConnected) && name == "browser" && v == true:
+			first = append(first, w.text("detail.browser"))
 		case name == "continued" && v == true:
 			first = append(first, w.text("detail.continued"))
 		case kind == string(vigil.KindRefused) && name == "kind" && isText:

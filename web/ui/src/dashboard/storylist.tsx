@@ -112,6 +112,7 @@ function SignalData({ e }: { e: SignalEntry }): JSX.Element | null {
     else if (key === "page") parts.push(pageOf(value));
     else if (key === "cause") parts.push(named("cause", String(value)));
     else if (key === "why" && e.kind === "monitor_silent") parts.push(named("silent", String(value)));
+    else if (key === "browser" && e.kind === "connected") parts.push(t("data_browser"));
     else if (key === "missed") parts.push(t("data_missed", { n: Number(value) }));
     else if (key === "hash") continue; // of a paste, in what was stored before no monitor sent it any more
     else if (key === "width" || key === "height") continue;
