@@ -3,6 +3,7 @@ package realtime_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -204,7 +205,8 @@ func TestATeacherWhoExtendsInTheLMSKeepsTheClassWatched(t *testing.T) {
 	w.write(`{"t":"bye","reason":"navigating"}`)
 	_ = w.ws.CloseNow()
 	w = r.wire(studentClaims(s)) // the next page, with the same token
-	w.write(helloWith(pages.print(s, "page-2", func(page *realtime.Page) { page.Report = vigil.Report{Version: 2, End: end, At: c.now()} })))
+	next := helloWith(pages.print(s, "page-2", func(page *realtime.Page) { page.Report = vigil.Report{Version: 2, End: end, At: c.now()} }))
+	w.write(strings.Replace(next, `"next":1`, `"next":2`, 1)) // its outbox goes on
 	r.until("going on", func() bool {
 		l := p.Row(s.ID).Life
 		return l != nil && l.State == vigil.StateActive && l.End == end.UnixMilli()
