@@ -144,7 +144,9 @@ func TestAnOldMonitorIsNotSupportedAndNotSuspicious(t *testing.T) {
 
 func TestAHiddenPageThatDoesNotAnswerIsAway(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, asked)
+	r := newRig(t, asked, func(c *realtime.Config) {
+		c.Liveness.PingEvery, c.Liveness.PongWait, c.AliveWait = 300*time.Millisecond, 250*time.Millisecond, 500*time.Millisecond
+	})
 	p := r.proctor()
 	s := r.session(proctored)
 	w := r.wire(studentClaims(s))
@@ -152,9 +154,8 @@ func TestAHiddenPageThatDoesNotAnswerIsAway(t *testing.T) {
 	w.write(word(w.asked(), "page-one", 100, 0, 0, ""))
 	w.write(word("", "page-one", 150, 0, 0, `,"away":true`)) // and its browser stops it
 	r.until("away", func() bool { m := p.Row(s.ID).Monitor; return m != nil && m.State == vigil.MonitorAway })
-	time.Sleep(800 * time.Millisecond)
+	r.until("a note that it was hidden", func() bool { return len(r.silences(s.ID)) > 0 })
 	w.write(word("", "page-one", 150, 900, 0, ""))
-	w.write(word(w.asked(), "page-one", 200, 900, 0, ""))
 	r.until("answers", func() bool { return p.Row(s.ID).Monitor.State == vigil.MonitorAnswers })
 	if got := strings.Join(r.silences(s.ID), ", "); got != "3 away" {
 		t.Errorf("got %q, want a note that it was hidden, and no incident", got)
