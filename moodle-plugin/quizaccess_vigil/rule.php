@@ -71,7 +71,7 @@ class quizaccess_vigil extends access_rule_base {
      */
     public function description() {
         $lines = [get_string('proctored', 'quizaccess_vigil')];
-        if (has_capability('quizaccess/vigil:proctor', $this->quizobj->get_context())) {
+        if (attempt_pages::is_page() && has_capability('quizaccess/vigil:proctor', $this->quizobj->get_context())) {
             $cmid = (int)$this->quizobj->get_cmid();
             $lines[] = html_writer::link(
                 attempt_list::live_url($cmid),

@@ -84,6 +84,7 @@ final class rule_test extends \advanced_testcase {
      * A teacher's preview is never launched, though core tells every rule that the form was passed.
      */
     public function test_a_preview_is_left_alone(): void {
+        global $PAGE;
         [$quiz] = $this->ready();
         $teacher = $this->getDataGenerator()->create_and_enrol(get_course($quiz->course), 'editingteacher');
         $this->setUser($teacher);
@@ -91,6 +92,7 @@ final class rule_test extends \advanced_testcase {
         $this->assertFalse($rule->is_preflight_check_required(null));
         $rule->notify_preflight_check_passed(null);
         $this->assertFalse($rule->prevent_access());
+        $PAGE->set_url('/mod/quiz/view.php', ['id' => $quiz->cmid]);
         $this->assertCount(2, $rule->description());
     }
 
@@ -122,6 +124,35 @@ final class rule_test extends \advanced_testcase {
         $session->terminated = time();
         $store->save($session);
         $this->assertStringContainsString(get_string('terminatedaccess', 'quizaccess_vigil'), $rule->prevent_access());
+    }
+
+    /**
+     * Pages have links; web services, which take plain lines only, answer without them: to a proctor, and of a paused attempt.
+     */
+    public function test_links_are_for_pages(): void {
+        global $CFG, $PAGE;
+        require_once($CFG->dirroot . '/mod/quiz/locallib.php');
+        [$quiz, $student] = $this->ready();
+        $generator = $this->getDataGenerator();
+        $session = $generator->get_plugin_generator('quizaccess_vigil')->create_session($quiz, $student);
+        $session->pausedat = time();
+        (new session_store(\core\di::get(\core\clock::class)))->save($session);
+        $proctor = $generator->create_and_enrol(get_course($quiz->course), 'teacher');
+        $answer = static fn(): array => \core_external\external_api::clean_returnvalue(
+            \mod_quiz_external::get_quiz_access_information_returns(),
+            \mod_quiz_external::get_quiz_access_information($quiz->id)
+        );
+        $this->setUser($proctor);
+        $this->assertContains(get_string('proctored', 'quizaccess_vigil'), $answer()['accessrules']);
+        $this->setUser($student);
+        $this->assertSame([get_string('pausedaccess', 'quizaccess_vigil')], $answer()['preventaccessreasons']);
+        $PAGE->set_url('/mod/quiz/view.php', ['id' => $quiz->cmid]);
+        $this->setUser($proctor);
+        $rule = \quizaccess_vigil::make(quiz_settings::create($quiz->id, $proctor->id), time(), false);
+        $this->assertStringContainsString('launch.php', implode($rule->description()));
+        $this->setUser($student);
+        $rule = \quizaccess_vigil::make(quiz_settings::create($quiz->id, $student->id), time(), false);
+        $this->assertStringContainsString('paused.php', $rule->prevent_access());
     }
 
     /**

@@ -133,6 +133,17 @@ final class attempt_pages {
     }
 
     /**
+     * Whether what is said now is for a page: web services, of Moodle's app say, refuse an answer with a link in a line of text.
+     *
+     * @return bool
+     */
+    public static function is_page(): bool {
+        global $PAGE;
+        $service = (defined('WS_SERVER') && WS_SERVER) || (defined('AJAX_SCRIPT') && AJAX_SCRIPT);
+        return !$service && $PAGE->has_set_url();
+    }
+
+    /**
      * Why a student cannot go on with an attempt.
      *
      * @param quiz_settings $quizobj
@@ -152,7 +163,8 @@ final class attempt_pages {
             if ($session->terminated) {
                 return get_string('terminatedaccess', 'quizaccess_vigil');
             }
-            return get_string('pausedaccess', 'quizaccess_vigil') . ' ' . \html_writer::link(
+            $text = get_string('pausedaccess', 'quizaccess_vigil');
+            return !self::is_page() ? $text : $text . ' ' . \html_writer::link(
                 new moodle_url('/mod/quiz/accessrule/vigil/paused.php', ['attempt' => $session->attemptid]),
                 get_string('pausedlink', 'quizaccess_vigil')
             );
