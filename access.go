@@ -46,6 +46,10 @@ func (k CommandKind) Right() Right {
 type Group struct {
 	ID   string `json:"id"`
 	Name string `json:"name"` // for people
+
+	// Hidden: only who names the group in their own record may know of it, also where they see
+	// everyone.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // Access is an access record: what a platform told of one person at one exam. For staff it
@@ -57,7 +61,7 @@ type Access struct {
 	Version int64     // the platform's; of two records of one person the higher counts
 	At      time.Time // when the platform told it, by our clock
 	All     bool      // sees every student, also those who are in no group
-	Groups  []Group   // sees the students of these
+	Groups  []Group   // sees the students of these, and may know of them where they are hidden
 	Rights  []Right   // may do this
 }
 
@@ -99,12 +103,12 @@ func (a Access) Sees(groups []Group) bool {
 
 // Shown are those of a student's groups that the person may know of.
 func (a Access) Shown(groups []Group) []Group {
-	if a.All {
+	if a.All && !slices.ContainsFunc(groups, func(g Group) bool { return g.Hidden }) {
 		return groups
 	}
 	var out []Group
 	for _, g := range groups {
-		if a.has(g) {
+		if a.All && !g.Hidden || a.has(g) {
 			out = append(out, g)
 		}
 	}

@@ -49,3 +49,32 @@ func TestAnAccessRecordWithoutItsNamesIsInvalid(t *testing.T) {
 		}
 	}
 }
+
+func TestAHiddenGroupIsShownToThoseWhoseRecordNamesIt(t *testing.T) {
+	a, err := ParseAccess(json.RawMessage(`{"version":1,"groups":[{"id":"1","name":"A"},{"id":"2","name":"needs more time","hidden":true}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden, watch := a.Groups[1], []Right{RightWatch}
+	for _, c := range []struct {
+		who  string
+		by   Access
+		want string
+	}{
+		{"who sees all", Access{All: true, Rights: watch}, "[1]"},
+		{"who sees all and may know of it", Access{All: true, Rights: watch, Groups: []Group{hidden}}, "[1 2]"},
+		{"who is in it", Access{Rights: watch, Groups: []Group{hidden}}, "[2]"},
+		{"who is in another", Access{Rights: watch, Groups: []Group{a.Groups[0]}}, "[1]"},
+	} {
+		var ids []string
+		for _, g := range c.by.Shown(a.Groups) {
+			ids = append(ids, g.ID)
+		}
+		if got := fmt.Sprint(ids); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.who, got, c.want)
+		}
+		if !c.by.Sees(a.Groups) {
+			t.Errorf("%s does not see the student", c.who)
+		}
+	}
+}

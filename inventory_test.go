@@ -22,7 +22,7 @@ var inventory = map[string]map[string]string{
 		"Sent": "attempt", "Opened": "attempt", "Unwatched": "attempt", "UnwatchedEnd": "attempt", "UnwatchedRoom": "attempt",
 		"Groups": "groups", "GroupsVersion": "groups", "Presence": "presence", "Tally": "tally", "Monitor": "monitor",
 	},
-	"Group": {"ID": "groups", "Name": "groups"},
+	"Group": {"ID": "groups", "Name": "groups", "Hidden": "groups"},
 	"Access": {
 		"ExamID": "access", "UserID": "access", "Version": "access", "At": "access", "All": "access", "Groups": "access", "Rights": "access",
 	},

@@ -31,6 +31,7 @@ func rowGroups(a vigil.Access, g groupWord) *RowGroups {
 	list := []vigil.Group{}
 	names := 0
 	for _, group := range a.Shown(g.List) {
+		group.Hidden = false // of no use to whom it is shown
 		if names += len(group.Name); names > maxRowNames {
 			group.Name = ""
 		}
@@ -190,7 +191,7 @@ func (p *proctor) setAccess(a vigil.Access) {
 		p.claims.CompareAndSwap(claims, &next) // a renewal at the same time names the older one
 	}
 	was, is := accessView(*old), accessView(a)
-	seen := was.All != is.All || !a.All && !maps.Equal(groupIDs(*old), groupIDs(a))
+	seen := was.All != is.All || !maps.Equal(groupIDs(*old), groupIDs(a))
 	if seen || !slices.Equal(was.Rights, is.Rights) { // of other groups it says nothing new but that
 		p.send(encode(AccessDown{TypeAccess, is}))
 	}

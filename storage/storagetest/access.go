@@ -13,7 +13,7 @@ import (
 // newAccess is a record that is not stored yet.
 func (s *suite) newAccess(e vigil.Exam, user string, version int64) vigil.Access {
 	return vigil.Access{
-		ExamID: e.ID, UserID: user, Version: version, At: s.now, Groups: []vigil.Group{{ID: "12", Name: "Group A"}},
+		ExamID: e.ID, UserID: user, Version: version, At: s.now, Groups: []vigil.Group{{ID: "12", Name: "Group A"}, {ID: "13", Name: "Group B", Hidden: true}},
 		Rights: []vigil.Right{vigil.RightWatch, vigil.RightTalk},
 	}
 }

@@ -57,6 +57,9 @@ final class access {
     /** @var string the capability to see every group */
     public const ALL_GROUPS = 'moodle/site:accessallgroups';
 
+    /** @var string the capability to know of groups that only their members know of */
+    public const HIDDEN_GROUPS = 'moodle/course:viewhiddengroups';
+
     /** @var string the capability to be in a course without being enrolled */
     public const VIEW_COURSE = 'moodle/course:view';
 
@@ -154,6 +157,8 @@ final class access {
         $everyone = $this->quiz->groupmode !== SEPARATEGROUPS ? array_flip($userids)
             : $this->able(self::ALL_GROUPS, $this->context, $userids);
         $groups = $this->groups(array_keys(array_diff_key(array_flip($userids), $everyone)));
+        // Who sees everyone need not know of each group: of hidden ones as Moodle shows them.
+        $groups += $this->hidden(array_keys($everyone));
         foreach ($userids as $userid) {
             $out[$userid] = [
                 'all' => isset($everyone[$userid]),
@@ -314,6 +319,46 @@ final class access {
     }
 
     /**
+     * The hidden groups that some people may know of: those they are in, and all with the capability for it.
+     *
+     * @param int[] $userids
+     * @return array[] userid => groups
+     */
+    private function hidden(array $userids): array {
+        global $DB;
+        $params = ['courseid' => $this->quiz->course, 'participation' => 1];
+        $rows = $DB->get_records_select(
+            'groups',
+            'courseid = :courseid AND participation = :participation AND visibility <> ' . GROUPS_VISIBILITY_ALL,
+            $params,
+            'id',
+            'id, name, visibility',
+            0,
+            self::MOST_GROUPS
+        );
+        if (!$rows || !$userids) {
+            return [];
+        }
+        $all = array_map(fn(stdClass $row): array => $this->told($row), array_values($rows));
+        $able = $this->able(self::HIDDEN_GROUPS, $this->context, $userids);
+        $own = $this->groups(array_keys(array_diff_key(array_flip($userids), $able)));
+        $ofhidden = static fn(array $group): bool => isset($group['hidden']);
+        return array_map(static fn(): array => $all, $able)
+            + array_map(static fn(array $groups): array => array_values(array_filter($groups, $ofhidden)), $own);
+    }
+
+    /**
+     * A group as it is told.
+     *
+     * @param stdClass $row
+     * @return array
+     */
+    private function told(stdClass $row): array {
+        $hidden = (int)$row->visibility !== GROUPS_VISIBILITY_ALL;
+        return ['id' => (string)$row->id, 'name' => $this->name($row->name)] + ($hidden ? ['hidden' => true] : []);
+    }
+
+    /**
      * The groups of the quiz's grouping, if it has one, that some people are members of. Groups that are not for activities do
      * not count, as in core's own lists.
      *
@@ -339,7 +384,7 @@ final class access {
         $wanted = array_flip($userids);
         $out = [];
         $rows = $DB->get_recordset_sql(
-            "SELECT gm.userid, g.id, g.name
+            "SELECT gm.userid, g.id, g.name, g.visibility
                FROM {groups_members} gm
                JOIN {groups} g ON g.id = gm.groupid
               WHERE {$where}
@@ -348,7 +393,7 @@ final class access {
         );
         foreach ($rows as $row) {
             if (isset($wanted[$row->userid]) && count($out[$row->userid] ?? []) < self::MOST_GROUPS) {
-                $out[$row->userid][$row->id] = ['id' => (string)$row->id, 'name' => $this->name($row->name)];
+                $out[$row->userid][$row->id] = $this->told($row);
             }
         }
         $rows->close();

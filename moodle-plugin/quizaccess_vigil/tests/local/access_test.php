@@ -110,6 +110,33 @@ final class access_test extends \advanced_testcase {
     }
 
     /**
+     * A group that only its members know of is told as such, and named to those staff who may know of it.
+     */
+    public function test_hidden_groups(): void {
+        $this->make();
+        $generator = $this->getDataGenerator();
+        $hidden = $generator->create_group([
+            'courseid' => $this->quiz->course, 'name' => 'needs more time', 'visibility' => GROUPS_VISIBILITY_MEMBERS,
+        ]);
+        groups_add_member($hidden, $this->student);
+        $told = $this->access()->students([(int)$this->student->id])[$this->student->id]['groups'];
+        $this->assertSame([null, null, true], array_map(static fn($group) => $group['hidden'] ?? null, $told));
+        $this->assertSame([false, ['A & a'], ['watch', 'talk', 'time']], $this->staff());
+        $editor = $generator->create_and_enrol(get_course($this->quiz->course), 'editingteacher');
+        $this->assertSame([true, ['needs more time'], self::EVERY], $this->staff($editor));
+        $role = $generator->create_role();
+        $system = \context_system::instance();
+        foreach (['quizaccess/vigil:proctor', access::ALL_GROUPS] as $capability) {
+            assign_capability($capability, CAP_ALLOW, $role, $system);
+        }
+        $invigilator = $generator->create_user();
+        $generator->enrol_user($invigilator->id, $this->quiz->course, $role);
+        $this->assertSame([true, [], ['watch']], $this->staff($invigilator));
+        groups_add_member($hidden, $invigilator);
+        $this->assertSame([true, ['needs more time'], ['watch']], $this->staff($invigilator));
+    }
+
+    /**
      * Somebody in no group sees nobody in separate groups.
      */
     public function test_no_group_is_nobody(): void {
@@ -265,7 +292,7 @@ final class access_test extends \advanced_testcase {
         $studentrole = $DB->get_field('role', 'id', ['shortname' => 'student']);
         role_switch($studentrole, \context_course::instance($this->quiz->course));
         $this->assertFalse(has_capability('quizaccess/vigil:proctor', \context_module::instance($this->quiz->cmid)));
-        $this->assertSame([true, [], self::EVERY], $this->staff($editor));
+        $this->assertSame([true, ['A & a', 'B'], self::EVERY], $this->staff($editor), 'the hidden groups');
     }
 
     /**
