@@ -54,10 +54,10 @@ final class save_guard {
             $lock->release();
         });
         $session = $sessions->of_attempt($attemptid);
-        $state = $DB->get_field('quiz_attempts', 'state', ['id' => $attemptid]);
-        $refusal = self::refusal($session, (string)$state, $clock->time());
+        $attempt = $DB->get_record('quiz_attempts', ['id' => $attemptid], 'id, state, layout');
+        $refusal = self::refusal($session, $attempt ? (string)$attempt->state : '', $clock->time());
         if ($refusal === '') {
-            self::watch($session);
+            self::watch($session, (string)$attempt->layout);
             return;
         }
         $url = new moodle_url('/mod/quiz/view.php', ['id' => $session->cmid]);
@@ -90,22 +90,35 @@ final class save_guard {
     }
 
     /**
-     * Whether the request brings no answers: that is the summary page's, which hands in what is saved. Where it is not said of
-     * which questions they are, core takes the answers of all.
+     * The pages of an attempt whose answers a request saves: those of the slots that core saves. What the form says of its own
+     * page is for the way on only, and anybody can change it.
      *
-     * @return bool
+     * @param string $layout of the attempt: its slots, a 0 after each page
+     * @param string|null $slots as the request names them, '': none, as the summary's; null: core takes all
+     * @return int[] numbers from 0 on
      */
-    private static function brings_nothing(): bool {
-        return optional_param('thispage', -1, PARAM_INT) < 0 && optional_param('slots', null, PARAM_SEQUENCE) === '';
+    public static function pages(string $layout, ?string $slots): array {
+        $wanted = $slots === null ? null : array_map('intval', explode(',', $slots));
+        $pages = [];
+        $page = 0;
+        foreach (array_map('intval', explode(',', $layout)) as $slot) {
+            if ($slot === 0) {
+                $page++;
+            } else if ($wanted === null || in_array($slot, $wanted, true)) {
+                $pages[$page] = $page;
+            }
+        }
+        return array_values($pages);
     }
 
     /**
      * Looks whether the page that the answers come from is watched. Whatever goes wrong here, the answers are saved.
      *
      * @param \stdClass $session
+     * @param string $layout of the attempt
      */
-    private static function watch(\stdClass $session): void {
-        if ($session->state !== session_store::OPEN || self::brings_nothing()) {
+    private static function watch(\stdClass $session, string $layout): void {
+        if ($session->state !== session_store::OPEN) {
             return;
         }
         $clock = \core\di::get(\core\clock::class);
@@ -118,7 +131,7 @@ final class save_guard {
             $verdict = watch::instance()->posted(
                 $session,
                 optional_param(page_stamp::FIELD, '', PARAM_ALPHANUMEXT),
-                optional_param('thispage', -1, PARAM_INT),
+                self::pages($layout, optional_param('slots', null, PARAM_SEQUENCE)),
                 optional_param('vigil_receipts', '', PARAM_RAW_TRIMMED),
                 $requested
             );

@@ -120,18 +120,29 @@ final class watch {
      *
      * @param stdClass $session
      * @param string $nonce as the page says; '': it says none
-     * @param int $page its number, as the page says; less than 0: it says none
+     * @param int[] $pages the numbers of the pages whose answers came: one, unless the request was made by hand
      * @param string $receipts
      * @param int $requested when the request came, in milliseconds
-     * @return string the verdict
+     * @return string the verdict, of several pages the worst
      */
-    public function posted(stdClass $session, string $nonce, int $page, string $receipts, int $requested): string {
+    public function posted(stdClass $session, string $nonce, array $pages, string $receipts, int $requested): string {
         $session->activeat = $this->clock->time();
         $untold = $this->take($session, $receipts);
+        $judged = [];
+        foreach ($pages as $number) {
+            $row = $this->page($session, $nonce, $number);
+            if ($row && ($requested - $row->timeserved >= self::OPEN || $row->watcheduntil)) {
+                $judged[$this->verdict($session, $row, $requested, in_array($row->nonce, $untold, true))][$row->id] = $row;
+            }
+        }
         $verdict = self::NONE;
-        $row = $this->page($session, $nonce, $page);
-        if ($row && $requested - $row->timeserved >= self::OPEN || $row && $row->watcheduntil) {
-            $verdict = $this->verdict($session, $row, $requested, in_array($row->nonce, $untold, true));
+        foreach ([self::UNWATCHED, self::UNTOLD, self::WATCHED] as $worst) {
+            if (isset($judged[$worst])) {
+                $verdict = $worst;
+                break;
+            }
+        }
+        foreach ($judged[$verdict] ?? [] as $row) {
             $this->note($session, $row, $verdict);
         }
         (new session_store($this->clock))->save($session);

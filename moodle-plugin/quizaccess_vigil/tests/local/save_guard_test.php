@@ -56,6 +56,51 @@ final class save_guard_test extends \advanced_testcase {
     }
 
     /**
+     * Which pages a request has answers of: those of the slots that core saves, whatever else it says.
+     */
+    public function test_pages(): void {
+        $layout = '1,2,0,3,0,4,5,0';
+        $this->assertSame([0], save_guard::pages($layout, '1,2'));
+        $this->assertSame([1], save_guard::pages($layout, '3'));
+        $this->assertSame([0, 2], save_guard::pages($layout, '2,5'));
+        $this->assertSame([0, 1, 2], save_guard::pages($layout, null), 'core takes all where none are named');
+        $this->assertSame([], save_guard::pages($layout, ''), 'the summary');
+        $this->assertSame([], save_guard::pages($layout, '9'));
+    }
+
+    /**
+     * A form that names a watched page, its number and its nonce, and sends the answers of another one, is judged by that one.
+     */
+    public function test_the_page_is_that_of_the_answers(): void {
+        global $DB;
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        $clock = $this->mock_clock_with_frozen(time());
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        $typeid = $generator->create_tool();
+        $generator->serve_receipt_keys();
+        [$quiz, $student] = $generator->create_quiz(['timelimit' => 3600]);
+        receipt_keys::instance()->fetch((new lti_bridge())->tool_by_id($typeid));
+        $session = $generator->create_session($quiz, $student, $typeid);
+        $DB->set_field('quiz_attempts', 'layout', '1,0,2,0', ['id' => $session->attemptid]);
+        $this->setUser($student);
+        $now = standing::milliseconds($clock);
+        watch::served($session, 'decoy', 0, $now);
+        watch::served($session, 'blocked', 1, $now);
+        $clock->bump(100);
+        $_SERVER['REQUEST_TIME_FLOAT'] = (float)$clock->time();
+        $receipt = $generator->receipt($session, 'decoy', $now, standing::milliseconds($clock));
+        $_POST = [
+            'attempt' => $session->attemptid, 'thispage' => '0', page_stamp::FIELD => 'decoy', 'vigil_receipts' => $receipt,
+            'slots' => '2',
+        ];
+        save_guard::check(true);
+        $verdict = static fn(string $nonce) => $DB->get_field(watch::TABLE, 'verdict', ['nonce' => $nonce]);
+        $this->assertSame(watch::UNWATCHED, $verdict('blocked'));
+        $this->assertNull($verdict('decoy'));
+    }
+
+    /**
      * Cases.
      *
      * @return array

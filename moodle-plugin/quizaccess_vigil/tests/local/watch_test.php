@@ -136,7 +136,7 @@ final class watch_test extends \advanced_testcase {
      */
     private function post(\stdClass $session, string $nonce, string $receipts = '', int $page = 0): string {
         $row = $this->fresh($session);
-        $verdict = watch::instance()->posted($row, $nonce, $page, $receipts, $this->now());
+        $verdict = watch::instance()->posted($row, $nonce, [$page], $receipts, $this->now());
         if ($verdict === watch::UNWATCHED) {
             hold::instance()->consider($row);
         }
@@ -285,6 +285,20 @@ final class watch_test extends \advanced_testcase {
     }
 
     /**
+     * Answers of several pages in one request are those of the one that nobody watched.
+     */
+    public function test_a_watched_page_does_not_stand_for_others_in_one_request(): void {
+        $session = $this->ready();
+        $decoy = $this->serve($session, 0);
+        $this->serve($session, 1);
+        $this->wait(100);
+        $row = $this->fresh($session);
+        $receipt = $this->receipt($session, $decoy, 100);
+        $this->assertSame(watch::UNWATCHED, watch::instance()->posted($row, $decoy, [0, 1], $receipt, $this->now()));
+        $this->assertNotSame(0, (int)$this->fresh($session)->unwatchedat);
+    }
+
+    /**
      * A key that is new is fetched, once in 30 seconds whoever asks.
      */
     public function test_a_new_key_is_fetched_once(): void {
@@ -334,7 +348,7 @@ final class watch_test extends \advanced_testcase {
             $requested = $this->now();
             $this->wait(180);
             $row = $this->fresh($session);
-            $this->assertSame(watch::WATCHED, watch::instance()->posted($row, $nonce, $n, $receipt, $requested));
+            $this->assertSame(watch::WATCHED, watch::instance()->posted($row, $nonce, [$n], $receipt, $requested));
         }
         $this->assertFalse($this->held($session));
     }
