@@ -292,6 +292,13 @@ func (s Session) Answer(c Command, d Delivery, a LMSAnswer, now time.Time) (out 
 			told = ok
 		}
 	case CommandTerminate:
+		if ok && s.Plugin && a.Status == StatusComplete && s.State != StateSubmitted {
+			// It did that once, and has let the attempt go on since: the student handed in.
+			if next, err := s.Apply(Change{Event: EventSubmit, At: now, By: Actor{Role: RoleLMS, ID: s.PlatformID}}); err == nil {
+				s = next
+			}
+			break
+		}
 		change := Change{Event: EventTerminate, At: now, By: c.By, Reason: c.Text}
 		if s.State == StateSubmitted { // a report of the end is no contradiction: the answer says how it came
 			change.At = s.Ended

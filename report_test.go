@@ -579,6 +579,7 @@ func TestAReportThatIsQuickerThanTheAnswerHidesNoProctorsEnd(t *testing.T) {
 		{"the answer first", false, Result{Status: StatusTerminated, Applied: AppliedNow}, StateTerminated, RoleProctor},
 		{"the report first", true, Result{Status: StatusTerminated, Applied: AppliedNow}, StateTerminated, RoleProctor},
 		{"the report first, and the answer is a repeat", true, Result{Status: StatusTerminated, Applied: AppliedBefore}, StateTerminated, RoleProctor},
+		{"it went on since, and the student handed in", false, Result{Status: StatusComplete, Applied: AppliedBefore}, StateSubmitted, RoleLMS},
 		{"the student was first, the answer before the report", false, Result{Status: StatusComplete, Applied: AppliedNo, Reason: NoEnded}, StateSubmitted, RoleLMS},
 		{"the student was first, the report before the answer", true, Result{Status: StatusComplete, Applied: AppliedNo, Reason: NoEnded}, StateSubmitted, RoleLMS},
 	}
@@ -598,7 +599,7 @@ func TestAReportThatIsQuickerThanTheAnswerHidesNoProctorsEnd(t *testing.T) {
 			if tt.first && !s.Ended.Equal(at(2)) {
 				t.Errorf("ended at %v, want when the platform says, %v", s.Ended, at(2))
 			}
-			if refused := tt.want == StateSubmitted; refused != (c.Stage == StageRefused) {
+			if refused := tt.answer.Applied == AppliedNo; refused != (c.Stage == StageRefused) {
 				t.Errorf("the command: got %s %q, want refused: %v", c.Stage, c.Problem, refused)
 			}
 		})

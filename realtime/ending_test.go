@@ -443,6 +443,40 @@ func TestNothingIsHeldAgainstAStudentAfterTheEnd(t *testing.T) {
 	}
 }
 
+// The page is left when the attempt is handed in, by our clock; when that was the platform says, by its
+// own, and perhaps minutes later.
+func TestWhoHandsInIsNotLostUntilThePlatformSaysSo(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		after time.Duration // of the end, after the page was left
+		lost  bool
+	}{"clocks are apart": {3 * time.Second, false}, "long before": {30 * time.Second, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var c clock
+			r := newRig(t, c.by, func(c *realtime.Config) { c.Liveness = calm })
+			s := r.session(proctored)
+			w := r.comes(s)
+			w.write(`{"t":"bye","reason":"finished"}`)
+			_ = w.ws.CloseNow()
+			r.until("gone", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnDegraded })
+			left := c.now()
+			c.add(time.Minute)
+			r.until("lost", func() bool { return len(r.gaps(s.ID)) == 1 && r.read(s.ID).Presence.Connection == vigil.ConnLost })
+			_, err := r.hub.Ended(r.ctx, s.ID, moodle, left.Add(tt.after))
+			r.ok(err)
+			r.until("the ledger is closed", func() bool { return !r.gaps(s.ID)[0].End.IsZero() })
+			g := r.gaps(s.ID)[0]
+			if got := g.End.After(g.Start); got != tt.lost {
+				t.Errorf("got %+v, want a loss: %v", g, tt.lost)
+			}
+			if !tt.lost {
+				r.until("cleared", func() bool { return r.read(s.ID).Tally.Open == 0 })
+			}
+		})
+	}
+}
+
 func TestAWelcomeMakesNoVersionThatIsNotStored(t *testing.T) {
 	t.Parallel()
 	pages := &stamps{}

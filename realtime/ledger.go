@@ -486,7 +486,14 @@ func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledger
 	if p := h.Live(s).Presence; p.Reachable() && p.Since.Before(at) {
 		end = p.Since // the student is here, and a server is gone that should have ended it
 	}
-	blamed, more = h.endOpen(s, openGaps(gaps, end, ""), &did)
+	open := openGaps(gaps, end, "")
+	for i, o := range open {
+		if h.endsIt(o.gap, o.end) {
+			open[i].end, blamed = o.gap.Start, true
+		}
+	}
+	wrong, more := h.endOpen(s, open, &did)
+	blamed = blamed || wrong
 	for _, g := range gaps {
 		switch {
 		case more || did.names(g.ID), !g.End.IsZero() && !g.End.After(at), g.Start.After(at) && g.End.Equal(g.Start): // is cut already
@@ -494,13 +501,19 @@ func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledger
 		case !did.room():
 			return did, blamed, true
 		}
-		if g.End = at; g.End.Before(g.Start) {
+		if g.End = at; g.End.Before(g.Start) || h.endsIt(g, at) {
 			g.End = g.Start
 		}
 		g.Paused = s.PausedWithin(g.Start, g.End)
 		did.change = append(did.change, g)
 	}
 	return did, blamed, more
+}
+
+// endsIt tells whether an absence is no more than how the attempt ended: whoever hands in leaves the page,
+// and the platform's clock, which says when that was, and ours may be apart.
+func (h *Hub) endsIt(g vigil.Gap, end time.Time) bool {
+	return g.Cause != vigil.CauseServer && end.Sub(g.Start) < h.drop()
 }
 
 // clearAfter clears the incidents of connections that were lost after a time at which the
