@@ -496,7 +496,9 @@ func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledger
 	blamed = blamed || wrong
 	for _, g := range gaps {
 		switch {
-		case more || did.names(g.ID), !g.End.IsZero() && !g.End.After(at), g.Start.After(at) && g.End.Equal(g.Start): // is cut already
+		case more || did.names(g.ID), g.Start.After(at) && g.End.Equal(g.Start): // is cut already
+			continue
+		case !g.End.IsZero() && !g.End.After(at) && (g.End.Before(at) || g.End.Equal(g.Start) || !h.endsIt(g, at)):
 			continue
 		case !did.room():
 			return did, blamed, true
