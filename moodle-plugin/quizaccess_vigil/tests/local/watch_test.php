@@ -16,6 +16,7 @@
 namespace quizaccess_vigil\local;
 
 use PHPUnit\Framework\Attributes\CoversClass;
+use PHPUnit\Framework\Attributes\DataProvider;
 
 /**
  * Who watches a page that sends answers, and what is done where nobody does.
@@ -144,6 +145,24 @@ final class watch_test extends \advanced_testcase {
     }
 
     /**
+     * Sends core's form of the second page, with the questions 2 and 3.
+     *
+     * @param \stdClass $session
+     * @param string $nonce
+     * @param string $thispage
+     * @param string $receipts
+     */
+    private function submit(\stdClass $session, string $nonce, string $thispage, string $receipts): void {
+        $this->setUser((int)$session->userid);
+        $_SERVER['REQUEST_TIME_FLOAT'] = $this->now() / 1000;
+        $_POST = [
+            'attempt' => $session->attemptid, 'thispage' => $thispage, 'nextpage' => '-1', 'slots' => '2,3',
+            page_stamp::FIELD => $nonce, 'vigil_receipts' => $receipts,
+        ];
+        save_guard::check(true);
+    }
+
+    /**
      * Time goes by.
      *
      * @param int $seconds
@@ -201,12 +220,63 @@ final class watch_test extends \advanced_testcase {
             $this->assertSame(watch::UNWATCHED, $this->post($session, $own, $receipt), $name);
         }
         $this->assertSame(watch::WATCHED, $this->post($session, $own, $this->receipt($session, $own, 230)));
-        // The field that names the page was taken out, or another page's was put in: the last one with that number counts.
+        // The field that names the page was taken out, or another page's was put in: the last one whose answers came counts.
         $next = $this->serve($session, 1);
         $this->wait(100);
         $this->assertSame(watch::UNWATCHED, $this->post($session, '', $this->receipt($session, $own, 230), 1));
         $this->assertSame(watch::UNWATCHED, $this->post($session, $own, $this->receipt($session, $own, 230), 1));
         $this->assertSame(watch::WATCHED, $this->post($session, '', $this->receipt($session, $next, 100), 1));
+    }
+
+    /**
+     * Answers are judged by the page that they were on, wherever the student goes next: a link of core's navigation puts the page
+     * that it leads to, or -1 for the summary, in the place of the form's own.
+     *
+     * @param string $thispage as the form was sent
+     * @dataProvider ways
+     */
+    #[DataProvider('ways')]
+    public function test_answers_are_judged_by_the_page_they_were_on(string $thispage): void {
+        global $DB;
+        $session = $this->ready('note');
+        $DB->set_field('quiz_attempts', 'layout', '1,0,2,3,0', ['id' => $session->attemptid]);
+        $before = $this->serve($session);
+        $this->wait(60);
+        $this->assertSame(watch::WATCHED, $this->post($session, $before, $this->receipt($session, $before, 60)));
+        $own = $this->serve($session, 1);
+        $this->wait(300);
+        $this->submit($session, $own, $thispage, $this->receipt($session, $own, 300));
+        $verdicts = $DB->get_records_menu(watch::TABLE, [], 'id', 'nonce, verdict');
+        $this->assertSame([$before => watch::WATCHED, $own => watch::WATCHED], $verdicts);
+        $this->assertSame(0, (int)$this->fresh($session)->unwatchedat);
+    }
+
+    /**
+     * The same without a receipt: it is that page that is unwatched, and no other.
+     *
+     * @param string $thispage as the form was sent
+     * @dataProvider ways
+     */
+    #[DataProvider('ways')]
+    public function test_the_page_that_answers_were_on_is_unwatched(string $thispage): void {
+        global $DB;
+        $session = $this->ready('note');
+        $DB->set_field('quiz_attempts', 'layout', '1,0,2,3,0', ['id' => $session->attemptid]);
+        $before = $this->serve($session);
+        $own = $this->serve($session, 1);
+        $this->wait(300);
+        $this->submit($session, $own, $thispage, '');
+        $verdicts = $DB->get_records_menu(watch::TABLE, [], 'id', 'nonce, verdict');
+        $this->assertSame([$before => null, $own => watch::UNWATCHED], $verdicts);
+    }
+
+    /**
+     * Where a student goes from the second page.
+     *
+     * @return array
+     */
+    public static function ways(): array {
+        return ['to the next one' => ['1'], 'to the first one, by its link' => ['0'], 'to the summary, by its link' => ['-1']];
     }
 
     /**
