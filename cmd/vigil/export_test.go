@@ -147,11 +147,11 @@ func exportsJSONLines(t *testing.T, place string, e vigil.Exam) {
 			!strings.Contains(line, `"held":true,"own":true}`) || !strings.Contains(line, `"pauses":[{"from":"20`) || row["due_at"] == nil) {
 			t.Errorf("got session %s, want its user, grants, pauses and when it is due", line)
 		}
-		if kind == "session" && !strings.Contains(line, `"groups":[{"id":"12","name":"Group A"}]`) {
+		if kind == "session" && !strings.Contains(line, `"groups":[{"id":"12","name":"Group A","hidden":false}]`) {
 			t.Errorf("got session %s, want its groups", line)
 		}
 		if kind == "access" && !(row["user_id"] == "tina" && row["exam_id"] == e.ID && row["all"] == false && row["version"] == 7.0 &&
-			strings.Contains(line, `"groups":[{"id":"12","name":"Group A"}],"rights":["watch","talk"]`)) {
+			strings.Contains(line, `"groups":[{"id":"12","name":"Group A","hidden":false}],"rights":["watch","talk"]`)) {
 			t.Errorf("got access record %s, want whose it is, groups and rights", line)
 		}
 		if kind == "gap" && (row["until"] == nil || row["paused_ms"] != 1000.0) {
@@ -202,7 +202,7 @@ func TestAUserIsExportedAndErased(t *testing.T) {
 func exportsAndErases(t *testing.T, place string, e vigil.Exam) {
 	if got := must(t, "export", "user", "--store", place, e.Issuer, "ana"); strings.Count(got, `"kind":"signal"`) != 3 || strings.Contains(got, "=1+1") ||
 		strings.Count(got, `"action":"session.consent"`) != 1 || strings.Count(got, `"action":"command.pause"`) != 1 || strings.Contains(got, "Pat") ||
-		!strings.Contains(got, `"consents":[{"notice":"0123456789abcdef","at":"20`) || !strings.Contains(got, `"groups":[{"id":"12","name":"Group A"}]`) ||
+		!strings.Contains(got, `"consents":[{"notice":"0123456789abcdef","at":"20`) || !strings.Contains(got, `"groups":[{"id":"12","name":"Group A","hidden":false}]`) ||
 		strings.Contains(got, "tina") {
 		t.Errorf("got %q, want the one user's only, with the consent and the groups, and with what was done to them but not by whom", got)
 	}
