@@ -187,6 +187,7 @@ test("groups: shown, sorted by, and chosen from a dialog that is worked by keybo
   assert.deepEqual(column, [...column].sort((a, b) => (a === "In no group") - (b === "In no group") || a.localeCompare(b)));
   await page.getByRole("button", { name: "Groups: all" }).press("Enter");
   const dialog = page.getByRole("dialog", { name: "Show groups" });
+  await until("focus on the search", () => page.evaluate(() => document.activeElement?.matches("dialog input, [role=dialog] input") ?? false));
   await page.keyboard.type("group b");
   await dialog.getByText("1 group", { exact: true }).waitFor();
   await page.keyboard.press("Tab");
