@@ -323,13 +323,17 @@ func TestAPeerWhoReadsLateGetsEverything(t *testing.T) {
 			}
 			ok(t, err)
 		}
-		select {
-		case <-s.writable:
-			t.Fatal("room is told of before anybody has read")
-		default:
-		}
-		if m, err := l.Write(sent[n : n+10]); m != 0 || !errors.Is(err, ErrFull) {
-			t.Fatalf("another write: got %d and %v, want %v", m, err, ErrFull)
+		if peer.LocalAddr().Network() == "pipe" {
+			// A pipe holds nothing. A kernel may move what it holds to the other end at any
+			// time, and then has room again though nobody has read.
+			select {
+			case <-s.writable:
+				t.Fatal("room is told of before anybody has read")
+			default:
+			}
+			if m, err := l.Write(sent[n : n+10]); m != 0 || !errors.Is(err, ErrFull) {
+				t.Fatalf("another write: got %d and %v, want %v", m, err, ErrFull)
+			}
 		}
 		got := make(chan []byte, 1)
 		go func() {
