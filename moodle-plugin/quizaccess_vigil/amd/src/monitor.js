@@ -14,13 +14,16 @@
  * @license    https://www.gnu.org/copyleft/gpl.html GNU GPL v3 or later, or Apache-2.0
  */
 
+import {OFFLINE, kindOf, reduce, unheard} from './attempt';
+import {makeAttemptView} from './attempt_view';
 import {makeClock} from './clock';
 import {makeCommands} from './commands';
 import {capabilities, makeDetector} from './detect';
-import {openOutbox} from './outbox';
+import {makeHand} from './hand';
 import {makePanel} from './panel';
 import {CAN, MAX_STAMP, hasEnded, isWatched} from './protocol';
-import {makeSender} from './sender';
+import {makeReports} from './reports';
+import {makeRtt} from './rtt';
 import {makeSocket} from './socket';
 import {tabStorage} from './storage';
 import {words as wordsOf} from './strings';
@@ -29,18 +32,14 @@ import {makeTotals} from './totals';
 
 /** What the server writes into the page until the monitor is connected. */
 const LINE = '[data-vigil-line]';
-/** A break shorter than this is shown as reconnecting, a longer one as offline, in ms. */
-const OFFLINE = 5000;
+/** The panel's words while the connection is not there: the server's line stays. */
+const UNCONNECTED = ['connecting', 'reconnecting', 'offline', 'stopped', 'elsewhere'];
 /** The highest number of a page that the server takes: a hello with another is refused. */
 const MAX_PAGE = 10000;
-/** Signals kept until the session is known. */
-const EARLY = 200;
 /** How often to look whether this machine's clock was set, in ms. */
 const LOOK = 5000;
-/** The page is told anew when the attempt ends if this machine's clock moved by more than this, in ms. */
-const MOVED = 2000;
-/** Round trips measured after a welcome: when, in ms. */
-const PROBES = [0, 1000, 3000];
+/** What the tab remembers of one attempt. */
+const OF_ATTEMPT = ['state', 'hand', 'read', 'rtt', 'fullscreen', 'extended', 'tools', 'still', 'resumed', 'lengths'];
 
 /**
  * @typedef {object} Config
@@ -82,6 +81,48 @@ export const pageNumber = page => {
 };
 
 /**
+ * Adds listeners.
+ *
+ * @param {[EventTarget, string, (event: any) => void][]} listeners
+ * @returns {() => void} removes them
+ */
+const listen = listeners => {
+    listeners.forEach(([target, name, handler]) => target.addEventListener(name, handler));
+    return () => listeners.forEach(([target, name, handler]) => target.removeEventListener(name, handler));
+};
+
+/**
+ * @param {string} name
+ * @param {object} detail
+ */
+const dispatch = (name, detail) => {
+    document.dispatchEvent(new CustomEvent('vigil:' + name, {detail}));
+};
+
+/**
+ * How long the connection has been as it is, by a clock that nobody can set.
+ *
+ * @param {() => number} tick
+ * @returns {{status: (status: import('./socket').Status) => void, since: () => number, before: () => boolean}}
+ */
+const makeConnectionAge = tick => {
+    let changed = tick();
+    let changedAt = 0;
+    let connected = false;
+    return {
+        status: ({state, since}) => {
+            if (since !== changedAt) {
+                changedAt = since;
+                changed = tick();
+            }
+            connected = connected || state === 'connected';
+        },
+        since: () => tick() - changed,
+        before: () => connected,
+    };
+};
+
+/**
  * Starts the monitor of this page.
  *
  * @param {Config} config
@@ -91,45 +132,10 @@ export const init = config => {
     const tab = tabStorage('vigil:' + config.key + ':');
     const clock = makeClock();
     const words = wordsOf(config.lang, config.strings);
-    /** @type {import('./outbox').Outbox|null} */
-    let outbox = null;
-    /** @type {import('./sender').Sender|null} */
-    let sender = null;
-    /** @type {Promise<unknown>} */
-    let opening = Promise.resolve();
-    let opened = '';
-    /** @type {import('./protocol').Noticed[]} */
-    let early = [];
+    let attempt = unheard(String(tab.get('state') || ''));
     /** @type {{watch?: string[], fullscreen?: boolean}} */
     let exam = tab.get('exam') || {};
-    let state = String(tab.get('state') || '');
-    let told = '';
-    let version = 0;
-    let reason = '';
-    let end = 0;
-    let left = 0;
-    let saving = false;
-    /** The end of the attempt by this machine's clock, as the page was told it. */
-    let toldEnd = 0;
-    /** @type {boolean|undefined} */
-    let untoldHand;
-    /** The highest number that a signal of the present stream was given, as far as this page knows. */
-    const given = {stream: '', seq: 0};
     let stopped = false;
-    let wasConnected = false;
-    /** Since when the connection is as it is, by the steady clock, and by the machine's as the socket says it. */
-    let changed = clock.tick();
-    let changedAt = 0;
-    /** @type {ReturnType<typeof setTimeout>|undefined} */
-    let refreshing;
-
-    /**
-     * @param {string} name
-     * @param {object} detail
-     */
-    const dispatch = (name, detail) => {
-        document.dispatchEvent(new CustomEvent('vigil:' + name, {detail}));
-    };
 
     const tokens = tokenSource({
         endpoint: config.tokenEndpoint,
@@ -137,306 +143,105 @@ export const init = config => {
         credentials: config.credentials,
         tab,
     });
-
-    /**
-     * Opens the outbox of a session; the next page of the same one finds it again.
-     *
-     * @param {string} session
-     * @returns {Promise<void>}
-     */
-    const openSession = async(session) => {
-        if (opened === session) {
-            await opening;
-            return;
-        }
-        const old = outbox;
-        opened = session;
-        const task = (async() => {
-            const box = await openOutbox({session, onStream: () => socket.reconnect()});
-            if (old) {
-                old.close();
-            }
-            outbox = box;
-            sender = makeSender({outbox: box, send: frames => socket.send(frames)});
-            const queue = early;
-            early = [];
-            reportCapabilities(session);
-            for (const noticed of queue) {
-                const entry = await box.add(noticed);
-                giveOut(entry ? entry.seq : 0);
-            }
-            for (const line of await box.lines()) {
-                panel.line({id: line.id, text: line.text, at: line.at, own: true, state: 'sending'});
-            }
-            sender.flush();
-        })();
-        opening = task;
-        await task;
-    };
-
-    /** @param {number} seq */
-    const giveOut = seq => {
-        const stream = outbox ? outbox.stream() : '';
-        given.seq = given.stream === stream ? Math.max(given.seq, seq) : seq;
-        given.stream = stream;
-    };
-
-    /**
-     * @param {import('./protocol').Noticed} noticed
-     * @returns {Promise<boolean>} false: there is no room for it
-     */
-    const emit = async(noticed) => {
-        if (stopped) {
-            return true;
-        }
-        if (!outbox) {
-            if (early.length < EARLY) {
-                early.push(noticed);
-                return true;
-            }
-            return false;
-        }
-        const entry = await outbox.add(noticed);
-        giveOut(entry ? entry.seq : 0);
-        if (sender) {
-            sender.flush();
-        }
-        return entry !== null;
-    };
-
-    /** @param {string} session */
-    const reportCapabilities = session => {
-        if (config.watch && config.watch.length === 0) {
-            return;
-        }
-        const data = capabilities(document, window, Boolean(outbox && outbox.durable()));
-        const text = session + JSON.stringify(data);
-        if (tab.get('capabilities') !== text) {
-            tab.set('capabilities', text);
-            emit({kind: 'capabilities', at: Date.now(), data});
-        }
-    };
-
+    const reports = makeReports({
+        send: frames => socket.send(frames),
+        onStream: () => socket.reconnect(),
+        onOpen: session => reportCapabilities(session),
+        onLine: ({id, text, at}) => panel.line({id, text, at, own: true, state: 'sending'}),
+    });
     const panel = makePanel({
         mount: config.mount,
         inline: config.inline,
         words,
         actions: {
             chat: async(text) => {
-                if (outbox && sender) {
-                    const line = await outbox.addLine(text);
-                    panel.line({id: line.id, text, at: line.at, own: true, state: 'sending'});
-                    sender.flush();
-                } else {
+                if (!await reports.say(text)) {
                     panel.line({id: 'unsent-' + Date.now(), text, at: Date.now(), own: true, state: 'failed'});
                 }
             },
-            hand: up => {
-                setHand(up, true);
-                untoldHand = up;
-                emit({kind: up ? 'hand_raised' : 'hand_lowered', at: Date.now()})
-                    .then(kept => kept ? undefined : handRefused(up)).catch(() => undefined);
-            },
+            hand: up => hand.set(up),
             read: () => tab.set('read', Date.now() + clock.offset()),
             reclaim: () => socket.reclaim(),
             enterFullscreen: () => detector.enterFullscreen(),
             refuseFullscreen: () => detector.refuseFullscreen(),
         },
     });
-
+    const hand = makeHand({panel, words, tab, reports});
     const askTime = () => socket.send([{t: 'time', at: clock.ask()}]);
-    const detector = makeDetector({emit, tab, clock, askTime, ours: panel.ours, askFullscreen: panel.askFullscreen});
+    const detector = makeDetector({emit: reports.emit, tab, clock, askTime, ours: panel.ours, askFullscreen: panel.askFullscreen});
+    const rtt = makeRtt({
+        tab, clock, ask: askTime,
+        report: data => reports.emit({kind: 'rtt', at: Date.now(), data}),
+        wanted: () => attempt.state === 'active',
+    });
+    const commands = makeCommands({
+        panel, words, tab,
+        send: id => socket.send([{t: 'seen', id}]),
+        local: clock.local,
+        end: () => attempt.end ? clock.local(attempt.end) : 0,
+    });
+    const {explained, back, onTime} = config;
+    const view = makeAttemptView({panel, words, tab, clock, commands, explained, back, onTime, dispatch});
+    const pages = (Number(tab.get('pages')) || 0) + 1;
+    tab.set('pages', pages);
+    const totals = makeTotals({doc: document, win: window, pages, onChange: () => tellTotals()});
 
-    /**
-     * @param {boolean} up
-     * @param {boolean} aloud
-     */
-    const setHand = (up, aloud) => {
-        tab.set('hand', up || undefined);
-        panel.hand(up, aloud);
+    /** @param {string} session */
+    const reportCapabilities = session => {
+        if (config.watch && config.watch.length === 0) {
+            return;
+        }
+        const data = capabilities(document, window, reports.durable());
+        const text = session + JSON.stringify(data);
+        if (tab.get('capabilities') !== text) {
+            tab.set('capabilities', text);
+            reports.emit({kind: 'capabilities', at: Date.now(), data});
+        }
     };
 
     /**
-     * The server does not take it that the hand was raised or lowered, for good: the student is told.
+     * Tells the page's totals: at once when asked, because a hidden page's timers are slow and its events are not.
      *
-     * @param {boolean} up what was refused
-     * @returns {Promise<void>}
+     * @param {string} [id] of the question
      */
-    const handRefused = async(up) => {
-        await findHand();
-        if (untoldHand === undefined) {
-            setHand(!up, false);
-            panel.card({
-                id: 'hand', title: words.text(up ? 'hand.refused.up' : 'hand.refused.down'), text: [words.text('hand.refused')],
-                button: words.text('message.ok'),
-            });
+    const tellTotals = id => {
+        if (isWatched(attempt.state)) {
+            socket.send([Object.assign({t: 'alive'}, id ? {id} : {}, totals.read(), {given: reports.given()})]);
         }
     };
 
     /** Notices what the exam asks for while the attempt runs in this tab. */
     const detect = () => {
         const status = socket.status().state;
-        const running = !stopped && isWatched(state) && status !== 'superseded' && status !== 'stopped';
+        const running = !stopped && isWatched(attempt.state) && status !== 'superseded' && status !== 'stopped';
         const watch = (exam.watch || []).filter(group => !config.watch || config.watch.includes(group));
-        detector.set({watch: running ? watch : [], fullscreen: exam.fullscreen, paused: state === 'paused'});
+        detector.set({watch: running ? watch : [], fullscreen: exam.fullscreen, paused: attempt.state === 'paused'});
     };
 
+    const age = makeConnectionAge(clock.tick);
+    /** @type {ReturnType<typeof setTimeout>|undefined} */
+    let refreshing;
+    let told = '';
     /** Shows how things stand. */
     const refresh = () => {
         clearTimeout(refreshing);
         const status = socket.status();
-        const since = clock.tick() - changed;
-        /** @type {import('./panel').Kind} */
-        let kind = 'connected';
-        if (state === 'stopped') {
-            kind = 'off';
-        } else if (hasEnded(state) || status.code === 'ended') {
-            kind = 'ended';
-        } else if (status.state === 'superseded') {
-            kind = 'elsewhere';
-        } else if (status.state === 'stopped') {
-            kind = 'stopped';
-        } else if (status.state === 'connected') {
-            kind = state === 'paused' ? 'paused' : saving ? 'saving' : state === 'time_up' ? 'timeup' : 'connected';
-        } else if (since >= OFFLINE) {
-            kind = 'offline';
-        } else {
-            kind = wasConnected ? 'reconnecting' : 'connecting';
-            refreshing = setTimeout(refresh, OFFLINE - since);
+        const kind = kindOf(attempt, status, age.since(), age.before());
+        if (kind === 'connecting' || kind === 'reconnecting') {
+            refreshing = setTimeout(refresh, OFFLINE - age.since());
         }
-        if (kind !== 'connecting' && kind !== 'reconnecting' && kind !== 'offline' && kind !== 'stopped' && kind !== 'elsewhere') {
+        if (!UNCONNECTED.includes(kind)) {
             // What the page's server wrote for who never gets here: it is not connected.
             document.querySelectorAll(LINE).forEach(line => line.remove());
         }
         panel.status(kind, status.since, kind === 'stopped' ? status.detail : undefined);
-        panel.elsewhere(status.state === 'superseded' && !hasEnded(state));
-        const now = state + '/' + kind;
+        panel.elsewhere(status.state === 'superseded' && !hasEnded(attempt.state));
+        const now = attempt.state + '/' + kind;
         if (now !== told) {
             told = now;
-            dispatch('state', {state, connection: kind});
+            dispatch('state', {state: attempt.state, connection: kind});
         }
     };
-
-    const times = () => ({end, localEnd: end ? clock.local(end) : 0, left, offset: clock.offset()});
-
-    /** Tells the page when the attempt ends. */
-    const tellTime = () => {
-        if (end) {
-            toldEnd = clock.local(end);
-            dispatch('time', times());
-            if (config.onTime) {
-                config.onTime(times());
-            }
-        }
-    };
-
-    /**
-     * @param {number} newEnd
-     * @param {number} newLeft
-     */
-    const setTime = (newEnd, newLeft) => {
-        if (newEnd !== end || newLeft !== left) {
-            end = newEnd;
-            left = newLeft;
-            tellTime();
-            if (state === 'paused') {
-                showPause();
-            }
-        }
-    };
-
-    const showPause = () => {
-        if (config.explained) {
-            return;
-        }
-        // Why the LMS did not let it go on is for the proctors, who see it.
-        const again = tab.get('still') === reason;
-        panel.paused({again, reason: reason && !again ? commands.reason(reason) : '', left, shown: () => commands.seen('pause')});
-    };
-
-    /**
-     * A pause is over, and the attempt goes on. Without a command to resume there was no pause for the LMS: it did not take it.
-     *
-     * @param {string} now
-     */
-    const goOn = now => {
-        const resumed = commands.waits('resume');
-        tab.set('resumed', resumed || undefined);
-        if (now === 'active') {
-            panel.card({
-                id: 'resumed', title: words.text('resume.title'), text: [words.text(resumed ? 'resume.text' : 'resume.unpaused')],
-            });
-        }
-        dispatch('resumed', times());
-    };
-
-    let known = '';
-    /**
-     * @param {string} now
-     * @param {number} newVersion
-     * @param {string} why
-     */
-    const setState = (now, newVersion, why) => {
-        if (newVersion < version) {
-            return;
-        }
-        version = newVersion;
-        // What this page knew, or, when it is new, the page before it in this tab.
-        const before = known || state;
-        const again = known === now && reason === why;
-        known = now;
-        state = now;
-        reason = why;
-        tab.set('state', now);
-        if (again) {
-            return;
-        }
-        if (now === 'paused') {
-            // Without a command to pause it is the LMS that did not let it go on when a proctor resumed it.
-            const still = before === 'active' && tab.get('resumed') && !commands.waits('pause');
-            if (before !== 'paused') {
-                tab.set('still', still ? reason : undefined);
-                tab.set('resumed', undefined);
-            }
-            panel.removeCard('resumed');
-            showPause();
-            dispatch('paused', {reason, left});
-        } else {
-            panel.paused(null);
-        }
-        if (now === 'terminated') {
-            panel.terminated({
-                reason: reason ? commands.reason(reason) : '',
-                back: config.back,
-                shown: () => commands.seen('terminate'),
-            });
-            dispatch('terminated', {reason});
-        } else {
-            panel.terminated(null);
-        }
-        if (before === 'paused' && now !== 'paused' && (isWatched(now) || now === 'stopped')) {
-            goOn(now);
-        }
-        if (now === 'stopped') {
-            panel.card({id: 'off', title: words.text('off.title'), text: [words.text('off.text')], button: words.text('message.ok')});
-        } else {
-            panel.removeCard('off');
-        }
-        if (isWatched(now) && now !== 'paused') {
-            commands.seen('resume');
-        }
-        detect();
-        refresh();
-    };
-
-    const commands = makeCommands({
-        panel,
-        words,
-        tab,
-        send: id => socket.send([{t: 'seen', id}]),
-        local: clock.local,
-        end: () => end ? clock.local(end) : 0,
-    });
 
     /** @param {import('./protocol').ChatFrame} line */
     const showLine = line => {
@@ -448,21 +253,16 @@ export const init = config => {
         }
     };
 
-    /** @type {ReturnType<typeof setTimeout>[]} */
-    let probes = [];
-    const measure = () => {
-        probes.forEach(clearTimeout);
-        probes = PROBES.map(wait => setTimeout(askTime, wait));
-        probes.push(setTimeout(() => {
-            const before = tab.get('rtt');
-            const found = {rtt: clock.rtt(), offset: clock.offset()};
-            const news = !before || Math.abs(before.offset - found.offset) > 1000 ||
-                (found.rtt > 500 && found.rtt > 3 * before.rtt);
-            if (found.rtt > 0 && news && state === 'active') {
-                tab.set('rtt', found);
-                emit({kind: 'rtt', at: Date.now(), data: found});
-            }
-        }, 5000));
+    /**
+     * The server said how the attempt stands.
+     *
+     * @param {import('./attempt').Attempt} before
+     */
+    const changed = before => {
+        tab.set('state', attempt.state);
+        view.changed(before, attempt);
+        detect();
+        refresh();
     };
 
     /** @param {import('./protocol').WelcomeFrame} frame */
@@ -470,59 +270,49 @@ export const init = config => {
         clock.hint(frame.now);
         if (tab.get('of') !== frame.session) {
             // Another attempt under the same key: what was remembered is not about this one.
-            ['state', 'hand', 'read', 'rtt', 'fullscreen', 'extended', 'tools', 'still', 'resumed', 'lengths'].forEach(name => tab.set(name, undefined));
+            OF_ATTEMPT.forEach(name => tab.set(name, undefined));
             tab.set('of', frame.session);
-            state = '';
+            attempt = unheard('');
         }
         exam = {watch: frame.exam.watch || [], fullscreen: frame.exam.fullscreen};
         tab.set('exam', exam);
-        version = 0;
-        saving = false;
-        end = frame.end || 0;
-        left = frame.left || 0;
-        tellTime();
+        const before = attempt;
+        attempt = reduce(attempt, frame);
+        view.time(attempt);
         (frame.chat || []).forEach(showLine);
         (frame.commands || []).forEach(commands.take);
-        setState(frame.state, frame.version, frame.reason || '');
-        setHand(untoldHand === undefined ? Boolean(frame.hand) : untoldHand, false);
+        changed(before);
+        hand.welcome(Boolean(frame.hand));
     };
 
-    /**
-     * Looks for a hand that was raised or lowered and that the server does not know of when it welcomes us.
-     *
-     * @returns {Promise<void>}
-     */
-    const findHand = async() => {
-        untoldHand = undefined;
-        const entries = outbox ? await outbox.list(0, 1000) : [];
-        entries.forEach(entry => {
-            const {kind} = JSON.parse(entry.frame);
-            if (kind === 'hand_raised' || kind === 'hand_lowered') {
-                untoldHand = kind === 'hand_raised';
-                // The welcome may have come before this.
-                setHand(untoldHand, false);
+    /** @param {import('./protocol').TimeFrame} frame */
+    const time = frame => {
+        if (typeof frame.at === 'number' && frame.at > 0 && clock.measure(frame.at, frame.now)) {
+            detector.answered();
+            if (view.moved(attempt)) {
+                // This machine's clock was set: the attempt ends at another time by it.
+                view.time(attempt);
             }
-        });
-    };
-
-    /** A proctor lowered the hand. One that was raised again meanwhile, and that the server does not know of, stays up. */
-    const lowered = () => {
-        findHand().then(() => untoldHand === undefined && setHand(false, true)).catch(() => undefined);
-    };
-
-    const pagesShown = (Number(tab.get('pages')) || 0) + 1;
-    tab.set('pages', pagesShown);
-    /**
-     * Tells the page's totals: at once when asked, because a hidden page's timers are slow and its events are not.
-     *
-     * @param {string} [id] of the question
-     */
-    const tellTotals = id => {
-        if (isWatched(state)) {
-            socket.send([Object.assign({t: 'alive'}, id ? {id} : {}, totals.read(), {given: given.seq})]);
+        }
+        const before = attempt;
+        attempt = reduce(attempt, frame);
+        if (attempt !== before) {
+            view.time(attempt);
+            if (attempt.state === 'paused') {
+                view.pause(attempt);
+            }
         }
     };
-    const totals = makeTotals({doc: document, win: window, pages: pagesShown, onChange: () => tellTotals()});
+
+    /** @param {import('./protocol').ErrorFrame} frame */
+    const refused = async(frame) => {
+        const what = await reports.refused(frame);
+        if (what === 'line' && (frame.duty === 'drop' || frame.duty === 'stop')) {
+            panel.chat.settle(String(frame.ref), 'failed');
+        } else if (what === 'hand_raised' || what === 'hand_lowered') {
+            await hand.refused(what === 'hand_raised');
+        }
+    };
 
     /** @param {import('./protocol').Frame} frame */
     const onFrame = frame => {
@@ -534,27 +324,21 @@ export const init = config => {
                 welcome(frame);
                 break;
             case 'ack':
-                if (sender) {
-                    sender.acknowledge(frame);
-                }
+                reports.acknowledge(frame);
                 if (frame.id) {
                     panel.chat.settle(frame.id);
                 }
                 break;
-            case 'state':
-                setState(frame.state, frame.version, frame.reason || '');
+            case 'state': {
+                const before = attempt;
+                attempt = reduce(attempt, frame);
+                if (attempt !== before) {
+                    changed(before);
+                }
                 break;
+            }
             case 'time':
-                if (typeof frame.at === 'number' && frame.at > 0 && clock.measure(frame.at, frame.now)) {
-                    detector.answered();
-                    // This machine's clock was set: the attempt ends at another time by it.
-                    if (Math.abs(clock.local(end) - toldEnd) > MOVED) {
-                        tellTime();
-                    }
-                }
-                if (frame.end || frame.left || !frame.at) {
-                    setTime(frame.end || 0, frame.left || 0);
-                }
+                time(frame);
                 break;
             case 'chat':
                 showLine(frame);
@@ -563,7 +347,7 @@ export const init = config => {
                 commands.take(frame);
                 break;
             case 'hand':
-                lowered();
+                hand.lowered();
                 break;
             case 'receipt':
                 if (config.onReceipt) {
@@ -571,20 +355,11 @@ export const init = config => {
                 }
                 break;
             case 'notice':
-                if (frame.kind === 'saving_later') {
-                    saving = !frame.over;
-                    refresh();
-                }
+                attempt = reduce(attempt, frame);
+                refresh();
                 break;
             case 'error':
-                if (sender) {
-                    sender.refused(frame).then(what => {
-                        if (what === 'line' && (frame.duty === 'drop' || frame.duty === 'stop')) {
-                            panel.chat.settle(String(frame.ref), 'failed');
-                        }
-                        return what === 'hand_raised' || what === 'hand_lowered' ? handRefused(what === 'hand_raised') : undefined;
-                    }).catch(() => undefined);
-                }
+                refused(frame).catch(() => undefined);
                 break;
         }
     };
@@ -593,77 +368,68 @@ export const init = config => {
         tokens,
         local: clock.local,
         hello: async(session) => {
-            await openSession(session);
-            await findHand();
+            await reports.open(session);
+            await hand.find();
             const page = pageNumber(config.page);
-            const {stream, next} = outbox ? await outbox.hello() : {stream: '', next: 1};
+            const {stream, next} = await reports.hello();
             const {stamp} = config;
-            giveOut(next - 1);
             return Object.assign({t: 'hello', stream, next, can: CAN}, page ? {page} : {}, stamp && stamp.length <= MAX_STAMP ? {stamp} : {});
         },
         onFrame,
         onStatus: status => {
-            if (status.since !== changedAt) {
-                changedAt = status.since;
-                changed = clock.tick();
-            }
-            wasConnected = wasConnected || status.state === 'connected';
-            if (sender && status.state === 'connected') {
-                sender.begin();
+            age.status(status);
+            if (status.state === 'connected') {
+                reports.connected();
                 tellTotals();
                 commands.again();
-                measure();
-            } else if (sender) {
-                sender.end();
+                rtt.start();
+            } else {
+                reports.disconnected();
             }
             detect();
             refresh();
         },
     });
 
-    const onPageHide = () => {
-        probes.forEach(clearTimeout);
-        tellTotals();
-        socket.leave(hasEnded(state) ? 'finished' : 'navigating');
-    };
-    /** @param {PageTransitionEvent} event */
-    const onPageShow = event => {
-        if (event.persisted) {
-            socket.start();
-        }
-    };
-    const onVisible = () => {
-        if (document.visibilityState === 'visible') {
-            commands.look();
-            socket.nudge();
-        }
-    };
+    const leaving = () => hasEnded(attempt.state) ? 'finished' : '';
+    const nudge = () => socket.nudge();
+    const silence = listen([
+        [window, 'pagehide', () => {
+            rtt.stop();
+            tellTotals();
+            socket.leave(leaving() || 'navigating');
+        }],
+        [window, 'pageshow', event => {
+            if (event.persisted) {
+                socket.start();
+            }
+        }],
+        [window, 'online', nudge],
+        [window, 'offline', nudge],
+        [window, 'focus', () => socket.reclaim()],
+        [document, 'resume', nudge],
+        [document, 'visibilitychange', () => {
+            if (document.visibilityState === 'visible') {
+                commands.look();
+                nudge();
+            }
+        }],
+    ]);
     const looking = setInterval(() => {
         if (clock.shaken()) {
             askTime();
         }
     }, LOOK);
-    const onFocus = () => socket.reclaim();
-    const nudge = () => socket.nudge();
 
-    window.addEventListener('pagehide', onPageHide);
-    window.addEventListener('pageshow', onPageShow);
-    window.addEventListener('online', nudge);
-    window.addEventListener('offline', nudge);
-    window.addEventListener('focus', onFocus);
-    document.addEventListener('resume', nudge);
-    document.addEventListener('visibilitychange', onVisible);
-
-    panel.hand(Boolean(tab.get('hand')), false);
     if (tokens.session()) {
-        openSession(tokens.session());
+        reports.open(tokens.session());
     }
     if (config.page !== undefined) {
         const before = tab.get('page');
         tab.set('page', config.page);
         if (before !== undefined && before !== config.page) {
-            const number = pageNumber(config.page);
-            emit({kind: 'page_turned', at: Date.now(), data: {page: number || String(config.page).slice(0, 60)}});
+            const page = pageNumber(config.page) || String(config.page).slice(0, 60);
+            reports.emit({kind: 'page_turned', at: Date.now(), data: {page}});
         }
     }
     detect();
@@ -675,26 +441,15 @@ export const init = config => {
             stopped = true;
             clearTimeout(refreshing);
             clearInterval(looking);
-            probes.forEach(clearTimeout);
+            reports.stop();
+            rtt.stop();
             detector.stop();
             totals.stop();
-            socket.leave(hasEnded(state) ? 'finished' : 'closing');
-            if (sender) {
-                sender.end();
-            }
-            if (outbox) {
-                outbox.close();
-            }
+            socket.leave(leaving() || 'closing');
             panel.remove();
-            window.removeEventListener('pagehide', onPageHide);
-            window.removeEventListener('pageshow', onPageShow);
-            window.removeEventListener('online', nudge);
-            window.removeEventListener('offline', nudge);
-            window.removeEventListener('focus', onFocus);
-            document.removeEventListener('resume', nudge);
-            document.removeEventListener('visibilitychange', onVisible);
+            silence();
         },
-        state: () => state,
+        state: () => attempt.state,
         connection: () => socket.status(),
     };
 };
