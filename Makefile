@@ -37,6 +37,8 @@ RACE := env CI=1 CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-ra
 MEMORY := $(shell [ -w /dev/shm ] && echo TMPDIR=/dev/shm)
 # The linter and the formatter are pinned in a module of their own, .tools/go.mod.
 TOOL := go tool -modfile=.tools/go.mod
+# Those of TypeScript and JavaScript, the plugin's and the tools' too, are pinned in web/ui/package.json and set in biome.jsonc.
+BIOME := web/ui/node_modules/.bin/biome
 # What a browser test is told, as the beginning of its recipe.
 BROWSER = CHROMIUM=$$(.ci/chromium) || { echo 'No Chromium found: install one (Debian: chromium) or name it in CHROMIUM.' >&2; exit 1; }; \
 	export CHROMIUM VIGIL_BIN='$(CURDIR)/bin/vigil'
@@ -153,6 +155,7 @@ test-dynamodb: ## Part of make test: the store on DynamoDB Local, with the race 
 test-ui: ## Part of make test: types and unit tests of the browser code, and whether web/assets is up to date
 ifneq ($(UI),)
 	@$(STEP) -b 0:10 'Browser code: packages' $(MAKE) ui-packages
+	@$(STEP) -b 0:10 'Browser code: linter' $(MAKE) lint-js
 	@$(STEP) -b 0:10 'Browser code: types' npm --prefix web/ui run --silent check
 	@$(STEP) -b 0:20 'Browser code: unit tests' npm --prefix web/ui run --silent test
 	@$(STEP) -b 0:05 'Browser code: web/assets is what its sources build' .ci/assets
@@ -204,6 +207,11 @@ lint: ## Run the linters alone
 	go vet ./...
 	$(TOOL) golangci-lint run ./...
 	@$(MAKE) cycles
+	@$(MAKE) lint-js
+
+.PHONY: lint-js
+lint-js: ui-packages
+	$(BIOME) lint --error-on-warnings
 
 .PHONY: cycles
 cycles: ## Count how much the files of each package use each other's names (CYCLES=-v shows it)

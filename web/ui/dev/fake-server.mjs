@@ -203,7 +203,8 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
         const row = exam(m[1]).rows.get(decodeURIComponent(m[2]));
         if (!row) return json(404, { title: "Not found", status: 404, detail: "No such session." });
         // The story is told once, so that a place in it stays one.
-        const all = (row.story ??= timeline(row, Date.now()));
+        row.story ??= timeline(row, Date.now());
+        const all = row.story;
         const place = (e) => `${e.at}.${e.id ?? e.seq ?? e.state}`;
         const from = q.has("after") ? all.findIndex((e) => place(e) === q.get("after")) + 1 : 0;
         return json(200, { entries: all.slice(from, from + 20), next: from + 20 < all.length ? place(all[from + 19]) : "" });
@@ -255,7 +256,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
     ws.on("message", (data) => {
       for (const f of [JSON.parse(String(data))].flat()) {
         e.received.push(f);
-        take(ws, e, f, tell);
+        take(e, f, tell);
       }
     });
   }
@@ -290,7 +291,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
     for (let i = 0, n = 1; i === 0 || i < rows.length; i += 100, n++) tell({ t: "snapshot", number, page: n, ...(i + 100 >= rows.length ? { last: true } : {}), rows: rows.slice(i, i + 100).map(({ story, ...row }) => row) });
   }
 
-  function take(ws, e, f, tell) {
+  function take(e, f, tell) {
     switch (f.t) {
       case "subscribe": return snapshot(e, tell);
       case "time": return tell({ t: "time", at: f.at, now: Date.now() });
@@ -394,7 +395,7 @@ export async function start({ port = 0, students = 12, busy = true } = {}) {
 }
 
 // As web/page/timeline.html and report.html have it.
-const escape = (text) => String(text ?? "").replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escaped = (text) => String(text ?? "").replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const iso = (at) => new Date(at).toISOString();
 const timelineBody = (row, entries) => `<a class="skip" href="#main">Skip</a><main id="main" class="page page-wide"><header class="row spread">
 <div><p class="muted small"><a href="/dashboard">Midterm: Introduction to Statistics</a></p><h1>${row.who.name}</h1><p><span class="pill">Working</span> <span class="muted">Attempt 1</span></p></div>
@@ -402,12 +403,12 @@ const timelineBody = (row, entries) => `<a class="skip" href="#main">Skip</a><ma
 <p class="note">Signals are hints for people, never a verdict.</p><div id="chart" class="card" hidden></div><div id="filters" class="row no-print" hidden></div>
 <div class="card table-wrap"><table id="timeline"><caption class="sr-only">Timeline</caption><thead><tr>${["Server", "Browser", "What", "Length", "Detail", "Review"].map((h) => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>
 ${entries.map((e) => `<tr data-type="${e.type}"${e.incident || e.review ? ` data-incident="true" data-id="${e.id ?? `${e.stream}/${e.seq}`}"` : ""}${e.review ? ` data-review="${e.review.state}" data-version="${e.review.version}"` : ""}>
-<td class="numbers"><time datetime="${iso(e.recv ?? e.at)}">${iso(e.recv ?? e.at).slice(11, 19)}</time></td><td class="numbers muted"></td><td>${escape(e.kind ?? e.cause ?? e.state ?? e.from)}</td><td class="numbers">${e.dur ? `${e.dur / 1000} s` : ""}</td><td><span dir="auto">${escape(e.text)}</span></td><td class="review">${e.review ? escape(e.review.state === "none" ? "not reviewed" : e.review.state) : ""}</td></tr>`).join("\n")}
+<td class="numbers"><time datetime="${iso(e.recv ?? e.at)}">${iso(e.recv ?? e.at).slice(11, 19)}</time></td><td class="numbers muted"></td><td>${escaped(e.kind ?? e.cause ?? e.state ?? e.from)}</td><td class="numbers">${e.dur ? `${e.dur / 1000} s` : ""}</td><td><span dir="auto">${escaped(e.text)}</span></td><td class="review">${e.review ? escaped(e.review.state === "none" ? "not reviewed" : e.review.state) : ""}</td></tr>`).join("\n")}
 </tbody></table></div></main>`;
 const reportBody = (rows) => `<a class="skip" href="#main">Skip</a><main id="main" class="page page-wide"><header class="row spread"><div><p class="muted small">STAT101</p><h1>Report: Midterm</h1></div>
 <nav class="row no-print" aria-label="Actions"><a class="button button-quiet" href="/dashboard">Live</a><a class="button" href="/dashboard/e/report?format=csv">Download CSV</a><button class="button" id="print" type="button">Print</button></nav></header>
 <div class="card table-wrap"><table><caption class="sr-only">Students</caption><thead><tr>${["Name", "Attempt", "State", "Severity", "Incidents"].map((h) => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>
-${rows.map((r) => `<tr><th scope="row"><a href="/timeline"><bdi>${escape(r.who.name)}</bdi></a></th><td class="numbers">1</td><td>${r.life.state}</td><td><span class="pill">low</span></td><td><span class="numbers">${r.tally.open} / ${r.tally.incidents}</span></td></tr>`).join("\n")}
+${rows.map((r) => `<tr><th scope="row"><a href="/timeline"><bdi>${escaped(r.who.name)}</bdi></a></th><td class="numbers">1</td><td>${r.life.state}</td><td><span class="pill">low</span></td><td><span class="numbers">${r.tally.open} / ${r.tally.incidents}</span></td></tr>`).join("\n")}
 </tbody></table></div></main>`;
 
 // As web/page/checkin.html has it.

@@ -201,7 +201,7 @@ export async function stage(run) {
   const dir = await mkdtemp(join(tmpdir(), "vigil-e2e-"));
   undo.push(() => rm(dir, { recursive: true, force: true }));
   try {
-    return await run({ dir, after: (f) => undo.push(f) });
+    return await run({ dir, cleanup: (f) => undo.push(f) });
   } finally {
     for (const f of undo.reverse()) await f();
   }

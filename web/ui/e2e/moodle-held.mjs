@@ -2,7 +2,7 @@
 // browsers and a real `vigil serve`. What the test needs is said in docs/moodle.md. Minutes pass in Moodle's database.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { patience, pill, step, until } from "./harness.mjs";
+import { patience, pill, step } from "./harness.mjs";
 import { answerField, clock, inAttempt } from "./lib/moodle-site.mjs";
 import { cannotRun, connectTool, exported, moodleStage } from "./lib/moodle-stage.mjs";
 

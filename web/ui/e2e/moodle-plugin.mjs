@@ -244,7 +244,8 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await row.getByText("Working").waitFor();
     await row.getByText("Online").waitFor();
     await dashboard.evaluate((name) => {
-      const seen = (window.seenConnections = []);
+      const seen = [];
+      window.seenConnections = seen;
       new MutationObserver(() => {
         const row = [...document.querySelectorAll('[role="row"]')].find((r) => r.textContent.includes(name));
         const now = row?.querySelector(".td-conn")?.textContent ?? "";

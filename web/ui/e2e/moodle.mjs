@@ -19,12 +19,12 @@ const moodle = (process.env.MOODLE_URL ?? "").replace(/\/+$/, "");
 const course = process.env.MOODLE_COURSE;
 
 test("a real Moodle registers, launches and picks content", { skip, timeout: 6 * 60_000 }, async () => {
-  await stage(async ({ dir, after }) => {
+  await stage(async ({ dir, cleanup }) => {
     const port = await freePort();
     const server = await startServe({ dir, port, adminPort: await freePort() });
-    after(() => server.stop());
+    cleanup(() => server.stop());
     const browser = await startBrowser();
-    after(() => browser.close());
+    cleanup(() => browser.close());
     const errors = [];
     const name = `Vigil test ${port}`;
     const invite = (...more) => runVigil("invite", `--public-url=${server.tool}`, `--store=${server.store}`, ...more);
@@ -45,7 +45,7 @@ test("a real Moodle registers, launches and picks content", { skip, timeout: 6 *
         assert.match(platform, /\bactive\b/);
         return platform.trim().split(/\s+/).at(-1); // Moodle's deployment id is the number of the tool
       });
-      after(() => moodlePost(admin, "/mod/lti/typessettings.php", { action: "delete", id: type }));
+      cleanup(() => moodlePost(admin, "/mod/lti/typessettings.php", { action: "delete", id: type }));
       await step("the admin activates it", async () => {
         const card = admin.locator(`.tool-card[data-type-id="${type}"]`);
         await card.locator("a.activate").click({ timeout: patience });
@@ -59,7 +59,7 @@ test("a real Moodle registers, launches and picks content", { skip, timeout: 6 *
         await teacher.fill("#id_name", name);
         return save(teacher);
       });
-      after(() => moodlePost(teacher, "/course/mod.php", { delete: cmid, confirm: 1 }));
+      cleanup(() => moodlePost(teacher, "/course/mod.php", { delete: cmid, confirm: 1 }));
       const frame = await step("in Moodle's page it is the dashboard, connected", async () => {
         const frame = await embedded(teacher, cmid);
         await frame.getByRole("heading", { name }).waitFor({ timeout: patience });
@@ -123,7 +123,7 @@ test("a real Moodle registers, launches and picks content", { skip, timeout: 6 *
         assert.equal(await teacher.inputValue("#id_name"), `${name}, second exam`);
         return save(teacher);
       });
-      after(() => moodlePost(teacher, "/course/mod.php", { delete: second, confirm: 1 }));
+      cleanup(() => moodlePost(teacher, "/course/mod.php", { delete: second, confirm: 1 }));
       const third = await step("an exam that exists is picked for another activity", async () => {
         await newActivity(teacher, type);
         await select(teacher, async (picker) => {
@@ -133,7 +133,7 @@ test("a real Moodle registers, launches and picks content", { skip, timeout: 6 *
         assert.equal(await teacher.inputValue("#id_name"), name);
         return save(teacher);
       });
-      after(() => moodlePost(teacher, "/course/mod.php", { delete: third, confirm: 1 }));
+      cleanup(() => moodlePost(teacher, "/course/mod.php", { delete: third, confirm: 1 }));
       await step("both open what was picked", async () => {
         const made = await embedded(teacher, second);
         await made.getByRole("heading", { name: `${name}, second exam` }).waitFor({ timeout: patience });

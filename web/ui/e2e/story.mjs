@@ -9,21 +9,21 @@ const studentA = "Amara Okafor";
 const studentB = "Budi Santoso";
 
 test("a student is launched, watched, talked to, paused, extended and ended", { timeout: 15 * 60_000 }, async () => {
-  await stage(async ({ dir, after }) => {
+  await stage(async ({ dir, cleanup }) => {
     const port = await freePort();
     const lmsPort = await freePort();
     const store = await step(`the store (${process.env.STORE || "sqlite"}) is there`, startStore);
-    after(() => store.stop());
+    cleanup(() => store.stop());
     let demo = await startDemo({ dir, port, lmsPort, store });
-    after(() => demo.stop());
+    cleanup(() => demo.stop());
     const proxy = await startProxy(port);
-    after(() => proxy.stop());
+    cleanup(() => proxy.stop());
 
     // Two people at two computers. The student's way to the tool leads through the proxy; the LMS is reached directly.
     const near = await startBrowser({ route: { from: `localhost:${port}`, to: `127.0.0.1:${proxy.port}` } });
-    after(() => near.close());
+    cleanup(() => near.close());
     const far = await startBrowser();
-    after(() => far.close());
+    cleanup(() => far.close());
     const errors = [];
     let cut = false;
     const ofTheCut = (text) => cut && /WebSocket connection|Failed to load resource|net::ERR_/.test(text);
@@ -53,7 +53,7 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       await step("the notice says what is kept, and an accessibility checker objects to nothing", async () => {
         await student.locator("#notice-more > summary").click();
         await student.getByRole("heading", { name: "Who can read it" }).waitFor({ timeout: patience });
-        assert.match((await student.locator("#notice-more").textContent()) ?? "", /90 days[^]*90 days[^]*400 days[^]*400 days/);
+        assert.match((await student.locator("#notice-more").textContent()) ?? "", /90 days[\s\S]*90 days[\s\S]*400 days[\s\S]*400 days/);
         await student.evaluate(await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8"));
         const found = await student.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
         assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 120)}`), []);
@@ -75,7 +75,8 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
 
       // --- Page turns are no disconnections.
       await dashboard.evaluate((name) => {
-        const seen = (window.seenConnections = []);
+        const seen = [];
+        window.seenConnections = seen;
         new MutationObserver(() => {
           const row = [...document.querySelectorAll('[role="row"]')].find((r) => r.textContent.includes(name));
           const now = row?.querySelector(".td-conn")?.textContent ?? "";
@@ -277,8 +278,8 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       assert.equal((await readdir(dir)).includes("vigil.db"), store.kind === "sqlite", "a database file in the folder");
       assert.deepEqual(errors.filter((e) => !ofTheCut(e)), [], "errors on the pages");
     } catch (e) {
-      await far.contexts().reduce(async (p, c) => (await p, shots(c, "far")), Promise.resolve());
-      await near.contexts().reduce(async (p, c) => (await p, shots(c, "near")), Promise.resolve());
+      for (const context of far.contexts()) await shots(context, "far");
+      for (const context of near.contexts()) await shots(context, "near");
       console.log("# errors on the pages:", errors);
       console.log("# log of the demo:\n" + demo.log().slice(-6000));
       throw e;

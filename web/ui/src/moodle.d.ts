@@ -6,7 +6,7 @@ declare module "core/ajax" {
     async?: boolean,
     loginRequired?: boolean,
     noSessionUpdate?: boolean,
-  ): PromiseLike<any>[];
+  ): PromiseLike<unknown>[];
 }
 
 declare module "core/str" {

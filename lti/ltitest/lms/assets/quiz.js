@@ -137,7 +137,7 @@ on('vigil:paused', async () => {
   if (!frozen) {
     await save();
   }
-  expect('paused');
+  void expect('paused');
 });
 on('vigil:resumed', () => expect('running'));
 on('vigil:terminated', () => expect('terminated'));

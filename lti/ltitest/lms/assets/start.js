@@ -21,5 +21,5 @@ const ask = async () => {
 };
 
 if (line.dataset.running === 'true') {
-  ask();
+  void ask();
 }

@@ -142,7 +142,7 @@ export const makeDetector = ({
     /** @type {{[group: string]: () => import('./detect_focus').Part}} */
     const groups = {
         focus: () => watchFocus(common),
-        clipboard: () => watchClipboard(Object.assign({touch: () => idle && idle.touch()}, common)),
+        clipboard: () => watchClipboard(Object.assign({touch: () => idle?.touch()}, common)),
         display: () => watchDisplays(common),
         window: () => watchWindow(common),
         idle: () => {
@@ -173,7 +173,7 @@ export const makeDetector = ({
             });
         },
         enterFullscreen: () => full ? full.enter() : Promise.resolve(false),
-        refuseFullscreen: () => full && full.refuse(),
+        refuseFullscreen: () => full?.refuse(),
         answered: moments.answered,
         stop: () => {
             Object.keys(parts).forEach(group => {

@@ -23,7 +23,7 @@ export const selectedLength = doc => {
             if (start !== null && end !== null) {
                 return Math.abs(end - start);
             }
-        } catch (e) {
+        } catch {
             // Some kinds of input have no selection to tell of.
         }
     }
@@ -63,7 +63,7 @@ export const watchClipboard = ({document: doc, emit, ours, touch, now}) => {
             emit({kind: 'paste', at: now(), data: {length: text.length}});
         }
     };
-    const onInput = () => touch && touch();
+    const onInput = () => touch?.();
 
     /** @param {Document} target */
     const attach = target => {
@@ -94,7 +94,7 @@ export const watchClipboard = ({document: doc, emit, ours, touch, now}) => {
             if (frame.contentDocument) {
                 attach(frame.contentDocument);
             }
-        } catch (e) {
+        } catch {
             return;
         }
     };

@@ -39,7 +39,7 @@ export const canFullscreen = doc => Boolean(doc.fullscreenEnabled && doc.documen
  */
 export const isMobile = win => {
     const {userAgentData} = /** @type {{userAgentData?: {mobile?: boolean}}} */ (/** @type {unknown} */ (win.navigator));
-    return Boolean((userAgentData && userAgentData.mobile) ||
+    return Boolean(userAgentData?.mobile ||
         (typeof win.matchMedia === 'function' && win.matchMedia('(pointer: coarse) and (hover: none)').matches));
 };
 
@@ -82,7 +82,7 @@ export const watchFullscreen = ({document: doc, window: win, emit, tab, leaving,
             tab.set('fullscreen', 'in');
             ask(false);
             return true;
-        } catch (e) {
+        } catch {
             ask(true);
             return false;
         }
@@ -116,7 +116,7 @@ export const watchFullscreen = ({document: doc, window: win, emit, tab, leaving,
     const onGesture = () => {
         stopGesture();
         if (tab.get('fullscreen') === 'in' && !leaving.gone()) {
-            enter();
+            void enter();
         }
     };
     const stopGesture = () => {

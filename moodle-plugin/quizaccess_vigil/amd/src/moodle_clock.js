@@ -44,7 +44,7 @@ const THRESHOLD = 3000;
 export const makeMoodleClock = ({
     timer: find = () => {
         const moodle = /** @type {{M?: {mod_quiz?: {timer?: Timer}}}} */ (/** @type {unknown} */ (window)).M;
-        return moodle && moodle.mod_quiz && moodle.mod_quiz.timer;
+        return moodle?.mod_quiz?.timer;
     },
     page = document,
     now = Date.now,
@@ -56,7 +56,7 @@ export const makeMoodleClock = ({
     /** @returns {Timer|undefined} the timer, if the page shows it */
     const shown = () => {
         const timer = find();
-        return timer && timer.Y && page.getElementById('quiz-time-left') ? timer : undefined;
+        return timer?.Y && page.getElementById('quiz-time-left') ? timer : undefined;
     };
 
     /** @param {Timer} timer */

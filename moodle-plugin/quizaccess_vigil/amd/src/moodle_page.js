@@ -65,7 +65,7 @@ export const saveAnswers = async(ask) => {
         }
     });
     const control = typeof AbortController === 'function' ? new AbortController() : null;
-    const timer = setTimeout(() => control && control.abort(), PATIENCE);
+    const timer = setTimeout(() => control?.abort(), PATIENCE);
     try {
         const response = await (ask || window.fetch.bind(window))(moodle().cfg.wwwroot + '/mod/quiz/autosave.ajax.php', {
             method: 'POST',
@@ -87,7 +87,7 @@ export const saveAnswers = async(ask) => {
 /** Keeps core from saving by itself: while paused, its save is refused and it would say that the network is gone. */
 export const holdAutosave = () => {
     const quiz = moodle().mod_quiz;
-    if (quiz && quiz.autosave && typeof quiz.autosave.stop_autosaving === 'function') {
+    if (quiz?.autosave && typeof quiz.autosave.stop_autosaving === 'function') {
         quiz.autosave.stop_autosaving();
     }
 };
@@ -95,7 +95,7 @@ export const holdAutosave = () => {
 /** Lets core save again. */
 export const releaseAutosave = () => {
     const quiz = moodle().mod_quiz;
-    const autosave = quiz && quiz.autosave;
+    const autosave = quiz?.autosave;
     if (autosave && autosave.delay_timer === true) {
         autosave.delay_timer = null;
         if (autosave.dirty) {
@@ -114,7 +114,7 @@ const heard = new WeakSet();
  */
 export const onAutosave = saved => {
     const quiz = moodle().mod_quiz;
-    const autosave = quiz && quiz.autosave;
+    const autosave = quiz?.autosave;
     if (!autosave || heard.has(autosave) || typeof autosave.save_changes !== 'function') {
         return;
     }

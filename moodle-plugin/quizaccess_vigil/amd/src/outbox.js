@@ -317,7 +317,7 @@ export const openOutbox = async({session, factory, onStream}) => {
         // Reading the property alone throws where storage is blocked.
         const use = factory === undefined ? window.indexedDB : factory;
         store = use ? await databaseStore(session, use) : memoryStore();
-    } catch (e) {
+    } catch {
         store = memoryStore();
     }
 

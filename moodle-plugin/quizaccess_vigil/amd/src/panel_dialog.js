@@ -50,7 +50,7 @@ export const makeDialogs = onChange => {
         }
         try {
             element.showModal();
-        } catch (e) {
+        } catch {
             element.setAttribute('open', '');
         }
     };

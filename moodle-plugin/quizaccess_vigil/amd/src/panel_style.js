@@ -138,7 +138,7 @@ export const addStyle = root => {
         const sheet = new CSSStyleSheet();
         sheet.replaceSync(CSS);
         root.adoptedStyleSheets = [sheet];
-    } catch (e) {
+    } catch {
         const style = document.createElement('style');
         style.textContent = CSS;
         root.appendChild(style);

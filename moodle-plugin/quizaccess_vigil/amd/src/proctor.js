@@ -79,9 +79,9 @@ export const stringId = key => 'panel_' + key.replace(/\./g, '_');
 const pageStamp = () => {
     const element = document.getElementById(STAMP);
     try {
-        const {stamp} = JSON.parse((element && element.textContent) || '{}');
+        const {stamp} = JSON.parse(element?.textContent || '{}');
         return typeof stamp === 'string' ? stamp : '';
-    } catch (e) {
+    } catch {
         return '';
     }
 };
@@ -185,7 +185,7 @@ export const init = async(config) => {
             if (found.end && found.status === 'running') {
                 clock.moveTo(Date.now() + (found.end - found.now) * 1000);
             }
-        } catch (e) {
+        } catch {
             // Autosave brings the end, too, or the next page does.
             return;
         }
@@ -203,17 +203,17 @@ export const init = async(config) => {
                 await look();
             } else if (found.status === 'paused') {
                 // Nobody watched, or the tool cannot be heard: the answers are saved, and the waiting page says what to do.
-                pause.begin();
+                void pause.begin();
             }
         },
     }) : null;
-    const saved = () => receipts && receipts.sent();
+    const saved = () => receipts?.sent();
     if (receipts) {
         onAutosave(saved);
     }
 
     document.addEventListener('vigil:time', event => {
-        onTime(/** @type {CustomEvent} */ (event).detail);
+        void onTime(/** @type {CustomEvent} */ (event).detail);
     });
     if (kind === 'paused') {
         let left = false;
@@ -243,7 +243,7 @@ export const init = async(config) => {
         document.addEventListener('vigil:paused', () => pause.begin());
         document.addEventListener('vigil:resumed', event => {
             pause.end();
-            onTime(/** @type {CustomEvent} */ (event).detail);
+            void onTime(/** @type {CustomEvent} */ (event).detail);
         });
         document.addEventListener('vigil:terminated', () => {
             // What is typed from here on is not taken any more: no warning of it, no try, no post when the time is up.

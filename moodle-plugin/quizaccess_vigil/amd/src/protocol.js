@@ -250,7 +250,7 @@ export const parseFrames = text => {
     let value;
     try {
         value = JSON.parse(text);
-    } catch (e) {
+    } catch {
         return [];
     }
     const list = Array.isArray(value) ? value : [value];

@@ -77,7 +77,7 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
         last = asked = ticks();
         try {
             await send(text());
-        } catch (e) {
+        } catch {
             // The next one holds all that this one does.
         } finally {
             sending = false;
@@ -89,7 +89,7 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
         const now = ticks();
         // Core's saves do not tell that the attempt is held.
         if (now - last >= ALONE || now - heard >= ALONE && now - asked >= ALONE / 2) {
-            deliver();
+            void deliver();
         }
     }, ALONE / 4);
 
@@ -103,7 +103,7 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
             tab.set('receipts', kept().filter(one => one.page !== page).concat({page, receipt}).slice(-PAGES));
             write();
             if (atOnce || ticks() - last >= QUIET) {
-                deliver();
+                void deliver();
             }
         },
         sent: () => {

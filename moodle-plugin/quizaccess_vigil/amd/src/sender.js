@@ -168,7 +168,7 @@ export const makeSender = ({outbox, send, now = () => performance.now()}) => {
                 }
                 await talk();
             }
-        } catch (e) {
+        } catch {
             // The outbox could not be read just now; it is tried again with the next signal, and soon.
             later(5000);
         } finally {
@@ -185,7 +185,7 @@ export const makeSender = ({outbox, send, now = () => performance.now()}) => {
     const retry = (frame, undo) => {
         setTimeout(() => {
             undo();
-            flush();
+            void flush();
         }, Math.min(60000, Math.max(200, Number(frame.wait) || 2000)));
     };
 

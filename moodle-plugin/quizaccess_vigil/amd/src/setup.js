@@ -56,12 +56,12 @@ export const reach = async(endpoint, ask = window.fetch.bind(window)) => {
         const headers = {'Content-Type': 'application/json'};
         const response = await ask(endpoint, Object.assign({headers, mode: 'cors', body: '{"assertion":""}'}, options));
         return response.status >= 400 && response.status < 500 ? 'ok' : 'down';
-    } catch (e) {
+    } catch {
         try {
             // Of all that the tool serves, this may be fetched by pages of any site.
             await ask(new URL('/assets/monitor.js', endpoint).href, Object.assign({}, options, {method: 'GET', mode: 'no-cors'}));
             return 'origin';
-        } catch (again) {
+        } catch {
             return 'down';
         }
     } finally {
@@ -86,7 +86,7 @@ export const open = (url, Native = window.WebSocket) => new Promise(resolve => {
     }, PATIENCE);
     try {
         socket = new Native(url, [SUBPROTOCOL, CHECK_SUBPROTOCOL]);
-    } catch (e) {
+    } catch {
         clearTimeout(timer);
         resolve('socket');
         return;

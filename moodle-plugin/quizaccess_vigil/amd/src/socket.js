@@ -121,12 +121,12 @@ export const makeSocket = ({
                 old.send(JSON.stringify({t: 'bye', reason}));
             }
             old.close(1000);
-        } catch (e) {
+        } catch {
             // It is gone either way.
         }
     };
 
-    const pause = () => random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * Math.pow(2, failures++));
+    const pause = () => random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures++);
 
     /**
      * @param {number} wait
@@ -265,7 +265,7 @@ export const makeSocket = ({
         let socket;
         try {
             socket = new (Native || window.WebSocket)(grant.url, [SUBPROTOCOL, TOKEN_SUBPROTOCOL + grant.token]);
-        } catch (e) {
+        } catch {
             failed();
             return;
         }
@@ -284,7 +284,7 @@ export const makeSocket = ({
             let first;
             try {
                 first = await hello(grant.session);
-            } catch (e) {
+            } catch {
                 if (mine === turn) {
                     closed(1006, '');
                 }
@@ -345,14 +345,14 @@ export const makeSocket = ({
      * @returns {boolean}
      */
     const send = frames => {
-        if (!ws || ws.readyState !== 1 || status.state !== 'connected' || ws.bufferedAmount > BUFFERED) {
+        if (ws?.readyState !== 1 || status.state !== 'connected' || ws.bufferedAmount > BUFFERED) {
             return false;
         }
         const texts = frames.map(frame => typeof frame === 'string' ? frame : JSON.stringify(frame));
         try {
             ws.send(texts.length === 1 ? texts.join('') : '[' + texts.join(',') + ']');
             return true;
-        } catch (e) {
+        } catch {
             return false;
         }
     };
@@ -361,14 +361,14 @@ export const makeSocket = ({
         start: () => {
             if (status.state === 'idle') {
                 failures = 0;
-                connect();
+                void connect();
             }
         },
         status: () => status,
         send,
         nudge: () => {
             if (status.state === 'waiting') {
-                connect();
+                void connect();
             } else if (status.state === 'connected') {
                 probe();
             }
@@ -376,13 +376,13 @@ export const makeSocket = ({
         reclaim: () => {
             if (status.state === 'superseded') {
                 failures = 0;
-                connect();
+                void connect();
             }
         },
         reconnect: () => {
             if (status.state === 'connected' || status.state === 'connecting') {
                 release('navigating');
-                connect();
+                void connect();
             }
         },
         leave: reason => {

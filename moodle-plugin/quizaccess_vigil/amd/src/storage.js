@@ -29,7 +29,7 @@ export const tabStorage = (prefix, area) => {
         try {
             // Reading the property alone throws where storage is blocked.
             store = window.sessionStorage;
-        } catch (e) {
+        } catch {
             store = null;
         }
     }
@@ -37,13 +37,13 @@ export const tabStorage = (prefix, area) => {
         get: name => {
             let text = memory.get(prefix + name);
             try {
-                text = (store && store.getItem(prefix + name)) || text;
-            } catch (e) {
+                text = store?.getItem(prefix + name) || text;
+            } catch {
                 // Refused: the memory has what this page has set.
             }
             try {
                 return text ? JSON.parse(text) : undefined;
-            } catch (e) {
+            } catch {
                 return undefined;
             }
         },
@@ -60,7 +60,7 @@ export const tabStorage = (prefix, area) => {
                 } else if (store) {
                     store.setItem(key, JSON.stringify(value));
                 }
-            } catch (e) {
+            } catch {
                 // Full or refused: the memory holds it as long as the page lives.
             }
         },

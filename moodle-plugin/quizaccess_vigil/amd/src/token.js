@@ -71,7 +71,7 @@ const refusalOf = async(response) => {
     let problem;
     try {
         problem = await response.json();
-    } catch (e) {
+    } catch {
         problem = null;
     }
     problem = problem || {};
@@ -129,7 +129,7 @@ export const tokenSource = ({endpoint, body, credentials = 'omit', tab, fetch: a
                 headers: {'Content-Type': 'application/json'},
                 body: JSON.stringify(posted),
                 signal: control ? control.signal : undefined,
-            }), () => control && control.abort());
+            }), () => control?.abort());
         } catch (e) {
             throw e instanceof Refusal ? e : new Refusal('retry', 'unreachable', 'The server cannot be reached.');
         }
@@ -139,7 +139,7 @@ export const tokenSource = ({endpoint, body, credentials = 'omit', tab, fetch: a
         let answer;
         try {
             answer = await response.json();
-        } catch (e) {
+        } catch {
             throw new Refusal('retry', 'unavailable', 'The answer cannot be read.');
         }
         if (!answer || typeof answer.token !== 'string' || typeof answer.url !== 'string') {
@@ -149,7 +149,7 @@ export const tokenSource = ({endpoint, body, credentials = 'omit', tab, fetch: a
         /** @type {Grant} */
         const grant = {
             token: answer.token,
-            expires: now() + (life > 0 ? life : 0),
+            expires: now() + Math.max(0, life || 0),
             url: answer.url,
             session: String(answer.session || ''),
         };

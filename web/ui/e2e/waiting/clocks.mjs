@@ -21,16 +21,21 @@ const skew = () => {
     }
   };
   performance.now = () => steady() - slept;
-  globalThis.setClock = (ms) => sessionStorage.setItem("set", String((set += ms)));
-  globalThis.sleepFor = (ms) => (slept += ms);
+  globalThis.setClock = (ms) => {
+    set += ms;
+    sessionStorage.setItem("set", String(set));
+  };
+  globalThis.sleepFor = (ms) => {
+    slept += ms;
+  };
 };
 
 test("a computer's clock makes no absence, and no absence is lost to it", { timeout: 10 * minute }, async () => {
-  await stage(async ({ dir, after }) => {
+  await stage(async ({ dir, cleanup }) => {
     const demo = await startDemo({ dir, port: await freePort(), lmsPort: await freePort() });
-    after(() => demo.stop());
+    cleanup(() => demo.stop());
     const browser = await startBrowser();
-    after(() => browser.close());
+    cleanup(() => browser.close());
     const errors = [];
 
     const signIn = async (group, n) => {

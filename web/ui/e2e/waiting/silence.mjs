@@ -44,11 +44,11 @@ const kinds = (entries) => entries.map((e) => e.kind ?? e.type).filter(Boolean);
 // Each has a demo of its own, and mostly waits.
 describe("who reports nothing", { concurrency: true }, () => {
 test("the quiz page's hello is the connection, and a check-in beside it is not", { timeout: 10 * 60_000 }, async () => {
-  await stage(async ({ dir, after }) => {
+  await stage(async ({ dir, cleanup }) => {
     const demo = await startDemo({ dir, port: await freePort(), lmsPort: await freePort() });
-    after(() => demo.stop());
+    cleanup(() => demo.stop());
     const browser = await startBrowser();
-    after(() => browser.close());
+    cleanup(() => browser.close());
 
     const teacher = await signIn(browser, demo, "Ingrid Solberg");
     const [dashboard] = await Promise.all([teacher.context().waitForEvent("page"), teacher.getByRole("button", { name: "Live proctoring" }).click()]);
@@ -122,11 +122,11 @@ const tamper = (how) => {
 };
 
 test("a monitor that keeps its socket and reports nothing is seen", { timeout: 10 * 60_000 }, async () => {
-  await stage(async ({ dir, after }) => {
+  await stage(async ({ dir, cleanup }) => {
     const demo = await startDemo({ dir, port: await freePort(), lmsPort: await freePort(), args: ["--ping-every=1s", "--alive-every=4s"] });
-    after(() => demo.stop());
+    cleanup(() => demo.stop());
     const browser = await startBrowser();
-    after(() => browser.close());
+    cleanup(() => browser.close());
     const teacher = await signIn(browser, demo, "Ingrid Solberg");
     const [dashboard] = await Promise.all([teacher.context().waitForEvent("page"), teacher.getByRole("button", { name: "Live proctoring" }).click()]);
     await dashboard.getByText("You are connected").waitFor({ timeout: patience });

@@ -26,13 +26,13 @@ async function begin(page) {
 
 for (const how of ["the monitor's script is blocked", "the network lets no WebSocket through"]) {
   test(`a student is not watched: ${how}`, { timeout: 10 * 60_000 }, async () => {
-    await stage(async ({ dir, after }) => {
+    await stage(async ({ dir, cleanup }) => {
       const store = await startStore();
-      after(() => store.stop());
+      cleanup(() => store.stop());
       const demo = await startDemo({ dir, port: await freePort(), lmsPort: await freePort(), store });
-      after(() => demo.stop());
+      cleanup(() => demo.stop());
       const browser = await startBrowser();
-      after(() => browser.close());
+      cleanup(() => browser.close());
 
       const proctor = await signIn(browser, demo, "Ingrid Solberg");
       const [dashboard] = await Promise.all([proctor.context().waitForEvent("page"), proctor.getByRole("button", { name: "Live proctoring" }).click()]);

@@ -50,6 +50,7 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
   return (
     <div class="chat">
       {lines.length === 0 && !story.loading.value && <p class="muted small">{t(talk ? "chat_empty" : "chat_nothing")}</p>}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must get there */}
       <div class="chat-lines" ref={box} tabIndex={0} role="log" aria-label={t("tab_chat")}>
         <ol class="plain">
         {lines.map((line) => {

@@ -37,30 +37,30 @@ export function Detail(): JSX.Element | null {
 
   // Escape closes the panel wherever the focus is, unless a dialog takes it or the list has a selection to clear.
   useEffect(() => {
-    const escape = (e: KeyboardEvent): void => {
+    const onKey = (e: KeyboardEvent): void => {
       if (e.key !== "Escape" || e.defaultPrevented || document.querySelector("dialog[open]")) return;
       if ((e.target as Element).closest?.(".grid-body") && store.selection.peek().size > 0) return;
       close();
     };
-    document.addEventListener("keydown", escape);
-    return () => document.removeEventListener("keydown", escape);
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
   }, [story]);
   useEffect(() => {
     element.current?.querySelector<HTMLElement>("h2")?.focus({ preventScroll: true });
   }, []);
   // Beside the list the panel is as high as the screen lets it be, also while the header is in sight.
   useEffect(() => {
-    const fit = (): void => {
+    const fitScreen = (): void => {
       const panel = element.current;
       if (!panel) return;
       panel.style.blockSize = small.value ? "" : `${innerHeight - Math.max(0, panel.getBoundingClientRect().top)}px`;
     };
-    fit();
-    addEventListener("scroll", fit, { passive: true });
-    addEventListener("resize", fit);
+    fitScreen();
+    addEventListener("scroll", fitScreen, { passive: true });
+    addEventListener("resize", fitScreen);
     return () => {
-      removeEventListener("scroll", fit);
-      removeEventListener("resize", fit);
+      removeEventListener("scroll", fitScreen);
+      removeEventListener("resize", fitScreen);
     };
   }, [small.value]);
   // On a small screen the panel covers everything: what is behind it is out of reach.
@@ -74,6 +74,7 @@ export function Detail(): JSX.Element | null {
 
   if (!story || !held) return null;
   return (
+    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: it is modal only as a dialog, on a small screen
     <section
       class="detail" ref={element} role={small.value ? "dialog" : undefined} aria-modal={small.value || undefined} aria-label={t("detail")}
     >

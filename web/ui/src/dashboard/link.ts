@@ -277,7 +277,10 @@ export class Link {
       this.#held = [];
       if (frames.length > 0) this.options.onFrames(frames);
     };
-    if (document.visibilityState === "hidden") return run();
+    if (document.visibilityState === "hidden") {
+      run();
+      return;
+    }
     this.#flush = requestAnimationFrame(run);
     this.#flushTimer = window.setTimeout(run, 250);
   }

@@ -39,6 +39,7 @@ function Row({ student, index, current, onFocus, onToggle }: Props): JSX.Element
     else store.open(s.id);
   };
   return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the grid around the rows listens to the keys
     <div
       role="row" id={`row-${s.id}`} data-session={s.id} data-state={s.life.state} data-connection={s.conn.c}
       class={`tr why-${why}${selected ? " tr-selected" : ""}${opened ? " tr-open" : ""}${isEnded(s) ? " tr-over" : ""}`}

@@ -307,7 +307,8 @@ async function play(seed: number): Promise<World> {
     await w.run(w.between(20, 4000));
     let n = w.roll() * total;
     for (const [name, [much, act]] of Object.entries(events)) {
-      if ((n -= much) < 0) {
+      n -= much;
+      if (n < 0) {
         w.note(name);
         await act(w);
         break;

@@ -219,7 +219,7 @@ describe("a close", () => {
     [1000, "normal", "retry"], [1001, "going away", "retry"], [1006, "lost", "retry"], [1011, "error", "retry"], [4999, "unknown", "retry"],
   ];
   it("is known for every code of the protocol", () => {
-    expect(Object.keys(CLOSE).map(Number).sort()).toEqual([1003, 1009, 4000, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009]);
+    expect(Object.keys(CLOSE).map(Number).sort((a, b) => a - b)).toEqual([1003, 1009, 4000, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009]);
   });
 
   it.each(duties)("with %i (%s) means %s", async (code, name, duty) => {

@@ -13,8 +13,14 @@ const next = <T>(list: (T | Error)[]): Promise<T> => {
 const make = () =>
   makePause({
     clock: { running: () => true, differs: () => false, moveTo: () => true, freeze: () => steps.push("freeze"), thaw: () => steps.push("thaw") },
-    save: () => (steps.push("save"), next(saves)),
-    status: () => (steps.push("ask"), next(states)),
+    save: () => {
+      steps.push("save");
+      return next(saves);
+    },
+    status: () => {
+      steps.push("ask");
+      return next(states);
+    },
     hold: () => steps.push("hold"),
     release: () => steps.push("release"),
     leave: (status) => steps.push("leave " + status),

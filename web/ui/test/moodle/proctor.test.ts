@@ -7,7 +7,8 @@ import { checks } from "./fake/changechecker";
 import { asked, says } from "./fake/str";
 import { makeTimer, page } from "./timer";
 
-const monitor = vi.hoisted(() => ({ init: vi.fn((_config: any) => ({ stop: () => undefined })) }));
+type MonitorConfig = Parameters<typeof import("../../../../moodle-plugin/quizaccess_vigil/amd/src/monitor").init>[0];
+const monitor = vi.hoisted(() => ({ init: vi.fn((_config: MonitorConfig) => ({ stop: () => undefined })) }));
 vi.mock("../../../../moodle-plugin/quizaccess_vigil/amd/src/monitor", () => monitor);
 
 import { init, stringId } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/proctor";
@@ -19,7 +20,11 @@ let replaced: string[];
 let timer: ReturnType<typeof makeTimer>;
 let listeners: [string, EventListener][] = [];
 const tell = (name: string, detail: object) => document.dispatchEvent(new CustomEvent("vigil:" + name, { detail }));
-const given = () => monitor.init.mock.lastCall?.[0];
+const given = (): Required<MonitorConfig> => {
+  const call = monitor.init.mock.lastCall;
+  if (!call) throw new Error("the monitor was not started");
+  return call[0] as Required<MonitorConfig>;
+};
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -247,7 +252,7 @@ describe("an end by a proctor", () => {
 });
 
 describe("receipts", () => {
-  const frame = { t: "receipt", page: "n", until: 1, receipt: "a.b.c" };
+  const frame = { t: "receipt" as const, page: "n", until: 1, receipt: "a.b.c" };
 
   it("go to Moodle by themselves from the waiting page, which leaves when the hold is over", async () => {
     status = "paused";
