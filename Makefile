@@ -155,7 +155,7 @@ test-dynamodb: ## Part of make test: the store on DynamoDB Local, with the race 
 test-ui: ## Part of make test: types and unit tests of the browser code, and whether web/assets is up to date
 ifneq ($(UI),)
 	@$(STEP) -b 0:10 'Browser code: packages' $(MAKE) ui-packages
-	@$(STEP) -b 0:10 'Browser code: linter' $(MAKE) lint-js
+	@$(STEP) -b 0:10 'Browser code: format and linter' $(MAKE) lint-js
 	@$(STEP) -b 0:10 'Browser code: types' npm --prefix web/ui run --silent check
 	@$(STEP) -b 0:20 'Browser code: unit tests' npm --prefix web/ui run --silent test
 	@$(STEP) -b 0:05 'Browser code: web/assets is what its sources build' .ci/assets
@@ -211,7 +211,7 @@ lint: ## Run the linters alone
 
 .PHONY: lint-js
 lint-js: ui-packages
-	$(BIOME) lint --error-on-warnings
+	$(BIOME) check --error-on-warnings
 
 .PHONY: cycles
 cycles: ## Count how much the files of each package use each other's names (CYCLES=-v shows it)
@@ -230,8 +230,9 @@ format-check:
 	if [ -n "$$bad" ]; then printf 'not formatted (run make fmt):\n%s\n' "$$bad" >&2; exit 1; fi
 
 .PHONY: fmt
-fmt: ## Format the Go files
+fmt: ui-packages ## Format the Go, TypeScript and JavaScript files
 	$(GO_FILES) -print0 | xargs -0r $(TOOL) gofumpt -w
+	$(BIOME) format --write
 
 .PHONY: ui
 ui: ui-packages ## Build the browser code: web/ui to web/assets

@@ -5,10 +5,10 @@
 // The same files give the same bytes, whenever, wherever and by whomever they are packed: names are sorted, times are those of
 // the version, and nothing is compressed, because compressors differ. Files and folders with a leading dot stay out.
 
-import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
-import path from 'node:path';
-import {fileURLToPath} from 'node:url';
-import zlib from 'node:zlib';
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import zlib from "node:zlib";
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
@@ -18,7 +18,7 @@ const FLAGS = 0x0800;
 const UNIX = 3 << 8;
 const FILE_MODE = (0o100644 << 16) >>> 0;
 
-const TABLE = Uint32Array.from({length: 256}, (_, n) => {
+const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   for (let bit = 0; bit < 8; bit++) {
     n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
   }
@@ -26,16 +26,18 @@ const TABLE = Uint32Array.from({length: 256}, (_, n) => {
 });
 
 /** Node 20 before 20.15 has no crc32 of its own. */
-const crc32 = zlib.crc32 ?? (data => {
-  let crc = 0xffffffff;
-  for (const byte of data) {
-    crc = (crc >>> 8) ^ TABLE[(crc ^ byte) & 0xff];
-  }
-  return (crc ^ 0xffffffff) >>> 0;
-});
+const crc32 =
+  zlib.crc32 ??
+  ((data) => {
+    let crc = 0xffffffff;
+    for (const byte of data) {
+      crc = (crc >>> 8) ^ TABLE[(crc ^ byte) & 0xff];
+    }
+    return (crc ^ 0xffffffff) >>> 0;
+  });
 
 /** A date as DOS writes it; version 2026112300 was made on 2026-11-23. */
-const dosDate = version => {
+const dosDate = (version) => {
   const [year, month, day] = [version.slice(0, 4), version.slice(4, 6), version.slice(6, 8)].map(Number);
   return ((year - 1980) << 9) | (month << 5) | day;
 };
@@ -51,7 +53,7 @@ export const pack = (entries, version) => {
   const parts = [];
   const directory = [];
   let offset = 0;
-  for (const {name, data} of [...entries].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const { name, data } of [...entries].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const title = Buffer.from(name);
     // Versions, flags, method, time, date, checksum, sizes, the lengths of name and extra: the same in both headers.
     const common = Buffer.alloc(26);
@@ -86,14 +88,14 @@ export const pack = (entries, version) => {
 };
 
 /** What version.php says of the plugin. */
-export const readVersion = source => {
+export const readVersion = (source) => {
   const component = /^\$plugin->component\s*=\s*'([a-z][a-z0-9]*)_([a-z][a-z0-9_]*)';/m.exec(source);
   const version = /^\$plugin->version\s*=\s*(\d{10});/m.exec(source);
   const release = /^\$plugin->release\s*=\s*'([\w.-]+)';/m.exec(source);
   if (!component || !version || !release) {
-    throw new Error('version.php has no component, no version or no release');
+    throw new Error("version.php has no component, no version or no release");
   }
-  return {component: `${component[1]}_${component[2]}`, folder: component[2], version: version[1], release: release[1]};
+  return { component: `${component[1]}_${component[2]}`, folder: component[2], version: version[1], release: release[1] };
 };
 
 /**
@@ -102,43 +104,43 @@ export const readVersion = source => {
  * @param {string} plugin its directory
  * @returns {Promise<{file: string, zip: Buffer}>}
  */
-export const zip = async plugin => {
-  const about = readVersion(await readFile(path.join(plugin, 'version.php'), 'utf8'));
+export const zip = async (plugin) => {
+  const about = readVersion(await readFile(path.join(plugin, "version.php"), "utf8"));
   if (path.basename(path.resolve(plugin)) !== about.component) {
     throw new Error(`${plugin}: version.php says ${about.component}`);
   }
   const entries = [];
-  const walk = async folder => {
-    for (const entry of await readdir(path.join(plugin, folder), {withFileTypes: true})) {
+  const walk = async (folder) => {
+    for (const entry of await readdir(path.join(plugin, folder), { withFileTypes: true })) {
       const name = path.posix.join(folder, entry.name);
-      if (entry.name.startsWith('.') || entry.name === 'node_modules') {
+      if (entry.name.startsWith(".") || entry.name === "node_modules") {
         continue;
       }
       if (entry.isDirectory()) {
         await walk(name);
       } else if (entry.isFile()) {
-        entries.push({name: `${about.folder}/${name}`, data: await readFile(path.join(plugin, name))});
+        entries.push({ name: `${about.folder}/${name}`, data: await readFile(path.join(plugin, name)) });
       } else {
         throw new Error(`${plugin}/${name} is neither a file nor a folder`);
       }
     }
   };
-  await walk('');
-  if (!entries.some(({name}) => name === `${about.folder}/LICENSE`)) {
-    entries.push({name: `${about.folder}/LICENSE`, data: await readFile(path.join(plugin, '../LICENSE'))});
+  await walk("");
+  if (!entries.some(({ name }) => name === `${about.folder}/LICENSE`)) {
+    entries.push({ name: `${about.folder}/LICENSE`, data: await readFile(path.join(plugin, "../LICENSE")) });
   }
-  return {file: `${about.component}-${about.release}.zip`, zip: pack(entries, about.version)};
+  return { file: `${about.component}-${about.release}.zip`, zip: pack(entries, about.version) };
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [out, ...plugins] = process.argv.slice(2);
   if (!out || !plugins.length) {
-    console.error('usage: node zip.mjs OUT_DIRECTORY PLUGIN_DIRECTORY...');
+    console.error("usage: node zip.mjs OUT_DIRECTORY PLUGIN_DIRECTORY...");
     process.exit(2);
   }
-  await mkdir(out, {recursive: true});
+  await mkdir(out, { recursive: true });
   for (const plugin of plugins) {
-    const {file, zip: data} = await zip(plugin);
+    const { file, zip: data } = await zip(plugin);
     await writeFile(path.join(out, file), data);
     console.log(`${path.join(out, file)}  ${Math.ceil(data.length / 1024)} KiB`);
   }

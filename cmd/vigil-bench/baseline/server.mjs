@@ -3,11 +3,11 @@
 // heartbeat. It checks no token and stores nothing, which Vigil does: that favours it.
 //
 // Settings come from the environment: HOST, PORT, WORKERS, REDIS_URL, HEARTBEAT_MS.
-import cluster from 'node:cluster';
-import http from 'node:http';
-import process from 'node:process';
-import { Redis } from 'ioredis';
-import { WebSocket, WebSocketServer } from 'ws';
+import cluster from "node:cluster";
+import http from "node:http";
+import process from "node:process";
+import { Redis } from "ioredis";
+import { WebSocket, WebSocketServer } from "ws";
 
 const setting = (name) => {
   const value = process.env[name];
@@ -19,22 +19,22 @@ const setting = (name) => {
 };
 
 if (cluster.isPrimary) {
-  const workers = Number(setting('WORKERS'));
+  const workers = Number(setting("WORKERS"));
   for (let i = 0; i < workers; i++) cluster.fork();
   let stopping = false;
-  cluster.on('exit', (worker, code, signal) => {
+  cluster.on("exit", (worker, code, signal) => {
     if (stopping) return;
     console.error(`worker ${worker.process.pid} ended (${signal ?? code}); starting another`);
     cluster.fork();
   });
   let listening = 0;
-  cluster.on('listening', () => {
-    if (++listening === workers) console.log('ready');
+  cluster.on("listening", () => {
+    if (++listening === workers) console.log("ready");
   });
-  for (const signal of ['SIGTERM', 'SIGINT']) {
+  for (const signal of ["SIGTERM", "SIGINT"]) {
     process.on(signal, () => {
       stopping = true;
-      for (const worker of Object.values(cluster.workers)) worker.process.kill('SIGTERM');
+      for (const worker of Object.values(cluster.workers)) worker.process.kill("SIGTERM");
       process.exit(0);
     });
   }
@@ -43,27 +43,27 @@ if (cluster.isPrimary) {
 }
 
 function serve() {
-  const url = setting('REDIS_URL');
+  const url = setting("REDIS_URL");
   const publisher = new Redis(url, { enableAutoPipelining: true });
   const subscriber = new Redis(url);
-  for (const redis of [publisher, subscriber]) redis.on('error', (error) => console.error('redis:', error.message));
+  for (const redis of [publisher, subscriber]) redis.on("error", (error) => console.error("redis:", error.message));
 
   /** The dashboards of each channel on this worker. @type {Map<string, Set<WebSocket>>} */
   const dashboards = new Map();
-  subscriber.on('messageBuffer', (channel, message) => {
+  subscriber.on("messageBuffer", (channel, message) => {
     const list = dashboards.get(channel.toString());
     if (!list) return;
     for (const ws of list) if (ws.readyState === WebSocket.OPEN) ws.send(message, { binary: false });
   });
 
   const publish = (channel, message) => {
-    publisher.publish(channel, JSON.stringify(message)).catch((error) => console.error('publish:', error.message));
+    publisher.publish(channel, JSON.stringify(message)).catch((error) => console.error("publish:", error.message));
   };
 
   const student = (ws, channel, session) => {
-    let stream = '';
-    publish(channel, { t: 'session', row: { id: session, conn: { c: 'online', since: Date.now() } } });
-    ws.on('message', (data) => {
+    let stream = "";
+    publish(channel, { t: "session", row: { id: session, conn: { c: "online", since: Date.now() } } });
+    ws.on("message", (data) => {
       let frame;
       try {
         frame = JSON.parse(data);
@@ -71,15 +71,23 @@ function serve() {
         ws.close(1007);
         return;
       }
-      if (frame.t === 'hello') {
+      if (frame.t === "hello") {
         stream = frame.stream;
-      } else if (frame.t === 'signal') {
+      } else if (frame.t === "signal") {
         publish(channel, {
-          t: 'signal', session, stream, seq: frame.seq, kind: frame.kind, severity: 0.1, at: frame.at, recv: Date.now(), data: frame.data,
+          t: "signal",
+          session,
+          stream,
+          seq: frame.seq,
+          kind: frame.kind,
+          severity: 0.1,
+          at: frame.at,
+          recv: Date.now(),
+          data: frame.data,
         });
       }
     });
-    ws.on('close', () => publish(channel, { t: 'session', row: { id: session, conn: { c: 'lost', since: Date.now() } } }));
+    ws.on("close", () => publish(channel, { t: "session", row: { id: session, conn: { c: "lost", since: Date.now() } } }));
     ws.send('{"t":"welcome","role":"student"}');
   };
 
@@ -90,11 +98,11 @@ function serve() {
       dashboards.set(channel, list);
     }
     list.add(ws);
-    ws.on('close', () => {
+    ws.on("close", () => {
       list.delete(ws);
       if (list.size === 0 && dashboards.get(channel) === list) {
         dashboards.delete(channel);
-        subscriber.unsubscribe(channel).catch((error) => console.error('unsubscribe:', error.message));
+        subscriber.unsubscribe(channel).catch((error) => console.error("unsubscribe:", error.message));
       }
     });
     await subscriber.subscribe(channel);
@@ -102,37 +110,42 @@ function serve() {
   };
 
   const server = http.createServer((request, response) => {
-    response.writeHead(request.url === '/health' ? 200 : 404).end();
+    response.writeHead(request.url === "/health" ? 200 : 404).end();
   });
-  const wss = new WebSocketServer({ server, path: '/socket', perMessageDeflate: false, maxPayload: 64 * 1024 });
-  wss.on('connection', (ws, request) => {
-    const query = new URL(request.url, 'http://localhost').searchParams;
-    const channel = `exam:${query.get('exam')}`;
+  const wss = new WebSocketServer({ server, path: "/socket", perMessageDeflate: false, maxPayload: 64 * 1024 });
+  wss.on("connection", (ws, request) => {
+    const query = new URL(request.url, "http://localhost").searchParams;
+    const channel = `exam:${query.get("exam")}`;
     ws.isAlive = true;
-    ws.on('pong', () => { ws.isAlive = true; });
-    ws.on('error', () => {}); // close follows
-    if (query.get('role') === 'proctor') {
+    ws.on("pong", () => {
+      ws.isAlive = true;
+    });
+    ws.on("error", () => {}); // close follows
+    if (query.get("role") === "proctor") {
       proctor(ws, channel).catch((error) => {
-        console.error('subscribe:', error.message);
+        console.error("subscribe:", error.message);
         ws.close(1011);
       });
     } else {
-      student(ws, channel, query.get('session'));
+      student(ws, channel, query.get("session"));
     }
   });
 
   // As in ws's manual.
-  setInterval(() => {
-    for (const ws of wss.clients) {
-      if (!ws.isAlive) {
-        ws.terminate();
-        continue;
+  setInterval(
+    () => {
+      for (const ws of wss.clients) {
+        if (!ws.isAlive) {
+          ws.terminate();
+          continue;
+        }
+        ws.isAlive = false;
+        ws.ping();
       }
-      ws.isAlive = false;
-      ws.ping();
-    }
-  }, Number(setting('HEARTBEAT_MS')));
+    },
+    Number(setting("HEARTBEAT_MS")),
+  );
 
-  server.listen({ host: setting('HOST'), port: Number(setting('PORT')), backlog: 4096 });
-  process.on('SIGTERM', () => process.exit(0));
+  server.listen({ host: setting("HOST"), port: Number(setting("PORT")), backlog: 4096 });
+  process.on("SIGTERM", () => process.exit(0));
 }

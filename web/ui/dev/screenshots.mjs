@@ -27,7 +27,8 @@ await stage(async ({ dir, after }) => {
     await page.goto(demo.lms + "/");
     for (const ten of [1, 2]) {
       await page.locator('form[action="/simulate"] button').click();
-      for (;;) { // until these ten are on their way
+      for (;;) {
+        // until these ten are on their way
         const s = await page.evaluate(async () => (await fetch("/simulate")).json());
         if (s.error) throw new Error(s.error);
         if (!s.running) break;
@@ -41,7 +42,10 @@ await stage(async ({ dir, after }) => {
   const student = await signIn("Amara Okafor");
   await step("the check-in", async () => {
     await student.getByRole("link", { name: "Open the quiz" }).click();
-    await student.getByRole("button", { name: /Attempt quiz|Re-attempt|Continue/ }).first().click();
+    await student
+      .getByRole("button", { name: /Attempt quiz|Re-attempt|Continue/ })
+      .first()
+      .click();
     await student.locator("#checkin-form").waitFor({ timeout: patience });
     await student.locator("#consent").check();
     await student.locator("#start:enabled").waitFor({ timeout: patience });

@@ -33,7 +33,8 @@ async function tab(viewport, options = {}) {
   page.on("pageerror", (error) => errors.push(String(error.stack)));
   page.on("console", (m) => {
     // The pretend server has no icon.
-    if (m.type() === "error" && !m.location().url.endsWith("/favicon.ico") && !expected.some((e) => m.text().includes(e))) errors.push(m.text());
+    if (m.type() === "error" && !m.location().url.endsWith("/favicon.ico") && !expected.some((e) => m.text().includes(e)))
+      errors.push(m.text());
   });
 }
 const open = async (query = "") => {
@@ -55,7 +56,12 @@ const drop = () => server.sockets.forEach((ws) => ws.terminate());
 
 test("those who need a look come first, with the reason in words", async () => {
   await open();
-  assert.deepEqual((await page.locator("[data-session] .why-text").allTextContents()).slice(0, 4), ["Raised hand", "Urgent message", "Out of reach", "Unread message"]);
+  assert.deepEqual((await page.locator("[data-session] .why-text").allTextContents()).slice(0, 4), [
+    "Raised hand",
+    "Urgent message",
+    "Out of reach",
+    "Unread message",
+  ]);
   assert.match(await row("Budi Santoso").textContent(), /Offline.*min · our outage/);
 });
 
@@ -71,7 +77,10 @@ test("filters, search and sorting", async () => {
   await page.getByRole("button", { name: "Show all" }).click();
   await page.getByLabel("Sort by").selectOption("name");
   const list = await names();
-  assert.deepEqual(list, [...list].sort((a, b) => a.localeCompare(b)));
+  assert.deepEqual(
+    list,
+    [...list].sort((a, b) => a.localeCompare(b)),
+  );
 });
 
 test("a paused student can be resumed by Undo, and both commands show how far they got", async () => {
@@ -155,7 +164,10 @@ test("a break of the link is shown as the proctor's own, and what was said in it
   await page.getByRole("tab", { name: "Chat" }).click();
   server.behave.refuse = true;
   drop();
-  await page.getByText(/You are offline|Connecting/).first().waitFor();
+  await page
+    .getByText(/You are offline|Connecting/)
+    .first()
+    .waitFor();
   await page.getByText("Your own connection is down.").waitFor();
   await page.getByLabel("Message to Fitri Saputra").fill("I am back in a moment");
   await page.getByRole("button", { name: "Send" }).click();
@@ -173,9 +185,19 @@ test("a student who goes and comes back at once is still followed", async () => 
   const [exam] = server.exams.values();
   const [socket] = exam.sockets;
   const rows = [...exam.rows.values()];
-  socket.send(JSON.stringify([{ t: "snapshot", number: 9e15, page: 1, last: true, rows: rows.slice(1) }, { t: "session", row: rows[0] }]));
+  socket.send(
+    JSON.stringify([
+      { t: "snapshot", number: 9e15, page: 1, last: true, rows: rows.slice(1) },
+      { t: "session", row: rows[0] },
+    ]),
+  );
   await page.waitForTimeout(1000); // the list is drawn anew
-  socket.send(JSON.stringify({ t: "session", row: { id: rows[0].id, conn: { c: "lost", since: Date.now(), heard: Date.now(), epoch: 9, cause: "student" } } }));
+  socket.send(
+    JSON.stringify({
+      t: "session",
+      row: { id: rows[0].id, conn: { c: "lost", since: Date.now(), heard: Date.now(), epoch: 9, cause: "student" } },
+    }),
+  );
   await row(rows[0].who.name).getByText("Offline").waitFor({ timeout: 5000 });
 });
 
@@ -184,10 +206,15 @@ test("groups: shown, sorted by, and chosen from a dialog that is worked by keybo
   assert.match(await row("Fitri Saputra").textContent(), /Group A, Group C/);
   await page.getByLabel("Sort by").selectOption("group");
   const column = await page.locator("[data-session] .td-group").allTextContents();
-  assert.deepEqual(column, [...column].sort((a, b) => (a === "In no group") - (b === "In no group") || a.localeCompare(b)));
+  assert.deepEqual(
+    column,
+    [...column].sort((a, b) => (a === "In no group") - (b === "In no group") || a.localeCompare(b)),
+  );
   await page.getByRole("button", { name: "Groups: all" }).press("Enter");
   const dialog = page.getByRole("dialog", { name: "Show groups" });
-  await until("focus on the search", () => page.evaluate(() => document.activeElement?.matches("dialog input, [role=dialog] input") ?? false));
+  await until("focus on the search", () =>
+    page.evaluate(() => document.activeElement?.matches("dialog input, [role=dialog] input") ?? false),
+  );
   await page.keyboard.type("group b");
   await dialog.getByText("1 group", { exact: true }).waitFor();
   await page.keyboard.press("Tab");
@@ -225,7 +252,9 @@ test("rights that are lost and given while the dashboard is open are followed at
   await page.getByRole("dialog").waitFor();
   server.grant({ rights: ["watch", "talk"], see: ["g1"] });
   await page.getByText("The dialog “End attempt” was closed.").waitFor();
-  await page.getByText("You may no longer manage time and admission, end attempts, reopen attempts, review incidents, or download reports.").waitFor();
+  await page
+    .getByText("You may no longer manage time and admission, end attempts, reopen attempts, review incidents, or download reports.")
+    .waitFor();
   assert.equal(await page.getByRole("dialog").count(), 0);
   assert.equal(await page.locator(".bulk").getByRole("button", { name: "End attempt" }).count(), 0);
   await until("the focus has a place", () => page.evaluate(() => document.activeElement !== document.body));
@@ -253,7 +282,12 @@ test("on a phone the panel of who is seen no more does not lock the page", async
 });
 
 test("timeline and report offer what their person may do", async () => {
-  for (const [path, review, csv] of [["/timeline", true, 1], ["/timeline?rights=watch", false, 0], ["/report", false, 1], ["/report?rights=watch,talk", false, 0]]) {
+  for (const [path, review, csv] of [
+    ["/timeline", true, 1],
+    ["/timeline?rights=watch", false, 0],
+    ["/report", false, 1],
+    ["/report?rights=watch,talk", false, 0],
+  ]) {
     await page.goto(server.url + path);
     await page.locator("#filters button, .table-filters input").first().waitFor();
     assert.equal((await page.locator("td.review button").count()) > 0, review, path);
@@ -268,12 +302,16 @@ test("two thousand students in three hundred groups: one is found, and the list 
   await page.getByText("2,000 students").waitFor();
   await page.evaluate(() => {
     globalThis.tasks = [];
-    new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries().map((e) => e.duration))).observe({ type: "longtask" });
+    new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries().map((e) => e.duration))).observe({
+      type: "longtask",
+    });
   });
   const longest = async () => Math.round(Math.max(0, ...(await page.evaluate(() => globalThis.tasks.splice(0)))));
   const said = [];
   await page.getByLabel("Sort by").selectOption("group");
-  await until("sorted by group", async () => /Tutorial 001/.test(await page.locator("[data-session] .td-group").first().textContent()));
+  await until("sorted by group", async () =>
+    /Tutorial 001/.test(await page.locator("[data-session] .td-group").first().textContent()),
+  );
   said.push(`sorting ${await longest()} ms`);
   await page.getByRole("button", { name: "Groups: all" }).click();
   await page.getByRole("dialog").getByRole("searchbox").fill("tutorial 25");
@@ -298,17 +336,25 @@ test("two thousand students: few rows, all reachable by keyboard, no long stop",
   assert.ok((await page.locator("[data-session]").count()) < 80);
   await page.locator("[data-session]").first().focus();
   await page.keyboard.press("End");
-  await until("the last row has the focus", () => page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex") === "2001"));
+  await until("the last row has the focus", () =>
+    page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex") === "2001"),
+  );
   assert.ok((await page.locator("[data-session]").count()) < 80);
   await page.keyboard.press("Home");
-  await until("the first row has the focus", () => page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex") === "2"));
+  await until("the first row has the focus", () =>
+    page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex") === "2"),
+  );
   await page.evaluate(() => {
     globalThis.tasks = [];
-    new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries().map((e) => e.duration))).observe({ type: "longtask" });
+    new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries().map((e) => e.duration))).observe({
+      type: "longtask",
+    });
   });
   for (let i = 1; i <= 20; i++) {
     await page.evaluate((y) => scrollTo(0, y), i * 4000);
-    await until("rows where the list was scrolled to", () => page.evaluate(() => document.elementFromPoint(400, 600)?.closest("[data-session]") !== null));
+    await until("rows where the list was scrolled to", () =>
+      page.evaluate(() => document.elementFromPoint(400, 600)?.closest("[data-session]") !== null),
+    );
   }
   const longest = Math.round(Math.max(0, ...(await page.evaluate(() => globalThis.tasks))));
   t.diagnostic(`longest task while 2,000 students work and the list is scrolled: ${longest} ms`);
@@ -345,9 +391,20 @@ test("an ended sign-in says where to open the dashboard again", async () => {
 });
 
 test("nothing is wider than a phone, or than 1280 px at 400 %", async () => {
-  for (const viewport of [{ width: 360, height: 740 }, { width: 320, height: 256 }]) {
+  for (const viewport of [
+    { width: 360, height: 740 },
+    { width: 320, height: 256 },
+  ]) {
     await tab(viewport);
-    for (const path of ["/dashboard", "/dashboard?lang=id", "/dashboard?groups=300&see=g1,g2,g3", "/dashboard?groups=3&lang=id", "/dashboard?empty=1", "/checkin", "/checkin?lang=id"]) {
+    for (const path of [
+      "/dashboard",
+      "/dashboard?lang=id",
+      "/dashboard?groups=300&see=g1,g2,g3",
+      "/dashboard?groups=3&lang=id",
+      "/dashboard?empty=1",
+      "/checkin",
+      "/checkin?lang=id",
+    ]) {
       await page.goto(server.url + path);
       await page.waitForTimeout(700);
       const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -366,38 +423,62 @@ test("nothing that an accessibility checker objects to, light and dark, wide and
   const axe = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
   const screens = {
     list: ["/dashboard"],
-    story: ["/dashboard", async () => {
-      await page.locator("[data-session] .name").nth(6).click();
-      await page.locator(".entry").first().waitFor();
-    }],
-    groups: ["/dashboard?groups=40&rights=watch", async () => {
-      server.grant({ rights: ["watch", "talk"], see: ["g1", "g2", "g3"] });
-      await page.locator(".said").first().waitFor();
-    }],
-    choose: ["/dashboard?groups=3", async () => {
-      await page.getByRole("button", { name: "Groups: all" }).click();
-      await page.locator(".group-list input").first().check();
-    }],
-    readonly: ["/dashboard?groups=3&rights=watch", async () => {
-      await page.locator("[data-session] .name").nth(1).click();
-      await page.getByRole("tab", { name: "Chat" }).click();
-      await page.getByText("but not write").waitFor();
-    }],
-    chat: ["/dashboard", async () => {
-      await page.locator("[data-session] .name").nth(1).click();
-      await page.getByRole("tab", { name: "Chat" }).click();
-      await page.locator(".line").first().waitFor();
-    }],
-    dialog: ["/dashboard", async () => {
-      await page.getByRole("columnheader").getByRole("checkbox").check();
-      await page.locator(".bulk").getByRole("button", { name: "End attempt" }).click();
-    }],
-    checkin: ["/checkin", async () => {
-      await page.locator("[data-check=socket][data-result=pass]").waitFor();
-      await page.locator("#notice-more > summary").click();
-    }],
+    story: [
+      "/dashboard",
+      async () => {
+        await page.locator("[data-session] .name").nth(6).click();
+        await page.locator(".entry").first().waitFor();
+      },
+    ],
+    groups: [
+      "/dashboard?groups=40&rights=watch",
+      async () => {
+        server.grant({ rights: ["watch", "talk"], see: ["g1", "g2", "g3"] });
+        await page.locator(".said").first().waitFor();
+      },
+    ],
+    choose: [
+      "/dashboard?groups=3",
+      async () => {
+        await page.getByRole("button", { name: "Groups: all" }).click();
+        await page.locator(".group-list input").first().check();
+      },
+    ],
+    readonly: [
+      "/dashboard?groups=3&rights=watch",
+      async () => {
+        await page.locator("[data-session] .name").nth(1).click();
+        await page.getByRole("tab", { name: "Chat" }).click();
+        await page.getByText("but not write").waitFor();
+      },
+    ],
+    chat: [
+      "/dashboard",
+      async () => {
+        await page.locator("[data-session] .name").nth(1).click();
+        await page.getByRole("tab", { name: "Chat" }).click();
+        await page.locator(".line").first().waitFor();
+      },
+    ],
+    dialog: [
+      "/dashboard",
+      async () => {
+        await page.getByRole("columnheader").getByRole("checkbox").check();
+        await page.locator(".bulk").getByRole("button", { name: "End attempt" }).click();
+      },
+    ],
+    checkin: [
+      "/checkin",
+      async () => {
+        await page.locator("[data-check=socket][data-result=pass]").waitFor();
+        await page.locator("#notice-more > summary").click();
+      },
+    ],
   };
-  for (const [viewport, colorScheme] of [[{ width: 1280, height: 900 }, "light"], [{ width: 360, height: 740 }, "dark"]]) {
+  for (const [viewport, colorScheme] of [
+    [{ width: 1280, height: 900 }, "light"],
+    [{ width: 360, height: 740 }, "dark"],
+  ]) {
     await tab(viewport, { colorScheme, bypassCSP: true });
     for (const [name, [path, act]] of Object.entries(screens)) {
       server.exams.clear();
@@ -405,8 +486,14 @@ test("nothing that an accessibility checker objects to, light and dark, wide and
       await page.locator("[data-session], #check li").first().waitFor();
       await act?.();
       await page.evaluate(axe);
-      const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
-      assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 120)}`), [], `${name}, ${colorScheme}`);
+      const found = await page.evaluate(() =>
+        globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }),
+      );
+      assert.deepEqual(
+        found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 120)}`),
+        [],
+        `${name}, ${colorScheme}`,
+      );
     }
   }
 });

@@ -45,7 +45,14 @@ export async function startServe({ dir, port, adminPort }) {
   const store = `sqlite:${join(dir, "vigil.db")}`;
   const child = spawn(
     bin,
-    ["serve", `--public-url=${tool}`, `--store=${store}`, `--listen=127.0.0.1:${port}`, `--admin-listen=127.0.0.1:${adminPort}`, "--log-format=text"],
+    [
+      "serve",
+      `--public-url=${tool}`,
+      `--store=${store}`,
+      `--listen=127.0.0.1:${port}`,
+      `--admin-listen=127.0.0.1:${adminPort}`,
+      "--log-format=text",
+    ],
     { env, stdio: ["ignore", "ignore", "pipe"] },
   );
   let log = "";
@@ -54,7 +61,10 @@ export async function startServe({ dir, port, adminPort }) {
   const end = performance.now() + patience;
   for (;;) {
     if (child.exitCode !== null) throw new Error(`vigil serve ended with ${child.exitCode}\n${log}`);
-    const ready = await fetch(`http://127.0.0.1:${adminPort}/readyz`).then((r) => r.ok, () => false);
+    const ready = await fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
+      (r) => r.ok,
+      () => false,
+    );
     if (ready) break;
     if (performance.now() > end) {
       child.kill("SIGKILL");
@@ -187,8 +197,13 @@ export async function startBrowser({ route, only } = {}) {
   return chromium.launch({
     executablePath,
     args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
       ...(route ? [`--host-resolver-rules=MAP ${route.from} ${route.to}`] : []),
       ...(only ? [`--host-resolver-rules=MAP * ~NOTFOUND${only.map((host) => `, EXCLUDE ${host}`).join("")}`] : []),
     ],

@@ -50,11 +50,23 @@ test("page turns keep the stream, the numbers and the token, and say goodbye", a
   await until("third page", () => vigil.of("hello").length === 3);
   await until("page turns stored", () => vigil.signals("page_turned").length === 2);
   assert.equal(new Set(vigil.of("hello").map((frame) => frame.stream)).size, 1);
-  assert.deepEqual(vigil.of("hello").map((frame) => frame.page), [1, 2, 3]);
-  assert.deepEqual(vigil.of("bye").map((frame) => frame.reason), ["navigating", "navigating"]);
+  assert.deepEqual(
+    vigil.of("hello").map((frame) => frame.page),
+    [1, 2, 3],
+  );
+  assert.deepEqual(
+    vigil.of("bye").map((frame) => frame.reason),
+    ["navigating", "navigating"],
+  );
   assert.equal(vigil.tokens, 1);
-  const seqs = vigil.signals().map((signal) => signal.seq).sort((a, b) => a - b);
-  assert.deepEqual(seqs, seqs.map((_, i) => i + 1));
+  const seqs = vigil
+    .signals()
+    .map((signal) => signal.seq)
+    .sort((a, b) => a - b);
+  assert.deepEqual(
+    seqs,
+    seqs.map((_, i) => i + 1),
+  );
   assert.deepEqual(vigil.signals("hidden"), []);
   assert.deepEqual(vigil.signals("blur"), []);
 });
@@ -146,7 +158,11 @@ test("messages, a warning and extra time are shown, and seen when the student sa
   assert.ok(await warning.isVisible(), "nor does Escape");
   for (let i = 0; i < 4; i++) {
     await page.keyboard.press("Tab");
-    assert.equal(await page.evaluate(() => document.activeElement.matches("textarea, #next, iframe")), false, "the page is out of reach");
+    assert.equal(
+      await page.evaluate(() => document.activeElement.matches("textarea, #next, iframe")),
+      false,
+      "the page is out of reach",
+    );
   }
   await page.getByRole("button", { name: "I understand" }).click();
   await seen("command02");

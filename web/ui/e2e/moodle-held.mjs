@@ -33,8 +33,14 @@ const blocks = {
   origin: async (context, tool) => {
     let open = false;
     const ours = new URL(tool).host;
-    await context.routeWebSocket((u) => u.host === ours, (socket) => (open ? socket.connectToServer() : socket.close()));
-    await context.route((u) => u.host === ours && u.pathname.startsWith("/api/"), (route) => (open ? route.continue() : route.abort()));
+    await context.routeWebSocket(
+      (u) => u.host === ours,
+      (socket) => (open ? socket.connectToServer() : socket.close()),
+    );
+    await context.route(
+      (u) => u.host === ours && u.pathname.startsWith("/api/"),
+      (route) => (open ? route.continue() : route.abort()),
+    );
     return () => {
       open = true;
     };
@@ -47,7 +53,9 @@ describe("What follows where nobody watches a quiz page", { skip: cannotRun(), t
   const limit = 1800;
 
   before(async () => {
-    stage = await moodleStage({ people: { teacher: "editingteacher", script: "student", origin: "student", honest: "student", noted: "student" } });
+    stage = await moodleStage({
+      people: { teacher: "editingteacher", script: "student", origin: "student", honest: "student", noted: "student" },
+    });
     await connectTool(stage);
     teacher = await stage.site.logIn(`${stage.tag}-teacher`);
   });
@@ -55,7 +63,11 @@ describe("What follows where nobody watches a quiz page", { skip: cannotRun(), t
   after(async () => {
     await stage?.end();
     const blocked = /Script error for "quizaccess_vigil\/proctor"/;
-    assert.deepEqual((stage?.errors ?? []).filter((e) => !blocked.test(e)), [], "errors on Vigil's pages");
+    assert.deepEqual(
+      (stage?.errors ?? []).filter((e) => !blocked.test(e)),
+      [],
+      "errors on Vigil's pages",
+    );
   });
 
   /** A student in an attempt, whose browser blocks Vigil from then on. */
@@ -72,7 +84,7 @@ describe("What follows where nobody watches a quiz page", { skip: cannotRun(), t
     const before = who.page.url();
     await answerField(who.page).fill(answer);
     await who.page.locator("#mod_quiz-next-nav").click();
-    await who.page.waitForURL((u) => waits(u) || inAttempt(u) && u.href !== before, { waitUntil: "load" });
+    await who.page.waitForURL((u) => waits(u) || (inAttempt(u) && u.href !== before), { waitUntil: "load" });
   }
 
   it("note and ask hold nobody, and only ask tells the student", async () => {
@@ -82,7 +94,10 @@ describe("What follows where nobody watches a quiz page", { skip: cannotRun(), t
     const row = dashboard.locator('[role="row"]', { hasText: who.name });
     await row.getByText("Not watched").first().waitFor({ timeout: patience });
     const told = who.page.getByText("Vigil does not watch this quiz at the moment");
-    for (const [policy, answers] of [["note", ["a", "b"]], ["ask", ["c", "d"]]]) {
+    for (const [policy, answers] of [
+      ["note", ["a", "b"]],
+      ["ask", ["c", "d"]],
+    ]) {
       await stage.php("set_unwatched", quiz.quiz, policy);
       for (const answer of answers) {
         await stage.php("let_pass", Number((await stage.php("look", quiz.quiz, who.id)).session.id), 300);
@@ -99,8 +114,18 @@ describe("What follows where nobody watches a quiz page", { skip: cannotRun(), t
   });
 
   it("blocking Vigil holds the attempt with its answers, until it is watched or a proctor lets it go on, and buys no time", async () => {
-    const quiz = await stage.php("make_quiz", stage.course, "Held", { timelimit: limit, vigil_unwatched: "hold", vigil_hold_cap: cap }, 6);
-    const [script, origin, honest] = [await enter(quiz, "script", blocks.script), await enter(quiz, "origin", blocks.origin), await enter(quiz, "honest")];
+    const quiz = await stage.php(
+      "make_quiz",
+      stage.course,
+      "Held",
+      { timelimit: limit, vigil_unwatched: "hold", vigil_hold_cap: cap },
+      6,
+    );
+    const [script, origin, honest] = [
+      await enter(quiz, "script", blocks.script),
+      await enter(quiz, "origin", blocks.origin),
+      await enter(quiz, "honest"),
+    ];
     const all = [script, origin, honest];
     const dashboard = await stage.site.dashboard(teacher, quiz);
     const rowOf = (who) => dashboard.locator('[role="row"]', { hasText: who.name });
@@ -171,7 +196,11 @@ describe("What follows where nobody watches a quiz page", { skip: cannotRun(), t
     await step("of the wait no more is given back than the quiz allows", async () => {
       for (const who of [script, origin]) {
         const { session, override } = await look(who);
-        assert.deepEqual([Number(session.returned), Number(session.heldseconds), Number(override.timelimit)], [60 * cap, 60 * cap, limit + 60 * cap], who.name);
+        assert.deepEqual(
+          [Number(session.returned), Number(session.heldseconds), Number(override.timelimit)],
+          [60 * cap, 60 * cap, limit + 60 * cap],
+          who.name,
+        );
         const end = await stage.php("end_of", quiz.quiz, who.id);
         assert.ok(Math.abs(end - Date.now() / 1000 - (await clock(who.page))) <= 3, "the clock on the page");
       }
@@ -182,10 +211,18 @@ describe("What follows where nobody watches a quiz page", { skip: cannotRun(), t
       for (const who of all) {
         const { session, accused } = await stored(who);
         assert.equal(session.state, "submitted", who.name);
-        assert.deepEqual(accused.some((i) => i.incident_kind === "not_watched"), who !== honest, `${who.name}: ${JSON.stringify(accused)}`);
+        assert.deepEqual(
+          accused.some((i) => i.incident_kind === "not_watched"),
+          who !== honest,
+          `${who.name}: ${JSON.stringify(accused)}`,
+        );
       }
       const { session, override } = await look(honest);
-      assert.deepEqual([Number(session.heldseconds), Number(session.returned), override], [0, 0, null], "the honest one was never held");
+      assert.deepEqual(
+        [Number(session.heldseconds), Number(session.returned), override],
+        [0, 0, null],
+        "the honest one was never held",
+      );
     });
   });
 });

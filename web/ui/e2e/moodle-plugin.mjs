@@ -137,7 +137,9 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await php("forget_tool");
     await step("an admin registers Vigil on the plugin's own page", async () => {
       await admin.goto(setup);
-      await admin.getByLabel("Invitation").fill(await runVigil("invite", `--public-url=${server.tool}`, `--store=${server.store}`, "--private"));
+      await admin
+        .getByLabel("Invitation")
+        .fill(await runVigil("invite", `--public-url=${server.tool}`, `--store=${server.store}`, "--private"));
       await admin.getByRole("button", { name: "Register", exact: true }).click();
       const frame = await (await admin.waitForSelector("#region-main iframe")).contentFrame();
       await until(async () => {
@@ -179,7 +181,9 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
   async function openSettings(quiz) {
     await teacher.goto(`${url}/course/modedit.php?update=${quiz.cmid}&return=1`);
     await teacher.locator("#id_security a[data-toggle=collapse], #id_security a[data-bs-toggle=collapse]").first().waitFor();
-    await teacher.evaluate(() => document.querySelectorAll(".collapseexpand.collapsed, .collapsemenu.collapsed").forEach((e) => e.click()));
+    await teacher.evaluate(() =>
+      document.querySelectorAll(".collapseexpand.collapsed, .collapsemenu.collapsed").forEach((e) => e.click()),
+    );
     await teacher.locator("#id_vigil_enabled").waitFor();
     const more = teacher.locator("#id_security .moreless-toggler:not(.moreless-less)");
     if (await more.count()) await more.first().click();
@@ -212,7 +216,11 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     const assistant = await site.logIn(`${tag}-assistant`);
     const dashboard = await site.dashboard(assistant, quiz);
     const exam = await dashboard.evaluate(async () => (await fetch(`/api/v1/exams/${location.pathname.split("/")[2]}`)).json());
-    assert.deepEqual([exam.managed, exam.policy.admission, exam.policy.attention], [true, true, 0.6], "before any student has come");
+    assert.deepEqual(
+      [exam.managed, exam.policy.admission, exam.policy.attention],
+      [true, true, 0.6],
+      "before any student has come",
+    );
     await site.toCheckIn(who.page, quiz);
     await who.page.locator("#consent").check();
     await who.page.locator("#start:enabled").click();
@@ -296,7 +304,10 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
       who.page = second;
     });
     const found = await php("look", quiz.quiz, who.id);
-    assert.deepEqual(found.attempts.map((a) => a.attempt), [1]);
+    assert.deepEqual(
+      found.attempts.map((a) => a.attempt),
+      [1],
+    );
     assert.equal(found.attempts[0].answers[0], "frog");
     await step("hands in, passes by the tool and comes to the review", async () => {
       const passed = who.page.waitForRequest((r) => r.isNavigationRequest() && r.url().startsWith(server.tool));
@@ -379,11 +390,18 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await popup.waitForURL((u) => inAttempt(u) && u.searchParams.get("page") === "1");
     await pill(popup, "Proctor connected");
     const found = await php("look", quiz.quiz, who.id);
-    assert.deepEqual(found.attempts.map((a) => [a.attempt, a.state]), [[1, "inprogress"]]);
+    assert.deepEqual(
+      found.attempts.map((a) => [a.attempt, a.state]),
+      [[1, "inprogress"]],
+    );
   });
 
   proves("beside Safe Exam Browser's rule", async () => {
-    const quiz = await makeQuiz("SEB", { seb_requiresafeexambrowser: 4, seb_allowedbrowserexamkeys: "a".repeat(64), seb_showsebdownloadlink: 1 });
+    const quiz = await makeQuiz("SEB", {
+      seb_requiresafeexambrowser: 4,
+      seb_allowedbrowserexamkeys: "a".repeat(64),
+      seb_showsebdownloadlink: 1,
+    });
     const who = await student();
     await site.view(who.page, quiz);
     await who.page.getByText("proctored with Vigil").first().waitFor();
@@ -391,11 +409,18 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     // Safe Exam Browser proves itself by a hash over each address.
     const seb = await site.logIn(who.login);
     const { createHash } = await import("node:crypto");
-    await seb.context().route((u) => u.href.startsWith(url), (route) => {
-      const request = route.request();
-      const hash = createHash("sha256").update(request.url().split("#")[0] + "a".repeat(64)).digest("hex");
-      return route.continue({ headers: { ...request.headers(), "user-agent": "Mozilla/5.0 SEB/3.7", "x-safeexambrowser-requesthash": hash } });
-    });
+    await seb.context().route(
+      (u) => u.href.startsWith(url),
+      (route) => {
+        const request = route.request();
+        const hash = createHash("sha256")
+          .update(request.url().split("#")[0] + "a".repeat(64))
+          .digest("hex");
+        return route.continue({
+          headers: { ...request.headers(), "user-agent": "Mozilla/5.0 SEB/3.7", "x-safeexambrowser-requesthash": hash },
+        });
+      },
+    );
     await site.attempt(seb, quiz);
     await seb.locator("#mod_quiz-next-nav").click();
     await seb.waitForURL((u) => inAttempt(u) && u.searchParams.get("page") === "1");
@@ -556,7 +581,8 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     const start = await clock(who.page);
     assert.ok(start > 840 && start <= 900, `the group's limit counts: ${start}`);
     const at = who.page.url();
-    const extend = async (minutes) => command(d.dashboard, d.detail, "Extra time", async (ask) => ask.getByLabel("Minutes").fill(String(minutes)), "Extra time");
+    const extend = async (minutes) =>
+      command(d.dashboard, d.detail, "Extra time", async (ask) => ask.getByLabel("Minutes").fill(String(minutes)), "Extra time");
     const gained = async (seconds, from) =>
       until(async () => {
         const now = await clock(who.page);
@@ -650,7 +676,7 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     const ended = await d.look();
     assert.equal(ended.attempts[0].state, "finished");
     assert.equal(ended.attempts[0].answers[0], "frog");
-        await step("a late post and a late autosave change nothing", async () => {
+    await step("a late post and a late autosave change nothing", async () => {
       for (const path of ["processattempt.php", "autosave.ajax.php"]) {
         await post(d, path, kept);
         const after = await d.look();
@@ -704,7 +730,10 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     });
     await d.dashboard.getByText("1 confirmed by the LMS").first().waitFor();
     const { incidents, attempts } = await d.look();
-    assert.deepEqual(incidents.map((i) => [i.action, Number(i.severity), i.message]), [["flag", 0.6, "Talked to somebody."]]);
+    assert.deepEqual(
+      incidents.map((i) => [i.action, Number(i.severity), i.message]),
+      [["flag", 0.6, "Talked to somebody."]],
+    );
     assert.equal(attempts[0].state, "inprogress");
     assert.equal(await php("logged", course, "\\quizaccess_vigil\\event\\incident_flagged"), 1);
   });
@@ -762,7 +791,10 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await step("the student begins again with the same number", async () => {
       await site.attempt(d.page, d.quiz);
       const found = await d.look();
-      assert.deepEqual(found.attempts.map((a) => a.attempt), [1]);
+      assert.deepEqual(
+        found.attempts.map((a) => a.attempt),
+        [1],
+      );
       assert.equal(found.session.state, "open");
       await rowOf(d.dashboard, d.who).getByText("Working").waitFor();
     });
@@ -777,7 +809,10 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await step("enrolled again, the attempt goes on after a new check-in", async () => {
       await php("enrol", course, d.who.id, "student");
       await site.attempt(d.page, d.quiz);
-      assert.deepEqual((await d.look()).attempts.map((a) => a.attempt), [1]);
+      assert.deepEqual(
+        (await d.look()).attempts.map((a) => a.attempt),
+        [1],
+      );
     });
   });
 
@@ -807,7 +842,10 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
     await d.row.getByText("Submitted").waitFor();
     await step("the same number begins anew", async () => {
       await site.attempt(other.page, d.quiz);
-      assert.deepEqual((await php("look", d.quiz.quiz, other.id)).attempts.map((a) => a.attempt), [1]);
+      assert.deepEqual(
+        (await php("look", d.quiz.quiz, other.id)).attempts.map((a) => a.attempt),
+        [1],
+      );
     });
   });
 
@@ -825,7 +863,11 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
       await shot(who.page, "down");
       const found = await look();
       assert.deepEqual([found.attempts.length, found.session, found.launches], [0, null, 0]);
-      await who.page.getByRole("button", { name: "Continue" }).or(who.page.getByRole("link", { name: "Continue" })).first().click();
+      await who.page
+        .getByRole("button", { name: "Continue" })
+        .or(who.page.getByRole("link", { name: "Continue" }))
+        .first()
+        .click();
       await who.page.waitForURL(/\/mod\/quiz\/view\.php/);
     });
     await server.again();
@@ -881,10 +923,13 @@ describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
 
   /** Posts from the student's browser, beside the page. */
   const post = (d, path, fields) =>
-    d.page.evaluate(async ([to, all]) => {
-      const answer = await fetch(to, { method: "POST", body: new URLSearchParams(all) });
-      return { url: answer.url, text: (await answer.text()).slice(0, 500) };
-    }, [`${url}/mod/quiz/${path}`, fields]);
+    d.page.evaluate(
+      async ([to, all]) => {
+        const answer = await fetch(to, { method: "POST", body: new URLSearchParams(all) });
+        return { url: answer.url, text: (await answer.text()).slice(0, 500) };
+      },
+      [`${url}/mod/quiz/${path}`, fields],
+    );
 
   /** Tries to have an answer taken while the attempt is paused: by autosave and by a page turn. */
   async function save(d, value) {

@@ -49,7 +49,10 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
         console.log(`# ${String(Math.round(performance.now() - begin)).padStart(6)} ms  == ${name}`);
       } catch (e) {
         console.log(`# FAILED ${name}: ${e.stack}`);
-        for (const [i, page] of stage.browser.contexts().flatMap((c) => c.pages()).entries()) {
+        for (const [i, page] of stage.browser
+          .contexts()
+          .flatMap((c) => c.pages())
+          .entries()) {
           console.log(`# page ${i}: ${page.url()} ${await page.title().catch(() => "")}`);
           if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/truth-${i}.png` }).catch(() => {});
         }
@@ -109,10 +112,13 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
   /** Hands in without leaving the page, so that no browser carries the end to Vigil: Moodle's report alone does. */
   async function handInBeside(d) {
     const { attempts } = await look(d.quiz, d.who);
-    await d.page.evaluate(async ([to, attempt]) => {
-      const body = new URLSearchParams({ attempt, sesskey: window.M.cfg.sesskey, finishattempt: "1", timeup: "0", slots: "" });
-      await fetch(to, { method: "POST", body, redirect: "manual" });
-    }, [`${stage.url}/mod/quiz/processattempt.php`, String(attempts.at(-1).id)]);
+    await d.page.evaluate(
+      async ([to, attempt]) => {
+        const body = new URLSearchParams({ attempt, sesskey: window.M.cfg.sesskey, finishattempt: "1", timeup: "0", slots: "" });
+        await fetch(to, { method: "POST", body, redirect: "manual" });
+      },
+      [`${stage.url}/mod/quiz/processattempt.php`, String(attempts.at(-1).id)],
+    );
     const then = await look(d.quiz, d.who);
     assert.equal(then.attempts.at(-1).state, "finished", "Moodle has it");
     assert.ok((await stage.php("waiting")) > 0, "the report waits for cron");
@@ -149,21 +155,24 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
 
   // --- Row 1: what the LMS did not do did not happen.
 
-  proves("row 1: the student hands in before the proctor ends the attempt: it counts as submitted, and the proctor reads who was first", async () => {
-    const d = await desk("First", { timelimit: 600 });
-    const attempt = await handInBeside(d);
-    await give(d, "End attempt");
-    await d.dashboard.getByText(first).first().waitFor();
-    await d.row.getByText("Submitted").waitFor();
-    await report();
-    await until(async () => {
-      const { session, commands } = await stored(d.dashboard, d.who);
-      assert.equal(session.state, "submitted");
-      assert.equal(Date.parse(session.ended), attempt.finish * 1000, "it ended when Moodle says so");
-      const end = commands.find((c) => c.command_kind === "terminate");
-      assert.deepEqual([end.stage, end.problem, end.lms_state], ["refused", first, "refused"]);
-    });
-  });
+  proves(
+    "row 1: the student hands in before the proctor ends the attempt: it counts as submitted, and the proctor reads who was first",
+    async () => {
+      const d = await desk("First", { timelimit: 600 });
+      const attempt = await handInBeside(d);
+      await give(d, "End attempt");
+      await d.dashboard.getByText(first).first().waitFor();
+      await d.row.getByText("Submitted").waitFor();
+      await report();
+      await until(async () => {
+        const { session, commands } = await stored(d.dashboard, d.who);
+        assert.equal(session.state, "submitted");
+        assert.equal(Date.parse(session.ended), attempt.finish * 1000, "it ended when Moodle says so");
+        const end = commands.find((c) => c.command_kind === "terminate");
+        assert.deepEqual([end.stage, end.problem, end.lms_state], ["refused", first, "refused"]);
+      });
+    },
+  );
 
   proves("row 1: a pause of an attempt that is over in Moodle is refused in words, and nobody is paused", async () => {
     const d = await desk("Late pause", { timelimit: 600 });
@@ -248,62 +257,78 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
     return { stays, late, waits, gone, end, quiz, dashboard };
   }
 
-  proves("row 2: a teacher gives a later end in Moodle: the next page brings it, and the student is watched past the old one", async () => {
-    const { stays, end, quiz, dashboard } = await timeRunsOut();
-    assert.ok(Date.now() / 1000 > end + 110, "the old end is long over");
-    const row = rowOf(dashboard, stays);
-    await row.getByText("Working").waitFor();
-    await row.getByText("Online").waitFor();
-    await pill(stays.page, "Proctor connected");
-    await turnTo(stays.page, 2);
-    await pill(stays.page, "Proctor connected");
-    // What our short outage took may have been given back on top.
-    const theirs = await stage.php("end_of", quiz.quiz, stays.id);
-    assert.ok(theirs >= end + 900);
-    await until(() => assert.equal(stays.heard.end, theirs * 1000));
-    const { session } = await stored(dashboard, stays);
-    assert.deepEqual([session.state, Date.parse(session.end)], ["active", theirs * 1000]);
-    assert.equal((await look(quiz, stays)).attempts[0].state, "inprogress");
-  }, { keep: true });
+  proves(
+    "row 2: a teacher gives a later end in Moodle: the next page brings it, and the student is watched past the old one",
+    async () => {
+      const { stays, end, quiz, dashboard } = await timeRunsOut();
+      assert.ok(Date.now() / 1000 > end + 110, "the old end is long over");
+      const row = rowOf(dashboard, stays);
+      await row.getByText("Working").waitFor();
+      await row.getByText("Online").waitFor();
+      await pill(stays.page, "Proctor connected");
+      await turnTo(stays.page, 2);
+      await pill(stays.page, "Proctor connected");
+      // What our short outage took may have been given back on top.
+      const theirs = await stage.php("end_of", quiz.quiz, stays.id);
+      assert.ok(theirs >= end + 900);
+      await until(() => assert.equal(stays.heard.end, theirs * 1000));
+      const { session } = await stored(dashboard, stays);
+      assert.deepEqual([session.state, Date.parse(session.end)], ["active", theirs * 1000]);
+      assert.equal((await look(quiz, stays)).attempts[0].state, "inprogress");
+    },
+    { keep: true },
+  );
 
-  proves("row 3: a report of the end that comes minutes late still says submitted, and no gap has grown", async () => {
-    const { late, waits, quiz, dashboard } = await timeRunsOut();
-    assert.equal((await stored(dashboard, waits)).session.state, "time_up", "provisional");
-    // Vigil has asked Moodle to give our outage back to the other one, and may know by the answer.
-    assert.match((await stored(dashboard, late)).session.state, /^(time_up|submitted)$/);
-    await report();
-    for (const who of [late, waits]) {
-      await rowOf(dashboard, who).getByText("Submitted").waitFor();
-      const [attempt] = (await look(quiz, who)).attempts;
-      assert.ok(Date.now() / 1000 > attempt.finish + 120, "the report is more than two minutes late");
-      await until(async () => {
-        const { session, gaps, accused } = await stored(dashboard, who);
-        assert.deepEqual([session.state, Date.parse(session.ended)], ["submitted", attempt.finish * 1000]);
-        for (const g of gaps) assert.ok(g.end && Date.parse(g.end) <= attempt.finish * 1000, `a gap from ${g.start} to ${g.end}`);
-        assert.deepEqual(accused, [], "the student was gone because it was over");
-      });
-    }
-  }, { keep: true });
-
-  proves("row 4: time runs out while nobody reads: dashboard, store and export agree, and nothing is lost after the end", async () => {
-    const { gone, quiz, dashboard } = await timeRunsOut();
-    const end = await stage.php("end_of", quiz.quiz, gone.id);
-    await rowOf(dashboard, gone).getByText("Time is over").waitFor({ timeout: past });
-    const { session, gaps, accused } = await stored(dashboard, gone);
-    assert.equal(session.state, "time_up");
-    assert.ok(gaps.length > 0, "the student went away before the end");
-    for (const g of gaps) assert.ok(g.end && Date.parse(g.end) <= end * 1000, `a gap from ${g.start} to ${g.end}, the end is ${new Date(end * 1000).toISOString()}`);
-    for (const i of accused) assert.ok(Date.parse(i.at) <= end * 1000, `an incident after the end: ${i.incident_kind} at ${i.at}`);
-    await step("Moodle's cron hands in, and its report decides", async () => {
-      await stage.php("scheduled", "\\mod_quiz\\task\\update_overdue_attempts");
+  proves(
+    "row 3: a report of the end that comes minutes late still says submitted, and no gap has grown",
+    async () => {
+      const { late, waits, quiz, dashboard } = await timeRunsOut();
+      assert.equal((await stored(dashboard, waits)).session.state, "time_up", "provisional");
+      // Vigil has asked Moodle to give our outage back to the other one, and may know by the answer.
+      assert.match((await stored(dashboard, late)).session.state, /^(time_up|submitted)$/);
       await report();
-      await rowOf(dashboard, gone).getByText("Submitted").waitFor();
-      const [attempt] = (await look(quiz, gone)).attempts;
-      assert.equal(attempt.state, "finished");
-      const then = await stored(dashboard, gone);
-      assert.deepEqual([then.session.state, then.gaps.filter((g) => !g.end)], ["submitted", []]);
-    });
-  });
+      for (const who of [late, waits]) {
+        await rowOf(dashboard, who).getByText("Submitted").waitFor();
+        const [attempt] = (await look(quiz, who)).attempts;
+        assert.ok(Date.now() / 1000 > attempt.finish + 120, "the report is more than two minutes late");
+        await until(async () => {
+          const { session, gaps, accused } = await stored(dashboard, who);
+          assert.deepEqual([session.state, Date.parse(session.ended)], ["submitted", attempt.finish * 1000]);
+          for (const g of gaps) assert.ok(g.end && Date.parse(g.end) <= attempt.finish * 1000, `a gap from ${g.start} to ${g.end}`);
+          assert.deepEqual(accused, [], "the student was gone because it was over");
+        });
+      }
+    },
+    { keep: true },
+  );
+
+  proves(
+    "row 4: time runs out while nobody reads: dashboard, store and export agree, and nothing is lost after the end",
+    async () => {
+      const { gone, quiz, dashboard } = await timeRunsOut();
+      const end = await stage.php("end_of", quiz.quiz, gone.id);
+      await rowOf(dashboard, gone).getByText("Time is over").waitFor({ timeout: past });
+      const { session, gaps, accused } = await stored(dashboard, gone);
+      assert.equal(session.state, "time_up");
+      assert.ok(gaps.length > 0, "the student went away before the end");
+      for (const g of gaps)
+        assert.ok(
+          g.end && Date.parse(g.end) <= end * 1000,
+          `a gap from ${g.start} to ${g.end}, the end is ${new Date(end * 1000).toISOString()}`,
+        );
+      for (const i of accused)
+        assert.ok(Date.parse(i.at) <= end * 1000, `an incident after the end: ${i.incident_kind} at ${i.at}`);
+      await step("Moodle's cron hands in, and its report decides", async () => {
+        await stage.php("scheduled", "\\mod_quiz\\task\\update_overdue_attempts");
+        await report();
+        await rowOf(dashboard, gone).getByText("Submitted").waitFor();
+        const [attempt] = (await look(quiz, gone)).attempts;
+        assert.equal(attempt.state, "finished");
+        const then = await stored(dashboard, gone);
+        assert.deepEqual([then.session.state, then.gaps.filter((g) => !g.end)], ["submitted", []]);
+      });
+    },
+  );
 
   // --- Row 5.
 
@@ -326,8 +351,15 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
     await Promise.all(buttons.map((b) => b.evaluate((button) => button.click())));
     await until(async () => {
       const { gaps, commands } = await stored(d.dashboard, d.who);
-      assert.ok(gaps.every((g) => g.decision === "granted"), JSON.stringify(gaps));
-      assert.deepEqual(commands.filter((c) => c.command_kind === "extend").map((c) => c.lms_state), ["accepted"], "one command gave it");
+      assert.ok(
+        gaps.every((g) => g.decision === "granted"),
+        JSON.stringify(gaps),
+      );
+      assert.deepEqual(
+        commands.filter((c) => c.command_kind === "extend").map((c) => c.lms_state),
+        ["accepted"],
+        "one command gave it",
+      );
     });
     // Time is given to the LMS in whole minutes.
     await agree(d, { end: began + 60, tolerance: 0 });
@@ -351,7 +383,9 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
       await d.page.waitForURL(/paused\.php/);
       await d.row.getByText("Online").waitFor();
       const { session, now } = await look(d.quiz, d.who);
-      await until(async () => assert.ok((await look(d.quiz, d.who)).now > now + 5 && Number(session.pausedat) > 0, "some seconds of pause"));
+      await until(async () =>
+        assert.ok((await look(d.quiz, d.who)).now > now + 5 && Number(session.pausedat) > 0, "some seconds of pause"),
+      );
     });
     await d.detail.getByRole("button", { name: "Resume" }).click();
     await d.page.waitForURL(inAttempt);
@@ -380,7 +414,10 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
     await until(async () => {
       const { commands } = await stored(d.dashboard, d.who);
       const given = commands.filter((c) => c.command_kind === "extend");
-      assert.deepEqual(given.map((c) => c.lms_state), ["accepted", "accepted"]);
+      assert.deepEqual(
+        given.map((c) => c.lms_state),
+        ["accepted", "accepted"],
+      );
       assert.ok(Math.abs(Date.parse(given[0].at) - Date.parse(given[1].at)) < 1000, "within a second");
     });
     await pill(d.page, "Proctor connected");
@@ -411,12 +448,24 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
     const nobody = async () => {
       for (const who of all) {
         const { gaps, accused } = await stored(dashboard, who);
-        assert.deepEqual(gaps.filter((g) => g.cause !== "lms" && g.cause !== "unclear").map((g) => [g.cause, g.start, g.end]), [], `gaps of ${who.name}`);
-        assert.deepEqual(accused.map((i) => i.incident_kind), [], `incidents of ${who.name}`);
+        assert.deepEqual(
+          gaps.filter((g) => g.cause !== "lms" && g.cause !== "unclear").map((g) => [g.cause, g.start, g.end]),
+          [],
+          `gaps of ${who.name}`,
+        );
+        assert.deepEqual(
+          accused.map((i) => i.incident_kind),
+          [],
+          `incidents of ${who.name}`,
+        );
       }
     };
     await step("Moodle is slow to answer: the old pages stay connected meanwhile", async () => {
-      const held = stage.php("hold", all.map((who) => who.id), 14);
+      const held = stage.php(
+        "hold",
+        all.map((who) => who.id),
+        14,
+      );
       await Promise.all(all.map((who) => who.page.reload({ timeout: patience })));
       await held;
       for (const who of all) await pill(who.page, "Proctor connected");
@@ -439,11 +488,20 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
       await until(async () => {
         for (const who of all) {
           const { gaps } = await stored(dashboard, who);
-          assert.ok(gaps.length > 0 && gaps.every((g) => g.end), `${who.name} was away while the scripts came: ${JSON.stringify(gaps)}`);
+          assert.ok(
+            gaps.length > 0 && gaps.every((g) => g.end),
+            `${who.name} was away while the scripts came: ${JSON.stringify(gaps)}`,
+          );
         }
       });
       await nobody();
-      for (const who of all) console.log(`# ${who.name}:`, (await stored(dashboard, who)).gaps.map((g) => `${g.cause} ${(Date.parse(g.end) - Date.parse(g.start)) / 1000} s`).join(", "));
+      for (const who of all)
+        console.log(
+          `# ${who.name}:`,
+          (await stored(dashboard, who)).gaps
+            .map((g) => `${g.cause} ${(Date.parse(g.end) - Date.parse(g.start)) / 1000} s`)
+            .join(", "),
+        );
     });
     await step("one closes the browser", async () => {
       await all[0].page.context().close();
@@ -455,7 +513,10 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
         const gap = gaps.at(-1);
         assert.equal(gap.end, null);
         assert.ok(gap.cause === "student" || (gap.cause === "unclear" && Date.parse(gap.until) < Date.now()), JSON.stringify(gap));
-        assert.deepEqual(accused.map((i) => i.incident_kind), ["connection_lost"]);
+        assert.deepEqual(
+          accused.map((i) => i.incident_kind),
+          ["connection_lost"],
+        );
       });
       for (const who of all.slice(1)) assert.deepEqual((await stored(dashboard, who)).accused, [], `incidents of ${who.name}`);
     });
@@ -463,51 +524,64 @@ describe("Moodle and Vigil agree about every attempt", { skip: cannotRun(), time
 
   // --- Row 18.
 
-  proves("row 18: proctoring is switched off while one is paused and one works: both sessions are closed with that reason, and nobody is accused", async () => {
-    const d = await desk("Off", { timelimit: 1800 });
-    const began = (await startOf(d)) + 1800;
-    const worker = await student();
-    await stage.site.attempt(worker.page, d.quiz);
-    await rowOf(d.dashboard, worker).getByText("Online").waitFor();
-    await answerField(d.page).fill("frog");
-    await give(d, "Pause");
-    await d.page.waitForURL(/paused\.php/);
-    await d.row.getByText("Paused").waitFor();
-    await step("the teacher switches it off", async () => {
-      await teacher.goto(`${stage.url}/course/modedit.php?update=${d.quiz.cmid}&return=1`);
-      await teacher.locator("#id_vigil_enabled").waitFor({ state: "attached" });
-      await teacher.evaluate(() => document.querySelectorAll(".collapseexpand.collapsed, .collapsemenu.collapsed").forEach((e) => e.click()));
-      await teacher.selectOption("#id_vigil_enabled", "0");
-      await teacher.click("#id_submitbutton");
-      await teacher.waitForURL(/\/mod\/quiz\/view\.php/);
-    });
-    await step("the paused one goes on with the right clock", async () => {
-      await d.page.waitForURL(inAttempt);
-      const { session, override, attempts } = await look(d.quiz, d.who);
-      assert.equal(attempts[0].answers[0], "frog");
-      assert.equal(Number(override.timelimit), 1800 + Number(session.returned), "no parking time is left");
-      const end = await stage.php("end_of", d.quiz.quiz, d.who.id);
-      assert.equal(end, began + Number(session.returned));
-      assert.ok(Math.abs(end - Date.now() / 1000 - (await clock(d.page))) <= 3, "the clock on the page");
-      assert.equal((await look(d.quiz, worker)).override, null);
-    });
-    await report();
-    for (const who of [d.who, worker]) {
-      const row = rowOf(d.dashboard, who);
-      await row.getByText("Unproctored").waitFor();
-      await until(async () => {
-        const { session, accused, gaps } = await stored(d.dashboard, who);
-        assert.deepEqual([session.state, session.reason.toLowerCase().includes("proctoring was switched off")], ["stopped", true], session.reason);
-        assert.deepEqual(accused, [], `incidents of ${who.name}`);
-        assert.deepEqual(gaps.filter((g) => g.cause === "student" || !g.end), [], `gaps of ${who.name}`);
+  proves(
+    "row 18: proctoring is switched off while one is paused and one works: both sessions are closed with that reason, and nobody is accused",
+    async () => {
+      const d = await desk("Off", { timelimit: 1800 });
+      const began = (await startOf(d)) + 1800;
+      const worker = await student();
+      await stage.site.attempt(worker.page, d.quiz);
+      await rowOf(d.dashboard, worker).getByText("Online").waitFor();
+      await answerField(d.page).fill("frog");
+      await give(d, "Pause");
+      await d.page.waitForURL(/paused\.php/);
+      await d.row.getByText("Paused").waitFor();
+      await step("the teacher switches it off", async () => {
+        await teacher.goto(`${stage.url}/course/modedit.php?update=${d.quiz.cmid}&return=1`);
+        await teacher.locator("#id_vigil_enabled").waitFor({ state: "attached" });
+        await teacher.evaluate(() =>
+          document.querySelectorAll(".collapseexpand.collapsed, .collapsemenu.collapsed").forEach((e) => e.click()),
+        );
+        await teacher.selectOption("#id_vigil_enabled", "0");
+        await teacher.click("#id_submitbutton");
+        await teacher.waitForURL(/\/mod\/quiz\/view\.php/);
       });
-    }
-    await step("and the one at work turns the page and hands in", async () => {
-      await turnTo(worker.page, 1);
-      assert.equal(await worker.page.getByRole("region", { name: "Exam proctoring" }).count(), 0);
-      await stage.site.handIn(worker.page);
-      const { accused } = await stored(d.dashboard, worker);
-      assert.deepEqual(accused, []);
-    });
-  });
+      await step("the paused one goes on with the right clock", async () => {
+        await d.page.waitForURL(inAttempt);
+        const { session, override, attempts } = await look(d.quiz, d.who);
+        assert.equal(attempts[0].answers[0], "frog");
+        assert.equal(Number(override.timelimit), 1800 + Number(session.returned), "no parking time is left");
+        const end = await stage.php("end_of", d.quiz.quiz, d.who.id);
+        assert.equal(end, began + Number(session.returned));
+        assert.ok(Math.abs(end - Date.now() / 1000 - (await clock(d.page))) <= 3, "the clock on the page");
+        assert.equal((await look(d.quiz, worker)).override, null);
+      });
+      await report();
+      for (const who of [d.who, worker]) {
+        const row = rowOf(d.dashboard, who);
+        await row.getByText("Unproctored").waitFor();
+        await until(async () => {
+          const { session, accused, gaps } = await stored(d.dashboard, who);
+          assert.deepEqual(
+            [session.state, session.reason.toLowerCase().includes("proctoring was switched off")],
+            ["stopped", true],
+            session.reason,
+          );
+          assert.deepEqual(accused, [], `incidents of ${who.name}`);
+          assert.deepEqual(
+            gaps.filter((g) => g.cause === "student" || !g.end),
+            [],
+            `gaps of ${who.name}`,
+          );
+        });
+      }
+      await step("and the one at work turns the page and hands in", async () => {
+        await turnTo(worker.page, 1);
+        assert.equal(await worker.page.getByRole("region", { name: "Exam proctoring" }).count(), 0);
+        await stage.site.handIn(worker.page);
+        const { accused } = await stored(d.dashboard, worker);
+        assert.deepEqual(accused, []);
+      });
+    },
+  );
 });

@@ -10,8 +10,14 @@ import { freePort, patience, runVigil, stage, startBrowser, startServe, step, un
 import { enter } from "./lib/moodle-site.mjs";
 
 const wanted = [
-  "MOODLE_URL", "MOODLE_ADMIN", "MOODLE_ADMIN_PASSWORD", "MOODLE_TEACHER", "MOODLE_TEACHER_PASSWORD",
-  "MOODLE_STUDENT", "MOODLE_STUDENT_PASSWORD", "MOODLE_COURSE",
+  "MOODLE_URL",
+  "MOODLE_ADMIN",
+  "MOODLE_ADMIN_PASSWORD",
+  "MOODLE_TEACHER",
+  "MOODLE_TEACHER_PASSWORD",
+  "MOODLE_STUDENT",
+  "MOODLE_STUDENT_PASSWORD",
+  "MOODLE_COURSE",
 ];
 const missing = wanted.filter((name) => !process.env[name]);
 const skip = missing.length > 0 && `needs a Moodle: set ${missing.join(", ")} (make e2e-moodle)`;
@@ -158,7 +164,9 @@ const registration = 'iframe[src^="startltiadvregistration.php"]';
 async function logIn(browser, who, errors) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "en-GB" });
   // Moodle's own pages may complain; a page that Vigil refuses on purpose makes its answer's status an error, too.
-  context.on("page", (page) => watchErrors(page, errors, who.toLowerCase(), (text) => /Failed to load resource/.test(text) || !/localhost|vigil/i.test(text)));
+  context.on("page", (page) =>
+    watchErrors(page, errors, who.toLowerCase(), (text) => /Failed to load resource/.test(text) || !/localhost|vigil/i.test(text)),
+  );
   context.setDefaultTimeout(patience);
   return enter(context, moodle, process.env[`MOODLE_${who}`], process.env[`MOODLE_${who}_PASSWORD`]);
 }

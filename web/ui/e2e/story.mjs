@@ -3,7 +3,20 @@
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
-import { command, freePort, patience, pill, stage, startBrowser, startDemo, startProxy, startStore, step, until, watchErrors } from "./harness.mjs";
+import {
+  command,
+  freePort,
+  patience,
+  pill,
+  stage,
+  startBrowser,
+  startDemo,
+  startProxy,
+  startStore,
+  step,
+  until,
+  watchErrors,
+} from "./harness.mjs";
 
 const studentA = "Amara Okafor";
 const studentB = "Budi Santoso";
@@ -53,10 +66,18 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       await step("the notice says what is kept, and an accessibility checker objects to nothing", async () => {
         await student.locator("#notice-more > summary").click();
         await student.getByRole("heading", { name: "Who can read it" }).waitFor({ timeout: patience });
-        assert.match((await student.locator("#notice-more").textContent()) ?? "", /90 days[\s\S]*90 days[\s\S]*400 days[\s\S]*400 days/);
+        assert.match(
+          (await student.locator("#notice-more").textContent()) ?? "",
+          /90 days[\s\S]*90 days[\s\S]*400 days[\s\S]*400 days/,
+        );
         await student.evaluate(await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8"));
-        const found = await student.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
-        assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 120)}`), []);
+        const found = await student.evaluate(() =>
+          globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }),
+        );
+        assert.deepEqual(
+          found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 120)}`),
+          [],
+        );
       });
       const row = dashboard.locator('[role="row"]', { hasText: studentA });
       await step("the dashboard shows the student at check-in", () => row.getByText("At check-in").waitFor({ timeout: patience }));
@@ -111,7 +132,10 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       await step("a cut connection is told (as unsteady at once)", async () => {
         cut = true;
         proxy.cut();
-        await row.getByText(/Unsteady|Offline/).first().waitFor({ timeout: patience });
+        await row
+          .getByText(/Unsteady|Offline/)
+          .first()
+          .waitFor({ timeout: patience });
       });
       const cutAt = performance.now();
       for (let i = 0; i < 3; i++) await copyQuestion(student);
@@ -140,7 +164,8 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
           assert.equal(gaps.length, 1, "one gap");
           assert.equal(gaps[0].cause, "student");
           assert.ok(gaps[0].end - gaps[0].at >= 9_000, `the gap lasts ${gaps[0].end - gaps[0].at} ms`);
-        }));
+        }),
+      );
 
       // --- Chat both ways.
       await row.getByText(studentA).click();
@@ -168,7 +193,13 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
 
       // --- A warning must be acknowledged.
       await step("a warning covers the page until it is understood", async () => {
-        await command(dashboard, detail, "Warn", async (ask) => ask.getByLabel("Warning").fill("Please stay on this page."), "Send");
+        await command(
+          dashboard,
+          detail,
+          "Warn",
+          async (ask) => ask.getByLabel("Warning").fill("Please stay on this page."),
+          "Send",
+        );
         await student.getByRole("button", { name: "I understand" }).click({ timeout: patience });
         await detail.getByRole("tab", { name: "Story" }).click();
         await detail.getByText(/seen/).first().waitFor({ timeout: patience });
@@ -178,12 +209,20 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       const before = await clock(student);
       let ran = -performance.now(); // how long the clock may have run from here on
       await step("a pause stops the quiz", async () => {
-        await command(dashboard, detail, "Pause", async (ask) => ask.getByLabel(/Reason in words/).fill("We sort something out."), "Pause");
+        await command(
+          dashboard,
+          detail,
+          "Pause",
+          async (ask) => ask.getByLabel(/Reason in words/).fill("We sort something out."),
+          "Pause",
+        );
         await student.getByText("We sort something out.").first().waitFor({ timeout: patience });
         await student.waitForURL(/paused/, { timeout: patience });
         await row.getByText("Paused").waitFor({ timeout: patience });
       });
-      await step("the LMS confirms the pause", () => dashboard.getByText("1 confirmed by the LMS").first().waitFor({ timeout: patience }));
+      await step("the LMS confirms the pause", () =>
+        dashboard.getByText("1 confirmed by the LMS").first().waitFor({ timeout: patience }),
+      );
       ran += performance.now();
       await new Promise((r) => setTimeout(r, 5_000)); // time that must not count
       ran -= performance.now();
@@ -196,7 +235,10 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
       const resumed = await clock(student);
       ran += performance.now();
       const least = before - ran / 1000 - 2; // both are cut to whole seconds
-      assert.ok(resumed >= least && resumed <= before + 1, `the clock stood at ${before} s before the pause, ${resumed} s after it, not ${least}`);
+      assert.ok(
+        resumed >= least && resumed <= before + 1,
+        `the clock stood at ${before} s before the pause, ${resumed} s after it, not ${least}`,
+      );
 
       // --- Extra time on the running clock.
       await step("extra time moves the running clock without a reload", async () => {
@@ -276,7 +318,11 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
         assert.deepEqual(await story(), told, "the student's timeline");
       });
       assert.equal((await readdir(dir)).includes("vigil.db"), store.kind === "sqlite", "a database file in the folder");
-      assert.deepEqual(errors.filter((e) => !ofTheCut(e)), [], "errors on the pages");
+      assert.deepEqual(
+        errors.filter((e) => !ofTheCut(e)),
+        [],
+        "errors on the pages",
+      );
     } catch (e) {
       for (const context of far.contexts()) await shots(context, "far");
       for (const context of near.contexts()) await shots(context, "near");
@@ -291,7 +337,9 @@ test("a student is launched, watched, talked to, paused, extended and ended", { 
 async function shots(context, name) {
   if (!process.env.SHOTS) return;
   for (const [i, page] of context.pages().entries()) {
-    await page.screenshot({ path: `${process.env.SHOTS}/${name}-${i}-${Math.round(performance.now())}.png`, fullPage: true }).catch(() => {});
+    await page
+      .screenshot({ path: `${process.env.SHOTS}/${name}-${i}-${Math.round(performance.now())}.png`, fullPage: true })
+      .catch(() => {});
   }
 }
 
@@ -333,16 +381,22 @@ async function copyQuestion(page) {
 /** Reads a student's timeline through the dashboard's own API. */
 async function timelineOf(dashboard, name) {
   const exam = new URL(dashboard.url()).pathname.split("/")[2];
-  const session = await dashboard.evaluate(async ([exam, name]) => {
-    const html = await (await fetch(`/dashboard/${exam}/report`)).text();
-    const page = new DOMParser().parseFromString(html, "text/html");
-    const link = [...page.querySelectorAll("a")].find((a) => a.textContent === name);
-    return link?.getAttribute("href")?.split("/").pop();
-  }, [exam, name]);
+  const session = await dashboard.evaluate(
+    async ([exam, name]) => {
+      const html = await (await fetch(`/dashboard/${exam}/report`)).text();
+      const page = new DOMParser().parseFromString(html, "text/html");
+      const link = [...page.querySelectorAll("a")].find((a) => a.textContent === name);
+      return link?.getAttribute("href")?.split("/").pop();
+    },
+    [exam, name],
+  );
   assert.ok(session, `the report links to ${name}`);
   return () =>
-    dashboard.evaluate(async ([exam, session]) => {
-      const answer = await fetch(`/api/v1/exams/${exam}/sessions/${session}/timeline`);
-      return (await answer.json()).entries;
-    }, [exam, session]);
+    dashboard.evaluate(
+      async ([exam, session]) => {
+        const answer = await fetch(`/api/v1/exams/${exam}/sessions/${session}/timeline`);
+        return (await answer.json()).entries;
+      },
+      [exam, session],
+    );
 }

@@ -38,12 +38,24 @@ describe("a time", () => {
 describe("the timeline's page", () => {
   beforeEach(() => vi.resetModules());
   const show = async (moments: number[], more: object = {}) => {
-    const entries = moments.map((at) => ({ type: "signal", at, recv: at + 5000, stream: "s", seq: at, kind: "hidden", severity: 0.1, ...more }));
+    const entries = moments.map((at) => ({
+      type: "signal",
+      at,
+      recv: at + 5000,
+      stream: "s",
+      seq: at,
+      kind: "hidden",
+      severity: 0.1,
+      ...more,
+    }));
     document.body.innerHTML = `<script type="application/json" id="vigil-config">${JSON.stringify({ api: "/api", entries })}</script>
       <div class="table-wrap"><table id="timeline"><thead><tr><th>Time</th></tr></thead><tbody>${entries
-        .map(() => "<tr data-type='signal'><td>00:30:00</td><td><time>00:30:00</time></td><td></td></tr>").join("")}</tbody></table></div>`;
+        .map(() => "<tr data-type='signal'><td>00:30:00</td><td><time>00:30:00</time></td><td></td></tr>")
+        .join("")}</tbody></table></div>`;
     await import("../src/pages/timeline");
-    return [...document.querySelectorAll("#timeline tbody tr")].map((row) => [...row.querySelectorAll("td")].slice(0, 2).map((c) => c.textContent));
+    return [...document.querySelectorAll("#timeline tbody tr")].map((row) =>
+      [...row.querySelectorAll("td")].slice(0, 2).map((c) => c.textContent),
+    );
   };
   const note = () => document.querySelector("p.small.muted")?.textContent;
 
@@ -56,7 +68,9 @@ describe("the timeline's page", () => {
 
   it("tells the two hours apart on the night at which summer time ends", async () => {
     expect(await show([summer, summer + 60_000, winter])).toEqual([
-      ["Oct 25, 2026 02:30:05 GMT+2", "02:30:00 GMT+2"], ["02:31:05", "02:31:00 GMT+2"], ["02:30:05 GMT+1", "02:30:00 GMT+1"],
+      ["Oct 25, 2026 02:30:05 GMT+2", "02:30:00 GMT+2"],
+      ["02:31:05", "02:31:00 GMT+2"],
+      ["02:30:05 GMT+1", "02:30:00 GMT+1"],
     ]);
     expect(note()).toContain("each with the offset from GMT that held then");
   });

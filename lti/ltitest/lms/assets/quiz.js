@@ -1,8 +1,8 @@
 // The quiz page's own script: the clock, saving, and what Vigil's monitor says.
-const config = JSON.parse(document.getElementById('quiz-config').textContent);
-const form = document.getElementById('responseform');
-const clock = document.getElementById('clock');
-const saved = document.getElementById('saved');
+const config = JSON.parse(document.getElementById("quiz-config").textContent);
+const form = document.getElementById("responseform");
+const clock = document.getElementById("clock");
+const saved = document.getElementById("saved");
 const AUTOSAVE = 60000;
 const CHECK = 5000;
 const PATIENCE = 3000;
@@ -13,19 +13,19 @@ let dirty = false;
 let leaving = false;
 let expecting = 0;
 
-const frozen = config.state === 'paused';
+const frozen = config.state === "paused";
 const left = () => Math.max(0, end - (frozen ? config.now : Date.now() + offset));
 
 const show = () => {
   if (!end) {
-    clock.textContent = 'no limit';
+    clock.textContent = "no limit";
     return;
   }
   const s = Math.ceil(left() / 1000);
-  const two = (n) => String(n).padStart(2, '0');
+  const two = (n) => String(n).padStart(2, "0");
   const h = Math.floor(s / 3600);
-  clock.textContent = (h ? `${h}:` : '') + (h ? two(Math.floor(s / 60) % 60) : Math.floor(s / 60)) + `:${two(s % 60)}`;
-  clock.parentElement.classList.toggle('soon', s <= 60);
+  clock.textContent = (h ? `${h}:` : "") + (h ? two(Math.floor(s / 60) % 60) : Math.floor(s / 60)) + `:${two(s % 60)}`;
+  clock.parentElement.classList.toggle("soon", s <= 60);
 };
 
 const setEnd = (ms) => {
@@ -34,9 +34,9 @@ const setEnd = (ms) => {
   }
   end = ms;
   show();
-  clock.parentElement.classList.remove('moved');
+  clock.parentElement.classList.remove("moved");
   void clock.parentElement.offsetWidth; // starts the animation anew
-  clock.parentElement.classList.add('moved');
+  clock.parentElement.classList.add("moved");
 };
 
 const go = (url) => {
@@ -50,11 +50,11 @@ const follow = (answer) => {
   if (Number.isFinite(answer.now)) {
     offset = answer.now - Date.now();
   }
-  if (answer.state === 'paused' && !frozen) {
+  if (answer.state === "paused" && !frozen) {
     go(config.paused);
-  } else if (answer.state === 'running' && frozen) {
+  } else if (answer.state === "running" && frozen) {
     go(config.resume);
-  } else if (answer.state === 'terminated' || answer.state === 'complete') {
+  } else if (answer.state === "terminated" || answer.state === "complete") {
     go(config.review);
   } else if (answer.end && !frozen) {
     setEnd(answer.end);
@@ -69,14 +69,14 @@ const save = async () => {
   const body = new URLSearchParams(new FormData(form));
   dirty = false;
   try {
-    const r = await fetch(config.autosave, { method: 'POST', body });
+    const r = await fetch(config.autosave, { method: "POST", body });
     const answer = await r.json();
-    saved.textContent = r.ok ? 'Saved' : answer.error;
+    saved.textContent = r.ok ? "Saved" : answer.error;
     follow(answer);
     return r.ok;
   } catch {
     dirty = true;
-    saved.textContent = 'Not saved: the LMS does not answer.';
+    saved.textContent = "Not saved: the LMS does not answer.";
     return false;
   }
 };
@@ -100,12 +100,12 @@ const expect = async (state) => {
 };
 
 if (form && config.page >= 0) {
-  form.addEventListener('input', () => {
+  form.addEventListener("input", () => {
     dirty = true;
-    saved.textContent = '';
+    saved.textContent = "";
   });
 }
-form?.addEventListener('submit', () => {
+form?.addEventListener("submit", () => {
   leaving = true;
 });
 
@@ -114,10 +114,10 @@ setInterval(() => {
   if (end && !frozen && left() === 0 && !leaving) {
     leaving = true;
     if (form) {
-      const done = document.createElement('input');
-      done.type = 'hidden';
-      done.name = 'finishattempt';
-      done.value = '1';
+      const done = document.createElement("input");
+      done.type = "hidden";
+      done.name = "finishattempt";
+      done.value = "1";
       form.append(done);
       form.submit();
     }
@@ -127,19 +127,19 @@ setInterval(() => (dirty && !leaving ? save() : check()), frozen ? CHECK : AUTOS
 
 // The monitor says these on the page; listening in the capture phase hears them wherever they start.
 const on = (name, f) => window.addEventListener(name, f, true);
-on('vigil:time', (e) => {
+on("vigil:time", (e) => {
   if (!frozen) {
     // localEnd is by this machine's clock, end by Vigil's.
     setEnd(Number.isFinite(e.detail?.localEnd) ? e.detail.localEnd + offset : Number(e.detail?.end));
   }
 });
-on('vigil:paused', async () => {
+on("vigil:paused", async () => {
   if (!frozen) {
     await save();
   }
-  void expect('paused');
+  void expect("paused");
 });
-on('vigil:resumed', () => expect('running'));
-on('vigil:terminated', () => expect('terminated'));
+on("vigil:resumed", () => expect("running"));
+on("vigil:terminated", () => expect("terminated"));
 
 show();

@@ -23,7 +23,10 @@ export async function startDynamoDB({ freePort, patience }) {
 
 async function run(dir, port, patience) {
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn("sh", [script, dir, String(port)], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, DDB_LOCAL_TELEMETRY: "0" } });
+  const child = spawn("sh", [script, dir, String(port)], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, DDB_LOCAL_TELEMETRY: "0" },
+  });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (b) => (log += b));
   const ended = once(child, "exit");
@@ -32,7 +35,13 @@ async function run(dir, port, patience) {
     await ended;
   };
   const end = performance.now() + patience;
-  while (!(await fetch(url).then(() => true, () => false))) { // any answer is one
+  while (
+    !(await fetch(url).then(
+      () => true,
+      () => false,
+    ))
+  ) {
+    // any answer is one
     if (performance.now() > end) {
       await stop();
       throw new Error(`DynamoDB Local did not answer on ${url}\n${log}`);

@@ -56,7 +56,10 @@ class Peer {
   }
 
   #frame(opcode, body) {
-    const head = body.length < 126 ? Buffer.from([0x80 | opcode, body.length]) : Buffer.from([0x80 | opcode, 126, body.length >> 8, body.length & 255]);
+    const head =
+      body.length < 126
+        ? Buffer.from([0x80 | opcode, body.length])
+        : Buffer.from([0x80 | opcode, 126, body.length >> 8, body.length & 255]);
     if (!this.socket.destroyed) this.socket.write(Buffer.concat([head, body]));
   }
 
@@ -79,7 +82,10 @@ class Peer {
   }
 }
 
-const page = (n, { lang = "en", dir = "ltr", monitor = true } = {}) => `<!doctype html><html lang="${lang}" dir="${dir}"><head><meta charset="utf-8">
+const page = (
+  n,
+  { lang = "en", dir = "ltr", monitor = true } = {},
+) => `<!doctype html><html lang="${lang}" dir="${dir}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Quiz page ${n}</title>
 <style>body{font-family:serif;margin:1rem;max-width:60rem} button{background:hotpink;font-size:30px;text-transform:uppercase}</style></head><body>
 <h1>Quiz page ${n}</h1><form method="get" action="/quiz"><input type="hidden" name="page" value="${n + 1}">
@@ -102,8 +108,13 @@ export class FakeVigil {
     this.down = false; // sockets are refused
     this.look = {};
     this.welcome = {
-      role: "student", session: "s1", exam: { id: "e1", title: "Tides", watch: ["focus", "clipboard", "window", "idle", "display"] },
-      epoch: 1, state: "active", version: 3, ping: 10000,
+      role: "student",
+      session: "s1",
+      exam: { id: "e1", title: "Tides", watch: ["focus", "clipboard", "window", "idle", "display"] },
+      epoch: 1,
+      state: "active",
+      version: 3,
+      ping: 10000,
     };
     this.server = createServer((req, res) => this.#serve(req, res));
     this.server.on("upgrade", (req, socket) => this.#upgrade(req, socket));
@@ -150,8 +161,12 @@ export class FakeVigil {
 
   #upgrade(req, socket) {
     if (this.down) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
-    const accept = createHash("sha1").update(req.headers["sec-websocket-key"] + GUID).digest("base64");
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: vigil.v1\r\n\r\n`);
+    const accept = createHash("sha1")
+      .update(req.headers["sec-websocket-key"] + GUID)
+      .digest("base64");
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: vigil.v1\r\n\r\n`,
+    );
     const number = this.peers.length;
     const peer = new Peer(
       socket,

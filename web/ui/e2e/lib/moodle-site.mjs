@@ -46,12 +46,15 @@ export async function enter(context, url, name, password) {
     await page.goto(`${url}/login/index.php`);
     await idle(page);
     // At some time, and they do not tell when, the scripts put an empty field in the place of the password's: fill in and press at once.
-    await page.locator("#loginbtn").evaluate((button, [name, password]) => {
-      const { form } = /** @type {HTMLButtonElement} */ (button);
-      form.elements.namedItem("username").value = name;
-      form.elements.namedItem("password").value = password;
-      button.click();
-    }, [name, password]);
+    await page.locator("#loginbtn").evaluate(
+      (button, [name, password]) => {
+        const { form } = /** @type {HTMLButtonElement} */ (button);
+        form.elements.namedItem("username").value = name;
+        form.elements.namedItem("password").value = password;
+        button.click();
+      },
+      [name, password],
+    );
     await page.waitForURL((u) => !u.pathname.includes("/login/") || again(u), { waitUntil: "commit" });
     if (!again(new URL(page.url()))) break;
     assert.ok(tries < 5, `${name} cannot log in`);
@@ -78,7 +81,11 @@ export function moodleSite({ url, browser, errors }) {
         if (/vigil/i.test(e.stack ?? "")) errors.push(`${name}: ${e.stack}`);
       });
       page.on("console", (m) => {
-        if (m.type() === "error" && /vigil/i.test(m.text()) && !/Failed to load resource|net::ERR_|WebSocket connection/.test(m.text())) {
+        if (
+          m.type() === "error" &&
+          /vigil/i.test(m.text()) &&
+          !/Failed to load resource|net::ERR_|WebSocket connection/.test(m.text())
+        ) {
           errors.push(`${name}: ${m.text()}`);
         }
       });
@@ -145,7 +152,10 @@ export function moodleSite({ url, browser, errors }) {
   /** The live dashboard of a quiz, opened by its button. */
   async function dashboard(teacher, quiz) {
     await view(teacher, quiz);
-    const [page] = await Promise.all([teacher.context().waitForEvent("page"), teacher.getByRole("link", { name: "Live proctoring" }).click()]);
+    const [page] = await Promise.all([
+      teacher.context().waitForEvent("page"),
+      teacher.getByRole("link", { name: "Live proctoring" }).click(),
+    ]);
     await page.getByText("You are connected").waitFor();
     return page;
   }

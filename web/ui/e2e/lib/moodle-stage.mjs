@@ -56,7 +56,9 @@ export async function connectTool({ site, url, server, php }) {
   const admin = await site.logIn(process.env.MOODLE_ADMIN, process.env.MOODLE_ADMIN_PASSWORD);
   await php("forget_tool");
   await admin.goto(`${url}/mod/quiz/accessrule/vigil/setup.php`);
-  await admin.getByLabel("Invitation").fill(await runVigil("invite", `--public-url=${server.tool}`, `--store=${server.store}`, "--private"));
+  await admin
+    .getByLabel("Invitation")
+    .fill(await runVigil("invite", `--public-url=${server.tool}`, `--store=${server.store}`, "--private"));
   await admin.getByRole("button", { name: "Register", exact: true }).click();
   const frame = await (await admin.waitForSelector("#region-main iframe")).contentFrame();
   await until(async () => {

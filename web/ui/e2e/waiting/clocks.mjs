@@ -63,7 +63,10 @@ test("a computer's clock makes no absence, and no absence is lost to it", { time
     };
 
     const proctor = await signIn("staff", 0);
-    const [dashboard] = await Promise.all([proctor.context().waitForEvent("page"), proctor.getByRole("button", { name: "Live proctoring" }).click()]);
+    const [dashboard] = await Promise.all([
+      proctor.context().waitForEvent("page"),
+      proctor.getByRole("button", { name: "Live proctoring" }).click(),
+    ]);
     await dashboard.getByText("You are connected").waitFor({ timeout: patience });
 
     const [forward, decades, asleep] = await step("three students work", () => Promise.all([0, 1, 2].map(student)));
@@ -96,12 +99,23 @@ test("a computer's clock makes no absence, and no absence is lost to it", { time
     });
     assert.equal(sessions.length, 3, "students in the report");
     const entries = (session) =>
-      dashboard.evaluate(async ({ exam, id }) => (await (await fetch(`/api/v1/exams/${exam}/sessions/${id}/timeline`)).json()).entries, session);
-    const idOf = async (page) => page.evaluate(() => Object.entries(sessionStorage).find(([k]) => k.endsWith(":of"))?.[1].replaceAll('"', ""));
+      dashboard.evaluate(
+        async ({ exam, id }) => (await (await fetch(`/api/v1/exams/${exam}/sessions/${id}/timeline`)).json()).entries,
+        session,
+      );
+    const idOf = async (page) =>
+      page.evaluate(() =>
+        Object.entries(sessionStorage)
+          .find(([k]) => k.endsWith(":of"))?.[1]
+          .replaceAll('"', ""),
+      );
     const lasting = async (page) => {
       const id = await idOf(page);
       const all = await entries(sessions.find((s) => s.id === id));
-      return { all, long: all.filter((e) => e.type === "signal" && ["hidden", "blur", "idle"].includes(e.kind) && (e.dur ?? 0) > 1000) };
+      return {
+        all,
+        long: all.filter((e) => e.type === "signal" && ["hidden", "blur", "idle"].includes(e.kind) && (e.dur ?? 0) > 1000),
+      };
     };
     for (const [name, page] of Object.entries({ forward, decades })) {
       await step(`${name}: hidden for what truly passed, and no incident`, () =>
@@ -110,22 +124,31 @@ test("a computer's clock makes no absence, and no absence is lost to it", { time
           assert.equal(long.length, 1, JSON.stringify(long));
           assert.ok(long[0].kind === "hidden" && long[0].dur > 3500 && long[0].dur < 7000, JSON.stringify(long));
           assert.equal(long[0].data?.asleep, undefined);
-          assert.deepEqual(all.filter((e) => e.incident || e.kind === "signal_refused"), []);
-        }));
+          assert.deepEqual(
+            all.filter((e) => e.incident || e.kind === "signal_refused"),
+            [],
+          );
+        }),
+      );
     }
     await step("asleep: the server's count, and how long the computer slept", () =>
       until(async () => {
         const { all, long } = await lasting(asleep);
         assert.equal(long.length, 1, JSON.stringify(long));
         assert.ok(long[0].dur > 7500 && long[0].dur < 12_000 && Math.abs(long[0].data?.asleep - 6000) < 1500, JSON.stringify(long));
-        assert.deepEqual(all.filter((e) => e.incident), []);
-      }));
+        assert.deepEqual(
+          all.filter((e) => e.incident),
+          [],
+        );
+      }),
+    );
     await step("the hand of a computer that is 30 years behind arrives, and its time is marked", () =>
       until(async () => {
         const { all } = await lasting(decades);
         const hand = all.find((e) => e.kind === "hand_raised");
         assert.ok(hand?.impossible, JSON.stringify(hand));
-      }));
+      }),
+    );
     assert.deepEqual(errors, [], "errors on the pages");
   });
 });

@@ -35,7 +35,10 @@ for (const how of ["the monitor's script is blocked", "the network lets no WebSo
       cleanup(() => browser.close());
 
       const proctor = await signIn(browser, demo, "Ingrid Solberg");
-      const [dashboard] = await Promise.all([proctor.context().waitForEvent("page"), proctor.getByRole("button", { name: "Live proctoring" }).click()]);
+      const [dashboard] = await Promise.all([
+        proctor.context().waitForEvent("page"),
+        proctor.getByRole("button", { name: "Live proctoring" }).click(),
+      ]);
       await dashboard.getByText("You are connected").waitFor({ timeout: patience });
 
       const honest = await signIn(browser, demo, "Budi Santoso");
@@ -49,7 +52,9 @@ for (const how of ["the monitor's script is blocked", "the network lets no WebSo
       if (how.includes("script")) await student.context().route("**/assets/monitor.js*", (r) => r.abort("blockedbyclient"));
       else {
         // The check-in gets through, by whatever network; the quiz page does not.
-        await student.context().routeWebSocket(/\/socket$/, (ws) => (student.url().includes("/mod/quiz/") ? ws.close() : ws.connectToServer()));
+        await student
+          .context()
+          .routeWebSocket(/\/socket$/, (ws) => (student.url().includes("/mod/quiz/") ? ws.close() : ws.connectToServer()));
       }
       await begin(student);
       const row = dashboard.locator('[role="row"]', { hasText: name });
@@ -63,7 +68,12 @@ for (const how of ["the monitor's script is blocked", "the network lets no WebSo
         await row.waitFor({ timeout: patience });
       });
       if (process.env.LOOK) {
-        for (const [width, scheme] of [[1280, "light"], [1280, "dark"], [360, "light"], [360, "dark"]]) {
+        for (const [width, scheme] of [
+          [1280, "light"],
+          [1280, "dark"],
+          [360, "light"],
+          [360, "dark"],
+        ]) {
           await dashboard.emulateMedia({ colorScheme: scheme });
           await student.emulateMedia({ colorScheme: scheme });
           await dashboard.setViewportSize({ width, height: 800 });
@@ -91,7 +101,13 @@ for (const how of ["the monitor's script is blocked", "the network lets no WebSo
       await step("report and CSV say it for good", async () => {
         const csv = await until(async () => {
           const text = await dashboard.evaluate(async (href) => (await fetch(href + "?format=csv")).text(), report);
-          const [head, ...rows] = text.replace(/^\uFEFF/, "").trim().split("\r\n").join("\n").split("\n").map((l) => l.split(","));
+          const [head, ...rows] = text
+            .replace(/^\uFEFF/, "")
+            .trim()
+            .split("\r\n")
+            .join("\n")
+            .split("\n")
+            .map((l) => l.split(","));
           const found = rows.find((r) => r[0] === name);
           const cells = Object.fromEntries(head.map((h, i) => [h, found?.[i]]));
           assert.equal(cells.open_incidents, "1", `the incident in ${JSON.stringify(cells)}`);
@@ -108,7 +124,10 @@ for (const how of ["the monitor's script is blocked", "the network lets no WebSo
         assert.doesNotMatch(html, /not begun/);
         if (process.env.LOOK) {
           await dashboard.goto(new URL(report, dashboard.url()).href);
-          for (const [width, scheme] of [[1280, "light"], [360, "dark"]]) {
+          for (const [width, scheme] of [
+            [1280, "light"],
+            [360, "dark"],
+          ]) {
             await dashboard.emulateMedia({ colorScheme: scheme });
             await dashboard.setViewportSize({ width, height: 800 });
             await dashboard.screenshot({ path: `${process.env.LOOK}/report-${width}-${scheme}.png` });

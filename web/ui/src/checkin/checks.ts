@@ -21,7 +21,9 @@ export interface Probe {
   refused?: boolean;
 }
 
-export interface Capabilities { [name: string]: string | number | boolean }
+export interface Capabilities {
+  [name: string]: string | number | boolean;
+}
 
 /** The rows that matter for this exam: the link, the clock and the storage always, else what is watched. */
 export function rowsOf(watch: readonly string[], fullscreen: boolean): CheckID[] {
@@ -37,13 +39,19 @@ export function rowsOf(watch: readonly string[], fullscreen: boolean): CheckID[]
 export function judge(id: CheckID, probe: Probe, can: Capabilities): Row {
   switch (id) {
     case "socket":
-      if (probe.rtt === undefined) return { id, result: "fail", word: probe.refused ? "refused" : "fail", params: { problem: probe.problem ?? "" } };
+      if (probe.rtt === undefined)
+        return { id, result: "fail", word: probe.refused ? "refused" : "fail", params: { problem: probe.problem ?? "" } };
       if (probe.rtt > 1000) return { id, result: "warn", word: "slow", params: { ms: Math.round(probe.rtt) } };
       return { id, result: "pass", word: "pass", params: { ms: Math.max(1, Math.round(probe.rtt)) } };
     case "clock":
       if (probe.offset === undefined) return { id, result: "warn", word: "unknown" };
       return Math.abs(probe.offset) > 10_000
-        ? { id, result: "warn", word: probe.offset > 0 ? "ahead" : "behind", params: { s: Math.round(Math.abs(probe.offset) / 1000) } }
+        ? {
+            id,
+            result: "warn",
+            word: probe.offset > 0 ? "ahead" : "behind",
+            params: { s: Math.round(Math.abs(probe.offset) / 1000) },
+          }
         : { id, result: "pass", word: "pass" };
     default:
       return { id, result: can[id] === true ? "pass" : "warn", word: can[id] === true ? "pass" : "warn" };

@@ -155,7 +155,8 @@ function judgeStart(): void {
     (start.closest("p") ?? start).after(hint);
   }
   const result = worst(rows);
-  hint.textContent = may || over ? "" : result === "wait" ? t("hint_check") : !agreed ? t("hint_consent") : result === "fail" ? t("hint_retry") : "";
+  hint.textContent =
+    may || over ? "" : result === "wait" ? t("hint_check") : !agreed ? t("hint_consent") : result === "fail" ? t("hint_retry") : "";
 }
 
 function tick(): void {
@@ -264,7 +265,9 @@ if (form && start) {
     }
     // A second press would begin twice; coming back by the browser's back button enables it again.
     sent = true;
-    window.setTimeout(() => { start.disabled = true; }, 0);
+    window.setTimeout(() => {
+      start.disabled = true;
+    }, 0);
   });
   addEventListener("pageshow", (e) => {
     if (!e.persisted) return;

@@ -6,7 +6,11 @@ export interface Where {
   tokenEndpoint: string;
   session: string;
 }
-interface Problem { status: number; detail?: string; duty?: string }
+interface Problem {
+  status: number;
+  detail?: string;
+  duty?: string;
+}
 
 class Refused extends Error {
   constructor(readonly problem: Problem) {

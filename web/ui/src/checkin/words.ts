@@ -15,7 +15,8 @@ const en = {
   result_wait: "Checking…",
   check_socket_pass: "Works; the way there and back takes {ms} ms.",
   check_socket_slow: "Works, but is slow: {ms} ms there and back. Close downloads and other pages if you can.",
-  check_socket_fail: "No live connection came about. A firewall, a VPN or a browser extension may block it: try another network, or turn the extension off, then check again. If it still fails you can begin all the same; your proctor then cannot see that you are there, so tell them.",
+  check_socket_fail:
+    "No live connection came about. A firewall, a VPN or a browser extension may block it: try another network, or turn the extension off, then check again. If it still fails you can begin all the same; your proctor then cannot see that you are there, so tell them.",
   check_socket_refused: "Vigil refused the connection: {problem} Start again from your course.",
   check_clock_pass: "Your clock is right.",
   check_clock_ahead: "Your clock is {s} seconds ahead. The exam's time follows the server, so nothing is lost.",
@@ -26,11 +27,13 @@ const en = {
   check_clipboard_pass: "Your browser can tell how much is copied, never what.",
   check_clipboard_warn: "Your browser cannot tell. Your proctor is informed of that; it is not held against you.",
   check_fullscreen_pass: "Your browser can show the quiz in full screen.",
-  check_fullscreen_warn: "Your browser has no full screen, as on an iPhone. Your proctor is informed of that; it is not held against you.",
+  check_fullscreen_warn:
+    "Your browser has no full screen, as on an iPhone. Your proctor is informed of that; it is not held against you.",
   check_displays_pass: "Your browser can tell. It is asked nothing else about your screens.",
   check_displays_warn: "Your browser cannot tell. Your proctor is informed of that; it is not held against you.",
   check_storage_pass: "What happens during a break of the connection is kept until you are back.",
-  check_storage_warn: "Your browser keeps nothing, perhaps in a private window. If the connection breaks, leave the page open until it is back.",
+  check_storage_warn:
+    "Your browser keeps nothing, perhaps in a private window. If the connection breaks, leave the page open until it is back.",
   again: "Check again",
   summary_wait: "The check takes a few seconds.",
   summary_pass: "All is well.",
@@ -49,7 +52,8 @@ const en = {
   admitted_window: "You have been let in. Press the button to open the exam.",
   refused: "You are no longer waiting here.",
   monitor_title: "Leave this window open",
-  monitor_text: "Your exam is in the other window. This one keeps you connected with your proctor, and reports the connection only: it cannot see your exam.",
+  monitor_text:
+    "Your exam is in the other window. This one keeps you connected with your proctor, and reports the connection only: it cannot see your exam.",
   monitor_blocked: "No window came up? Allow pop-up windows for this site and open the exam again.",
   monitor_again: "Open the exam again",
 };
@@ -68,7 +72,8 @@ const id: Record<keyof typeof en, string> = {
   result_wait: "Memeriksa…",
   check_socket_pass: "Berfungsi; pulang pergi {ms} md.",
   check_socket_slow: "Berfungsi, tetapi lambat: {ms} md pulang pergi. Tutup unduhan dan halaman lain jika bisa.",
-  check_socket_fail: "Sambungan langsung tidak terjadi. Mungkin diblokir tembok api, VPN, atau ekstensi peramban: coba jaringan lain, atau matikan ekstensi itu, lalu periksa lagi. Jika tetap gagal Anda tetap dapat mulai; pengawas tidak dapat melihat bahwa Anda hadir, jadi beri tahu mereka.",
+  check_socket_fail:
+    "Sambungan langsung tidak terjadi. Mungkin diblokir tembok api, VPN, atau ekstensi peramban: coba jaringan lain, atau matikan ekstensi itu, lalu periksa lagi. Jika tetap gagal Anda tetap dapat mulai; pengawas tidak dapat melihat bahwa Anda hadir, jadi beri tahu mereka.",
   check_socket_refused: "Vigil menolak sambungan: {problem} Mulailah lagi dari mata kuliah Anda.",
   check_clock_pass: "Jam Anda tepat.",
   check_clock_ahead: "Jam Anda {s} detik lebih cepat. Waktu ujian mengikuti server, jadi tidak ada yang hilang.",
@@ -79,11 +84,13 @@ const id: Record<keyof typeof en, string> = {
   check_clipboard_pass: "Peramban Anda dapat memberi tahu berapa banyak yang disalin, tidak pernah apa isinya.",
   check_clipboard_warn: "Peramban Anda tidak dapat memberi tahu. Pengawas mengetahuinya; itu tidak memberatkan Anda.",
   check_fullscreen_pass: "Peramban Anda dapat menampilkan kuis layar penuh.",
-  check_fullscreen_warn: "Peramban Anda tidak punya layar penuh, seperti di iPhone. Pengawas mengetahuinya; itu tidak memberatkan Anda.",
+  check_fullscreen_warn:
+    "Peramban Anda tidak punya layar penuh, seperti di iPhone. Pengawas mengetahuinya; itu tidak memberatkan Anda.",
   check_displays_pass: "Peramban Anda dapat memberi tahu. Tidak ada hal lain tentang layar Anda yang ditanyakan.",
   check_displays_warn: "Peramban Anda tidak dapat memberi tahu. Pengawas mengetahuinya; itu tidak memberatkan Anda.",
   check_storage_pass: "Yang terjadi saat sambungan terputus disimpan sampai Anda kembali.",
-  check_storage_warn: "Peramban Anda tidak menyimpan apa pun, mungkin karena jendela pribadi. Jika sambungan terputus, biarkan halaman terbuka sampai pulih.",
+  check_storage_warn:
+    "Peramban Anda tidak menyimpan apa pun, mungkin karena jendela pribadi. Jika sambungan terputus, biarkan halaman terbuka sampai pulih.",
   again: "Periksa lagi",
   summary_wait: "Pemeriksaan memakan beberapa detik.",
   summary_pass: "Semuanya baik.",
@@ -102,7 +109,8 @@ const id: Record<keyof typeof en, string> = {
   admitted_window: "Anda sudah diizinkan masuk. Tekan tombol untuk membuka ujian.",
   refused: "Anda tidak lagi menunggu di sini.",
   monitor_title: "Biarkan jendela ini terbuka",
-  monitor_text: "Ujian Anda ada di jendela lain. Jendela ini menjaga Anda tetap terhubung dengan pengawas, dan hanya melaporkan sambungan: jendela ini tidak dapat melihat ujian Anda.",
+  monitor_text:
+    "Ujian Anda ada di jendela lain. Jendela ini menjaga Anda tetap terhubung dengan pengawas, dan hanya melaporkan sambungan: jendela ini tidak dapat melihat ujian Anda.",
   monitor_blocked: "Tidak ada jendela yang muncul? Izinkan jendela pop-up untuk situs ini lalu buka ujian lagi.",
   monitor_again: "Buka ujian lagi",
 };

@@ -22,7 +22,8 @@ export function ActivityChart(): JSX.Element {
   });
   return (
     <details
-      class="activity" open={open.value}
+      class="activity"
+      open={open.value}
       onToggle={(e) => {
         open.value = e.currentTarget.open;
         try {
@@ -32,17 +33,27 @@ export function ActivityChart(): JSX.Element {
         }
       }}
     >
-      <summary><strong>{t("activity")}</strong> <span class="small muted">{summary}</span></summary>
-      {open.value && (points.length < 1 ? <p class="muted small">{t("activity_since")}: {t("chart_none")}</p> : (
-        <Plot
-          height={110} label={summary} at={points.map((p) => p.at)} from={(points[points.length - 1]?.at ?? 0) - 15 * 60_000}
-          series={[
-            { label: t("chart_signals"), color: "--accent", bars: true, values: points.map((p) => p.signals) },
-            { label: t("chart_incidents"), color: "--bad", bars: true, values: points.map((p) => p.incidents) },
-            { label: t("chart_offline"), color: "--warn", values: points.map((p) => p.offline) },
-          ]}
-        />
-      ))}
+      <summary>
+        <strong>{t("activity")}</strong> <span class="small muted">{summary}</span>
+      </summary>
+      {open.value &&
+        (points.length < 1 ? (
+          <p class="muted small">
+            {t("activity_since")}: {t("chart_none")}
+          </p>
+        ) : (
+          <Plot
+            height={110}
+            label={summary}
+            at={points.map((p) => p.at)}
+            from={(points[points.length - 1]?.at ?? 0) - 15 * 60_000}
+            series={[
+              { label: t("chart_signals"), color: "--accent", bars: true, values: points.map((p) => p.signals) },
+              { label: t("chart_incidents"), color: "--bad", bars: true, values: points.map((p) => p.incidents) },
+              { label: t("chart_offline"), color: "--warn", values: points.map((p) => p.offline) },
+            ]}
+          />
+        ))}
     </details>
   );
 }

@@ -50,27 +50,47 @@ export function AlertMenu(): JSX.Element {
   return (
     <div class="menu" ref={box}>
       <button
-        type="button" class="button-small" ref={button} aria-expanded={open.value} aria-controls="alert-menu"
+        type="button"
+        class="button-small"
+        ref={button}
+        aria-expanded={open.value}
+        aria-controls="alert-menu"
         onClick={() => (open.value = !open.value)}
       >
-        <Icon name={quiet ? "mute" : "bell"} />{quiet ? t("sound_off") : alerts.blocked.value ? t("sound_click") : t("sound_on")}
+        <Icon name={quiet ? "mute" : "bell"} />
+        {quiet ? t("sound_off") : alerts.blocked.value ? t("sound_click") : t("sound_on")}
       </button>
       {open.value && (
         <div class="menu-body card" id="alert-menu" role="group" aria-label={t("alerts")}>
           <p class="small muted">{t("alerts_for")}</p>
-          <label class="check"><input type="checkbox" checked={settings.sound} onChange={(e) => alerts.change({ sound: e.currentTarget.checked })} />{t("sound")}</label>
+          <label class="check">
+            <input type="checkbox" checked={settings.sound} onChange={(e) => alerts.change({ sound: e.currentTarget.checked })} />
+            {t("sound")}
+          </label>
           <div class="row">
-            <label for="volume" class="small">{t("volume")}</label>
+            <label for="volume" class="small">
+              {t("volume")}
+            </label>
             <input
-              id="volume" type="range" min="0" max="100" step="5" value={Math.round(settings.volume * 100)} disabled={!settings.sound}
+              id="volume"
+              type="range"
+              min="0"
+              max="100"
+              step="5"
+              value={Math.round(settings.volume * 100)}
+              disabled={!settings.sound}
               onInput={(e) => alerts.change({ volume: Number(e.currentTarget.value) / 100 })}
             />
-            <button type="button" class="button-small" disabled={quiet} onClick={() => alerts.test()}>{t("test_sound")}</button>
+            <button type="button" class="button-small" disabled={quiet} onClick={() => alerts.test()}>
+              {t("test_sound")}
+            </button>
           </div>
           {alerts.blocked.value && <p class="small">{t("sound_blocked")}</p>}
           <label class="check">
             <input
-              type="checkbox" checked={settings.desktop && permission === "granted"} disabled={permission === "unsupported" || permission === "denied"}
+              type="checkbox"
+              checked={settings.desktop && permission === "granted"}
+              disabled={permission === "unsupported" || permission === "denied"}
               onChange={(e) => void desktop(e.currentTarget.checked)}
             />
             {t("desktop")}
@@ -83,7 +103,14 @@ export function AlertMenu(): JSX.Element {
               <ul class="plain">
                 {alerts.latest.value.slice(0, 8).map((a, i) => (
                   <li key={i}>
-                    <button type="button" class="alert-line" onClick={() => { open.value = false; store.open(a.session); }}>
+                    <button
+                      type="button"
+                      class="alert-line"
+                      onClick={() => {
+                        open.value = false;
+                        store.open(a.session);
+                      }}
+                    >
                       <span class="muted numbers small">{timeText(a.at, store.now.value, t.lang)}</span> {a.text}
                     </button>
                   </li>

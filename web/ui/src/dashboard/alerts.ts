@@ -42,7 +42,8 @@ export function alertsOf(c: Change): { kind: AlertKind; text: string }[] {
   const { before, after } = c;
   const out: { kind: AlertKind; text: string }[] = [];
   const name = nameOf(after);
-  if (after.tally.hand && after.tally.hand !== before?.tally.hand && !isEnded(after)) out.push({ kind: "hand", text: t("say_hand", { name }) });
+  if (after.tally.hand && after.tally.hand !== before?.tally.hand && !isEnded(after))
+    out.push({ kind: "hand", text: t("say_hand", { name }) });
   if ((after.tally.unread ?? 0) > (before?.tally.unread ?? 0)) {
     if (after.life.state === "paused") out.push({ kind: "urgent", text: t("say_urgent", { name }) });
     else out.push({ kind: "chat", text: t("say_chat", { name }) });
@@ -148,7 +149,13 @@ export class Alerts {
   }
 
   #notify(all: Alert[], text: string): void {
-    if (!this.settings.value.desktop || document.hasFocus() || typeof Notification === "undefined" || Notification.permission !== "granted") return;
+    if (
+      !this.settings.value.desktop ||
+      document.hasFocus() ||
+      typeof Notification === "undefined" ||
+      Notification.permission !== "granted"
+    )
+      return;
     try {
       const note = new Notification(document.title, { body: text, tag: "vigil" });
       // The words are of those who were not loud, too.

@@ -65,7 +65,9 @@ export function App(): JSX.Element {
         <BulkBar />
       </div>
       <AskDialog />
-      <div class="sr-only" role="status" aria-live="polite">{store.alerts.spoken.value}</div>
+      <div class="sr-only" role="status" aria-live="polite">
+        {store.alerts.spoken.value}
+      </div>
     </div>
   );
 }
@@ -95,7 +97,12 @@ function Skeleton(): JSX.Element {
     <div class="skeleton" role="status">
       <p class="muted">{t("loading")}</p>
       {Array.from({ length: 8 }, (_, i) => (
-        <div class="skeleton-row" key={i} aria-hidden="true"><span /><span /><span /><span /></div>
+        <div class="skeleton-row" key={i} aria-hidden="true">
+          <span />
+          <span />
+          <span />
+          <span />
+        </div>
       ))}
     </div>
   );
@@ -110,7 +117,11 @@ function Empty(): JSX.Element {
       <p>{t("empty_body")}</p>
       {!store.access.value.all && <p>{t("empty_seen")}</p>}
       <p class="muted small">{t("empty_check")}</p>
-      {store.config.members && <p><MissingButton /></p>}
+      {store.config.members && (
+        <p>
+          <MissingButton />
+        </p>
+      )}
     </div>
   );
 }

@@ -45,12 +45,16 @@ export function makeBatch(
   } else {
     for (let i = 0; i < targets.length; i += maxTargets) {
       const part = targets.slice(i, i + maxTargets);
-      if (action === "grant" || action === "refuse") frames.push({ t: "lost_time", id: id(), targets: part, grant: action === "grant" });
+      if (action === "grant" || action === "refuse")
+        frames.push({ t: "lost_time", id: id(), targets: part, grant: action === "grant" });
       else frames.push({ t: "command", id: id(), kind: action, targets: part, ...details });
     }
   }
   const ids = frames.map((f) => f.id);
-  return { batch: { key: ids[0] ?? id(), action, details, at, ids, frames, targets: all ? [] : [...targets], all, results: new Map() }, frames };
+  return {
+    batch: { key: ids[0] ?? id(), action, details, at, ids, frames, targets: all ? [] : [...targets], all, results: new Map() },
+    frames,
+  };
 }
 
 /** The batch with more progress; the same batch if none of it is its own or news. */
@@ -91,7 +95,19 @@ export interface Summary {
 
 /** What came of a batch. stateOf tells how a session stands, where that is known. */
 export function summary(b: Batch, stateOf: (session: string) => State | undefined = () => undefined): Summary {
-  const s: Summary = { total: Math.max(b.targets.length, b.results.size), sent: 0, queued: 0, delivered: 0, seen: 0, done: 0, refused: 0, kept: 0, lmsWaiting: 0, lmsAccepted: 0, lmsBad: 0 };
+  const s: Summary = {
+    total: Math.max(b.targets.length, b.results.size),
+    sent: 0,
+    queued: 0,
+    delivered: 0,
+    seen: 0,
+    done: 0,
+    refused: 0,
+    kept: 0,
+    lmsWaiting: 0,
+    lmsAccepted: 0,
+    lmsBad: 0,
+  };
   for (const p of b.results.values()) {
     if (keptUntilBegin(p, stateOf(p.session))) {
       s.kept++;
@@ -141,7 +157,14 @@ export function fits(action: Action, s: Student): boolean {
   }
 }
 
-const controls: Partial<Record<Action, string>> = { pause: "pause", resume: "resume", extend: "update", grant: "update", terminate: "terminate", flag: "flag" };
+const controls: Partial<Record<Action, string>> = {
+  pause: "pause",
+  resume: "resume",
+  extend: "update",
+  grant: "update",
+  terminate: "terminate",
+  flag: "flag",
+};
 
 /** Whether the student's LMS is told of such a command. */
 export function reachesLMS(action: Action, s: Student): boolean {

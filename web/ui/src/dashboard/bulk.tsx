@@ -23,7 +23,10 @@ export function BulkBar(): JSX.Element | null {
       <p class="bulk-n">
         <strong class="numbers">{t("selected", { n: chosen.length })}</strong>
         {hidden > 0 && <span class="small muted">{t("selected_hidden", { n: hidden })}</span>}
-        <button type="button" class="button-quiet button-small" onClick={() => store.clearSelection()}><Icon name="close" />{t("clear")}</button>
+        <button type="button" class="button-quiet button-small" onClick={() => store.clearSelection()}>
+          <Icon name="close" />
+          {t("clear")}
+        </button>
       </p>
       <div class="bulk-actions" role="group">
         {actions.map((a) => {
@@ -32,7 +35,10 @@ export function BulkBar(): JSX.Element | null {
           if ((seldom.has(a) && n === 0) || (a === "pause" && !pause)) return null;
           return (
             <button
-              key={a} type="button" class={`button-small${a === "terminate" ? " button-danger" : ""}`} disabled={n === 0}
+              key={a}
+              type="button"
+              class={`button-small${a === "terminate" ? " button-danger" : ""}`}
+              disabled={n === 0}
               onClick={() => (store.ask.value = { action: a, targets: chosen.map((s) => s.id), all: false })}
             >
               {named("do", a)}

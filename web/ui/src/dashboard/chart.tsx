@@ -40,7 +40,10 @@ export function Plot(props: PlotProps): JSX.Element {
       <div class="plot" ref={box} role="img" aria-label={props.label} style={{ minBlockSize: `${props.height}px` }} />
       <ul class="legend plain small">
         {props.series.map((s) => (
-          <li key={s.label}><span class="legend-mark" style={{ background: `var(${s.color})` }} aria-hidden="true" />{s.label}</li>
+          <li key={s.label}>
+            <span class="legend-mark" style={{ background: `var(${s.color})` }} aria-hidden="true" />
+            {s.label}
+          </li>
         ))}
       </ul>
     </div>

@@ -53,35 +53,66 @@ export function Chat({ s }: { s: Student }): JSX.Element | null {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must get there */}
       <div class="chat-lines" ref={box} tabIndex={0} role="log" aria-label={t("tab_chat")}>
         <ol class="plain">
-        {lines.map((line) => {
-          const refused = story.refusals.value.get(line.id);
-          const mine = line.from !== "student";
-          return (
-            <li key={line.id} class={`line${mine ? " line-mine" : ""}${line.urgent ? " line-urgent" : ""}${refused ? " line-refused" : ""}`}>
-              <span class="line-text">{line.text}</span>
-              <span class="line-foot">
-                {mine ? line.name || t("chat_you") : nameOf(s)} · <span class="numbers">{timeText(line.at, store.now.value, t.lang, false)}</span>
-                {line.urgent && <> · <strong>{t("chat_urgent")}</strong></>}
-                {refused ? <> · {t("chat_failed", { problem: refused })}</> : line.pending && <> · {t("chat_sending")}</>}
-              </span>
-            </li>
-          );
-        })}
+          {lines.map((line) => {
+            const refused = story.refusals.value.get(line.id);
+            const mine = line.from !== "student";
+            return (
+              <li
+                key={line.id}
+                class={`line${mine ? " line-mine" : ""}${line.urgent ? " line-urgent" : ""}${refused ? " line-refused" : ""}`}
+              >
+                <span class="line-text">{line.text}</span>
+                <span class="line-foot">
+                  {mine ? line.name || t("chat_you") : nameOf(s)} ·{" "}
+                  <span class="numbers">{timeText(line.at, store.now.value, t.lang, false)}</span>
+                  {line.urgent && (
+                    <>
+                      {" "}
+                      · <strong>{t("chat_urgent")}</strong>
+                    </>
+                  )}
+                  {refused ? <> · {t("chat_failed", { problem: refused })}</> : line.pending && <> · {t("chat_sending")}</>}
+                </span>
+              </li>
+            );
+          })}
         </ol>
       </div>
-      {talk && unread > 0 && hand > 0 && <button type="button" class="button-small" onClick={() => store.seen(s.id)}>{t("mark_read")}</button>}
-      {over ? <p class="muted small">{t(s.life.state === "stopped" ? "chat_stopped" : "chat_over")}</p> : !talk ? <p class="muted small">{t("chat_read_only")}</p> : (
+      {talk && unread > 0 && hand > 0 && (
+        <button type="button" class="button-small" onClick={() => store.seen(s.id)}>
+          {t("mark_read")}
+        </button>
+      )}
+      {over ? (
+        <p class="muted small">{t(s.life.state === "stopped" ? "chat_stopped" : "chat_over")}</p>
+      ) : !talk ? (
+        <p class="muted small">{t("chat_read_only")}</p>
+      ) : (
         <form class="chat-form" onSubmit={send}>
           <div class="canned canned-line">
-            {canned.map((w) => <button key={w} type="button" class="button-small" onClick={() => (text.value = t(w))}>{t(w)}</button>)}
+            {canned.map((w) => (
+              <button key={w} type="button" class="button-small" onClick={() => (text.value = t(w))}>
+                {t(w)}
+              </button>
+            ))}
           </div>
-          <label class="sr-only" for="chat-text">{t("chat_label", { name: nameOf(s) })}</label>
+          <label class="sr-only" for="chat-text">
+            {t("chat_label", { name: nameOf(s) })}
+          </label>
           <textarea
-            id="chat-text" ref={field} rows={2} placeholder={t("chat_label", { name: nameOf(s) })} value={text.value}
+            id="chat-text"
+            ref={field}
+            rows={2}
+            placeholder={t("chat_label", { name: nameOf(s) })}
+            value={text.value}
             onInput={(e) => (text.value = e.currentTarget.value)}
-            onKeyDown={(e) => { if (e.key === "Enter" && !e.shiftKey && !e.isComposing) send(e); }}
+            onKeyDown={(e) => {
+              if (e.key === "Enter" && !e.shiftKey && !e.isComposing) send(e);
+            }}
           />
-          <button type="submit" class="button-primary" disabled={bytes === 0 || bytes > 2000}>{t("send")}</button>
+          <button type="submit" class="button-primary" disabled={bytes === 0 || bytes > 2000}>
+            {t("send")}
+          </button>
         </form>
       )}
     </div>

@@ -2,20 +2,69 @@
 import { newerProgress } from "./merge";
 import type { ChatFrame, CommandKind, Cause, Data, Down, LMSProgress, Stage } from "./protocol";
 
-export interface Review { state: ReviewState; by?: string; note?: string; at?: number; version?: number }
+export interface Review {
+  state: ReviewState;
+  by?: string;
+  note?: string;
+  at?: number;
+  version?: number;
+}
 export type ReviewState = "none" | "pending" | "cleared" | "upheld" | "appealed" | "overturned";
 
 export interface SignalEntry {
-  type: "signal"; at: number; recv?: number; stream: string; seq: number; kind: string; severity: number; incident?: boolean;
-  dur?: number; data?: Data; review?: Review; impossible?: boolean;
+  type: "signal";
+  at: number;
+  recv?: number;
+  stream: string;
+  seq: number;
+  kind: string;
+  severity: number;
+  incident?: boolean;
+  dur?: number;
+  data?: Data;
+  review?: Review;
+  impossible?: boolean;
 }
-export interface GapEntry { type: "gap"; at: number; id: string; end?: number; cause: Cause; proposed?: number; decision?: string; review?: Review }
+export interface GapEntry {
+  type: "gap";
+  at: number;
+  id: string;
+  end?: number;
+  cause: Cause;
+  proposed?: number;
+  decision?: string;
+  review?: Review;
+}
 export interface CommandEntry {
-  type: "command"; at: number; id: string; kind: CommandKind; text?: string; reason?: string; seconds?: number; by?: string;
-  stage: Stage; problem?: string; lms?: LMSProgress;
+  type: "command";
+  at: number;
+  id: string;
+  kind: CommandKind;
+  text?: string;
+  reason?: string;
+  seconds?: number;
+  by?: string;
+  stage: Stage;
+  problem?: string;
+  lms?: LMSProgress;
 }
-export interface ChatEntry { type: "chat"; at: number; id: string; from: string; name?: string; text: string; urgent?: boolean; pending?: boolean }
-export interface StateEntry { type: "state"; at: number; state: string; by?: string; reason?: string }
+export interface ChatEntry {
+  type: "chat";
+  at: number;
+  id: string;
+  from: string;
+  name?: string;
+  text: string;
+  urgent?: boolean;
+  pending?: boolean;
+}
+export interface StateEntry {
+  type: "state";
+  at: number;
+  state: string;
+  by?: string;
+  reason?: string;
+}
 export type Entry = SignalEntry | GapEntry | CommandEntry | ChatEntry | StateEntry;
 
 /** What names an entry for ever. A state has no id: state and moment do. */
@@ -122,7 +171,9 @@ export class Feed {
 
   /** Newest first. */
   list(): Entry[] {
-    return [...this.#entries.values()].filter((e) => !noGap(e)).sort((a, b) => momentOf(b) - momentOf(a) || (keyOf(a) < keyOf(b) ? 1 : -1));
+    return [...this.#entries.values()]
+      .filter((e) => !noGap(e))
+      .sort((a, b) => momentOf(b) - momentOf(a) || (keyOf(a) < keyOf(b) ? 1 : -1));
   }
 }
 

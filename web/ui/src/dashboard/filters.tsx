@@ -20,7 +20,10 @@ export function Filters(): JSX.Element {
       <div class="chips" role="group" aria-label={t("filters")}>
         {filters.map((f) => (
           <button
-            key={f} type="button" class={`chip chip-${f}${f !== "all" && n[f] === 0 ? " chip-none" : ""}`} aria-pressed={store.filter.value === f}
+            key={f}
+            type="button"
+            class={`chip chip-${f}${f !== "all" && n[f] === 0 ? " chip-none" : ""}`}
+            aria-pressed={store.filter.value === f}
             onClick={() => (store.filter.value = f)}
           >
             {t(`filter_${f}` as Word)} <span class="chip-count numbers">{n[f].toLocaleString(t.lang)}</span>
@@ -31,21 +34,35 @@ export function Filters(): JSX.Element {
         <div class="search">
           <Icon name="search" />
           <input
-            type="search" aria-label={t("search")} placeholder={t("search")} value={store.search.value} autocomplete="off" spellcheck={false}
+            type="search"
+            aria-label={t("search")}
+            placeholder={t("search")}
+            value={store.search.value}
+            autocomplete="off"
+            spellcheck={false}
             onInput={(e) => (store.search.value = e.currentTarget.value)}
           />
         </div>
         <label class="sort">
           <span class="small">{t("sort")}</span>
           <select value={store.sort.value} onChange={(e) => (store.sort.value = e.currentTarget.value as SortKey)}>
-            {sorts.filter((s) => s !== "group" || grouped || store.sort.value === s).map((s) => <option key={s} value={s}>{t(`sort_${s}` as Word)}</option>)}
+            {sorts
+              .filter((s) => s !== "group" || grouped || store.sort.value === s)
+              .map((s) => (
+                <option key={s} value={s}>
+                  {t(`sort_${s}` as Word)}
+                </option>
+              ))}
           </select>
         </label>
         {grouped && <GroupButton />}
         {store.config.members && <MissingButton />}
         {store.held.value && (
           <p class="held small muted">
-            {t("order_held")} <button type="button" class="button-quiet button-small" onClick={() => store.arrange(true)}>{t("order_update")}</button>
+            {t("order_held")}{" "}
+            <button type="button" class="button-quiet button-small" onClick={() => store.arrange(true)}>
+              {t("order_update")}
+            </button>
           </p>
         )}
         <p class="shown small muted" role="status">

@@ -73,10 +73,21 @@ export function timeText(at: number, now: number, lang: Lang, seconds = true): s
 
 /** A moment that may be of any year, with the offset that held then. */
 export function fullTime(at: number, lang: Lang): string {
-  return formatOf("full", lang, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "shortOffset" }).format(at);
+  return formatOf("full", lang, {
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    timeZoneName: "shortOffset",
+  }).format(at);
 }
 
 /** The offset of the reader's clock at a moment, as it is written beside times: GMT+2. */
 export function zoneText(at: number, lang: Lang): string {
-  return formatOf("zone", lang, { timeZoneName: "shortOffset" }).formatToParts(at).find((p) => p.type === "timeZoneName")?.value ?? "";
+  return (
+    formatOf("zone", lang, { timeZoneName: "shortOffset" })
+      .formatToParts(at)
+      .find((p) => p.type === "timeZoneName")?.value ?? ""
+  );
 }

@@ -15,11 +15,18 @@ export function GroupButton(): JSX.Element {
   const open = useSignal(false);
   const chosen = store.chosen.value;
   const only = chosen.size === 1 ? store.groups.value.find((g) => chosen.has(g.id)) : undefined;
-  const words = chosen.size === 0 ? t("groups_all") : only ? t("groups_one", { name: label(only) }) : t("groups_n", { n: chosen.size });
+  const words =
+    chosen.size === 0 ? t("groups_all") : only ? t("groups_one", { name: label(only) }) : t("groups_n", { n: chosen.size });
   return (
     <>
-      <button type="button" class={`button-small group-button${chosen.size > 0 ? " group-button-on" : ""}`} aria-haspopup="dialog" onClick={() => (open.value = true)}>
-        <Icon name="people" /><span class="clamp">{words}</span>
+      <button
+        type="button"
+        class={`button-small group-button${chosen.size > 0 ? " group-button-on" : ""}`}
+        aria-haspopup="dialog"
+        onClick={() => (open.value = true)}
+      >
+        <Icon name="people" />
+        <span class="clamp">{words}</span>
       </button>
       {open.value && <GroupDialog close={() => (open.value = false)} />}
     </>
@@ -60,11 +67,18 @@ function GroupDialog({ close }: { close: () => void }): JSX.Element {
       <div class="search">
         <Icon name="search" />
         <input
-          type="search" aria-label={t("groups_search")} placeholder={t("groups_search")} value={search.value} autocomplete="off" spellcheck={false}
+          type="search"
+          aria-label={t("groups_search")}
+          placeholder={t("groups_search")}
+          value={search.value}
+          autocomplete="off"
+          spellcheck={false}
           onInput={(e) => (search.value = e.currentTarget.value)}
         />
       </div>
-      <p class="small muted group-found" role="status">{found.length === 0 ? t("groups_not_found") : t("groups_found", { n: found.filter((g) => g.id !== noGroup).length })}</p>
+      <p class="small muted group-found" role="status">
+        {found.length === 0 ? t("groups_not_found") : t("groups_found", { n: found.filter((g) => g.id !== noGroup).length })}
+      </p>
       {found.length > 0 && (
         <ul class="group-list plain" aria-label={t("groups")}>
           {ordered.map((g) => (
@@ -79,8 +93,12 @@ function GroupDialog({ close }: { close: () => void }): JSX.Element {
         </ul>
       )}
       <div class="row ask-buttons">
-        <button type="button" disabled={chosen.size === 0} onClick={() => (store.chosen.value = new Set())}>{t("groups_clear")}</button>
-        <button type="button" class="button-primary" onClick={() => element.current?.close()}>{t("close")}</button>
+        <button type="button" disabled={chosen.size === 0} onClick={() => (store.chosen.value = new Set())}>
+          {t("groups_clear")}
+        </button>
+        <button type="button" class="button-primary" onClick={() => element.current?.close()}>
+          {t("close")}
+        </button>
       </div>
     </dialog>
   );

@@ -24,7 +24,10 @@ export function groupText(s: Student): string {
   if (list.length < 2) return list[0]?.name ?? "";
   let text = texts.get(s.groups);
   if (text === undefined) {
-    text = list.map((g) => g.name).sort(byName.compare).join(", ");
+    text = list
+      .map((g) => g.name)
+      .sort(byName.compare)
+      .join(", ");
     texts.set(s.groups, text);
   }
   return text;
@@ -69,7 +72,8 @@ export function groupCounts(students: readonly Student[], chosen: Chosen, old: r
       }
     }
   }
-  for (const g of old) if (g.id !== noGroup && chosen.has(g.id) && !found.has(g.id)) found.set(g.id, { ...g, count: 0, version: 0 });
+  for (const g of old)
+    if (g.id !== noGroup && chosen.has(g.id) && !found.has(g.id)) found.set(g.id, { ...g, count: 0, version: 0 });
   if (found.size === 0 && !chosen.has(noGroup)) return none;
   const out: GroupCount[] = Array.from(found.values(), ({ id, name, count }) => ({ id, name, count }));
   out.sort((a, b) => byName.compare(a.name, b.name) || (a.id < b.id ? -1 : 1));

@@ -23,13 +23,27 @@ export function Header(): JSX.Element {
       <OwnLink />
       <nav class="dash-tools" aria-label={t("more")}>
         {store.may("talk") && (
-          <button type="button" class="button-small" disabled={store.counts.value.all === store.counts.value.finished} onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}>
-            <Icon name="chat" />{t(store.access.value.all ? "message_all" : "message_all_seen")}
+          <button
+            type="button"
+            class="button-small"
+            disabled={store.counts.value.all === store.counts.value.finished}
+            onClick={() => (store.ask.value = { action: "message", targets: [], all: true })}
+          >
+            <Icon name="chat" />
+            {t(store.access.value.all ? "message_all" : "message_all_seen")}
           </button>
         )}
         <AlertMenu />
-        {config.links.report && store.may("watch") && <a class="button button-small" href={config.links.report}>{t("report")}</a>}
-        {config.links.settings && store.may("watch") && <a class="button button-small" href={config.links.settings}>{t("settings")}</a>}
+        {config.links.report && store.may("watch") && (
+          <a class="button button-small" href={config.links.report}>
+            {t("report")}
+          </a>
+        )}
+        {config.links.settings && store.may("watch") && (
+          <a class="button button-small" href={config.links.settings}>
+            {t("settings")}
+          </a>
+        )}
         {config.framed && <OwnWindow />}
       </nav>
     </header>
@@ -48,22 +62,36 @@ function OwnLink(): JSX.Element {
         <p class="link link-open">
           <span class="link-dot" aria-hidden="true" />
           <span class="link-is">{t("link_open")}</span>
-          <span class="link-ago numbers">{ago < 1500 ? t("link_heard_now") : t("link_heard", { ago: lengthText(ago, t.lang) })}</span>
+          <span class="link-ago numbers">
+            {ago < 1500 ? t("link_heard_now") : t("link_heard", { ago: lengthText(ago, t.lang) })}
+          </span>
         </p>
       );
     }
     case "connecting":
-      return <p class="link link-wait"><span class="link-dot" aria-hidden="true" />{t("link_connecting")}</p>;
+      return (
+        <p class="link link-wait">
+          <span class="link-dot" aria-hidden="true" />
+          {t("link_connecting")}
+        </p>
+      );
     case "waiting":
       return (
         <p class="link link-wait">
           <span class="link-dot" aria-hidden="true" />
           <span>{t("link_waiting", { s: Math.max(0, Math.ceil((state.until - mono) / 1000)) })}</span>
-          <button type="button" class="button-quiet button-small" onClick={() => store.link.retry()}>{t("link_try")}</button>
+          <button type="button" class="button-quiet button-small" onClick={() => store.link.retry()}>
+            {t("link_try")}
+          </button>
         </p>
       );
     case "stopped":
-      return <p class="link link-off"><span class="link-dot" aria-hidden="true" />{t("link_stopped")}</p>;
+      return (
+        <p class="link link-off">
+          <span class="link-dot" aria-hidden="true" />
+          {t("link_stopped")}
+        </p>
+      );
   }
 }
 
@@ -81,26 +109,42 @@ export function Banners(): JSX.Element {
   const skew = state.is === "open" ? store.clock.skew() : 0;
   return (
     <div class="banners" role="status">
-      {state.is === "stopped" && loaded && <div class="note note-bad"><StopText state={state} /></div>}
+      {state.is === "stopped" && loaded && (
+        <div class="note note-bad">
+          <StopText state={state} />
+        </div>
+      )}
       {state.is !== "stopped" && loaded && lasting && (
-        <div class="note note-warn"><p>{t("link_stale", { time: timeText(stale, store.now.value, t.lang) })}</p></div>
+        <div class="note note-warn">
+          <p>{t("link_stale", { time: timeText(stale, store.now.value, t.lang) })}</p>
+        </div>
       )}
       {room.length > 0 && (
         <div class="note note-warn">
           <p>{t("unwatched_many", { n: room.length })}</p>
-          <button type="button" class="button-small" onClick={() => (store.filter.value = "unwatched")}>{t("unwatched_show")}</button>
+          <button type="button" class="button-small" onClick={() => (store.filter.value = "unwatched")}>
+            {t("unwatched_show")}
+          </button>
         </div>
       )}
       {store.notices.value.map((kind) => (
-        <div class="note note-warn" key={kind}><p>{t(`notice_${kind}` as Word)}</p></div>
+        <div class="note note-warn" key={kind}>
+          <p>{t(`notice_${kind}` as Word)}</p>
+        </div>
       ))}
       {store.said.value.map(({ key, text }) => (
         <div class="note said" key={key}>
           <p>{text}</p>
-          <button type="button" class="button-quiet icon-button" aria-label={t("dismiss")} onClick={() => store.unsay(key)}><Icon name="close" /></button>
+          <button type="button" class="button-quiet icon-button" aria-label={t("dismiss")} onClick={() => store.unsay(key)}>
+            <Icon name="close" />
+          </button>
         </div>
       ))}
-      {Math.abs(skew) > 30_000 && <div class="note"><p class="small">{t("clock_skew", { length: lengthText(Math.abs(skew), t.lang) })}</p></div>}
+      {Math.abs(skew) > 30_000 && (
+        <div class="note">
+          <p class="small">{t("clock_skew", { length: lengthText(Math.abs(skew), t.lang) })}</p>
+        </div>
+      )}
     </div>
   );
 }
@@ -110,9 +154,19 @@ export function StopText({ state }: { state: LinkState & { is: "stopped" } }): J
   const store = useStore();
   return (
     <>
-      <p>{t(`stop_${state.why}` as Word)} {state.why === "other" || state.why === "forbidden" ? state.detail : ""}</p>
-      {state.why === "superseded" && <button type="button" class="button-small" onClick={() => store.link.retry()}>{t("take_back")}</button>}
-      {(state.why === "protocol" || state.why === "other") && <button type="button" class="button-small" onClick={() => location.reload()}>{t("reload")}</button>}
+      <p>
+        {t(`stop_${state.why}` as Word)} {state.why === "other" || state.why === "forbidden" ? state.detail : ""}
+      </p>
+      {state.why === "superseded" && (
+        <button type="button" class="button-small" onClick={() => store.link.retry()}>
+          {t("take_back")}
+        </button>
+      )}
+      {(state.why === "protocol" || state.why === "other") && (
+        <button type="button" class="button-small" onClick={() => location.reload()}>
+          {t("reload")}
+        </button>
+      )}
     </>
   );
 }
@@ -148,8 +202,15 @@ function OwnWindow(): JSX.Element {
   };
   return (
     <>
-      <button type="button" class="button-small" onClick={() => void open()}><Icon name="window" />{t("own_window")}</button>
-      {said.value && <p class="small muted" role="status">{said.value}</p>}
+      <button type="button" class="button-small" onClick={() => void open()}>
+        <Icon name="window" />
+        {t("own_window")}
+      </button>
+      {said.value && (
+        <p class="small muted" role="status">
+          {said.value}
+        </p>
+      )}
     </>
   );
 }

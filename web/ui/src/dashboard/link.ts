@@ -12,11 +12,28 @@ export type LinkState =
   | { is: "stopped"; why: Stop; detail?: string };
 export type Stop = "expired" | "forbidden" | "superseded" | "protocol" | "other";
 
-interface Grant { token: string; expires: number; url: string; now: number }
-interface Problem { status?: number; detail?: string; code?: string; duty?: Duty; wait?: number }
+interface Grant {
+  token: string;
+  expires: number;
+  url: string;
+  now: number;
+}
+interface Problem {
+  status?: number;
+  detail?: string;
+  code?: string;
+  duty?: Duty;
+  wait?: number;
+}
 
 const closeDuty: Record<number, Duty> = {
-  1003: "stop", 1009: "stop", 4000: "stop", 4001: "stop", 4002: "renew", 4003: "stop", 4008: "stop",
+  1003: "stop",
+  1009: "stop",
+  4000: "stop",
+  4001: "stop",
+  4002: "renew",
+  4003: "stop",
+  4008: "stop",
 };
 
 export interface LinkOptions {
@@ -116,7 +133,10 @@ export class Link {
     if ("problem" in grant) {
       const { problem } = grant;
       if (problem.duty === "stop" || (problem.duty === undefined && (problem.status === 401 || problem.status === 403))) {
-        this.#stop(problem.status === 401 || problem.code === "unauthorized" ? "expired" : problem.status === 403 ? "forbidden" : "other", problem.detail);
+        this.#stop(
+          problem.status === 401 || problem.code === "unauthorized" ? "expired" : problem.status === 403 ? "forbidden" : "other",
+          problem.detail,
+        );
       } else {
         this.#later(problem.wait);
       }
@@ -156,7 +176,8 @@ export class Link {
     if (!opened) this.#grant = undefined;
     const duty = closeDuty[code] ?? "retry";
     if (duty === "stop") {
-      const why: Stop = code === 4001 ? "superseded" : code === 4003 ? "forbidden" : code === 4008 || code < 4000 ? "protocol" : "other";
+      const why: Stop =
+        code === 4001 ? "superseded" : code === 4003 ? "forbidden" : code === 4008 || code < 4000 ? "protocol" : "other";
       this.#stop(why, reason);
       return;
     }

@@ -35,16 +35,23 @@ export function List(): JSX.Element {
     const element = body.current;
     if (!element) return;
     const box = element.getBoundingClientRect();
-    const height = parseFloat(getComputedStyle(element).getPropertyValue("--row")) * parseFloat(getComputedStyle(document.documentElement).fontSize) || 60;
+    const height =
+      parseFloat(getComputedStyle(element).getPropertyValue("--row")) *
+        parseFloat(getComputedStyle(document.documentElement).fontSize) || 60;
     const next = span(store.order.peek().length, height, box.top, innerHeight);
     const old = shown.peek();
-    if (next.from !== old.from || next.to !== old.to || next.after !== old.after || height !== old.height) shown.value = { ...next, height };
+    if (next.from !== old.from || next.to !== old.to || next.after !== old.after || height !== old.height)
+      shown.value = { ...next, height };
   };
 
   useEffect(() => {
     let frame = 0;
     const soon = (): void => {
-      if (!frame) frame = requestAnimationFrame(() => { frame = 0; measure(); });
+      if (!frame)
+        frame = requestAnimationFrame(() => {
+          frame = 0;
+          measure();
+        });
     };
     addEventListener("scroll", soon, { passive: true });
     addEventListener("resize", soon);
@@ -140,12 +147,24 @@ export function List(): JSX.Element {
     const page = Math.max(1, Math.floor(innerHeight / height) - 3);
     let next: number | undefined;
     switch (e.key) {
-      case "ArrowDown": next = i + 1; break;
-      case "ArrowUp": next = i - 1; break;
-      case "PageDown": next = i + page; break;
-      case "PageUp": next = i - page; break;
-      case "Home": next = 0; break;
-      case "End": next = order.length - 1; break;
+      case "ArrowDown":
+        next = i + 1;
+        break;
+      case "ArrowUp":
+        next = i - 1;
+        break;
+      case "PageDown":
+        next = i + page;
+        break;
+      case "PageUp":
+        next = i - page;
+        break;
+      case "Home":
+        next = 0;
+        break;
+      case "End":
+        next = order.length - 1;
+        break;
       case " ":
         e.preventDefault();
         toggle(focus as string, e.shiftKey);
@@ -181,41 +200,69 @@ export function List(): JSX.Element {
   return (
     <div class="list-wrap">
       <div
-        class={`grid${grouped ? " grid-groups" : ""}`} role="grid" ref={grid} aria-label={t("students")} aria-rowcount={order.length + 1} aria-multiselectable="true" aria-describedby="list-keys"
+        class={`grid${grouped ? " grid-groups" : ""}`}
+        role="grid"
+        ref={grid}
+        aria-label={t("students")}
+        aria-rowcount={order.length + 1}
+        aria-multiselectable="true"
+        aria-describedby="list-keys"
         onKeyDown={onKeyDown}
       >
         <div role="rowgroup" class="grid-head">
           <div role="row" class="tr tr-head" aria-rowindex={1}>
             <div role="columnheader" class="td td-check">
               <input
-                type="checkbox" aria-label={t("select_all", { n: order.length })} checked={all}
-                ref={(e) => { if (e) e.indeterminate = some; }}
+                type="checkbox"
+                aria-label={t("select_all", { n: order.length })}
+                checked={all}
+                ref={(e) => {
+                  if (e) e.indeterminate = some;
+                }}
                 onChange={(e) => (e.currentTarget.checked ? store.select(order, true) : store.clearSelection())}
               />
             </div>
-            {columns.filter((c) => c.name !== "group" || grouped).map((c) => (
-              <div
-                key={c.name} role="columnheader" class={`td td-${c.name}`}
-                aria-sort={c.sort === undefined ? undefined : sort === c.sort ? "ascending" : "none"}
-              >
-                {c.sort === undefined ? t(c.word) : (
-                  <button type="button" class={`sorter${sort === c.sort ? " sorter-on" : ""}`} onClick={() => (store.sort.value = sort === c.sort ? "attention" : (c.sort as SortKey))}>
-                    {t(c.word)}
-                  </button>
-                )}
-              </div>
-            ))}
+            {columns
+              .filter((c) => c.name !== "group" || grouped)
+              .map((c) => (
+                <div
+                  key={c.name}
+                  role="columnheader"
+                  class={`td td-${c.name}`}
+                  aria-sort={c.sort === undefined ? undefined : sort === c.sort ? "ascending" : "none"}
+                >
+                  {c.sort === undefined ? (
+                    t(c.word)
+                  ) : (
+                    <button
+                      type="button"
+                      class={`sorter${sort === c.sort ? " sorter-on" : ""}`}
+                      onClick={() => (store.sort.value = sort === c.sort ? "attention" : (c.sort as SortKey))}
+                    >
+                      {t(c.word)}
+                    </button>
+                  )}
+                </div>
+              ))}
           </div>
         </div>
         <div role="rowgroup" class="grid-body" ref={body}>
           {before > 0 && <div role="presentation" style={{ blockSize: `${before}px` }} />}
           {order.slice(from, to).map((id, i) => {
             const student = store.roster.students.get(id);
-            return student && (
-              <StudentRow
-                key={id} student={student} index={from + i + 2} current={id === entry}
-                onFocus={(s: Student) => { current.value = s.id; }} onToggle={toggle}
-              />
+            return (
+              student && (
+                <StudentRow
+                  key={id}
+                  student={student}
+                  index={from + i + 2}
+                  current={id === entry}
+                  onFocus={(s: Student) => {
+                    current.value = s.id;
+                  }}
+                  onToggle={toggle}
+                />
+              )
             );
           })}
           {after > 0 && <div role="presentation" style={{ blockSize: `${after}px` }} />}
@@ -224,11 +271,27 @@ export function List(): JSX.Element {
       {order.length === 0 && (
         <div class="nobody">
           <h2>{t("nobody_title")}</h2>
-          <p class="muted">{store.filter.value === "attention" && store.search.value === "" && store.chosen.value.size === 0 ? t("nobody_attention") : t("nobody_body")}</p>
-          <button type="button" class="button-small" onClick={() => { store.filter.value = "all"; store.search.value = ""; store.chosen.value = new Set(); }}>{t("show_all")}</button>
+          <p class="muted">
+            {store.filter.value === "attention" && store.search.value === "" && store.chosen.value.size === 0
+              ? t("nobody_attention")
+              : t("nobody_body")}
+          </p>
+          <button
+            type="button"
+            class="button-small"
+            onClick={() => {
+              store.filter.value = "all";
+              store.search.value = "";
+              store.chosen.value = new Set();
+            }}
+          >
+            {t("show_all")}
+          </button>
         </div>
       )}
-      <p class="sr-only" id="list-keys">{t("keys")}</p>
+      <p class="sr-only" id="list-keys">
+        {t("keys")}
+      </p>
     </div>
   );
 }

@@ -1,7 +1,21 @@
 // How rows from snapshots and deltas become what the dashboard shows. Pure: the same frames in the same order always give
 // the same students, and a group that is older than the one shown changes nothing.
 import { before } from "./clock";
-import type { CommandKind, Connection, Group, Groups, Life, Lost, MonitorView, Progress, Row, Stage, State, Tally, Who } from "./protocol";
+import type {
+  CommandKind,
+  Connection,
+  Group,
+  Groups,
+  Life,
+  Lost,
+  MonitorView,
+  Progress,
+  Row,
+  Stage,
+  State,
+  Tally,
+  Who,
+} from "./protocol";
 
 /** The groups that a student is in, as far as this proctor may know; none for who is in no group. */
 export interface Membership {
@@ -70,7 +84,16 @@ export function mergeProgress(old: Student, p: Progress): Student {
 }
 
 function same(a: Student, b: Student): boolean {
-  return a.who === b.who && a.life === b.life && a.conn === b.conn && a.tally === b.tally && a.monitor === b.monitor && a.lost === b.lost && a.groups === b.groups && a.orders === b.orders;
+  return (
+    a.who === b.who &&
+    a.life === b.life &&
+    a.conn === b.conn &&
+    a.tally === b.tally &&
+    a.monitor === b.monitor &&
+    a.lost === b.lost &&
+    a.groups === b.groups &&
+    a.orders === b.orders
+  );
 }
 
 /** Of a platform that never told of groups a row has none; once it did, each whole row has them. */
@@ -80,7 +103,7 @@ function newerGroups(old: Membership, next: Groups | undefined): Membership {
 
 /** The state that began later, then the one that was heard later. */
 function newerMonitor(old: MonitorView | undefined, next: MonitorView | undefined): { monitor?: MonitorView } {
-  const monitor = !old || (next && (next.since - old.since || (next.heard ?? 0) - (old.heard ?? 0)) >= 0) ? next ?? old : old;
+  const monitor = !old || (next && (next.since - old.since || (next.heard ?? 0) - (old.heard ?? 0)) >= 0) ? (next ?? old) : old;
   return monitor ? { monitor } : {};
 }
 
@@ -100,7 +123,13 @@ export function newerProgress(old: Progress, next: Progress): Progress {
   const stage = stages[next.stage] >= stages[old.stage] ? next : old;
   const kept = open(next) && (!open(old) || (old.lms?.at ?? 0) > (next.lms?.at ?? 0));
   const lms = kept ? old.lms : (next.lms ?? old.lms);
-  const out: Progress = { ...next, stage: stage.stage, problem: stage.problem ?? old.problem, at: Math.max(old.at, next.at), by: next.by ?? old.by };
+  const out: Progress = {
+    ...next,
+    stage: stage.stage,
+    problem: stage.problem ?? old.problem,
+    at: Math.max(old.at, next.at),
+    by: next.by ?? old.by,
+  };
   if (lms) out.lms = lms;
   return out;
 }
@@ -123,7 +152,9 @@ export function stageOf(p: Pick<Progress, "kind" | "stage" | "lms">): Stage {
 
 /** Extra time that waits for the attempt to begin: the LMS is not asked before, or it answered that it knows no running attempt. */
 export function keptUntilBegin(p: Pick<Progress, "kind" | "lms">, state: State | undefined): boolean {
-  return p.kind === "extend" && p.lms?.state === "waiting" && (p.lms.status === "none" || (state !== undefined && before.has(state)));
+  return (
+    p.kind === "extend" && p.lms?.state === "waiting" && (p.lms.status === "none" || (state !== undefined && before.has(state)))
+  );
 }
 
 /** The LMS has not answered this command yet. */

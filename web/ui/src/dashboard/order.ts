@@ -11,7 +11,18 @@ export interface Attention {
   rank: number;
 }
 
-const ranks: Record<Why, number> = { hand: 6, urgent: 6, lost: 5, unwatched: 5, chat: 4, incidents: 3, lms: 2, admission: 1, lost_time: 1, none: 0 };
+const ranks: Record<Why, number> = {
+  hand: 6,
+  urgent: 6,
+  lost: 5,
+  unwatched: 5,
+  chat: 4,
+  incidents: 3,
+  lms: 2,
+  admission: 1,
+  lost_time: 1,
+  none: 0,
+};
 
 export type Dismissed = ReadonlySet<string>;
 const nothing: Dismissed = new Set();
@@ -72,7 +83,21 @@ function reason(s: Student, dismissed: Dismissed): Why {
 }
 
 export type SortKey = "attention" | "name" | "group" | "state" | "left";
-const stateOrder = ["awaiting", "active", "paused", "time_up", "?", "authorized", "ready", "created", "terminated", "expired", "submitted", "stopped", "canceled"];
+const stateOrder = [
+  "awaiting",
+  "active",
+  "paused",
+  "time_up",
+  "?",
+  "authorized",
+  "ready",
+  "created",
+  "terminated",
+  "expired",
+  "submitted",
+  "stopped",
+  "canceled",
+];
 
 /** Where a state stands in the order; one that we do not know stands after those that run. */
 function stateRank(s: Student): number {
@@ -180,7 +205,17 @@ export function passes(s: Student, f: Filter, dismissed: Dismissed = nothing): b
 }
 
 export function counts(students: Iterable<Student>, dismissed: Dismissed = nothing): Record<Filter, number> {
-  const out: Record<Filter, number> = { all: 0, attention: 0, working: 0, unwatched: 0, offline: 0, paused: 0, time_up: 0, waiting: 0, finished: 0 };
+  const out: Record<Filter, number> = {
+    all: 0,
+    attention: 0,
+    working: 0,
+    unwatched: 0,
+    offline: 0,
+    paused: 0,
+    time_up: 0,
+    waiting: 0,
+    finished: 0,
+  };
   for (const s of students) for (const f of filters) if (passes(s, f, dismissed)) out[f]++;
   return out;
 }

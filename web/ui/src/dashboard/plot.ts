@@ -42,8 +42,23 @@ export function plot(box: HTMLElement, first: PlotProps): PlotHandle {
           y: { range: (_u, _min, max) => [0, Math.max(4, max * 1.15)] },
         },
         axes: [
-          { ...axis, size: 20, space: 60, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 360, 1440].map((m) => m * 60), values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}", null, null, null, null, null, null, 1]], grid: { show: false } },
-          { ...axis, size: 34, space: props.height < 100 ? 18 : 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
+          {
+            ...axis,
+            size: 20,
+            space: 60,
+            incrs: [1, 2, 5, 10, 15, 30, 60, 120, 360, 1440].map((m) => m * 60),
+            values: [
+              [3600, "{HH}:{mm}", null, null, null, null, null, null, 1],
+              [1, "{HH}:{mm}", null, null, null, null, null, null, 1],
+            ],
+            grid: { show: false },
+          },
+          {
+            ...axis,
+            size: 34,
+            space: props.height < 100 ? 18 : 28,
+            incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000],
+          },
         ],
         series: [
           {},
@@ -68,7 +83,8 @@ export function plot(box: HTMLElement, first: PlotProps): PlotHandle {
   };
   draw();
   const watch = new ResizeObserver(() => {
-    if (chart && Math.abs(chart.width - box.clientWidth) > 1 && box.clientWidth > 0) chart.setSize({ width: box.clientWidth, height: props.height });
+    if (chart && Math.abs(chart.width - box.clientWidth) > 1 && box.clientWidth > 0)
+      chart.setSize({ width: box.clientWidth, height: props.height });
   });
   watch.observe(box);
   const dark = matchMedia("(prefers-color-scheme: dark)");

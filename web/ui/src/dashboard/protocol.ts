@@ -2,90 +2,293 @@
 // that are zero are left out by the server, so most are optional here.
 
 export type State =
-  | "created" | "ready" | "awaiting" | "authorized" | "active" | "paused"
-  | "time_up" | "submitted" | "terminated" | "expired" | "stopped" | "canceled";
+  | "created"
+  | "ready"
+  | "awaiting"
+  | "authorized"
+  | "active"
+  | "paused"
+  | "time_up"
+  | "submitted"
+  | "terminated"
+  | "expired"
+  | "stopped"
+  | "canceled";
 export type Conn = "never" | "online" | "navigating" | "degraded" | "lost" | "superseded" | "closed";
 /** navigation is of older servers, and counts as unclear. */
 export type Cause = "student" | "server" | "lms" | "unclear" | "navigation";
 export type CommandKind =
-  | "message" | "warn" | "pause" | "resume" | "extend" | "terminate" | "flag" | "note" | "admit" | "reactivate";
+  | "message"
+  | "warn"
+  | "pause"
+  | "resume"
+  | "extend"
+  | "terminate"
+  | "flag"
+  | "note"
+  | "admit"
+  | "reactivate";
 export type Stage = "queued" | "delivered" | "seen" | "done" | "refused";
 export type LMSState = "none" | "waiting" | "accepted" | "refused" | "failed" | "unknown";
 export type Right = "watch" | "talk" | "time" | "end" | "reopen" | "review" | "export";
 export type Duty = "retry" | "renew" | "stop" | "drop";
 export type Data = Record<string, string | number | boolean>;
 
-export interface Who { name?: string; user: string; attempt: number; generation?: number; created: number }
-export interface Life {
-  version: number; state: State; changed?: number; by?: string; reason?: string; started?: number; ended?: number;
-  end?: number; left?: number; granted?: number; control?: string[];
-  opened?: number; pauses?: { from: number; to: number }[];
-  counted?: boolean; unwatched?: number; unwatched_end?: number; unwatched_room?: boolean; unwatched_maybe?: boolean;
+export interface Who {
+  name?: string;
+  user: string;
+  attempt: number;
+  generation?: number;
+  created: number;
 }
-export interface Connection { c: Conn; since?: number; heard?: number; epoch?: number; cause?: Cause; page?: number; reports?: number; watched?: number }
+export interface Life {
+  version: number;
+  state: State;
+  changed?: number;
+  by?: string;
+  reason?: string;
+  started?: number;
+  ended?: number;
+  end?: number;
+  left?: number;
+  granted?: number;
+  control?: string[];
+  opened?: number;
+  pauses?: { from: number; to: number }[];
+  counted?: boolean;
+  unwatched?: number;
+  unwatched_end?: number;
+  unwatched_room?: boolean;
+  unwatched_maybe?: boolean;
+}
+export interface Connection {
+  c: Conn;
+  since?: number;
+  heard?: number;
+  epoch?: number;
+  cause?: Cause;
+  page?: number;
+  reports?: number;
+  watched?: number;
+}
 export interface Tally {
-  signals: number; incidents: number; open: number; severity: number;
-  last_kind?: string; last_at?: number; hand?: number; unread?: number;
+  signals: number;
+  incidents: number;
+  open: number;
+  severity: number;
+  last_kind?: string;
+  last_at?: number;
+  hand?: number;
+  unread?: number;
 }
 /** Whether the page's monitor answers when it is asked, and its totals in ms. */
 export interface MonitorView {
-  state: "answers" | "unsupported" | "silent" | "away" | "altered"; since: number; heard?: number;
-  pages?: number; visible?: number; hidden?: number; focus?: number; focused?: number;
+  state: "answers" | "unsupported" | "silent" | "away" | "altered";
+  since: number;
+  heard?: number;
+  pages?: number;
+  visible?: number;
+  hidden?: number;
+  focus?: number;
+  focused?: number;
 }
-export interface Lost { version: number; gaps: number; total: number; proposed: number; granted: number }
-export interface LMSProgress { state: LMSState; status?: string; problem?: string; at?: number }
+export interface Lost {
+  version: number;
+  gaps: number;
+  total: number;
+  proposed: number;
+  granted: number;
+}
+export interface LMSProgress {
+  state: LMSState;
+  status?: string;
+  problem?: string;
+  at?: number;
+}
 export interface Progress {
-  t?: "progress"; id: string; session: string; kind: CommandKind; stage: Stage;
-  problem?: string; lms?: LMSProgress; at: number; by?: string;
+  t?: "progress";
+  id: string;
+  session: string;
+  kind: CommandKind;
+  stage: Stage;
+  problem?: string;
+  lms?: LMSProgress;
+  at: number;
+  by?: string;
 }
-export interface Group { id: string; name: string }
+export interface Group {
+  id: string;
+  name: string;
+}
 /** The groups that the student is in, of those that this proctor may know of. */
-export interface Groups { version: number; list?: readonly Group[] | null }
-export interface Row { id: string; who?: Who; life?: Life; conn?: Connection; tally?: Tally; monitor?: MonitorView; lost?: Lost; groups?: Groups; lms?: Progress[] }
+export interface Groups {
+  version: number;
+  list?: readonly Group[] | null;
+}
+export interface Row {
+  id: string;
+  who?: Who;
+  life?: Life;
+  conn?: Connection;
+  tally?: Tally;
+  monitor?: MonitorView;
+  lost?: Lost;
+  groups?: Groups;
+  lms?: Progress[];
+}
 
 /** What this proctor may do, and whether they see everyone. */
-export interface AccessView { rights?: readonly Right[] | null; all?: boolean }
+export interface AccessView {
+  rights?: readonly Right[] | null;
+  all?: boolean;
+}
 
 export interface ExamView {
-  id: string; title: string; course?: string; watch?: string[]; fullscreen?: boolean; pause?: boolean; admission?: boolean;
+  id: string;
+  title: string;
+  course?: string;
+  watch?: string[];
+  fullscreen?: boolean;
+  pause?: boolean;
+  admission?: boolean;
   attention?: number;
 }
-export interface WelcomeFrame { t: "welcome"; role: string; exam: ExamView; now: number; ping: number; name?: string; access?: AccessView }
+export interface WelcomeFrame {
+  t: "welcome";
+  role: string;
+  exam: ExamView;
+  now: number;
+  ping: number;
+  name?: string;
+  access?: AccessView;
+}
 /** It changed; a snapshot of what is seen from now on follows. */
-export interface AccessFrame extends AccessView { t: "access" }
-export interface SnapshotFrame { t: "snapshot"; number: number; page: number; last?: boolean; rows: Row[] | null }
-export interface SessionFrame { t: "session"; row: Row }
+export interface AccessFrame extends AccessView {
+  t: "access";
+}
+export interface SnapshotFrame {
+  t: "snapshot";
+  number: number;
+  page: number;
+  last?: boolean;
+  rows: Row[] | null;
+}
+export interface SessionFrame {
+  t: "session";
+  row: Row;
+}
 export interface SignalFrame {
-  t: "signal"; session: string; stream: string; seq: number; kind: string; severity?: number; incident?: boolean;
-  at: number; recv: number; dur?: number; data?: Data;
+  t: "signal";
+  session: string;
+  stream: string;
+  seq: number;
+  kind: string;
+  severity?: number;
+  incident?: boolean;
+  at: number;
+  recv: number;
+  dur?: number;
+  data?: Data;
 }
 export interface GapFrame {
-  t: "gap"; session: string; id: string; start: number; end?: number; cause: Cause; proposed?: number;
+  t: "gap";
+  session: string;
+  id: string;
+  start: number;
+  end?: number;
+  cause: Cause;
+  proposed?: number;
   decision?: "" | "granted" | "refused";
 }
-export interface ProgressFrame extends Progress { t: "progress" }
-export interface ChatFrame {
-  t: "chat"; id: string; session: string; from: "student" | "proctor" | "system" | "lms"; name?: string; text: string;
-  urgent?: boolean; at: number;
+export interface ProgressFrame extends Progress {
+  t: "progress";
 }
-export interface AckFrame { t: "ack"; id?: string }
-export interface TokenFrame { t: "token"; token: string; expires: number }
-export interface TimeFrame { t: "time"; at?: number; now: number }
-export interface PulseFrame { t: "pulse"; now: number; online: number }
-export interface NoticeFrame { t: "notice"; kind: "saving_later" | "reconnect" | "behind" | "relay"; over?: boolean; wait?: number }
-export interface ErrorFrame { t: "error"; code: string; message: string; duty: Duty; ref?: string; field?: string; wait?: number }
+export interface ChatFrame {
+  t: "chat";
+  id: string;
+  session: string;
+  from: "student" | "proctor" | "system" | "lms";
+  name?: string;
+  text: string;
+  urgent?: boolean;
+  at: number;
+}
+export interface AckFrame {
+  t: "ack";
+  id?: string;
+}
+export interface TokenFrame {
+  t: "token";
+  token: string;
+  expires: number;
+}
+export interface TimeFrame {
+  t: "time";
+  at?: number;
+  now: number;
+}
+export interface PulseFrame {
+  t: "pulse";
+  now: number;
+  online: number;
+}
+export interface NoticeFrame {
+  t: "notice";
+  kind: "saving_later" | "reconnect" | "behind" | "relay";
+  over?: boolean;
+  wait?: number;
+}
+export interface ErrorFrame {
+  t: "error";
+  code: string;
+  message: string;
+  duty: Duty;
+  ref?: string;
+  field?: string;
+  wait?: number;
+}
 export type Down =
-  | WelcomeFrame | SnapshotFrame | SessionFrame | SignalFrame | GapFrame | ProgressFrame | ChatFrame | AckFrame
-  | TokenFrame | TimeFrame | PulseFrame | NoticeFrame | ErrorFrame | AccessFrame;
+  | WelcomeFrame
+  | SnapshotFrame
+  | SessionFrame
+  | SignalFrame
+  | GapFrame
+  | ProgressFrame
+  | ChatFrame
+  | AckFrame
+  | TokenFrame
+  | TimeFrame
+  | PulseFrame
+  | NoticeFrame
+  | ErrorFrame
+  | AccessFrame;
 
 export interface CommandUp {
-  t: "command"; id: string; kind: CommandKind; targets?: string[]; all?: boolean; text?: string; reason?: string;
-  seconds?: number; severity?: number;
+  t: "command";
+  id: string;
+  kind: CommandKind;
+  targets?: string[];
+  all?: boolean;
+  text?: string;
+  reason?: string;
+  seconds?: number;
+  severity?: number;
 }
-export interface LostTimeUp { t: "lost_time"; id: string; targets: string[]; grant: boolean }
-export interface ChatUp { t: "chat"; id: string; session: string; text: string }
+export interface LostTimeUp {
+  t: "lost_time";
+  id: string;
+  targets: string[];
+  grant: boolean;
+}
+export interface ChatUp {
+  t: "chat";
+  id: string;
+  session: string;
+  text: string;
+}
 export type Kept = CommandUp | LostTimeUp | ChatUp;
-export type Up = Kept
+export type Up =
+  | Kept
   | { t: "subscribe"; signals?: "all" | "incidents" | "none" }
   | { t: "seen"; session: string }
   | { t: "time"; at: number }

@@ -15,7 +15,9 @@ export function Results(): JSX.Element | null {
   if (batches.length === 0) return null;
   return (
     <section class="results" aria-label={t("results")}>
-      {batches.slice(0, 3).map((b) => <Result key={b.key} batch={b} />)}
+      {batches.slice(0, 3).map((b) => (
+        <Result key={b.key} batch={b} />
+      ))}
     </section>
   );
 }
@@ -54,31 +56,52 @@ function Result({ batch: b }: { batch: Batch }): JSX.Element {
   }, [settled, details.value, undo === undefined]);
 
   const only = !b.all && b.targets.length === 1 ? store.student(b.targets[0] as string) : undefined;
-  const who = b.all ? t(store.access.value.all ? "who_all" : "who_all_seen") : only ? nameOf(only) : t("who_n", { n: b.targets.length });
+  const who = b.all
+    ? t(store.access.value.all ? "who_all" : "who_all_seen")
+    : only
+      ? nameOf(only)
+      : t("who_n", { n: b.targets.length });
   return (
     <div class={`result${bad ? " result-bad" : settled ? " result-good" : ""}`}>
       <div class="result-line">
         <p class="result-text" role="status">
-          <strong>{named("do", b.action)} · {who}</strong>
+          <strong>
+            {named("do", b.action)} · {who}
+          </strong>
           <span class="small">{b.undone ? t("undone") : words(s, b, open).join(" · ")}</span>
         </p>
         <div class="result-buttons">
-          {undo && <button type="button" class="button-small" onClick={() => store.undo(b)}>{t("undo")}</button>}
+          {undo && (
+            <button type="button" class="button-small" onClick={() => store.undo(b)}>
+              {t("undo")}
+            </button>
+          )}
           {b.results.size > 0 && (
-            <button type="button" class="button-quiet button-small" aria-expanded={details.value} onClick={() => (details.value = !details.value)}>
+            <button
+              type="button"
+              class="button-quiet button-small"
+              aria-expanded={details.value}
+              onClick={() => (details.value = !details.value)}
+            >
               {details.value ? t("hide") : t("details")}
             </button>
           )}
-          <button type="button" class="button-quiet button-small" onClick={() => store.forget(b)}>{t("dismiss")}</button>
+          <button type="button" class="button-quiet button-small" onClick={() => store.forget(b)}>
+            {t("dismiss")}
+          </button>
         </div>
       </div>
       {details.value && (
         <ul class="result-list plain">
-          {[...b.results.values()].sort(worstFirst).slice(0, 300).map((p) => (
-            <li key={p.session}>
-              <span class="result-name">{nameFor(store.student(p.session), p)}</span> <ProgressWords p={p} state={store.student(p.session)?.life.state} />
-            </li>
-          ))}
+          {[...b.results.values()]
+            .sort(worstFirst)
+            .slice(0, 300)
+            .map((p) => (
+              <li key={p.session}>
+                <span class="result-name">{nameFor(store.student(p.session), p)}</span>{" "}
+                <ProgressWords p={p} state={store.student(p.session)?.life.state} />
+              </li>
+            ))}
         </ul>
       )}
     </div>
@@ -90,12 +113,19 @@ function nameFor(s: ReturnType<ReturnType<typeof useStore>["student"]>, p: Progr
 }
 
 function worstFirst(a: Progress, b: Progress): number {
-  const rank = (p: Progress): number => (stageOf(p) === "refused" || badAtLMS(p) ? 0 : p.stage === "queued" || waitsForLMS(p) ? 1 : 2);
+  const rank = (p: Progress): number =>
+    stageOf(p) === "refused" || badAtLMS(p) ? 0 : p.stage === "queued" || waitsForLMS(p) ? 1 : 2;
   return rank(a) - rank(b) || b.at - a.at;
 }
 
 /** How far one command got with one student, whose session is in a state, and what to do where it did not. */
-export function ProgressWords({ p, state }: { p: Pick<Progress, "kind" | "stage" | "problem" | "lms">; state: State | undefined }): JSX.Element {
+export function ProgressWords({
+  p,
+  state,
+}: {
+  p: Pick<Progress, "kind" | "stage" | "problem" | "lms">;
+  state: State | undefined;
+}): JSX.Element {
   if (keptUntilBegin(p, state)) return <span class="progress">{t("lms_kept")}</span>;
   const lms = p.lms && p.lms.state !== "none" ? p.lms : undefined;
   const stage = stageOf(p);

@@ -64,7 +64,12 @@ export class Roster {
               changed = true;
               if (this.loaded.peek()) news.push({ before, after });
             }
-            const named = this.#pages.page(f.number, f.page, f.last ?? false, rows.map((r) => r.id));
+            const named = this.#pages.page(
+              f.number,
+              f.page,
+              f.last ?? false,
+              rows.map((r) => r.id),
+            );
             if (!named) break;
             this.loaded.value = true;
             for (const [id, s] of this.students) {

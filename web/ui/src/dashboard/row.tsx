@@ -20,7 +20,16 @@ interface Props {
 }
 
 const whyIcons: Record<Why, IconName | undefined> = {
-  hand: "hand", urgent: "chat", lost: "lost", unwatched: "lost", chat: "chat", incidents: "alert", lms: "server", admission: "door", lost_time: "clock", none: undefined,
+  hand: "hand",
+  urgent: "chat",
+  lost: "lost",
+  unwatched: "lost",
+  chat: "chat",
+  incidents: "alert",
+  lms: "server",
+  admission: "door",
+  lost_time: "clock",
+  none: undefined,
 };
 
 function Row({ student, index, current, onFocus, onToggle }: Props): JSX.Element {
@@ -41,33 +50,61 @@ function Row({ student, index, current, onFocus, onToggle }: Props): JSX.Element
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the grid around the rows listens to the keys
     <div
-      role="row" id={`row-${s.id}`} data-session={s.id} data-state={s.life.state} data-connection={s.conn.c}
+      role="row"
+      id={`row-${s.id}`}
+      data-session={s.id}
+      data-state={s.life.state}
+      data-connection={s.conn.c}
       class={`tr why-${why}${selected ? " tr-selected" : ""}${opened ? " tr-open" : ""}${isEnded(s) ? " tr-over" : ""}`}
-      aria-rowindex={index} aria-selected={selected} tabIndex={current ? 0 : -1} onFocus={() => onFocus(s)} onClick={pick}
+      aria-rowindex={index}
+      aria-selected={selected}
+      tabIndex={current ? 0 : -1}
+      onFocus={() => onFocus(s)}
+      onClick={pick}
     >
       <div role="gridcell" class="td td-check">
         <label class="check-box">
           <input
-            type="checkbox" tabIndex={-1} checked={selected} aria-label={t("select", { name })}
-            onClick={(e) => { e.stopPropagation(); onToggle(s.id, e.shiftKey); }}
+            type="checkbox"
+            tabIndex={-1}
+            checked={selected}
+            aria-label={t("select", { name })}
+            onClick={(e) => {
+              e.stopPropagation();
+              onToggle(s.id, e.shiftKey);
+            }}
           />
         </label>
       </div>
       <div role="gridcell" class="td td-name">
-        <span class={`mark mark-${why} mark-s${severityStep(s.tally.severity)}`} title={named("why", why)}>{icon && <Icon name={icon} />}</span>
+        <span class={`mark mark-${why} mark-s${severityStep(s.tally.severity)}`} title={named("why", why)}>
+          {icon && <Icon name={icon} />}
+        </span>
         <span class="two">
           <span class="name">{name}</span>
-          <span class={`sub why-text${why === "none" ? " muted" : ""}`}>
-            {why === "none" ? who(s) : named("why", why)}
-          </span>
+          <span class={`sub why-text${why === "none" ? " muted" : ""}`}>{why === "none" ? who(s) : named("why", why)}</span>
         </span>
       </div>
-      {store.grouped.value && <div role="gridcell" class={`td td-group${groups ? "" : " muted"}`} title={groups || undefined}>{groups || t("no_group")}</div>}
-      <div role="gridcell" class="td td-state"><State s={s} /></div>
-      <div role="gridcell" class="td td-conn"><Conn s={s} /></div>
-      <div role="gridcell" class="td td-left"><Left s={s} /></div>
-      <div role="gridcell" class="td td-inc"><Incidents s={s} /></div>
-      <div role="gridcell" class="td td-signs"><Signs s={s} /></div>
+      {store.grouped.value && (
+        <div role="gridcell" class={`td td-group${groups ? "" : " muted"}`} title={groups || undefined}>
+          {groups || t("no_group")}
+        </div>
+      )}
+      <div role="gridcell" class="td td-state">
+        <State s={s} />
+      </div>
+      <div role="gridcell" class="td td-conn">
+        <Conn s={s} />
+      </div>
+      <div role="gridcell" class="td td-left">
+        <Left s={s} />
+      </div>
+      <div role="gridcell" class="td td-inc">
+        <Incidents s={s} />
+      </div>
+      <div role="gridcell" class="td td-signs">
+        <Signs s={s} />
+      </div>
     </div>
   );
 }
@@ -108,7 +145,14 @@ export function stateTone(s: Student): string {
 
 export function State({ s }: { s: Student }): JSX.Element {
   const pill = <span class={`pill ${stateTone(s)}`}>{named("state", s.life.state)}</span>;
-  return s.life.unwatched ? <span class="two">{pill}<Unwatched s={s} /></span> : pill;
+  return s.life.unwatched ? (
+    <span class="two">
+      {pill}
+      <Unwatched s={s} />
+    </span>
+  ) : (
+    pill
+  );
 }
 
 /** Beside the state: nobody watches, or watched for a while, and for how long. */
@@ -117,16 +161,30 @@ function Unwatched({ s }: { s: Student }): JSX.Element {
   const { unwatched = 0, unwatched_end, unwatched_maybe } = s.life;
   const now = isUnwatched(s);
   const length = (unwatched_end || store.now.value) - unwatched;
-  const what = now ? t("unwatched_now", { length: shortLength(length, t.lang) }) : t("unwatched_was", { length: shortLength(length, t.lang) });
+  const what = now
+    ? t("unwatched_now", { length: shortLength(length, t.lang) })
+    : t("unwatched_was", { length: shortLength(length, t.lang) });
   const text = unwatched_maybe ? `${what}, ${t("unwatched_maybe")}` : what;
-  return <span class={`sub${now ? " unwatched" : " muted"}`} title={text}>{text}</span>;
+  return (
+    <span class={`sub${now ? " unwatched" : " muted"}`} title={text}>
+      {text}
+    </span>
+  );
 }
 
 /** The connection: what it is, since when, and why. */
 export function Conn({ s }: { s: Student }): JSX.Element {
   const store = useStore();
   const { c, since, cause, page } = s.conn;
-  const tone = isEnded(s) ? "" : c === "online" || c === "navigating" ? " conn-good" : c === "lost" ? " conn-bad" : c === "degraded" ? " conn-warn" : "";
+  const tone = isEnded(s)
+    ? ""
+    : c === "online" || c === "navigating"
+      ? " conn-good"
+      : c === "lost"
+        ? " conn-bad"
+        : c === "degraded"
+          ? " conn-warn"
+          : "";
   const troubled = (c === "lost" || c === "degraded") && !isEnded(s);
   let sub = "";
   let whole = "";
@@ -141,8 +199,22 @@ export function Conn({ s }: { s: Student }): JSX.Element {
   }
   return (
     <span class="two">
-      <span class={`conn${tone}`}><span class="conn-dot" aria-hidden="true" />{named("conn", c)}</span>
-      {sub && <span class={`sub${troubled ? "" : " muted"}`} title={whole || sub}>{whole ? <><span aria-hidden="true">{sub}</span><span class="sr-only">{whole}</span></> : sub}</span>}
+      <span class={`conn${tone}`}>
+        <span class="conn-dot" aria-hidden="true" />
+        {named("conn", c)}
+      </span>
+      {sub && (
+        <span class={`sub${troubled ? "" : " muted"}`} title={whole || sub}>
+          {whole ? (
+            <>
+              <span aria-hidden="true">{sub}</span>
+              <span class="sr-only">{whole}</span>
+            </>
+          ) : (
+            sub
+          )}
+        </span>
+      )}
     </span>
   );
 }
@@ -163,7 +235,9 @@ export function Left({ s }: { s: Student }): JSX.Element {
   const sub = stands ? t("stands") : s.life.granted ? t("granted", { length: shortLength(s.life.granted, t.lang) }) : "";
   return (
     <span class="two">
-      <span class={`numbers left${left < 5 * 60_000 && !stands ? " left-short" : ""}${stands ? " left-stands" : ""}`}>{clockText(left)}</span>
+      <span class={`numbers left${left < 5 * 60_000 && !stands ? " left-short" : ""}${stands ? " left-stands" : ""}`}>
+        {clockText(left)}
+      </span>
       {sub && <span class="sub muted">{sub}</span>}
     </span>
   );
@@ -186,9 +260,15 @@ export function Incidents({ s }: { s: Student }): JSX.Element {
   const figure = open > 0 ? t("open_of", { open, n: incidents }) : t("reviewed", { n: incidents });
   return (
     <span class="two">
-      <span class={`inc${open > 0 ? "" : " muted"}`} title={figure}>{open > 0 && <Severity severity={severity} />}<span class="numbers">{figure}</span></span>
+      <span class={`inc${open > 0 ? "" : " muted"}`} title={figure}>
+        {open > 0 && <Severity severity={severity} />}
+        <span class="numbers">{figure}</span>
+      </span>
       {last_kind && (
-        <span class="sub muted">{named("kind", last_kind)}{last_at ? ` · ${t("ago", { length: shortLength(store.now.value - last_at, t.lang) })}` : ""}</span>
+        <span class="sub muted">
+          {named("kind", last_kind)}
+          {last_at ? ` · ${t("ago", { length: shortLength(store.now.value - last_at, t.lang) })}` : ""}
+        </span>
       )}
     </span>
   );
@@ -198,22 +278,65 @@ export function Incidents({ s }: { s: Student }): JSX.Element {
 export function Signs({ s }: { s: Student }): JSX.Element {
   const store = useStore();
   const over = isEnded(s);
-  const bad = lmsTrouble(s, store.dismissed.value) ? s.orders.find((p) => badAtLMS(p) && !store.dismissed.value.has(s.id + p.id)) : undefined;
+  const bad = lmsTrouble(s, store.dismissed.value)
+    ? s.orders.find((p) => badAtLMS(p) && !store.dismissed.value.has(s.id + p.id))
+    : undefined;
   const waits = s.orders.filter(waitsForLMS);
   const kept = waits.some((p) => keptUntilBegin(p, s.life.state));
   const waiting = waits.some((p) => !keptUntilBegin(p, s.life.state));
   const last = s.orders[s.orders.length - 1];
-  const undelivered = !waiting && !kept && !bad && last && !over && (last.stage === "queued" || last.stage === "delivered") && last.kind !== "note" && last.kind !== "flag";
+  const undelivered =
+    !waiting &&
+    !kept &&
+    !bad &&
+    last &&
+    !over &&
+    (last.stage === "queued" || last.stage === "delivered") &&
+    last.kind !== "note" &&
+    last.kind !== "flag";
   return (
     <span class="signs">
-      {!!s.tally.hand && !over && <span class="pill pill-bad"><Icon name="hand" />{t("hand", { length: shortLength(store.now.value - s.tally.hand, t.lang) })}</span>}
-      {!!s.tally.unread && <span class={`pill ${s.life.state === "paused" ? "pill-bad" : "pill-accent"}`}><Icon name="chat" />{t("unread", { n: s.tally.unread })}</span>}
-      {bad && <span class="pill pill-bad"><Icon name="server" />{t("lms_trouble", { what: named("lms", bad.lms?.state ?? "unknown") })}</span>}
-      {s.lost.proposed > 0 && !over && <span class="pill pill-warn"><Icon name="clock" />{t(store.may("time") ? "lost_proposed" : "lost_undecided", { length: shortLength(s.lost.proposed, t.lang) })}</span>}
-      {waiting && <span class="pill"><Icon name="server" />{t("lms_waiting")}</span>}
-      {kept && <span class="pill"><Icon name="clock" />{t("do_extend")}: {t("lms_kept")}</span>}
-      {undelivered && <span class="pill">{named("do", last.kind)}: {named("stage", stageOf(last))}</span>}
+      {!!s.tally.hand && !over && (
+        <span class="pill pill-bad">
+          <Icon name="hand" />
+          {t("hand", { length: shortLength(store.now.value - s.tally.hand, t.lang) })}
+        </span>
+      )}
+      {!!s.tally.unread && (
+        <span class={`pill ${s.life.state === "paused" ? "pill-bad" : "pill-accent"}`}>
+          <Icon name="chat" />
+          {t("unread", { n: s.tally.unread })}
+        </span>
+      )}
+      {bad && (
+        <span class="pill pill-bad">
+          <Icon name="server" />
+          {t("lms_trouble", { what: named("lms", bad.lms?.state ?? "unknown") })}
+        </span>
+      )}
+      {s.lost.proposed > 0 && !over && (
+        <span class="pill pill-warn">
+          <Icon name="clock" />
+          {t(store.may("time") ? "lost_proposed" : "lost_undecided", { length: shortLength(s.lost.proposed, t.lang) })}
+        </span>
+      )}
+      {waiting && (
+        <span class="pill">
+          <Icon name="server" />
+          {t("lms_waiting")}
+        </span>
+      )}
+      {kept && (
+        <span class="pill">
+          <Icon name="clock" />
+          {t("do_extend")}: {t("lms_kept")}
+        </span>
+      )}
+      {undelivered && (
+        <span class="pill">
+          {named("do", last.kind)}: {named("stage", stageOf(last))}
+        </span>
+      )}
     </span>
   );
 }
-

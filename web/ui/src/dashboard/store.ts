@@ -155,7 +155,9 @@ export class Store {
       for (const f of frames) this.#take(f, now, first);
       if (gone.length > 0) this.#gone(gone);
       // A snapshot holds what was told while this page was away.
-      const progress = frames.flatMap((f) => (f.t === "progress" ? [f] : f.t === "snapshot" ? (f.rows ?? []).flatMap((r) => r.lms ?? []) : []));
+      const progress = frames.flatMap((f) =>
+        f.t === "progress" ? [f] : f.t === "snapshot" ? (f.rows ?? []).flatMap((r) => r.lms ?? []) : [],
+      );
       if (progress.length > 0 && this.batches.value.length > 0) {
         this.batches.value = this.batches.value.map((b) => withProgress(b, ...progress));
         for (const id of new Set(progress.map((p) => p.id))) {
@@ -211,8 +213,24 @@ export class Store {
     this.access.value = next;
     this.sight.value++; // also where it says the same: then the groups are others
     const words: string[] = [];
-    if (change.lost.length > 0) words.push(t("rights_lost", { what: listed(change.lost.map((r) => named("right", r)), "or") }));
-    if (change.given.length > 0) words.push(t("rights_given", { what: listed(change.given.map((r) => named("right", r)), "and") }));
+    if (change.lost.length > 0)
+      words.push(
+        t("rights_lost", {
+          what: listed(
+            change.lost.map((r) => named("right", r)),
+            "or",
+          ),
+        }),
+      );
+    if (change.given.length > 0)
+      words.push(
+        t("rights_given", {
+          what: listed(
+            change.given.map((r) => named("right", r)),
+            "and",
+          ),
+        }),
+      );
     if (change.seen) words.push(t(`seen_${change.seen}`));
     const ask = this.ask.peek();
     if (ask && !this.allows(ask.action)) {
@@ -317,7 +335,9 @@ export class Store {
 
   select(ids: Iterable<string>, on: boolean): void {
     const next = new Set(this.selection.value);
-    for (const id of ids) if (on) next.add(id); else next.delete(id);
+    for (const id of ids)
+      if (on) next.add(id);
+      else next.delete(id);
     this.selection.value = next;
   }
 

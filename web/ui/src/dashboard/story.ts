@@ -43,7 +43,10 @@ export class Story {
       let pages = 0;
       for (; pages < mostPages; pages++) {
         const query = after === undefined ? "" : `?after=${encodeURIComponent(after)}`;
-        const response = await fetch(`${this.path}/timeline${query}`, { headers: { Accept: "application/json" }, signal: this.#aborted.signal });
+        const response = await fetch(`${this.path}/timeline${query}`, {
+          headers: { Accept: "application/json" },
+          signal: this.#aborted.signal,
+        });
         if (!response.ok) {
           // A place of another version of the server, which was replaced meanwhile.
           if (response.status === 400 && after !== undefined && !restarted) {
@@ -103,7 +106,15 @@ export class Story {
   /** Sends a chat line and shows it at once, as being sent. */
   chat(text: string): void {
     const id = this.store.chat(this.session, text);
-    this.#feed.add({ type: "chat", id, at: this.store.clock.now(), from: "proctor", name: this.store.config.you?.name, text, pending: true });
+    this.#feed.add({
+      type: "chat",
+      id,
+      at: this.store.clock.now(),
+      from: "proctor",
+      name: this.store.config.you?.name,
+      text,
+      pending: true,
+    });
     this.#show();
   }
 
@@ -136,7 +147,12 @@ export class Story {
       }
       const answer = (await response.json().catch(() => ({}))) as Partial<Review> & { review?: ReviewState | Review };
       const review: Review =
-        typeof answer.review === "object" ? answer.review : { state: (answer.review as ReviewState | undefined) ?? to, version: answer.version ?? (entry.review?.version ?? 1) + 1 };
+        typeof answer.review === "object"
+          ? answer.review
+          : {
+              state: (answer.review as ReviewState | undefined) ?? to,
+              version: answer.version ?? (entry.review?.version ?? 1) + 1,
+            };
       this.#feed.add({ ...entry, review });
       this.#show();
     } catch (err) {

@@ -17,7 +17,8 @@ const en = {
   link_waiting: "You are offline. Trying again in {s} s",
   link_stopped: "You are not connected",
   link_try: "Try now",
-  link_stale: "Your own connection is down. What you see is from {time}; students are not affected, and commands are sent when you are back.",
+  link_stale:
+    "Your own connection is down. What you see is from {time}; students are not affected, and commands are sent when you are back.",
   stop_expired: "Your sign-in has ended. Open the dashboard again from your course.",
   stop_forbidden: "You may not watch this exam (any more). If you should, open the dashboard again from your course.",
   stop_superseded: "This exam is being watched in a newer window of yours.",
@@ -25,8 +26,10 @@ const en = {
   stop_other: "The server refused the connection.",
   take_back: "Watch here",
   reload: "Reload",
-  notice_saving_later: "Vigil cannot save at the moment. Students keep their signals until it can; nothing is lost. New commands may have to wait.",
-  notice_reconnect: "This server is being restarted. You will be connected to another one in a moment; students' work is not touched.",
+  notice_saving_later:
+    "Vigil cannot save at the moment. Students keep their signals until it can; nothing is lost. New commands may have to wait.",
+  notice_reconnect:
+    "This server is being restarted. You will be connected to another one in a moment; students' work is not touched.",
   notice_behind: "More is happening than your connection can carry. The list is brought up to date every few seconds.",
   notice_relay: "Changes seen by other servers come late at the moment.",
   clock_skew: "Your computer's clock is {length} off. Times here follow the server's.",
@@ -112,7 +115,8 @@ const en = {
   empty_title: "No student has come yet",
   empty_body: "Students appear here by themselves as soon as they press “Attempt quiz” in the course. You need not reload.",
   empty_seen: "You see the students of your groups only.",
-  empty_check: "Nobody comes? Check that the quiz is open, that “Proctored with Vigil” is on in its settings, and try it with a test student.",
+  empty_check:
+    "Nobody comes? Check that the quiz is open, that “Proctored with Vigil” is on in its settings, and try it with a test student.",
   nobody_title: "Nobody here",
   nobody_body: "No student passes this filter and search.",
   nobody_attention: "Nobody needs you at the moment.",
@@ -152,7 +156,8 @@ const en = {
   state_canceled: "Never began",
   state_time_up: "Time is over",
   state_stopped: "Unproctored",
-  about_time_up: "The time is over by what Vigil knows. Waiting for the LMS, which decides when the attempt ends; the student is still watched.",
+  about_time_up:
+    "The time is over by what Vigil knows. Waiting for the LMS, which decides when the attempt ends; the student is still watched.",
   about_stopped: "Proctoring was switched off in the LMS. The attempt goes on there, unwatched.",
   waits_for_lms: "waits for LMS",
   conn_never: "Not connected yet",
@@ -252,9 +257,15 @@ const en = {
   about_reactivate: "The attempt is opened again, paused. Your LMS must allow it.",
   about_grant: "The proposed time is added to each student's clock: {length} in all.",
   about_refuse: "The proposed time is not given back. Each gap stays in the record.",
-  fits_n: { one: "Goes to {n} of {total}; for the others it does not apply.", other: "Goes to {n} of {total}; for the others it does not apply." },
+  fits_n: {
+    one: "Goes to {n} of {total}; for the others it does not apply.",
+    other: "Goes to {n} of {total}; for the others it does not apply.",
+  },
   fits_none: "This does not apply to anyone you selected.",
-  lms_not_told: { one: "The LMS of {n} student takes no such command from Vigil.", other: "The LMS of {n} students takes no such command from Vigil." },
+  lms_not_told: {
+    one: "The LMS of {n} student takes no such command from Vigil.",
+    other: "The LMS of {n} students takes no such command from Vigil.",
+  },
   lms_not_extend: "Where the LMS keeps the clock itself, give the time there, too.",
   lms_not_pause: "Vigil covers the page, but the LMS's clock may run on.",
   lms_not_terminate: "Vigil closes its own side only; end the attempt in the LMS, too.",
@@ -320,7 +331,8 @@ const en = {
   stage_refused: "not possible",
   todo_refused: "Nothing was changed. If it is still needed, do it in the LMS itself, or ask its administrator whether Vigil may.",
   todo_refused_pause: "The pause was taken back: the student goes on working, and the time was not stopped.",
-  todo_refused_resume: "Look at the state of the attempt: it is as the LMS has it. If it is paused, resume it again, or let it go on in the LMS.",
+  todo_refused_resume:
+    "Look at the state of the attempt: it is as the LMS has it. If it is paused, resume it again, or let it go on in the LMS.",
   todo_failed: "The LMS could not be reached in all tries. Do it in the LMS itself, and tell its administrator.",
   todo_unknown: "The LMS may or may not have done it, so it was not sent again. Look in the LMS before you repeat it.",
   todo_waiting: "Vigil keeps trying until the LMS answers.",
@@ -342,7 +354,8 @@ const en = {
   unwatched_now: "Not watched {length}",
   unwatched_was: "Was not watched {length}",
   unwatched_maybe: "not known whether begun",
-  unwatched_many: "{n} students who began at about the same time are not watched: none of their quiz pages reaches Vigil. That is likely the room's network, a firewall or a blocked address, and is not counted against anybody.",
+  unwatched_many:
+    "{n} students who began at about the same time are not watched: none of their quiz pages reaches Vigil. That is likely the room's network, a firewall or a blocked address, and is not counted against anybody.",
   unwatched_show: "Show them",
   monitor: "Monitor",
   monitor_answers: "Answers",
@@ -488,7 +501,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   link_waiting: "Anda luring. Mencoba lagi dalam {s} dtk",
   link_stopped: "Anda tidak terhubung",
   link_try: "Coba sekarang",
-  link_stale: "Sambungan Anda sendiri terputus. Yang tampak berasal dari pukul {time}; peserta tidak terganggu, dan perintah dikirim setelah Anda kembali.",
+  link_stale:
+    "Sambungan Anda sendiri terputus. Yang tampak berasal dari pukul {time}; peserta tidak terganggu, dan perintah dikirim setelah Anda kembali.",
   stop_expired: "Sesi masuk Anda berakhir. Buka lagi dasbor dari mata kuliah Anda.",
   stop_forbidden: "Anda tidak (lagi) boleh mengawasi ujian ini. Jika seharusnya boleh, buka lagi dasbor dari mata kuliah Anda.",
   stop_superseded: "Ujian ini sedang diawasi di jendela Anda yang lebih baru.",
@@ -496,7 +510,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   stop_other: "Server menolak sambungan.",
   take_back: "Awasi di sini",
   reload: "Muat ulang",
-  notice_saving_later: "Vigil sedang tidak dapat menyimpan. Sinyal peserta ditahan di peramban mereka sampai bisa; tidak ada yang hilang. Perintah baru mungkin harus menunggu.",
+  notice_saving_later:
+    "Vigil sedang tidak dapat menyimpan. Sinyal peserta ditahan di peramban mereka sampai bisa; tidak ada yang hilang. Perintah baru mungkin harus menunggu.",
   notice_reconnect: "Server ini dimulai ulang. Sebentar lagi Anda tersambung ke server lain; pekerjaan peserta tidak tersentuh.",
   notice_behind: "Yang terjadi lebih banyak daripada yang dapat dibawa sambungan Anda. Daftar diperbarui setiap beberapa detik.",
   notice_relay: "Perubahan dari server lain sedang datang terlambat.",
@@ -517,7 +532,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   dialog_closed: "Dialog “{what}” ditutup.",
   dialog_closed_gone: "Dialog “{what}” ditutup: peserta itu tidak ada lagi di daftar Anda.",
   no_watch_title: "Anda tidak boleh mengawasi ujian ini",
-  no_watch_body: "Peran Anda di mata kuliah tidak mengizinkannya lagi. Jika seharusnya boleh, buka lagi dasbor dari mata kuliah Anda.",
+  no_watch_body:
+    "Peran Anda di mata kuliah tidak mengizinkannya lagi. Jika seharusnya boleh, buka lagi dasbor dari mata kuliah Anda.",
   activity: "Aktivitas",
   activity_since: "sejak halaman ini dibuka",
   chart_signals: "Sinyal per menit",
@@ -575,9 +591,11 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   col_last: "Insiden terakhir",
   col_signs: "Permintaan dan jawaban",
   empty_title: "Belum ada peserta",
-  empty_body: "Peserta muncul di sini dengan sendirinya begitu mereka menekan “Kerjakan kuis” di mata kuliah. Anda tidak perlu memuat ulang.",
+  empty_body:
+    "Peserta muncul di sini dengan sendirinya begitu mereka menekan “Kerjakan kuis” di mata kuliah. Anda tidak perlu memuat ulang.",
   empty_seen: "Anda hanya melihat peserta di grup Anda.",
-  empty_check: "Tidak ada yang datang? Periksa apakah kuis sudah dibuka, apakah “Diawasi dengan Vigil” aktif di pengaturannya, dan coba dengan peserta uji.",
+  empty_check:
+    "Tidak ada yang datang? Periksa apakah kuis sudah dibuka, apakah “Diawasi dengan Vigil” aktif di pengaturannya, dan coba dengan peserta uji.",
   nobody_title: "Tidak ada siapa pun",
   nobody_body: "Tidak ada peserta yang cocok dengan saringan dan pencarian ini.",
   nobody_attention: "Saat ini tidak ada yang membutuhkan Anda.",
@@ -614,7 +632,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   state_canceled: "Tidak pernah mulai",
   state_time_up: "Waktu habis",
   state_stopped: "Tak diawasi",
-  about_time_up: "Waktu habis menurut yang diketahui Vigil. Menunggu LMS, yang menentukan kapan percobaan berakhir; peserta masih diawasi.",
+  about_time_up:
+    "Waktu habis menurut yang diketahui Vigil. Menunggu LMS, yang menentukan kapan percobaan berakhir; peserta masih diawasi.",
   about_stopped: "Pengawasan dimatikan di LMS. Percobaan berlanjut di sana, tanpa diawasi.",
   waits_for_lms: "tunggu LMS",
   conn_never: "Belum terhubung",
@@ -700,7 +719,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   who_all_seen: "semua yang Anda lihat",
   about_message: "Peserta langsung membacanya, dan dapat menjawab di obrolan.",
   about_message_all: "Semua yang percobaannya belum berakhir langsung membacanya, dan dapat menjawab di obrolan.",
-  about_message_all_seen: "Semua peserta yang Anda lihat dan yang percobaannya belum berakhir langsung membacanya, dan dapat menjawab di obrolan.",
+  about_message_all_seen:
+    "Semua peserta yang Anda lihat dan yang percobaannya belum berakhir langsung membacanya, dan dapat menjawab di obrolan.",
   about_warn: "Peringatan menutupi halaman peserta sampai peserta menyatakan sudah membacanya.",
   about_pause: "Kuis ditutupi dan waktu berhenti sampai Anda melanjutkan. Peserta dapat menulis kepada Anda.",
   about_resume: "Peserta melanjutkan dengan waktu yang tersisa.",
@@ -798,7 +818,8 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   unwatched_now: "Tidak dipantau {length}",
   unwatched_was: "Pernah tidak dipantau {length}",
   unwatched_maybe: "tidak diketahui apakah sudah dimulai",
-  unwatched_many: "{n} peserta yang mulai hampir bersamaan tidak dipantau: tidak satu pun halaman kuis mereka mencapai Vigil. Kemungkinan penyebabnya jaringan ruangan, firewall, atau alamat yang diblokir, dan tidak diperhitungkan terhadap siapa pun.",
+  unwatched_many:
+    "{n} peserta yang mulai hampir bersamaan tidak dipantau: tidak satu pun halaman kuis mereka mencapai Vigil. Kemungkinan penyebabnya jaringan ruangan, firewall, atau alamat yang diblokir, dan tidak diperhitungkan terhadap siapa pun.",
   unwatched_show: "Tampilkan mereka",
   monitor: "Pemantau",
   monitor_answers: "Menjawab",
@@ -930,7 +951,24 @@ export const words: Dictionary<Word> = { en, id };
 export const t = translator(words, pageLang());
 
 /** A word that is made of a prefix and a value from the wire; the value itself where we do not know it. */
-export function named(prefix: "state" | "conn" | "cause" | "brief" | "kind" | "why" | "reason" | "stage" | "lms" | "reviewed" | "do" | "todo" | "right" | "silent", value: string): string {
+export function named(
+  prefix:
+    | "state"
+    | "conn"
+    | "cause"
+    | "brief"
+    | "kind"
+    | "why"
+    | "reason"
+    | "stage"
+    | "lms"
+    | "reviewed"
+    | "do"
+    | "todo"
+    | "right"
+    | "silent",
+  value: string,
+): string {
   const key = `${prefix}_${value}`;
   return key in words.en ? t(key as Word) : value;
 }

@@ -8,7 +8,11 @@ import { fullTime, zoneText } from "../dashboard/format";
 import { allowed, downloads, make, printing } from "./common";
 import { t, type Word } from "./words";
 
-interface Config { api: string; entries: Entry[] | null; rights?: Right[] | null }
+interface Config {
+  api: string;
+  entries: Entry[] | null;
+  rights?: Right[] | null;
+}
 
 const config = readConfig<Config>();
 const rows = [...document.querySelectorAll<HTMLTableRowElement>("#timeline tbody tr")];
@@ -78,7 +82,12 @@ function localTimes(): void {
   if (entries.length !== rows.length || !header) return;
   const time = new Intl.DateTimeFormat(t.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const date = new Intl.DateTimeFormat(t.lang, { dateStyle: "medium" });
-  const zones = new Set(entries.flatMap((e) => [zoneText(momentOf(e), t.lang), ...(e.type === "signal" && e.impossible ? [] : [zoneText(e.at, t.lang)])]));
+  const zones = new Set(
+    entries.flatMap((e) => [
+      zoneText(momentOf(e), t.lang),
+      ...(e.type === "signal" && e.impossible ? [] : [zoneText(e.at, t.lang)]),
+    ]),
+  );
   let day = "";
   let zone = "";
   const put = (cell: HTMLTableCellElement | undefined, at: number, dated: boolean): void => {
@@ -107,11 +116,18 @@ function localTimes(): void {
   });
   header.textContent = t("server_time");
   const [only = ""] = zones;
-  document.querySelector(".table-wrap")?.before(make("p", "small muted", zones.size > 1 ? t("local_each") : t("local", { zone: only })));
+  document
+    .querySelector(".table-wrap")
+    ?.before(make("p", "small muted", zones.size > 1 ? t("local_each") : t("local", { zone: only })));
 }
 
 const next: Record<ReviewState, ReviewState[]> = {
-  none: ["cleared", "upheld"], pending: ["cleared", "upheld"], cleared: ["pending"], upheld: ["pending"], appealed: ["overturned", "upheld"], overturned: [],
+  none: ["cleared", "upheld"],
+  pending: ["cleared", "upheld"],
+  cleared: ["pending"],
+  upheld: ["pending"],
+  appealed: ["overturned", "upheld"],
+  overturned: [],
 };
 
 function reviewing(row: HTMLTableRowElement): void {
@@ -145,7 +161,12 @@ function reviewing(row: HTMLTableRowElement): void {
       const response = await fetch(`${config.api}/incidents/review`, {
         method: "POST",
         headers: { "Content-Type": "application/json", Accept: "application/json" },
-        body: JSON.stringify({ id: row.dataset.id, review: to, version: Number(row.dataset.version), ...(note?.value.trim() ? { note: note.value.trim() } : {}) }),
+        body: JSON.stringify({
+          id: row.dataset.id,
+          review: to,
+          version: Number(row.dataset.version),
+          ...(note?.value.trim() ? { note: note.value.trim() } : {}),
+        }),
       });
       if (response.ok) {
         const answer = (await response.json()) as { review?: { state: ReviewState; by?: string; note?: string; version: number } };
@@ -177,7 +198,10 @@ async function chart(): Promise<void> {
   box.hidden = false;
   const area = make("div", "plot");
   const legend = make("p", "small muted legend-line");
-  for (const [mark, word] of [["legend-signals", "chart_signals"], ["legend-incidents", "chart_incidents"]] as const) {
+  for (const [mark, word] of [
+    ["legend-signals", "chart_signals"],
+    ["legend-incidents", "chart_incidents"],
+  ] as const) {
     const pair = make("span", "legend-pair");
     pair.append(make("span", `legend-mark ${mark}`), t(word));
     legend.append(pair);
@@ -187,7 +211,9 @@ async function chart(): Promise<void> {
   area.setAttribute("aria-label", t("chart_signals"));
   const { plot } = await import("../dashboard/plot");
   plot(area, {
-    height: 120, label: t("chart_signals"), at: data.at,
+    height: 120,
+    label: t("chart_signals"),
+    at: data.at,
     series: [
       { label: t("chart_signals"), color: "--accent", bars: true, values: data.low.map((n, i) => n + (data.high[i] ?? 0)) },
       { label: t("chart_incidents"), color: "--bad", bars: true, values: data.high },

@@ -51,6 +51,7 @@ describe("the system check", () => {
 
   it("has the same parameters in both languages", () => {
     const names = (w: string): string[] => [...w.matchAll(/\{(\w+)\}/g)].map((m) => m[1] as string).sort();
-    for (const key of Object.keys(words.en) as (keyof typeof words.en)[]) expect([key, names(String(words.id[key]))]).toEqual([key, names(String(words.en[key]))]);
+    for (const key of Object.keys(words.en) as (keyof typeof words.en)[])
+      expect([key, names(String(words.id[key]))]).toEqual([key, names(String(words.en[key]))]);
   });
 });

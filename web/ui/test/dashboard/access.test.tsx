@@ -9,7 +9,20 @@ import type { AccessView, Down, Right, Row } from "../../src/dashboard/protocol"
 import { Store } from "../../src/dashboard/store";
 import { words } from "../../src/dashboard/words";
 
-const actions: Action[] = ["message", "warn", "pause", "resume", "extend", "terminate", "flag", "note", "admit", "reactivate", "grant", "refuse"];
+const actions: Action[] = [
+  "message",
+  "warn",
+  "pause",
+  "resume",
+  "extend",
+  "terminate",
+  "flag",
+  "note",
+  "admit",
+  "reactivate",
+  "grant",
+  "refuse",
+];
 const without = (...lost: Right[]): Right[] => rights.filter((r) => !lost.includes(r));
 
 describe("access", () => {
@@ -28,13 +41,32 @@ describe("access", () => {
   it("knows what each action needs", () => {
     const got = Object.fromEntries(actions.map((a) => [a, rightOf(a)]));
     expect(got).toEqual({
-      flag: "watch", note: "watch", message: "talk", warn: "talk", admit: "time", pause: "time", resume: "time", extend: "time", grant: "time", refuse: "time", terminate: "end", reactivate: "reopen",
+      flag: "watch",
+      note: "watch",
+      message: "talk",
+      warn: "talk",
+      admit: "time",
+      pause: "time",
+      resume: "time",
+      extend: "time",
+      grant: "time",
+      refuse: "time",
+      terminate: "end",
+      reactivate: "reopen",
     });
   });
 
   it("tells what was lost, given, and who is seen", () => {
-    expect(compareAccess(fullAccess, { rights: without("end", "time"), all: false })).toEqual({ lost: ["time", "end"], given: [], seen: "some" });
-    expect(compareAccess({ rights: ["watch"], all: false }, { rights: ["watch", "talk"], all: true })).toEqual({ lost: [], given: ["talk"], seen: "all" });
+    expect(compareAccess(fullAccess, { rights: without("end", "time"), all: false })).toEqual({
+      lost: ["time", "end"],
+      given: [],
+      seen: "some",
+    });
+    expect(compareAccess({ rights: ["watch"], all: false }, { rights: ["watch", "talk"], all: true })).toEqual({
+      lost: [],
+      given: ["talk"],
+      seen: "all",
+    });
     expect(compareAccess(fullAccess, { rights: ["talk"], all: false })).toEqual({ lost: ["watch"], given: [] });
     expect(compareAccess({ rights: [], all: false }, fullAccess)).toEqual({ lost: [], given: ["watch"] });
     expect(compareAccess(fullAccess, fullAccess)).toEqual({ lost: [], given: [] });
@@ -46,43 +78,83 @@ describe("access", () => {
 });
 
 const row = (id: string, more: Partial<Row> = {}): Row => ({
-  id, who: { name: id, user: `u-${id}`, attempt: 1, created: 1 }, life: { version: 1, state: "active", started: 1, end: 9e15, control: [] }, conn: { c: "online", since: 1, heard: 1, epoch: 1 },
-  tally: { signals: 1, incidents: 0, open: 0, severity: 0 }, lost: { version: 1, gaps: 1, total: 9000, proposed: 9000, granted: 0 }, ...more,
+  id,
+  who: { name: id, user: `u-${id}`, attempt: 1, created: 1 },
+  life: { version: 1, state: "active", started: 1, end: 9e15, control: [] },
+  conn: { c: "online", since: 1, heard: 1, epoch: 1 },
+  tally: { signals: 1, incidents: 0, open: 0, severity: 0 },
+  lost: { version: 1, gaps: 1, total: 9000, proposed: 9000, granted: 0 },
+  ...more,
 });
-const state = (id: string, is: NonNullable<Row["life"]>["state"]): Row => row(id, { life: { version: 1, state: is, end: 9e15, left: 9000 } });
+const state = (id: string, is: NonNullable<Row["life"]>["state"]): Row =>
+  row(id, { life: { version: 1, state: is, end: 9e15, left: 9000 } });
 const list = [row("ayu"), state("budi", "paused"), state("citra", "awaiting"), state("dewi", "terminated")];
 
 let store: Store;
 let box: HTMLElement;
 let number = 0;
-const welcome = (access?: AccessView): Down => ({ t: "welcome", role: "proctor", exam: { id: "e", title: "Exam" }, now: 1000, ping: 10_000, ...(access ? { access } : {}) });
+const welcome = (access?: AccessView): Down => ({
+  t: "welcome",
+  role: "proctor",
+  exam: { id: "e", title: "Exam" },
+  now: 1000,
+  ping: 10_000,
+  ...(access ? { access } : {}),
+});
 const snapshot = (rows: Row[]): Down => ({ t: "snapshot", number: ++number, page: 1, last: true, rows });
 const buttons = (where = "body"): string[] => [...document.querySelectorAll(`${where} button`)].map((b) => b.textContent ?? "");
-const draw = async (): Promise<void> => { await vi.advanceTimersByTimeAsync(50); };
+const draw = async (): Promise<void> => {
+  await vi.advanceTimersByTimeAsync(50);
+};
 const take = async (...frames: Down[]): Promise<void> => {
   store.receive(frames);
   store.arrange(true);
   await draw();
 };
 const begin = async (access?: AccessView, config: Partial<Config> = {}): Promise<void> => {
-  store = new Store({ lang: "en", now: 1000, exam: { id: "e", title: "Exam" }, tokenEndpoint: "/t", api: "/api", links: { report: "/report" }, ...config });
+  store = new Store({
+    lang: "en",
+    now: 1000,
+    exam: { id: "e", title: "Exam" },
+    tokenEndpoint: "/t",
+    api: "/api",
+    links: { report: "/report" },
+    ...config,
+  });
   vi.spyOn(store.link, "keep").mockImplementation(() => undefined);
   vi.spyOn(store.link, "send").mockImplementation(() => true);
   store.link.state.value = { is: "open" };
-  render(<StoreContext.Provider value={store}><App /></StoreContext.Provider>, box);
+  render(
+    <StoreContext.Provider value={store}>
+      <App />
+    </StoreContext.Provider>,
+    box,
+  );
   await take(welcome(access), snapshot(list));
 };
 const said = (): string => [...document.querySelectorAll(".banners .said p")].map((p) => p.textContent).join(" | ");
 
 beforeEach(() => {
   vi.useFakeTimers();
-  vi.stubGlobal("fetch", async () => Response.json({
-    entries: [
-      { type: "signal", at: 1, recv: 1, stream: "abc", seq: 1, kind: "hidden", severity: 0.3, incident: true, review: { state: "none", version: 1 } },
-      { type: "chat", at: 2, id: "line0001", from: "student", text: "May I ask something?" },
-    ],
-    next: "",
-  }));
+  vi.stubGlobal("fetch", async () =>
+    Response.json({
+      entries: [
+        {
+          type: "signal",
+          at: 1,
+          recv: 1,
+          stream: "abc",
+          seq: 1,
+          kind: "hidden",
+          severity: 0.3,
+          incident: true,
+          review: { state: "none", version: 1 },
+        },
+        { type: "chat", at: 2, id: "line0001", from: "student", text: "May I ask something?" },
+      ],
+      next: "",
+    }),
+  );
   box = document.createElement("div");
   document.body.replaceChildren(box);
 });
@@ -115,16 +187,19 @@ describe("the dashboard", () => {
     ["reopen", "dewi", ["Reopen attempt"]],
     ["review", "ayu", ["Fine", "Not fine"]],
     ["export", "ayu", []],
-  ] as [Right, string, string[]][])("hides in the panel what needs the right to %s (%s), and nothing else", async (right, id, hidden) => {
-    await begin({ rights: [...rights], all: true });
-    store.open(id);
-    await draw();
-    const whole = buttons(".detail");
-    await take({ t: "access", rights: without(right), all: true });
-    expect(whole.filter((b) => !buttons(".detail").includes(b)).sort()).toEqual([...hidden].sort());
-    await take({ t: "access", rights: [...rights], all: true });
-    expect(buttons(".detail")).toEqual(whole);
-  });
+  ] as [Right, string, string[]][])(
+    "hides in the panel what needs the right to %s (%s), and nothing else",
+    async (right, id, hidden) => {
+      await begin({ rights: [...rights], all: true });
+      store.open(id);
+      await draw();
+      const whole = buttons(".detail");
+      await take({ t: "access", rights: without(right), all: true });
+      expect(whole.filter((b) => !buttons(".detail").includes(b)).sort()).toEqual([...hidden].sort());
+      await take({ t: "access", rights: [...rights], all: true });
+      expect(buttons(".detail")).toEqual(whole);
+    },
+  );
 
   it("offers everything where the server tells nothing of rights, also after a page that was limited", async () => {
     await begin(undefined, { rights: ["watch"] });
@@ -133,7 +208,15 @@ describe("the dashboard", () => {
   });
 
   it("begins with what the page says, before the server is heard", () => {
-    store = new Store({ lang: "en", now: 1, exam: { id: "e", title: "" }, tokenEndpoint: "", api: "", links: {}, rights: ["watch", "talk"] });
+    store = new Store({
+      lang: "en",
+      now: 1,
+      exam: { id: "e", title: "" },
+      tokenEndpoint: "",
+      api: "",
+      links: {},
+      rights: ["watch", "talk"],
+    });
     expect(rights.filter((r) => store.may(r))).toEqual(["watch", "talk"]);
   });
 
@@ -149,7 +232,10 @@ describe("the dashboard", () => {
 
   it("shows the chat to who may not write, without the means to, and marks nothing as read", async () => {
     await begin({ rights: ["watch"], all: true });
-    await take({ t: "session", row: { id: "ayu", tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 500, unread: 1 } } });
+    await take({
+      t: "session",
+      row: { id: "ayu", tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 500, unread: 1 } },
+    });
     vi.spyOn(document, "hasFocus").mockReturnValue(true);
     store.open("ayu");
     await draw();
@@ -187,7 +273,14 @@ describe("the dashboard", () => {
   it("offers no Undo that needs a right which is lost", async () => {
     await begin();
     store.command("pause", ["ayu"], false, {});
-    await take({ t: "progress", id: store.batches.value[0]?.ids[0] as string, session: "ayu", kind: "pause", stage: "seen", at: 1 });
+    await take({
+      t: "progress",
+      id: store.batches.value[0]?.ids[0] as string,
+      session: "ayu",
+      kind: "pause",
+      stage: "seen",
+      at: 1,
+    });
     expect(buttons(".results")).toContain("Undo");
     await take({ t: "access", rights: without("time"), all: true });
     expect(buttons(".results")).not.toContain("Undo");
@@ -197,7 +290,9 @@ describe("the dashboard", () => {
     await begin({ rights: ["watch", "talk"], all: true });
     expect(said()).toBe("");
     await take({ t: "access", rights: ["watch", "end", "reopen"], all: false });
-    expect(said()).toBe("You may no longer write to students. You may now end attempts and reopen attempts. You now see the students of your groups only.");
+    expect(said()).toBe(
+      "You may no longer write to students. You may now end attempts and reopen attempts. You now see the students of your groups only.",
+    );
     expect(document.querySelector(".said")?.closest("[role=status]")).not.toBeNull();
     await take({ t: "access", rights: ["watch", "end", "reopen"] });
     expect(document.querySelectorAll(".said").length).toBe(1);
@@ -256,7 +351,12 @@ describe("the dashboard", () => {
     expect(document.body.textContent).not.toMatch(/ayu|budi|citra|dewi/);
     expect(document.body.textContent).toContain("You may not watch this exam");
     expect(said()).toBe("You may no longer watch this exam.");
-    expect([store.selection.value.size, store.batches.value.length, store.alerts.latest.value.length, store.openID.value]).toEqual([0, 0, 0, undefined]);
+    expect([store.selection.value.size, store.batches.value.length, store.alerts.latest.value.length, store.openID.value]).toEqual([
+      0,
+      0,
+      0,
+      undefined,
+    ]);
     expect(document.querySelector('a[href="/report"]')).toBeNull();
     await take({ t: "access", rights: [...rights], all: true }, snapshot(list));
     expect(document.querySelectorAll("[data-session]").length).toBe(4);
@@ -300,7 +400,10 @@ describe("what was spoken and shown of students", () => {
     vi.spyOn(document, "visibilityState", "get").mockReturnValue("hidden");
     store.alerts.settings.value = { sound: false, volume: 0, desktop: true };
   };
-  const hand = (id: string): Down => ({ t: "session", row: { id, tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 500 } } });
+  const hand = (id: string): Down => ({
+    t: "session",
+    row: { id, tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 500 } },
+  });
   afterEach(() => vi.restoreAllMocks());
 
   it("goes with the students whom this person does not see any more", async () => {
@@ -332,7 +435,9 @@ describe("who is missing", () => {
     let n = 0;
     vi.stubGlobal("fetch", async () => {
       const names = lists[Math.min(n++, lists.length - 1)] ?? [];
-      return typeof names === "number" ? Response.json({ detail: "Not any more." }, { status: names }) : Response.json({ members: names.map((name) => ({ user: `u-${name}`, name })) });
+      return typeof names === "number"
+        ? Response.json({ detail: "Not any more." }, { status: names })
+        : Response.json({ members: names.map((name) => ({ user: `u-${name}`, name })) });
     });
     return { asked: () => n };
   };
@@ -361,7 +466,13 @@ describe("who is missing", () => {
   it("does not take an answer of whom they saw before", async () => {
     let late: ((r: Response) => void) | undefined;
     let n = 0;
-    vi.stubGlobal("fetch", () => (n++ === 0 ? new Promise<Response>((done) => { late = done; }) : Promise.resolve(Response.json({ members: [] }))));
+    vi.stubGlobal("fetch", () =>
+      n++ === 0
+        ? new Promise<Response>((done) => {
+            late = done;
+          })
+        : Promise.resolve(Response.json({ members: [] })),
+    );
     await begin({ rights: [...rights], all: false }, { members: true });
     await show();
     await take({ t: "access", rights: [...rights], all: false });
@@ -389,8 +500,15 @@ describe("a student who is seen no more", () => {
     await take({ t: "session", row: { id: "ayu", tally: { signals: 1, incidents: 0, open: 0, severity: 0, unread: 1 } } });
     expect(store.alerts.latest.value.length).toBe(1);
     await take(snapshot(list.slice(1)));
-    expect(said()).toBe("1 student left your list. The panel of ayu was closed: this student is not in your list any more. The dialog “Pause” was closed: the student is not in your list any more.");
-    expect([store.openID.value, store.ask.value, [...store.selection.value], store.alerts.latest.value.length]).toEqual([undefined, undefined, ["budi"], 0]);
+    expect(said()).toBe(
+      "1 student left your list. The panel of ayu was closed: this student is not in your list any more. The dialog “Pause” was closed: the student is not in your list any more.",
+    );
+    expect([store.openID.value, store.ask.value, [...store.selection.value], store.alerts.latest.value.length]).toEqual([
+      undefined,
+      undefined,
+      ["budi"],
+      0,
+    ]);
     expect(document.querySelector(".dash-open, .detail, dialog.ask")).toBeNull();
   });
 

@@ -9,7 +9,14 @@ import { Roster } from "../../src/dashboard/roster";
 import { filters } from "../../src/dashboard/order";
 import { named, words } from "../../src/dashboard/words";
 
-const progress = (id: string, session: string, stage: Progress["stage"], lms?: Progress["lms"]): Progress => ({ id, session, kind: "pause", stage, at: 1, ...(lms ? { lms } : {}) });
+const progress = (id: string, session: string, stage: Progress["stage"], lms?: Progress["lms"]): Progress => ({
+  id,
+  session,
+  kind: "pause",
+  stage,
+  at: 1,
+  ...(lms ? { lms } : {}),
+});
 
 describe("a batch", () => {
   it("splits targets so that each frame fits into 64 KiB, under ids of their own", () => {
@@ -25,7 +32,16 @@ describe("a batch", () => {
     batch = withProgress(batch, progress("cmd00001", "a", "seen", { state: "accepted" }));
     batch = withProgress(batch, progress("cmd00001", "b", "queued", { state: "waiting" }));
     batch = withProgress(batch, progress("cmd00001", "c", "refused"));
-    expect(summary(batch)).toMatchObject({ total: 4, sent: 1, seen: 1, queued: 1, refused: 1, lmsAccepted: 1, lmsWaiting: 1, lmsBad: 0 });
+    expect(summary(batch)).toMatchObject({
+      total: 4,
+      sent: 1,
+      seen: 1,
+      queued: 1,
+      refused: 1,
+      lmsAccepted: 1,
+      lmsWaiting: 1,
+      lmsBad: 0,
+    });
     expect(withProgress(batch, progress("another1", "a", "seen"))).toBe(batch);
   });
 
@@ -48,47 +64,99 @@ describe("a batch", () => {
     expect(undoOf({ ...batch, action: "terminate" })).toBeUndefined();
   });
 
-  it.each(["pause", "resume"] as const)("counts a %s that the LMS refused as refused, also where the student had seen it", (kind) => {
-    let { batch } = makeBatch(kind, ["a", "b"], false, {}, 1, () => "cmd00001");
-    batch = withProgress(batch, { ...progress("cmd00001", "a", "seen", { state: "refused", problem: "It is not proctored any more." }), kind });
-    batch = withProgress(batch, { ...progress("cmd00001", "b", "seen", { state: "failed" }), kind });
-    expect(summary(batch)).toMatchObject({ seen: 1, refused: 1, lmsBad: 2 });
-    expect(undoOf(batch)?.targets).toEqual(["b"]);
-  });
+  it.each(["pause", "resume"] as const)(
+    "counts a %s that the LMS refused as refused, also where the student had seen it",
+    (kind) => {
+      let { batch } = makeBatch(kind, ["a", "b"], false, {}, 1, () => "cmd00001");
+      batch = withProgress(batch, {
+        ...progress("cmd00001", "a", "seen", { state: "refused", problem: "It is not proctored any more." }),
+        kind,
+      });
+      batch = withProgress(batch, { ...progress("cmd00001", "b", "seen", { state: "failed" }), kind });
+      expect(summary(batch)).toMatchObject({ seen: 1, refused: 1, lmsBad: 2 });
+      expect(undoOf(batch)?.targets).toEqual(["b"]);
+    },
+  );
 
   it("counts extra time for an attempt that has yet to begin as kept, not as waiting for the LMS", () => {
     let { batch } = makeBatch("extend", ["a", "b", "c"], false, { seconds: 60 }, 1, () => "cmd00001");
-    const extend = (session: string, status?: string): Progress => ({ ...progress("cmd00001", session, "queued", { state: "waiting", status }), kind: "extend" });
+    const extend = (session: string, status?: string): Progress => ({
+      ...progress("cmd00001", session, "queued", { state: "waiting", status }),
+      kind: "extend",
+    });
     batch = withProgress(batch, extend("a"), extend("b", "none"), extend("c"));
-    const states = new Map<string, State>([["a", "ready"], ["b", "active"], ["c", "active"]]);
+    const states = new Map<string, State>([
+      ["a", "ready"],
+      ["b", "active"],
+      ["c", "active"],
+    ]);
     expect(summary(batch, (id) => states.get(id))).toMatchObject({ kept: 2, queued: 1, lmsWaiting: 1 });
     expect(summary(batch)).toMatchObject({ kept: 1, queued: 2, lmsWaiting: 2 });
   });
 
   it("grants lost time by its own frame", () => {
-    expect(makeBatch("grant", ["a"], false, {}, 1, () => "cmd00001").frames).toEqual([{ t: "lost_time", id: "cmd00001", targets: ["a"], grant: true }]);
+    expect(makeBatch("grant", ["a"], false, {}, 1, () => "cmd00001").frames).toEqual([
+      { t: "lost_time", id: "cmd00001", targets: ["a"], grant: true },
+    ]);
   });
 
   it.each([
-    ["pause", "active", true], ["pause", "paused", false], ["resume", "paused", true], ["admit", "awaiting", true], ["admit", "active", false],
-    ["terminate", "ready", false], ["message", "submitted", false], ["note", "submitted", true], ["reactivate", "terminated", true],
-    ["message", "time_up", true], ["warn", "time_up", true], ["extend", "time_up", true], ["terminate", "time_up", true], ["flag", "time_up", true],
-    ["note", "time_up", true], ["pause", "time_up", false], ["resume", "time_up", false],
-    ["message", "stopped", false], ["extend", "stopped", false], ["terminate", "stopped", false], ["reactivate", "stopped", false], ["note", "stopped", true],
+    ["pause", "active", true],
+    ["pause", "paused", false],
+    ["resume", "paused", true],
+    ["admit", "awaiting", true],
+    ["admit", "active", false],
+    ["terminate", "ready", false],
+    ["message", "submitted", false],
+    ["note", "submitted", true],
+    ["reactivate", "terminated", true],
+    ["message", "time_up", true],
+    ["warn", "time_up", true],
+    ["extend", "time_up", true],
+    ["terminate", "time_up", true],
+    ["flag", "time_up", true],
+    ["note", "time_up", true],
+    ["pause", "time_up", false],
+    ["resume", "time_up", false],
+    ["message", "stopped", false],
+    ["extend", "stopped", false],
+    ["terminate", "stopped", false],
+    ["reactivate", "stopped", false],
+    ["note", "stopped", true],
   ] as const)("%s fits a session that is %s: %s", (action, state, want) => {
     const s = emptyStudent("a");
     expect(fits(action, { ...s, life: { version: 1, state } })).toBe(want);
   });
 });
 
-const signalFrame = (seq: number, recv: number, more: Partial<SignalFrame> = {}): SignalFrame => ({ t: "signal", session: "a", stream: "abc", seq, kind: "blur", severity: 0.1, at: recv - 10, recv, ...more });
+const signalFrame = (seq: number, recv: number, more: Partial<SignalFrame> = {}): SignalFrame => ({
+  t: "signal",
+  session: "a",
+  stream: "abc",
+  seq,
+  kind: "blur",
+  severity: 0.1,
+  at: recv - 10,
+  recv,
+  ...more,
+});
 
 describe("Feed", () => {
   it("holds each signal once, whether it came live, again, or from the store", () => {
     const feed = new Feed();
     expect(feed.add(entryOf(signalFrame(1, 100), "a") as Entry)).toBe(true);
     expect(feed.add(entryOf(signalFrame(1, 100), "a") as Entry)).toBe(false);
-    feed.add({ type: "signal", at: 90, recv: 100, stream: "abc", seq: 1, kind: "blur", severity: 0.1, incident: true, review: { state: "cleared", version: 2 } });
+    feed.add({
+      type: "signal",
+      at: 90,
+      recv: 100,
+      stream: "abc",
+      seq: 1,
+      kind: "blur",
+      severity: 0.1,
+      incident: true,
+      review: { state: "cleared", version: 2 },
+    });
     feed.add(entryOf(signalFrame(1, 100), "a") as Entry);
     feed.add(entryOf(signalFrame(2, 200), "a") as Entry);
     const list = feed.list();
@@ -118,7 +186,10 @@ describe("Feed", () => {
   });
   it("does not let progress that overtook itself take a command back", () => {
     const feed = new Feed();
-    for (const stage of ["delivered", "queued"] as const) feed.add(entryOf({ t: "progress", id: "cmd00001", session: "a", kind: "warn", stage, at: stage === "queued" ? 1 : 2 }, "a") as Entry);
+    for (const stage of ["delivered", "queued"] as const)
+      feed.add(
+        entryOf({ t: "progress", id: "cmd00001", session: "a", kind: "warn", stage, at: stage === "queued" ? 1 : 2 }, "a") as Entry,
+      );
     expect(feed.list()).toMatchObject([{ type: "command", stage: "delivered", at: 1 }]);
   });
 
@@ -130,7 +201,10 @@ describe("Feed", () => {
   });
 
   it("bins signals by the height of their severity, without holes", () => {
-    const got = bins([entryOf(signalFrame(1, 1000), "a"), entryOf(signalFrame(2, 3500, { incident: true, severity: 0.6 }), "a")] as Entry[], 1000);
+    const got = bins(
+      [entryOf(signalFrame(1, 1000), "a"), entryOf(signalFrame(2, 3500, { incident: true, severity: 0.6 }), "a")] as Entry[],
+      1000,
+    );
     expect(got).toEqual({ at: [1000, 2000, 3000], low: [1, 0, 0], high: [0, 0, 1] });
   });
 });
@@ -138,16 +212,33 @@ describe("Feed", () => {
 describe("Roster", () => {
   it("takes snapshots and deltas, and drops who is gone", () => {
     const roster = new Roster();
-    roster.apply([{ t: "snapshot", number: 1, page: 1, rows: [{ id: "a" }, { id: "b" }] }, { t: "session", row: { id: "late", life: { version: 1, state: "ready" } } }, { t: "snapshot", number: 1, page: 2, last: true, rows: [{ id: "c" }] }]);
+    roster.apply([
+      { t: "snapshot", number: 1, page: 1, rows: [{ id: "a" }, { id: "b" }] },
+      { t: "session", row: { id: "late", life: { version: 1, state: "ready" } } },
+      { t: "snapshot", number: 1, page: 2, last: true, rows: [{ id: "c" }] },
+    ]);
     expect([...roster.students.keys()]).toEqual(["a", "b", "late", "c"]);
     expect(roster.loaded.value).toBe(true);
-    const news = roster.apply([{ t: "session", row: { id: "a", tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 9 } } }]);
+    const news = roster.apply([
+      { t: "session", row: { id: "a", tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 9 } } },
+    ]);
     expect(news.length).toBe(1);
     expect(alertsOf(news[0] as never).map((x) => x.kind)).toEqual(["hand"]);
-    roster.apply([{ t: "welcome", role: "proctor", exam: { id: "e", title: "" }, now: 1, ping: 1 }, { t: "snapshot", number: 9, page: 1, last: true, rows: [{ id: "b" }] }]);
+    roster.apply([
+      { t: "welcome", role: "proctor", exam: { id: "e", title: "" }, now: 1, ping: 1 },
+      { t: "snapshot", number: 9, page: 1, last: true, rows: [{ id: "b" }] },
+    ]);
     expect([...roster.students.keys()]).toEqual(["b"]);
     // What happened during a break is news as well.
-    const missed = roster.apply([{ t: "snapshot", number: 10, page: 1, last: true, rows: [{ id: "b", tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 7 } }] }]);
+    const missed = roster.apply([
+      {
+        t: "snapshot",
+        number: 10,
+        page: 1,
+        last: true,
+        rows: [{ id: "b", tally: { signals: 1, incidents: 0, open: 0, severity: 0, hand: 7 } }],
+      },
+    ]);
     expect(missed.flatMap(alertsOf).map((x) => x.kind)).toEqual(["hand"]);
   });
 
@@ -167,7 +258,10 @@ describe("Activity", () => {
     a.offline(1, 33_000);
     a.signal(signalFrame(2, 5, { incident: true }), 190_000);
     expect(a.points()).toEqual([
-      { at: 0, signals: 1, incidents: 0, offline: 3 }, { at: 60_000, signals: 0, incidents: 0, offline: 0 }, { at: 120_000, signals: 0, incidents: 0, offline: 0 }, { at: 180_000, signals: 1, incidents: 1, offline: 0 },
+      { at: 0, signals: 1, incidents: 0, offline: 3 },
+      { at: 60_000, signals: 0, incidents: 0, offline: 0 },
+      { at: 120_000, signals: 0, incidents: 0, offline: 0 },
+      { at: 180_000, signals: 1, incidents: 1, offline: 0 },
     ]);
   });
 
@@ -197,7 +291,20 @@ describe("small things", () => {
   });
 
   it("has words for every state, cause and filter", () => {
-    for (const state of ["created", "ready", "awaiting", "authorized", "active", "paused", "time_up", "submitted", "terminated", "expired", "stopped", "canceled"]) {
+    for (const state of [
+      "created",
+      "ready",
+      "awaiting",
+      "authorized",
+      "active",
+      "paused",
+      "time_up",
+      "submitted",
+      "terminated",
+      "expired",
+      "stopped",
+      "canceled",
+    ]) {
       expect(words.en, state).toHaveProperty(`state_${state}`);
     }
     for (const cause of ["student", "server", "lms", "unclear", "navigation"]) {
@@ -208,15 +315,23 @@ describe("small things", () => {
     expect(named("state", "napping")).toBe("napping");
   });
 
-  it.each(["en", "id"] as const)("says that a loss is the student's own of theirs only, and calls older ones by their new name (%s)", (lang) => {
-    const w = words[lang];
-    const others = [w.cause_server, w.cause_lms, w.cause_unclear, w.brief_server, w.brief_lms, w.brief_unclear].join(" ");
-    expect(others).not.toMatch(/own link|student|sambungan|peserta/);
-    expect([w.cause_navigation, w.brief_navigation]).toEqual([w.cause_unclear, w.brief_unclear]);
-  });
+  it.each(["en", "id"] as const)(
+    "says that a loss is the student's own of theirs only, and calls older ones by their new name (%s)",
+    (lang) => {
+      const w = words[lang];
+      const others = [w.cause_server, w.cause_lms, w.cause_unclear, w.brief_server, w.brief_lms, w.brief_unclear].join(" ");
+      expect(others).not.toMatch(/own link|student|sambungan|peserta/);
+      expect([w.cause_navigation, w.brief_navigation]).toEqual([w.cause_unclear, w.brief_unclear]);
+    },
+  );
 
   it("has the same parameters in both languages", () => {
-    const names = (w: unknown): string[] => [...JSON.stringify(w).matchAll(/\{(\w+)\}/g)].map((m) => m[1] as string).filter((v, i, all) => all.indexOf(v) === i).sort();
-    for (const key of Object.keys(words.en) as (keyof typeof words.en)[]) expect([key, names(words.id[key])]).toEqual([key, names(words.en[key])]);
+    const names = (w: unknown): string[] =>
+      [...JSON.stringify(w).matchAll(/\{(\w+)\}/g)]
+        .map((m) => m[1] as string)
+        .filter((v, i, all) => all.indexOf(v) === i)
+        .sort();
+    for (const key of Object.keys(words.en) as (keyof typeof words.en)[])
+      expect([key, names(words.id[key])]).toEqual([key, names(words.en[key])]);
   });
 });

@@ -8,7 +8,10 @@ import { span } from "../../src/dashboard/window";
 describe("ServerClock", () => {
   it("takes half of the round trip off, and keeps the best sample", () => {
     let mono = 1000;
-    const clock = new ServerClock(() => mono, () => 0);
+    const clock = new ServerClock(
+      () => mono,
+      () => 0,
+    );
     clock.sample(50_000); // delay unknown
     mono = 2000;
     clock.sample(51_100, 1900); // left at 1900, came back at 2000: the server said 51100 at about 1950
@@ -20,7 +23,10 @@ describe("ServerClock", () => {
 
   it("follows a jump of the server's clock", () => {
     let mono = 0;
-    const clock = new ServerClock(() => mono, () => 0);
+    const clock = new ServerClock(
+      () => mono,
+      () => 0,
+    );
     clock.sample(1000, 0);
     mono = 10;
     clock.sample(900_000);
@@ -29,7 +35,10 @@ describe("ServerClock", () => {
 
   it("does not follow a change of this computer's clock", () => {
     let wall = 5000;
-    const clock = new ServerClock(() => 100, () => wall);
+    const clock = new ServerClock(
+      () => 100,
+      () => wall,
+    );
     clock.sample(7000, 100);
     wall = 999_999;
     expect(clock.now()).toBe(7000);
@@ -53,12 +62,21 @@ describe("timeLeft", () => {
 
 describe("words for time", () => {
   it.each([
-    [0, "0:00"], [1, "0:01"], [59_000, "0:59"], [61_000, "1:01"], [3_599_001, "1:00:00"], [-5, "0:00"],
+    [0, "0:00"],
+    [1, "0:01"],
+    [59_000, "0:59"],
+    [61_000, "1:01"],
+    [3_599_001, "1:00:00"],
+    [-5, "0:00"],
   ])("clock %i is %s", (ms, want) => {
     expect(clockText(ms)).toBe(want);
   });
   it.each([
-    [4000, "4 s", "4 s"], [150_000, "2 min 30 s", "2 min"], [900_000, "15 min", "15 min"], [3_900_000, "1 h 5 min", "1 h"], [260_000_000, "3 d", "3 d"],
+    [4000, "4 s", "4 s"],
+    [150_000, "2 min 30 s", "2 min"],
+    [900_000, "15 min", "15 min"],
+    [3_900_000, "1 h 5 min", "1 h"],
+    [260_000_000, "3 d", "3 d"],
   ])("length %i is %s or %s", (ms, long, short) => {
     expect(lengthText(ms, "en")).toBe(long);
     expect(shortLength(ms, "en")).toBe(short);
@@ -79,17 +97,20 @@ describe("span", () => {
   it("keeps a short list whole", () => {
     expect(span(199, 60, -5000, 800)).toEqual({ from: 0, to: 199, before: 0, after: 0 });
   });
-  it.each([[0], [-1], [-600], [-60_000], [-119_000], [500], [-500_000]])("has every row that can be seen, and the list's height (top %i)", (top) => {
-    const s = span(2000, 60, top, 800);
-    expect(s.before + (s.to - s.from) * 60 + s.after).toBe(120_000);
-    const first = Math.max(0, Math.floor(-top / 60));
-    const last = Math.min(1999, Math.floor((-top + 799) / 60));
-    if (first <= 1999 && last >= 0) {
-      expect(s.from).toBeLessThanOrEqual(first);
-      expect(s.to).toBeGreaterThan(last);
-    }
-    expect(s.to - s.from).toBeLessThanOrEqual(48);
-  });
+  it.each([[0], [-1], [-600], [-60_000], [-119_000], [500], [-500_000]])(
+    "has every row that can be seen, and the list's height (top %i)",
+    (top) => {
+      const s = span(2000, 60, top, 800);
+      expect(s.before + (s.to - s.from) * 60 + s.after).toBe(120_000);
+      const first = Math.max(0, Math.floor(-top / 60));
+      const last = Math.min(1999, Math.floor((-top + 799) / 60));
+      if (first <= 1999 && last >= 0) {
+        expect(s.from).toBeLessThanOrEqual(first);
+        expect(s.to).toBeGreaterThan(last);
+      }
+      expect(s.to - s.from).toBeLessThanOrEqual(48);
+    },
+  );
 });
 
 describe("watched time", () => {

@@ -11,7 +11,11 @@ import { Store } from "../../src/dashboard/store";
 const A: Group = { id: "1", name: "Group A" };
 const B: Group = { id: "2", name: "Group B" };
 const C: Group = { id: "10", name: "Group 10" };
-const student = (id: string, list: Group[] = [], version = 1): Student => ({ ...emptyStudent(id), who: { name: id, user: id, attempt: 1, created: 1 }, groups: { version, list } });
+const student = (id: string, list: Group[] = [], version = 1): Student => ({
+  ...emptyStudent(id),
+  who: { name: id, user: id, attempt: 1, created: 1 },
+  groups: { version, list },
+});
 
 describe("groups of a row", () => {
   it("count by their version, and the later of two of one version", () => {
@@ -35,7 +39,12 @@ describe("groups of a row", () => {
 describe("groups of the list", () => {
   it("are counted by name as people read it, with those in none last", () => {
     const list = [student("a", [B]), student("b", [A, B]), student("c"), student("d", [C])];
-    expect(groupCounts(list, new Set(), [])).toEqual([{ ...C, count: 1 }, { ...A, count: 1 }, { ...B, count: 2 }, { id: noGroup, name: "", count: 1 }]);
+    expect(groupCounts(list, new Set(), [])).toEqual([
+      { ...C, count: 1 },
+      { ...A, count: 1 },
+      { ...B, count: 2 },
+      { id: noGroup, name: "", count: 1 },
+    ]);
   });
 
   it("are none where nobody is in one, and the same where nothing changed", () => {
@@ -46,30 +55,49 @@ describe("groups of the list", () => {
 
   it("have the name that was told last", () => {
     const renamed = { ...A, name: "Tutorial 1" };
-    for (const list of [[student("a", [A], 1), student("b", [renamed], 2)], [student("b", [renamed], 2), student("a", [A], 1)]]) {
+    for (const list of [
+      [student("a", [A], 1), student("b", [renamed], 2)],
+      [student("b", [renamed], 2), student("a", [A], 1)],
+    ]) {
       expect(groupCounts(list, new Set(), [])).toEqual([{ ...renamed, count: 2 }]);
     }
   });
 
   it("keep a chosen one whose last student has gone", () => {
     const old = groupCounts([student("a", [A]), student("b", [B])], new Set(), []);
-    expect(groupCounts([student("b", [B])], new Set([A.id]), old)).toEqual([{ ...A, count: 0 }, { ...B, count: 1 }]);
+    expect(groupCounts([student("b", [B])], new Set([A.id]), old)).toEqual([
+      { ...A, count: 0 },
+      { ...B, count: 1 },
+    ]);
     expect(groupCounts([student("b", [B])], new Set(), old)).toEqual([{ ...B, count: 1 }]);
   });
 
   it.each([
     [[], ["a", "b", "ab", "none"]],
     [["1"], ["a", "ab"]],
-    [["1", "2"], ["a", "b", "ab"]],
+    [
+      ["1", "2"],
+      ["a", "b", "ab"],
+    ],
     [[noGroup], ["none"]],
-    [[noGroup, "2"], ["b", "ab", "none"]],
+    [
+      [noGroup, "2"],
+      ["b", "ab", "none"],
+    ],
   ] as [string[], string[]][])("chosen: %j shows %j", (chosen, want) => {
     const list = [student("a", [A]), student("b", [B]), student("ab", [A, B]), student("none")];
     expect(list.filter((s) => inGroups(s, new Set(chosen))).map((s) => s.id)).toEqual(want);
   });
 
   it("sort students by their names whatever their order, those in none last, then by the students' names", () => {
-    const list = [student("none"), student("zoe", [A]), student("bob", [B]), student("ann", [A]), student("two", [B, A]), student("too", [A, B])];
+    const list = [
+      student("none"),
+      student("zoe", [A]),
+      student("bob", [B]),
+      student("ann", [A]),
+      student("two", [B, A]),
+      student("too", [A, B]),
+    ];
     expect(list.sort(compare("group", 0)).map((s) => s.id)).toEqual(["ann", "zoe", "too", "two", "bob", "none"]);
     expect(compareGroups(student("a", [B, A]), student("b", [A, B]))).toBe(0);
   });
@@ -80,19 +108,29 @@ describe("the dashboard with groups", () => {
   let box: HTMLElement;
   let number = 0;
   const row = (id: string, groups?: Group[], state: "active" | "paused" = "active"): Row => ({
-    id, who: { name: id, user: id, attempt: 1, created: 1 }, life: { version: 1, state }, conn: { c: "online" }, ...(groups ? { groups: { version: 1, list: groups } } : {}),
+    id,
+    who: { name: id, user: id, attempt: 1, created: 1 },
+    life: { version: 1, state },
+    conn: { c: "online" },
+    ...(groups ? { groups: { version: 1, list: groups } } : {}),
   });
   const snapshot = (...rows: Row[]): Down => ({ t: "snapshot", number: ++number, page: 1, last: true, rows });
-  const draw = async (): Promise<void> => { await vi.advanceTimersByTimeAsync(50); };
+  const draw = async (): Promise<void> => {
+    await vi.advanceTimersByTimeAsync(50);
+  };
   const take = async (...frames: Down[]): Promise<void> => {
     store.receive(frames);
     store.arrange(true);
     await draw();
   };
-  const button = (name: string): HTMLElement | undefined => [...document.querySelectorAll<HTMLElement>("button")].find((b) => b.textContent?.startsWith(name));
+  const button = (name: string): HTMLElement | undefined =>
+    [...document.querySelectorAll<HTMLElement>("button")].find((b) => b.textContent?.startsWith(name));
   const names = (): (string | null)[] => [...document.querySelectorAll("[data-session] .name")].map((n) => n.textContent);
   const choose = async (name: string): Promise<void> => {
-    [...document.querySelectorAll<HTMLElement>(".group-list label")].find((l) => l.textContent?.startsWith(name))?.querySelector("input")?.click();
+    [...document.querySelectorAll<HTMLElement>(".group-list label")]
+      .find((l) => l.textContent?.startsWith(name))
+      ?.querySelector("input")
+      ?.click();
     store.arrange(true); // as the effect of a started store does
     await draw();
   };
@@ -105,7 +143,12 @@ describe("the dashboard with groups", () => {
     store = new Store({ lang: "en", now: 1000, exam: { id: "e", title: "Exam" }, tokenEndpoint: "", api: "", links: {} });
     store.link.state.value = { is: "open" };
     store.sort.value = "name";
-    render(<StoreContext.Provider value={store}><App /></StoreContext.Provider>, box);
+    render(
+      <StoreContext.Provider value={store}>
+        <App />
+      </StoreContext.Provider>,
+      box,
+    );
   });
   afterEach(async () => {
     render(null, box);
@@ -127,7 +170,10 @@ describe("the dashboard with groups", () => {
   it("shows groups in the row and in the panel", async () => {
     await take(snapshot(row("a", [B, A]), row("b", [])));
     expect(document.querySelector(".grid-groups")).not.toBeNull();
-    expect([...document.querySelectorAll("[data-session] .td-group")].map((c) => c.textContent)).toEqual(["Group A, Group B", "In no group"]);
+    expect([...document.querySelectorAll("[data-session] .td-group")].map((c) => c.textContent)).toEqual([
+      "Group A, Group B",
+      "In no group",
+    ]);
     store.open("b");
     await draw();
     expect(document.querySelector(".facts")?.textContent).toContain("GroupsIn no group");
@@ -139,7 +185,11 @@ describe("the dashboard with groups", () => {
     await take(snapshot(row("a", [A], "paused"), row("b", [B]), row("ab", [A, B]), row("none", undefined, "paused")));
     button("Groups: all")?.click();
     await draw();
-    expect([...document.querySelectorAll(".group-list label")].map((l) => l.textContent)).toEqual(["Group A2 students", "Group B2 students", "In no group1 student"]);
+    expect([...document.querySelectorAll(".group-list label")].map((l) => l.textContent)).toEqual([
+      "Group A2 students",
+      "Group B2 students",
+      "In no group1 student",
+    ]);
     await choose("Group A");
     expect(names()).toEqual(["a", "ab"]);
     expect(button("Groups: Group A")).toBeDefined();
@@ -168,7 +218,9 @@ describe("the dashboard with groups", () => {
       await draw();
     };
     await type("tutorial 27");
-    expect([...document.querySelectorAll(".group-list .group-name")].map((n) => n.textContent)).toEqual([27, 127, 227, 270, 271, 272, 273, 274, 275, 276, 277, 278, 279].map((n) => `Tutorial ${n}`));
+    expect([...document.querySelectorAll(".group-list .group-name")].map((n) => n.textContent)).toEqual(
+      [27, 127, 227, 270, 271, 272, 273, 274, 275, 276, 277, 278, 279].map((n) => `Tutorial ${n}`),
+    );
     expect(document.querySelector(".group-found")?.textContent).toBe("13 groups");
     await type("nothing like it");
     expect(document.querySelector(".group-found")?.textContent).toBe("No group has such a name.");

@@ -63,14 +63,23 @@ beforeEach(async () => {
   asked = 0;
   frames = [];
   dropped = [];
-  answer = () => ({ status: 200, body: { token: `t${asked}`, expires: Date.now() + 300_000, url: "wss://x/socket", now: Date.now() } });
+  answer = () => ({
+    status: 200,
+    body: { token: `t${asked}`, expires: Date.now() + 300_000, url: "wss://x/socket", now: Date.now() },
+  });
   vi.stubGlobal("WebSocket", FakeSocket);
   vi.stubGlobal("fetch", async () => {
     asked++;
     const { status, body } = answer();
     return { ok: status < 400, status, json: async () => body };
   });
-  link = new Link({ exam: "e", tokenEndpoint: "/token", clock: new ServerClock(), onFrames: (list) => frames.push(...list), onDropped: (id, message) => dropped.push([id, message]) });
+  link = new Link({
+    exam: "e",
+    tokenEndpoint: "/token",
+    clock: new ServerClock(),
+    onFrames: (list) => frames.push(...list),
+    onDropped: (id, message) => dropped.push([id, message]),
+  });
   link.start();
   await settle();
 });
@@ -92,8 +101,21 @@ describe("Link", () => {
   });
 
   it.each([
-    [1006, "waiting"], [1001, "waiting"], [1011, "waiting"], [4002, "waiting"], [4004, "waiting"], [4005, "waiting"], [4006, "waiting"], [4007, "waiting"], [4009, "waiting"],
-    [4000, "stopped"], [4001, "stopped"], [4003, "stopped"], [4008, "stopped"], [1003, "stopped"], [1009, "stopped"],
+    [1006, "waiting"],
+    [1001, "waiting"],
+    [1011, "waiting"],
+    [4002, "waiting"],
+    [4004, "waiting"],
+    [4005, "waiting"],
+    [4006, "waiting"],
+    [4007, "waiting"],
+    [4009, "waiting"],
+    [4000, "stopped"],
+    [4001, "stopped"],
+    [4003, "stopped"],
+    [4008, "stopped"],
+    [1003, "stopped"],
+    [1009, "stopped"],
   ])("after close code %i it is %s", async (code, want) => {
     FakeSocket.last.welcome().end(code);
     expect(link.state.value.is).toBe(want);
@@ -174,7 +196,10 @@ describe("Link", () => {
     FakeSocket.last.welcome();
     link.keep({ t: "chat", id: "chat0001", session: "a", text: "hi" });
     link.keep({ t: "chat", id: "chat0002", session: "b", text: "hi" });
-    FakeSocket.last.say({ t: "error", code: "too_many", message: "Slower", duty: "retry", ref: "chat0001", wait: 700 }, { t: "error", code: "not_found", message: "There is no such attempt.", duty: "drop", ref: "chat0002" });
+    FakeSocket.last.say(
+      { t: "error", code: "too_many", message: "Slower", duty: "retry", ref: "chat0001", wait: 700 },
+      { t: "error", code: "not_found", message: "There is no such attempt.", duty: "drop", ref: "chat0002" },
+    );
     await settle(800);
     expect(FakeSocket.last.of("chat").map((f) => (f as { id: string }).id)).toEqual(["chat0001", "chat0002", "chat0001"]);
     expect(dropped).toEqual([["chat0002", "There is no such attempt."]]);

@@ -12,7 +12,12 @@ describe("mergeRow", () => {
   });
 
   it("returns the same student when nothing is newer", () => {
-    const s = mergeRow(undefined, { id: "a", who, life: { version: 4, state: "active" }, conn: { c: "online", epoch: 2, since: 10, heard: 20 } });
+    const s = mergeRow(undefined, {
+      id: "a",
+      who,
+      life: { version: 4, state: "active" },
+      conn: { c: "online", epoch: 2, since: 10, heard: 20 },
+    });
     expect(mergeRow(s, { id: "a", life: { version: 3, state: "ready" }, conn: { c: "lost", epoch: 1, since: 99 } })).toBe(s);
   });
 
@@ -54,7 +59,14 @@ describe("mergeRow", () => {
 });
 
 describe("newerProgress", () => {
-  const p = (stage: Progress["stage"], at: number, lms?: Progress["lms"]): Progress => ({ id: "cmd00001", session: "a", kind: "extend", stage, at, ...(lms ? { lms } : {}) });
+  const p = (stage: Progress["stage"], at: number, lms?: Progress["lms"]): Progress => ({
+    id: "cmd00001",
+    session: "a",
+    kind: "extend",
+    stage,
+    at,
+    ...(lms ? { lms } : {}),
+  });
 
   it("never goes back a stage", () => {
     expect(newerProgress(p("seen", 1), p("delivered", 2)).stage).toBe("seen");
@@ -66,7 +78,9 @@ describe("newerProgress", () => {
   });
 
   it("keeps the LMS's answer when an older frame still waits for it", () => {
-    expect(newerProgress(p("queued", 2, { state: "refused", problem: "no" }), p("delivered", 1, { state: "waiting" })).lms).toEqual({ state: "refused", problem: "no" });
+    expect(newerProgress(p("queued", 2, { state: "refused", problem: "no" }), p("delivered", 1, { state: "waiting" })).lms).toEqual(
+      { state: "refused", problem: "no" },
+    );
   });
 });
 
@@ -79,8 +93,20 @@ describe("SnapshotPages", () => {
   });
 
   it.each([
-    ["a page is missing", [[5, 1, false], [5, 3, true]]],
-    ["pages of two snapshots mix", [[5, 1, false], [6, 2, true]]],
+    [
+      "a page is missing",
+      [
+        [5, 1, false],
+        [5, 3, true],
+      ],
+    ],
+    [
+      "pages of two snapshots mix",
+      [
+        [5, 1, false],
+        [6, 2, true],
+      ],
+    ],
     ["the first page is missing", [[5, 2, true]]],
   ] as [string, [number, number, boolean][]][])("says nobody is gone when %s", (_name, list) => {
     const pages = new SnapshotPages();
@@ -103,14 +129,20 @@ describe("merging at random", () => {
     const die = (n: number): number => Math.floor(roll() * n);
     const rows: Row[] = [];
     const states = ["created", "ready", "active", "paused", "submitted"] as const;
-    for (let version = 1; version <= 8; version++) rows.push({ id: "a", life: { version, state: states[die(5)] ?? "active", changed: version } });
+    for (let version = 1; version <= 8; version++)
+      rows.push({ id: "a", life: { version, state: states[die(5)] ?? "active", changed: version } });
     let since = 0;
     for (let epoch = 1; epoch <= 4; epoch++) {
-      for (let i = 0; i < 3; i++) rows.push({ id: "a", conn: { c: i === 1 ? "lost" : "online", epoch, since: ++since, heard: since } });
+      for (let i = 0; i < 3; i++)
+        rows.push({ id: "a", conn: { c: i === 1 ? "lost" : "online", epoch, since: ++since, heard: since } });
     }
     const stages = ["queued", "delivered", "seen"] as const;
-    for (const stage of stages) rows.push({ id: "a", lms: [{ id: "cmd00001", session: "a", kind: "warn", stage, at: stages.indexOf(stage) }] });
-    const deck = [...rows, ...rows.filter(() => roll() < 0.4)].map((row) => ({ row, at: roll() })).sort((a, b) => a.at - b.at).map((x) => x.row);
+    for (const stage of stages)
+      rows.push({ id: "a", lms: [{ id: "cmd00001", session: "a", kind: "warn", stage, at: stages.indexOf(stage) }] });
+    const deck = [...rows, ...rows.filter(() => roll() < 0.4)]
+      .map((row) => ({ row, at: roll() }))
+      .sort((a, b) => a.at - b.at)
+      .map((x) => x.row);
     let s: Student | undefined;
     let version = 0;
     for (const row of deck) {

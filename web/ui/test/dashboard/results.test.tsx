@@ -22,17 +22,29 @@ describe("what came of a command", () => {
   });
 
   it("is told with what to do where it refused to let an attempt go on", () => {
-    expect(words({ kind: "resume", stage: "refused", problem, lms: { state: "refused", problem } })).toContain("Look at the state of the attempt");
+    expect(words({ kind: "resume", stage: "refused", problem, lms: { state: "refused", problem } })).toContain(
+      "Look at the state of the attempt",
+    );
   });
 
   it("does not take back a flag, nor what only Vigil does", () => {
-    expect(words({ kind: "flag", stage: "done", lms: { state: "refused", problem } })).toMatch(/^done.*The flag stays in Vigil's report\.$/);
+    expect(words({ kind: "flag", stage: "done", lms: { state: "refused", problem } })).toMatch(
+      /^done.*The flag stays in Vigil's report\.$/,
+    );
     expect(words({ kind: "pause", stage: "seen", lms: { state: "failed" } })).toMatch(/^seen/);
   });
 
   it("is kept, for extra time before the attempt begins", () => {
     expect(words({ kind: "extend", lms: { state: "waiting" } }, "ready")).toBe("kept until the attempt begins");
-    expect(words({ kind: "extend", lms: { state: "waiting", status: "none", problem: "The attempt has not begun in the learning platform." } }, "active")).toBe("kept until the attempt begins");
+    expect(
+      words(
+        {
+          kind: "extend",
+          lms: { state: "waiting", status: "none", problem: "The attempt has not begun in the learning platform." },
+        },
+        "active",
+      ),
+    ).toBe("kept until the attempt begins");
     expect(words({ kind: "extend", lms: { state: "waiting" } }, "active")).toBe("not delivered yet · LMS has not answered");
     expect(words({ kind: "pause", lms: { state: "waiting" } }, "ready")).not.toContain("kept");
   });

@@ -23,7 +23,15 @@ const serve = (url: string): Response => {
   return answer;
 };
 
-const signal = (seq: number, at: number): SignalEntry => ({ type: "signal", stream: "abc", seq, kind: "blur", severity: 0.1, at, recv: at });
+const signal = (seq: number, at: number): SignalEntry => ({
+  type: "signal",
+  stream: "abc",
+  seq,
+  kind: "blur",
+  severity: 0.1,
+  at,
+  recv: at,
+});
 const gap = (id: string, at: number, end: number): GapEntry => ({ type: "gap", id, at, end, cause: "unclear" });
 const story = () => new Story({ config: { api: "/api/v1/exams/e" }, clock: { now: () => 0 } } as unknown as Store, "s");
 const has = (s: Story, id: string) => s.entries.value.some((e) => e.type === "gap" && e.id === id);
@@ -67,7 +75,10 @@ describe("the story", () => {
     await s.load();
     asked = [];
     entries.push({ type: "state", at: 1200, state: "expired" });
-    s.take([{ t: "session", row: { id: "s", life: { version: 5, state: "expired" } } }, { t: "session", row: { id: "other", life: { version: 5, state: "expired" } } }]);
+    s.take([
+      { t: "session", row: { id: "s", life: { version: 5, state: "expired" } } },
+      { t: "session", row: { id: "other", life: { version: 5, state: "expired" } } },
+    ]);
     await vi.advanceTimersByTimeAsync(1000);
     expect(asked[0]).toBeNull();
     expect(s.entries.value.some((e) => e.type === "state")).toBe(true);
@@ -89,13 +100,20 @@ describe("the story", () => {
       { t: "gap", session: "s", id: "g3", start: 91_000, end: 99_000, cause: "student" },
       { t: "gap", session: "s", id: "g4", start: 95_000, end: 95_000, cause: "student" }, // after the end of the attempt
     ]);
-    expect(s.entries.value.map((e) => e.type === "gap" && [e.id, e.cause, e.end])).toEqual([["g3", "student", 99_000], ["g2", "lms", 91_000], ["g1", "unclear", 61_000]]);
+    expect(s.entries.value.map((e) => e.type === "gap" && [e.id, e.cause, e.end])).toEqual([
+      ["g3", "student", 99_000],
+      ["g2", "lms", 91_000],
+      ["g1", "unclear", 61_000],
+    ]);
   });
 
   it("begins anew where the server does not know the place, and tells of any other fault", async () => {
     const s = story();
     await s.load();
-    refuse = (after) => (after === null ? undefined : Response.json({ status: 400, code: "invalid", detail: "This is not a place in the timeline." }, { status: 400 }));
+    refuse = (after) =>
+      after === null
+        ? undefined
+        : Response.json({ status: 400, code: "invalid", detail: "This is not a place in the timeline." }, { status: 400 });
     asked = [];
     await s.load();
     expect(asked).toEqual(["1999.001000", null, "1499.000500"]);
@@ -109,7 +127,16 @@ describe("the story", () => {
 describe("a student's clock that is wrong", () => {
   const created = Date.UTC(2026, 10, 30, 14);
   const recv = created + 3_600_000;
-  const entry = (at: number, more: Partial<SignalEntry> = {}): SignalEntry => ({ type: "signal", stream: "abcdefghijklmnop", seq: 1, kind: "hidden", severity: 0.1, at, recv, ...more });
+  const entry = (at: number, more: Partial<SignalEntry> = {}): SignalEntry => ({
+    type: "signal",
+    stream: "abcdefghijklmnop",
+    seq: 1,
+    kind: "hidden",
+    severity: 0.1,
+    at,
+    recv,
+    ...more,
+  });
   it.each([
     ["right", recv - 4000, {}, false],
     ["right, and told an hour later", created + 1000, {}, false],

@@ -3,10 +3,30 @@ import { init, type Monitor } from "../../../../moodle-plugin/quizaccess_vigil/a
 import { FakeSocket } from "./fakesocket";
 
 const welcome = {
-  t: "welcome", role: "student", session: "s1", exam: { id: "e", title: "E", watch: ["window"] }, now: 0, epoch: 1, state: "active", version: 3, ping: 10000,
+  t: "welcome",
+  role: "student",
+  session: "s1",
+  exam: { id: "e", title: "E", watch: ["window"] },
+  now: 0,
+  epoch: 1,
+  state: "active",
+  version: 3,
+  ping: 10000,
 };
 
-interface Word { t: string; id?: string; doc: string; pages: number; visible: number; hidden: number; focus: number; focused: number; given: number; away?: boolean; can?: string[] }
+interface Word {
+  t: string;
+  id?: string;
+  doc: string;
+  pages: number;
+  visible: number;
+  hidden: number;
+  focus: number;
+  focused: number;
+  given: number;
+  away?: boolean;
+  can?: string[];
+}
 
 let monitor: Monitor | undefined;
 let visibility = "visible";

@@ -12,9 +12,15 @@ let focused: boolean;
 let visible: "visible" | "hidden";
 let asked: boolean[];
 
-const set = (object: object, name: string, value: unknown) => Object.defineProperty(object, name, { configurable: true, writable: true, value });
+const set = (object: object, name: string, value: unknown) =>
+  Object.defineProperty(object, name, { configurable: true, writable: true, value });
 const begin = (watch = all, fullscreen = false) => {
-  detector = makeDetector({ emit: (it) => noticed.push(it), tab, askFullscreen: (is) => asked.push(is), ours: (e) => (e.target as Element)?.id === "ours" });
+  detector = makeDetector({
+    emit: (it) => noticed.push(it),
+    tab,
+    askFullscreen: (is) => asked.push(is),
+    ours: (e) => (e.target as Element)?.id === "ours",
+  });
   detector.set({ watch, fullscreen });
   return detector;
 };
@@ -45,7 +51,8 @@ beforeEach(() => {
   focused = true;
   visible = "visible";
   tab = tabStorage("t:", null);
-  document.body.innerHTML = '<form id="f"><input id="i"><input id="file" type="file"><textarea id="ours"></textarea></form><a id="a" href="/next">x</a>';
+  document.body.innerHTML =
+    '<form id="f"><input id="i"><input id="file" type="file"><textarea id="ours"></textarea></form><a id="a" href="/next">x</a>';
   vi.spyOn(document, "hasFocus").mockImplementation(() => focused);
   Object.defineProperty(document, "visibilityState", { configurable: true, get: () => visible });
 });
@@ -327,7 +334,11 @@ describe("full screen", () => {
     element = null;
     Object.defineProperty(document, "fullscreenElement", { configurable: true, get: () => element });
     set(document, "fullscreenEnabled", true);
-    set(document.documentElement, "requestFullscreen", vi.fn(async () => change(document.documentElement)));
+    set(
+      document.documentElement,
+      "requestFullscreen",
+      vi.fn(async () => change(document.documentElement)),
+    );
   });
 
   it("is asked for only where the exam does", () => {

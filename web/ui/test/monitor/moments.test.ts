@@ -48,7 +48,10 @@ const connect = async () => {
 /** A page of the tab: its steady clock begins anew. */
 const page = (watch = ["focus"]) => {
   const began = real - lost;
-  clock = makeClock(() => server() + wall, () => real - lost - began);
+  clock = makeClock(
+    () => server() + wall,
+    () => real - lost - began,
+  );
   detector = makeDetector({ emit: (it) => noticed.push(it), tab, clock, askTime });
   detector.set({ watch });
 };
@@ -62,7 +65,8 @@ const look = (is: "visible" | "hidden") => {
   visible = is;
   document.dispatchEvent(new Event("visibilitychange"));
 };
-const hidden = () => noticed.filter((it) => it.kind === "hidden").map(({ dur, data }) => ({ dur: Math.round((dur ?? 0) / 1000), ...data }));
+const hidden = () =>
+  noticed.filter((it) => it.kind === "hidden").map(({ dur, data }) => ({ dur: Math.round((dur ?? 0) / 1000), ...data }));
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -78,7 +82,10 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe.each([["online", true], ["offline, and told when it is back", false]])("an absence %s", (_, connected) => {
+describe.each([
+  ["online", true],
+  ["offline, and told when it is back", false],
+])("an absence %s", (_, connected) => {
   const absent = async (meanwhile: () => void) => {
     page();
     await connect();
@@ -101,7 +108,12 @@ describe.each([["online", true], ["offline, and told when it is back", false]])(
     expect(hidden()).toEqual([{ dur: 4 }]);
   });
 
-  it.each([["forward", 20], ["back", -20], ["forward by years", 6e6], ["back by years", -1.5e7]])("is no longer because the clock was set %s meanwhile", async (__, minutes) => {
+  it.each([
+    ["forward", 20],
+    ["back", -20],
+    ["forward by years", 6e6],
+    ["back by years", -1.5e7],
+  ])("is no longer because the clock was set %s meanwhile", async (__, minutes) => {
     await absent(() => (wall += minutes * minute));
     expect(hidden()).toEqual([{ dur: 4 }]);
   });
@@ -116,7 +128,10 @@ describe.each([["online", true], ["offline, and told when it is back", false]])(
     expect(hidden()).toEqual([{ dur: 1204 }]);
   });
 
-  it.each([["forward", 20], ["back", -40]])("in which the computer slept and the clock was set %s is the server's count", async (__, minutes) => {
+  it.each([
+    ["forward", 20],
+    ["back", -40],
+  ])("in which the computer slept and the clock was set %s is the server's count", async (__, minutes) => {
     await absent(() => {
       sleep(10 * minute);
       wall += minutes * minute;

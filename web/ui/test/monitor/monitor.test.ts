@@ -22,8 +22,12 @@ const card = () => root().querySelector(".card")?.textContent ?? "";
 const dialog = () => find<HTMLDialogElement>("dialog");
 const pill = () => find(".pill");
 const told = (name: string) => events.filter(([type]) => type === "vigil:" + name).length;
-const sent = () => FakeSocket.last.sent.flatMap((text) => [JSON.parse(text)].flat() as { t: string; kind?: string; reason?: string; id?: string; stamp?: string }[]);
-const state = (name: string, version: number, reason?: string) => FakeSocket.last.hear({ t: "state", state: name, version, reason, at: 0 });
+const sent = () =>
+  FakeSocket.last.sent.flatMap(
+    (text) => [JSON.parse(text)].flat() as { t: string; kind?: string; reason?: string; id?: string; stamp?: string }[],
+  );
+const state = (name: string, version: number, reason?: string) =>
+  FakeSocket.last.hear({ t: "state", state: name, version, reason, at: 0 });
 const command = (id: string, kind: string) => FakeSocket.last.hear({ t: "command", id, kind, at: 0 });
 
 /** The quiz page, connected. */
@@ -92,7 +96,11 @@ describe("hello", () => {
     expect(sent()[0]).toMatchObject({ t: "hello", stamp: "head.claims.signature" });
   });
 
-  it.each([["none", undefined], ["an empty one", ""], ["one that is none of the format", "x".repeat(16385)]])("has no stamp where the page has %s", async (_, stamp) => {
+  it.each([
+    ["none", undefined],
+    ["an empty one", ""],
+    ["one that is none of the format", "x".repeat(16385)],
+  ])("has no stamp where the page has %s", async (_, stamp) => {
     await open({ stamp });
     expect(sent()[0]?.t).toBe("hello");
     expect(sent()[0]).not.toHaveProperty("stamp");
@@ -190,7 +198,9 @@ describe("proctoring that was switched off", () => {
     await open();
     state("stopped", 4);
     monitor?.stop();
-    vi.stubGlobal("fetch", async () => Response.json({ duty: "stop", code: "forbidden", detail: "Proctoring was switched off." }, { status: 403 }));
+    vi.stubGlobal("fetch", async () =>
+      Response.json({ duty: "stop", code: "forbidden", detail: "Proctoring was switched off." }, { status: 403 }),
+    );
     monitor = init({ tokenEndpoint: "/token", assertion: async () => "a", key: "k", page: ++pages });
     await settle(100);
     expect(pill().dataset.kind).toBe("off");
@@ -212,7 +222,11 @@ describe("a pause", () => {
     expect(dialog().open).toBe(false);
     expect(card()).toContain("You are back in.");
     expect(told("resumed")).toBe(1);
-    expect(sent().filter((frame) => frame.t === "seen").map((frame) => frame.id)).toEqual(["command01", "command02"]);
+    expect(
+      sent()
+        .filter((frame) => frame.t === "seen")
+        .map((frame) => frame.id),
+    ).toEqual(["command01", "command02"]);
   });
 
   it("that the page itself explains covers nothing of it", async () => {
@@ -233,7 +247,11 @@ describe("a pause", () => {
     expect(dialog().open).toBe(false);
     expect(pill().dataset.kind).toBe("timeup");
     expect(told("resumed")).toBe(1);
-    expect(sent().filter((frame) => frame.t === "seen").map((frame) => frame.id)).toEqual(["command01", "command02"]);
+    expect(
+      sent()
+        .filter((frame) => frame.t === "seen")
+        .map((frame) => frame.id),
+    ).toEqual(["command01", "command02"]);
   });
 
   it("that the LMS did not take goes on at once, and nobody is welcomed back", async () => {
@@ -311,7 +329,14 @@ describe("what the server refuses for good", () => {
     FakeSocket.last.hear({ t: "error", code: "invalid", message: "no", duty: "drop", ref });
     await settle(200);
   };
-  const lastSeq = () => String((sent().filter((frame) => frame.t === "signal").at(-1) as unknown as { seq: number }).seq);
+  const lastSeq = () =>
+    String(
+      (
+        sent()
+          .filter((frame) => frame.t === "signal")
+          .at(-1) as unknown as { seq: number }
+      ).seq,
+    );
 
   it("is told to who raised a hand: it is down, and stays so", async () => {
     await open();
@@ -353,7 +378,9 @@ describe("a computer whose clock is set", () => {
     const real = () => end - 3_600_000 + (performance.now() - began);
     const began = performance.now();
     const answer = () => {
-      const asked = sent().filter((frame) => frame.t === "time").at(-1) as unknown as { at: number } | undefined;
+      const asked = sent()
+        .filter((frame) => frame.t === "time")
+        .at(-1) as unknown as { at: number } | undefined;
       if (asked) FakeSocket.last.hear({ t: "time", at: asked.at, now: real() });
     };
     await settle(3000);

@@ -72,12 +72,24 @@ describe("the outbox", () => {
 
   it.each([
     ["missing", null],
-    ["throwing", { open: () => { throw new DOMException("no", "SecurityError"); } }],
-    ["refusing", { open: () => {
-      const request = { error: new DOMException("no", "InvalidStateError") } as { error: unknown; onerror?: () => void };
-      setTimeout(() => request.onerror?.());
-      return request;
-    } }],
+    [
+      "throwing",
+      {
+        open: () => {
+          throw new DOMException("no", "SecurityError");
+        },
+      },
+    ],
+    [
+      "refusing",
+      {
+        open: () => {
+          const request = { error: new DOMException("no", "InvalidStateError") } as { error: unknown; onerror?: () => void };
+          setTimeout(() => request.onerror?.());
+          return request;
+        },
+      },
+    ],
   ])("works in memory where IndexedDB is %s", async (_, refused) => {
     const box = await openOutbox({ session, factory: refused as unknown as IDBFactory });
     expect(box.durable()).toBe(false);

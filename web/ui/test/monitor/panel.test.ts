@@ -3,10 +3,18 @@ import { makePanel, type Panel } from "../../../../moodle-plugin/quizaccess_vigi
 import { dictionaries, words } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/strings";
 
 let panel: Panel;
-const actions = { chat: vi.fn(), hand: vi.fn(), read: vi.fn(), reclaim: vi.fn(), enterFullscreen: vi.fn(), refuseFullscreen: vi.fn() };
+const actions = {
+  chat: vi.fn(),
+  hand: vi.fn(),
+  read: vi.fn(),
+  reclaim: vi.fn(),
+  enterFullscreen: vi.fn(),
+  refuseFullscreen: vi.fn(),
+};
 const root = () => panel.host.shadowRoot as ShadowRoot;
 const find = <E extends HTMLElement>(selector: string) => root().querySelector(selector) as E;
-const button = (text: string) => Array.from(root().querySelectorAll("button")).find((one) => one.textContent === text) as HTMLButtonElement;
+const button = (text: string) =>
+  Array.from(root().querySelectorAll("button")).find((one) => one.textContent === text) as HTMLButtonElement;
 const pill = () => find(".pill");
 const line = (id: string, text: string, own = false) => ({ id, text, at: 1_000_000 + Number(id), own });
 
@@ -30,7 +38,9 @@ describe("the pill", () => {
     expect(pill().getAttribute("aria-expanded")).toBe("true");
     expect(find(".drawer").hidden).toBe(false);
     expect(find(".drawer").getAttribute("role")).toBe("dialog");
-    expect(root().getElementById(find(".drawer").getAttribute("aria-labelledby") ?? "")?.textContent).toBe("Messages with your proctors");
+    expect(root().getElementById(find(".drawer").getAttribute("aria-labelledby") ?? "")?.textContent).toBe(
+      "Messages with your proctors",
+    );
     expect(root().activeElement).toBe(find("textarea"));
   });
 
@@ -237,7 +247,8 @@ describe("words", () => {
   it("are the same in both languages, with the same parameters", () => {
     const parameters = (text = "") => (text.match(/\{\w+\}/g) ?? []).sort();
     expect(Object.keys(dictionaries.id)).toEqual(Object.keys(dictionaries.en));
-    for (const key of Object.keys(dictionaries.en)) expect([key, parameters(dictionaries.id[key])]).toEqual([key, parameters(dictionaries.en[key])]);
+    for (const key of Object.keys(dictionaries.en))
+      expect([key, parameters(dictionaries.id[key])]).toEqual([key, parameters(dictionaries.en[key])]);
   });
 
   it("follow the page's language, and a dictionary of its own", () => {

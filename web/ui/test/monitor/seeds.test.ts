@@ -99,7 +99,17 @@ class Line {
       }
       this.readyState = 1;
       this.onopen?.();
-      this.tell({ t: "welcome", role: "student", session: "s1", exam: { id: "e" }, now: Date.now(), epoch: 1, state: "active", version: 1, ping: 10000 });
+      this.tell({
+        t: "welcome",
+        role: "student",
+        session: "s1",
+        exam: { id: "e" },
+        now: Date.now(),
+        epoch: 1,
+        state: "active",
+        version: 1,
+        ping: 10000,
+      });
     });
   }
 
@@ -136,7 +146,9 @@ class Line {
 
   /** What the server does with a message. */
   private take(text: string): void {
-    const frames = text.startsWith("[") ? (JSON.parse(text) as { t: string; seq: number; at: number; stream: string }[]) : [JSON.parse(text)];
+    const frames = text.startsWith("[")
+      ? (JSON.parse(text) as { t: string; seq: number; at: number; stream: string }[])
+      : [JSON.parse(text)];
     const seqs: number[] = [];
     for (const f of frames) {
       if (f.t === "hello") {
@@ -158,7 +170,8 @@ class Line {
       }
     }
     if (seqs.length === 0) return;
-    if (this.world.chance(0.05)) this.end(this.world.between(0, 1) ? 1006 : 4006, ""); // before it has answered
+    if (this.world.chance(0.05))
+      this.end(this.world.between(0, 1) ? 1006 : 4006, ""); // before it has answered
     else this.tell({ t: "ack", stream: this.stream, seqs });
   }
 }
@@ -183,7 +196,13 @@ class Page {
       fetch: (async () => {
         await new Promise((done) => setTimeout(done, world.between(20, 400)));
         if (world.silent || world.chance(0.1)) throw new TypeError("no network");
-        return Response.json({ token: "t", expires: Date.now() + 300_000, now: Date.now(), url: "wss://tool/socket", session: "s1" });
+        return Response.json({
+          token: "t",
+          expires: Date.now() + 300_000,
+          now: Date.now(),
+          url: "wss://tool/socket",
+          session: "s1",
+        });
       }) as typeof fetch,
     });
     this.socket = makeSocket({
@@ -208,10 +227,12 @@ class Page {
   }
 
   private open(): Promise<void> {
-    this.opening ??= openOutbox({ session: "s1", factory: this.world.factory, onStream: () => this.socket.reconnect() }).then((box) => {
-      this.outbox = box;
-      this.sender = makeSender({ outbox: box, send: (frames) => this.socket.send(frames) });
-    });
+    this.opening ??= openOutbox({ session: "s1", factory: this.world.factory, onStream: () => this.socket.reconnect() }).then(
+      (box) => {
+        this.outbox = box;
+        this.sender = makeSender({ outbox: box, send: (frames) => this.socket.send(frames) });
+      },
+    );
     return this.opening;
   }
 
@@ -247,54 +268,75 @@ function excuse(world: World, stream?: string): void {
 
 const events: Record<string, [much: number, act: (w: World) => void | Promise<void>]> = {
   "a signal": [40, (w) => void w.page?.signal()],
-  "a page turn": [10, (w) => {
-    w.page?.socket.leave("navigating");
-    w.page?.gone();
-    w.page = new Page(w);
-  }],
+  "a page turn": [
+    10,
+    (w) => {
+      w.page?.socket.leave("navigating");
+      w.page?.gone();
+      w.page = new Page(w);
+    },
+  ],
   // The page before was kept by the browser, and goes on where it was.
-  "a turn, and back": [3, async (w) => {
-    w.frozen = w.page;
-    w.page?.socket.leave("navigating");
-    const next = new Page(w);
-    w.page = next;
-    await w.run(w.between(200, 5000));
-    next.socket.leave("navigating");
-    next.gone();
-    w.page = w.frozen;
-    w.page?.socket.start();
-  }],
+  "a turn, and back": [
+    3,
+    async (w) => {
+      w.frozen = w.page;
+      w.page?.socket.leave("navigating");
+      const next = new Page(w);
+      w.page = next;
+      await w.run(w.between(200, 5000));
+      next.socket.leave("navigating");
+      next.gone();
+      w.page = w.frozen;
+      w.page?.socket.start();
+    },
+  ],
   "the line is cut": [4, (w) => w.cut()],
-  "the line is silent": [3, async (w) => {
-    w.silent = true;
-    await w.run(w.between(1000, 60_000));
-    w.silent = false;
-  }],
-  "the line is silent and then gone": [3, async (w) => {
-    w.silent = true;
-    await w.run(w.between(1000, 30_000));
-    for (const line of w.sockets) line.dead = true; // nobody tells the browser
-    w.silent = false;
-  }],
+  "the line is silent": [
+    3,
+    async (w) => {
+      w.silent = true;
+      await w.run(w.between(1000, 60_000));
+      w.silent = false;
+    },
+  ],
+  "the line is silent and then gone": [
+    3,
+    async (w) => {
+      w.silent = true;
+      await w.run(w.between(1000, 30_000));
+      for (const line of w.sockets) line.dead = true; // nobody tells the browser
+      w.silent = false;
+    },
+  ],
   "the machine sleeps": [2, (w) => void vi.setSystemTime(Date.now() + w.between(10_000, 3_600_000))],
   "the clock is set": [2, (w) => void vi.setSystemTime(Date.now() + w.between(-7_200_000, 7_200_000))],
-  "the server is drained": [2, (w) => {
-    for (const line of w.sockets) line.end(4004, String(w.between(1, 3000)));
-  }],
-  "the site's data is cleared": [1, async (w) => {
-    await new Promise<void>((done) => {
-      const request = w.factory.open("vigil", 1);
-      request.onerror = () => done();
-      request.onupgradeneeded = () => request.transaction?.abort();
-      request.onsuccess = () => {
-        const clear = request.result.transaction(["streams", "signals"], "readwrite");
-        clear.objectStore("streams").clear();
-        clear.objectStore("signals").clear();
-        clear.oncomplete = () => { request.result.close(); done(); };
-      };
-    });
-    excuse(w);
-  }],
+  "the server is drained": [
+    2,
+    (w) => {
+      for (const line of w.sockets) line.end(4004, String(w.between(1, 3000)));
+    },
+  ],
+  "the site's data is cleared": [
+    1,
+    async (w) => {
+      await new Promise<void>((done) => {
+        const request = w.factory.open("vigil", 1);
+        request.onerror = () => done();
+        request.onupgradeneeded = () => request.transaction?.abort();
+        request.onsuccess = () => {
+          const clear = request.result.transaction(["streams", "signals"], "readwrite");
+          clear.objectStore("streams").clear();
+          clear.objectStore("signals").clear();
+          clear.oncomplete = () => {
+            request.result.close();
+            done();
+          };
+        };
+      });
+      excuse(w);
+    },
+  ],
 };
 
 async function play(seed: number): Promise<World> {
@@ -322,7 +364,8 @@ async function play(seed: number): Promise<World> {
   if ((await w.page.left()) > 0) w.faults.push(`at rest ${await w.page.left()} signals are kept`);
   for (const [key, frame] of w.noticed) {
     const got = w.stored.get(key);
-    if (got !== frame && !(got === undefined && w.excused.has(key))) w.faults.push(`${key} is stored as ${got}, was written as ${frame}`);
+    if (got !== frame && !(got === undefined && w.excused.has(key)))
+      w.faults.push(`${key} is stored as ${got}, was written as ${frame}`);
   }
   w.page.socket.leave("closing");
   return w;
@@ -336,7 +379,10 @@ afterEach(() => {
 it(`keeps every signal, and comes back, in ${seeds} runs from seed ${first} on`, { timeout: 120_000 }, async () => {
   let signals = 0;
   for (let seed = first; seed < first + seeds; seed++) {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date", "performance"], now: 1_770_000_000_000 });
+    vi.useFakeTimers({
+      toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date", "performance"],
+      now: 1_770_000_000_000,
+    });
     const w = await play(seed);
     signals += w.noticed.size;
     expect(w.faults, `seed ${seed}:\n${w.history.join("\n")}`).toEqual([]);

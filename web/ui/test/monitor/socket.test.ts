@@ -5,7 +5,17 @@ import { tabStorage } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/s
 import { Refusal, tokenSource } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/token";
 import { FakeSocket } from "./fakesocket";
 
-const welcome = { t: "welcome", role: "student", session: "s1", exam: { id: "e", title: "E" }, now: 0, epoch: 1, state: "active", version: 1, ping: 10000 };
+const welcome = {
+  t: "welcome",
+  role: "student",
+  session: "s1",
+  exam: { id: "e", title: "E" },
+  now: 0,
+  epoch: 1,
+  state: "active",
+  version: 1,
+  ping: 10000,
+};
 
 interface Rig {
   socket: ReturnType<typeof makeSocket>;
@@ -175,10 +185,16 @@ describe("opening", () => {
   });
 
   it("stops when the LMS gives no assertion any more, and retries when it merely failed", async () => {
-    for (const [error, state] of [[new Refusal("stop", "forbidden", ""), "stopped"], [new Error("500"), "waiting"]] as const) {
+    for (const [error, state] of [
+      [new Refusal("stop", "forbidden", ""), "stopped"],
+      [new Error("500"), "waiting"],
+    ] as const) {
       const socket = makeSocket({
         tokens: tokenSource({ endpoint: "x", body: () => Promise.reject(error), tab: tabStorage("t:", null), fetch: vi.fn() }),
-        local: (at) => at, hello: async () => ({}), onFrame: vi.fn(), onStatus: vi.fn(),
+        local: (at) => at,
+        hello: async () => ({}),
+        onFrame: vi.fn(),
+        onStatus: vi.fn(),
       });
       socket.start();
       await settle();
@@ -216,10 +232,18 @@ describe("opening", () => {
 describe("a close", () => {
   const duties: [number, string, string][] = [
     ...Object.entries(CLOSE).map(([code, { name, duty }]): [number, string, string] => [Number(code), name, duty]),
-    [1000, "normal", "retry"], [1001, "going away", "retry"], [1006, "lost", "retry"], [1011, "error", "retry"], [4999, "unknown", "retry"],
+    [1000, "normal", "retry"],
+    [1001, "going away", "retry"],
+    [1006, "lost", "retry"],
+    [1011, "error", "retry"],
+    [4999, "unknown", "retry"],
   ];
   it("is known for every code of the protocol", () => {
-    expect(Object.keys(CLOSE).map(Number).sort((a, b) => a - b)).toEqual([1003, 1009, 4000, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009]);
+    expect(
+      Object.keys(CLOSE)
+        .map(Number)
+        .sort((a, b) => a - b),
+    ).toEqual([1003, 1009, 4000, 4001, 4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009]);
   });
 
   it.each(duties)("with %i (%s) means %s", async (code, name, duty) => {

@@ -12,7 +12,13 @@ const next = <T>(list: (T | Error)[]): Promise<T> => {
 };
 const make = () =>
   makePause({
-    clock: { running: () => true, differs: () => false, moveTo: () => true, freeze: () => steps.push("freeze"), thaw: () => steps.push("thaw") },
+    clock: {
+      running: () => true,
+      differs: () => false,
+      moveTo: () => true,
+      freeze: () => steps.push("freeze"),
+      thaw: () => steps.push("thaw"),
+    },
     save: () => {
       steps.push("save");
       return next(saves);
@@ -105,7 +111,8 @@ describe("a pause", () => {
 });
 
 describe("saving the answers", () => {
-  const answer = (status: number, body: unknown) => vi.fn(async (_url: string, _init?: RequestInit) => new Response(JSON.stringify(body), { status }));
+  const answer = (status: number, body: unknown) =>
+    vi.fn(async (_url: string, _init?: RequestInit) => new Response(JSON.stringify(body), { status }));
   beforeEach(() => {
     vi.useRealTimers();
     vi.stubGlobal("M", { cfg: { wwwroot: "http://moodle.test" } });
@@ -139,7 +146,12 @@ describe("saving the answers", () => {
   });
 
   it("holds core's own saving back, and has it catch up afterwards", () => {
-    const autosave = { dirty: true, delay_timer: null as unknown, stop_autosaving: () => (autosave.delay_timer = true), start_save_timer_if_necessary: vi.fn() };
+    const autosave = {
+      dirty: true,
+      delay_timer: null as unknown,
+      stop_autosaving: () => (autosave.delay_timer = true),
+      start_save_timer_if_necessary: vi.fn(),
+    };
     vi.stubGlobal("M", { cfg: { wwwroot: "" }, mod_quiz: { autosave } });
     releaseAutosave();
     expect(autosave.start_save_timer_if_necessary).not.toHaveBeenCalled();

@@ -13,7 +13,16 @@ vi.mock("../../../../moodle-plugin/quizaccess_vigil/amd/src/monitor", () => moni
 
 import { init, stringId } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/proctor";
 
-const config = { attempt: 7, cmid: 3, key: "4-7", kind: "attempt" as const, page: 2, pages: 3, endpoint: "https://tool.test/token", lang: "en" };
+const config = {
+  attempt: 7,
+  cmid: 3,
+  key: "4-7",
+  kind: "attempt" as const,
+  page: 2,
+  pages: 3,
+  endpoint: "https://tool.test/token",
+  lang: "en",
+};
 let status: string;
 let end: number;
 let replaced: string[];
@@ -36,7 +45,11 @@ beforeEach(() => {
   vi.spyOn(window.location, "replace").mockImplementation((url) => void replaced.push(String(url)));
   status = "running";
   end = 0;
-  handlers.set("quizaccess_vigil_get_attempt_status", () => ({ status, end: Math.floor(end / 1000), now: Math.floor(Date.now() / 1000) }));
+  handlers.set("quizaccess_vigil_get_attempt_status", () => ({
+    status,
+    end: Math.floor(end / 1000),
+    now: Math.floor(Date.now() / 1000),
+  }));
   handlers.set("quizaccess_vigil_get_socket_token", () => ({ url: config.endpoint, token: "signed", expires: 1 }));
   calls.length = asked.length = 0;
   says.never = false;
@@ -75,7 +88,9 @@ describe("the words", () => {
   });
 
   it.each(["en", "id"] as const)("are all there in lang/%s, as in the panel", (lang) => {
-    const found = new Map(Array.from({ en, id }[lang].matchAll(/^\$string\['(panel_\w+)'\] = '((?:[^'\\]|\\.)*)';$/gm), (m) => [m[1], m[2]]));
+    const found = new Map(
+      Array.from({ en, id }[lang].matchAll(/^\$string\['(panel_\w+)'\] = '((?:[^'\\]|\\.)*)';$/gm), (m) => [m[1], m[2]]),
+    );
     for (const [key, text] of Object.entries(dictionaries[lang] ?? {})) {
       expect(found.get(stringId(key)), key).toBe(text.replace(/'/g, "\\'").replace(/\{(\w+)\}/g, "{$a->$1}"));
     }
@@ -87,7 +102,11 @@ describe("the assertion", () => {
   it("is asked for without keeping the login alive", async () => {
     await init(config);
     expect(await given().assertion()).toBe("signed");
-    expect(calls.at(-1)).toMatchObject({ name: "quizaccess_vigil_get_socket_token", args: { attemptid: 7 }, noSessionUpdate: true });
+    expect(calls.at(-1)).toMatchObject({
+      name: "quizaccess_vigil_get_socket_token",
+      args: { attemptid: 7 },
+      noSessionUpdate: true,
+    });
   });
 
   it.each([
@@ -156,7 +175,8 @@ describe("a new end", () => {
 });
 
 describe("proctoring that is switched off", () => {
-  const off = () => handlers.set("quizaccess_vigil_get_attempt_status", () => ({ status: "running", end: 0, now: 0, proctored: false }));
+  const off = () =>
+    handlers.set("quizaccess_vigil_get_attempt_status", () => ({ status: "running", end: 0, now: 0, proctored: false }));
 
   it("leads from the waiting page back into the attempt", async () => {
     await init({ ...config, kind: "paused", page: "paused" });
@@ -216,7 +236,10 @@ describe("the waiting page", () => {
   });
 
   it("goes back to the page that was left", async () => {
-    sessionStorage.setItem("vigil:moodle:4-7:page", JSON.stringify("http://moodle.test/mod/quiz/attempt.php?attempt=7&cmid=3&page=1"));
+    sessionStorage.setItem(
+      "vigil:moodle:4-7:page",
+      JSON.stringify("http://moodle.test/mod/quiz/attempt.php?attempt=7&cmid=3&page=1"),
+    );
     status = "paused";
     await init(waiting);
     tell("state", { state: "active" });
@@ -263,7 +286,10 @@ describe("receipts", () => {
     await init({ ...config, kind: "paused", page: "paused", receipts: true });
     given().onReceipt(frame);
     await vi.advanceTimersByTimeAsync(100);
-    expect(calls.find((call) => call.name === "quizaccess_vigil_send_receipts")).toMatchObject({ args: { attemptid: 7, receipts: "a.b.c" }, noSessionUpdate: true });
+    expect(calls.find((call) => call.name === "quizaccess_vigil_send_receipts")).toMatchObject({
+      args: { attemptid: 7, receipts: "a.b.c" },
+      noSessionUpdate: true,
+    });
     expect(replaced).toEqual(["http://moodle.test/mod/quiz/attempt.php?attempt=7&cmid=3"]);
   });
 

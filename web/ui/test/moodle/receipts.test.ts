@@ -3,7 +3,17 @@ import { onAutosave } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/m
 import { FIELD, makeReceipts } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/receipts";
 import { tabStorage } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/storage";
 
-const refusing = { getItem: () => { throw new Error("refused"); }, setItem: () => { throw new Error("refused"); }, removeItem: () => { throw new Error("refused"); } };
+const refusing = {
+  getItem: () => {
+    throw new Error("refused");
+  },
+  setItem: () => {
+    throw new Error("refused");
+  },
+  removeItem: () => {
+    throw new Error("refused");
+  },
+};
 
 let sent: string[];
 let now: number;
@@ -12,7 +22,13 @@ const field = () => document.querySelector<HTMLInputElement>(`input[name=${FIELD
 const frame = (page: string, n = 1) => ({ t: "receipt" as const, page, until: n, receipt: `${page}.${n}.s` });
 const open = (options: Partial<Parameters<typeof makeReceipts>[0]> = {}) => {
   made?.stop();
-  made = makeReceipts({ tab: tabStorage("t:"), form: "responseform", send: async (text) => void sent.push(text), ticks: () => now, ...options });
+  made = makeReceipts({
+    tab: tabStorage("t:"),
+    form: "responseform",
+    send: async (text) => void sent.push(text),
+    ticks: () => now,
+    ...options,
+  });
   return made;
 };
 const wait = async (ms: number) => {
@@ -46,7 +62,8 @@ beforeEach(() => {
   now = 1000;
   sent = [];
   sessionStorage.clear();
-  document.body.innerHTML = '<form id="responseform"><input type="hidden" name="thispage" value="0"><input name="q1" value="a"></form>';
+  document.body.innerHTML =
+    '<form id="responseform"><input type="hidden" name="thispage" value="0"><input name="q1" value="a"></form>';
 });
 afterEach(() => {
   made?.stop();
@@ -104,7 +121,14 @@ describe("what is kept", () => {
     expect(field()?.value).toBe("p1.2.s");
   });
 
-  it.each([{ page: 5 }, { page: "" }, { receipt: 7 }, { receipt: "a b" }, { receipt: "x".repeat(4097) }, { receipt: '"><script>' }])("is not %j", (wrong) => {
+  it.each([
+    { page: 5 },
+    { page: "" },
+    { receipt: 7 },
+    { receipt: "a b" },
+    { receipt: "x".repeat(4097) },
+    { receipt: '"><script>' },
+  ])("is not %j", (wrong) => {
     open().take({ ...frame("p1"), ...wrong } as ReturnType<typeof frame>);
     expect(field()?.value).toBe("");
   });
@@ -156,7 +180,13 @@ describe("without answers", () => {
 
   it("a failure is made good by the next", async () => {
     let fail = true;
-    const receipts = open({ atOnce: true, send: async (text) => { if (fail) throw new Error("down"); sent.push(text); } });
+    const receipts = open({
+      atOnce: true,
+      send: async (text) => {
+        if (fail) throw new Error("down");
+        sent.push(text);
+      },
+    });
     receipts.take(frame("w1", 1));
     await wait(0);
     fail = false;

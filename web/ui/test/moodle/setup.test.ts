@@ -19,10 +19,11 @@ const sockets = (act: (s: { onopen?: () => void; onclose?: (e: { code: number })
   }
   return Object.assign(Fake as unknown as typeof WebSocket, { made });
 };
-const opens = () => sockets((s) => {
-  s.onopen?.();
-  s.onclose?.({ code: 1000 });
-});
+const opens = () =>
+  sockets((s) => {
+    s.onopen?.();
+    s.onclose?.({ code: 1000 });
+  });
 const asks = (...answers: (number | Error)[]) => {
   const list = [...answers];
   return vi.fn(async () => {
@@ -61,7 +62,8 @@ describe("the way from this browser to the tool", () => {
   });
 
   it("is tried without credentials, and shown", async () => {
-    document.body.innerHTML = '<table><tr><td><b data-vigil="browser-good" hidden>OK</b><b data-vigil="browser-bad" hidden>Error</b></td><td data-vigil="browser-summary"></td></tr></table>';
+    document.body.innerHTML =
+      '<table><tr><td><b data-vigil="browser-good" hidden>OK</b><b data-vigil="browser-bad" hidden>Error</b></td><td data-vigil="browser-summary"></td></tr></table>';
     says.never = false;
     says.get = (key) => key;
     const ask = asks(401);
@@ -85,14 +87,24 @@ describe("a WebSocket that is only tried", () => {
     ["is refused", 1006],
     ["is closed in order without having been open", 1000],
   ])("does not come through when it %s", async (_, code) => {
-    expect(await open(socketURL, sockets((s) => s.onclose?.({ code })))).toBe("socket");
+    expect(
+      await open(
+        socketURL,
+        sockets((s) => s.onclose?.({ code })),
+      ),
+    ).toBe("socket");
   });
 
   it("does not come through when it breaks", async () => {
-    expect(await open(socketURL, sockets((s) => {
-      s.onopen?.();
-      s.onclose?.({ code: 1006 });
-    }))).toBe("socket");
+    expect(
+      await open(
+        socketURL,
+        sockets((s) => {
+          s.onopen?.();
+          s.onclose?.({ code: 1006 });
+        }),
+      ),
+    ).toBe("socket");
   });
 
   it("does not come through when it cannot even be made, or nothing happens", async () => {
@@ -103,7 +115,10 @@ describe("a WebSocket that is only tried", () => {
     }
     expect(await open(socketURL, Never as unknown as typeof WebSocket)).toBe("socket");
     vi.useFakeTimers();
-    const silent = open(socketURL, sockets(() => {}));
+    const silent = open(
+      socketURL,
+      sockets(() => {}),
+    );
     await vi.advanceTimersByTimeAsync(8000);
     expect(await silent).toBe("socket");
     vi.useRealTimers();
@@ -113,15 +128,21 @@ describe("a WebSocket that is only tried", () => {
     const violate = (blockedURI: string) => () =>
       document.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), { blockedURI }));
     vi.stubGlobal("fetch", asks(401, 401));
-    vi.stubGlobal("WebSocket", sockets((s) => {
-      s.onclose?.({ code: 1006 });
-      setTimeout(violate("ws://tool.test/socket"));
-    }));
+    vi.stubGlobal(
+      "WebSocket",
+      sockets((s) => {
+        s.onclose?.({ code: 1006 });
+        setTimeout(violate("ws://tool.test/socket"));
+      }),
+    );
     expect(await explore(endpoint, socketURL)).toBe("csp");
-    vi.stubGlobal("WebSocket", sockets((s) => {
-      violate("https://elsewhere.test/x.png")();
-      s.onclose?.({ code: 1006 });
-    }));
+    vi.stubGlobal(
+      "WebSocket",
+      sockets((s) => {
+        violate("https://elsewhere.test/x.png")();
+        s.onclose?.({ code: 1006 });
+      }),
+    );
     expect(await explore(endpoint, socketURL)).toBe("socket");
   });
 
@@ -148,14 +169,15 @@ describe("the end of a registration", () => {
     vi.spyOn(document, "querySelector").mockReturnValue({
       contentWindow: inside,
       getAttribute: () => "http://moodle.test/register",
-      set src(to: string) { order.push(to); },
+      set src(to: string) {
+        order.push(to);
+      },
     } as unknown as HTMLIFrameElement);
     went = [];
     vi.spyOn(window.location, "assign").mockImplementation((url) => void went.push(String(url)));
     awaitRegistration("http://moodle.test/setup");
   });
-  const say = (source: unknown, data: unknown) =>
-    window.dispatchEvent(Object.assign(new Event("message"), { source, data }));
+  const say = (source: unknown, data: unknown) => window.dispatchEvent(Object.assign(new Event("message"), { source, data }));
 
   it("is listened for before the frame begins, and believed of the frame alone", () => {
     expect(order).toEqual(["message", "http://moodle.test/register"]);
