@@ -195,7 +195,7 @@ export const init = config => {
         const text = session + JSON.stringify(data);
         if (tab.get('capabilities') !== text) {
             tab.set('capabilities', text);
-            reports.emit({kind: 'capabilities', at: Date.now(), data});
+            void reports.emit({kind: 'capabilities', at: Date.now(), data});
         }
     };
 
@@ -422,14 +422,14 @@ export const init = config => {
     }, LOOK);
 
     if (tokens.session()) {
-        reports.open(tokens.session());
+        void reports.open(tokens.session());
     }
     if (config.page !== undefined) {
         const before = tab.get('page');
         tab.set('page', config.page);
         if (before !== undefined && before !== config.page) {
             const page = pageNumber(config.page) || String(config.page).slice(0, 60);
-            reports.emit({kind: 'page_turned', at: Date.now(), data: {page}});
+            void reports.emit({kind: 'page_turned', at: Date.now(), data: {page}});
         }
     }
     detect();

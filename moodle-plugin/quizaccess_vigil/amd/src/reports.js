@@ -88,7 +88,7 @@ export const makeReports = ({send, onStream, onOpen, onLine}) => {
             await add(box, noticed);
         }
         (await box.lines()).forEach(onLine);
-        sender.flush();
+        void sender.flush();
     };
 
     return {
@@ -108,7 +108,7 @@ export const makeReports = ({send, onStream, onOpen, onLine}) => {
             }
             const kept = await add(outbox, noticed);
             if (sender) {
-                sender.flush();
+                void sender.flush();
             }
             return kept;
         },
@@ -118,7 +118,7 @@ export const makeReports = ({send, onStream, onOpen, onLine}) => {
             }
             const line = await outbox.addLine(text);
             onLine(line);
-            sender.flush();
+            void sender.flush();
             return line;
         },
         hand: async() => {
@@ -133,10 +133,10 @@ export const makeReports = ({send, onStream, onOpen, onLine}) => {
             return hello;
         },
         given: () => given.seq,
-        durable: () => Boolean(outbox && outbox.durable()),
+        durable: () => Boolean(outbox?.durable()),
         connected: () => {
             if (sender) {
-                sender.begin();
+                void sender.begin();
             }
         },
         disconnected: () => {
@@ -146,7 +146,7 @@ export const makeReports = ({send, onStream, onOpen, onLine}) => {
         },
         acknowledge: frame => {
             if (sender) {
-                sender.acknowledge(frame);
+                void sender.acknowledge(frame);
             }
         },
         refused: async(frame) => sender ? sender.refused(frame) : '',

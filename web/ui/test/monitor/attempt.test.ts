@@ -2,18 +2,40 @@ import { describe, expect, it } from "vitest";
 import { kindOf, OFFLINE, reduce, unheard } from "../../../../moodle-plugin/quizaccess_vigil/amd/src/attempt";
 
 const exam = { id: "e", title: "Exam" };
-const welcome = { t: "welcome" as const, role: "student", session: "s", exam, now: 0, epoch: 1, ping: 1, state: "active", version: 7, end: 5000 };
+const welcome = {
+  t: "welcome" as const,
+  role: "student",
+  session: "s",
+  exam,
+  now: 0,
+  epoch: 1,
+  ping: 1,
+  state: "active",
+  version: 7,
+  end: 5000,
+};
 
 describe("what a page knows of its attempt", () => {
   it("is what the page before knew until the server speaks", () => {
     expect(unheard("paused")).toMatchObject({ state: "paused", told: false });
-    expect(reduce(unheard("paused"), welcome)).toMatchObject({ state: "active", told: true, version: 7, end: 5000, left: 0, reason: "" });
+    expect(reduce(unheard("paused"), welcome)).toMatchObject({
+      state: "active",
+      told: true,
+      version: 7,
+      end: 5000,
+      left: 0,
+      reason: "",
+    });
   });
 
   it("does not go back to an older version on the same connection", () => {
     const attempt = reduce(unheard(""), welcome);
     expect(reduce(attempt, { t: "state", state: "paused", version: 6, at: 0 })).toBe(attempt);
-    expect(reduce(attempt, { t: "state", state: "paused", version: 7, at: 0, reason: "r" })).toMatchObject({ state: "paused", reason: "r", end: 5000 });
+    expect(reduce(attempt, { t: "state", state: "paused", version: 7, at: 0, reason: "r" })).toMatchObject({
+      state: "paused",
+      reason: "r",
+      end: 5000,
+    });
   });
 
   it("takes an older version from a new connection", () => {
