@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // Who sees and does what (DESIGN 14). A proctor's access record is the store's, and is read again
@@ -23,56 +24,20 @@ type groupWord struct {
 // groupsOf is what a session knows of its student's groups; of version 0: nothing was told.
 func groupsOf(s vigil.Session) *groupWord { return &groupWord{s.GroupsVersion, s.Groups} }
 
-// rowGroups are the groups as a row shows them to somebody; nil: nothing was told.
-func rowGroups(a vigil.Access, g groupWord) *RowGroups {
-	if g.Version == 0 {
-		return nil
-	}
-	list := []vigil.Group{}
-	names := 0
-	for _, group := range a.Shown(g.List) {
-		group.Hidden = false // of no use to whom it is shown
-		if names += len(group.Name); names > maxRowNames {
-			group.Name = ""
-		}
-		if list = append(list, group); len(list) == maxRowGroups {
-			break
-		}
-	}
-	return &RowGroups{g.Version, list}
-}
-
-// Bounds of the groups in a row, which must fit into a message: more groups than anybody is in,
-// and bytes of their names.
-const (
-	maxRowGroups = 200
-	maxRowNames  = 8 << 10
-)
-
-func accessView(a vigil.Access) AccessView {
-	v := AccessView{Rights: []vigil.Right{}, All: a.All}
-	for _, r := range vigil.Rights {
-		if a.May(r) {
-			v.Rights = append(v.Rights, r)
-		}
-	}
-	return v
-}
-
 // frameRights says for each type of frame that a proctor may send which right it needs.
 // Commands need what their kind says; a type that is not here is refused to everyone.
-var frameRights = map[Type]vigil.Right{
-	TypeSubscribe: vigil.RightWatch,
-	TypeChat:      vigil.RightTalk,
-	TypeSeen:      vigil.RightTalk,
-	TypeLostTime:  vigil.RightTime,
-	TypeTime:      vigil.RightWatch,
-	TypeBye:       vigil.RightWatch,
+var frameRights = map[protocol.Type]vigil.Right{
+	protocol.TypeSubscribe: vigil.RightWatch,
+	protocol.TypeChat:      vigil.RightTalk,
+	protocol.TypeSeen:      vigil.RightTalk,
+	protocol.TypeLostTime:  vigil.RightTime,
+	protocol.TypeTime:      vigil.RightWatch,
+	protocol.TypeBye:       vigil.RightWatch,
 }
 
 // rightOf is what a frame needs; false: nothing is known of it, and what takes it refuses it.
-func rightOf(f *up) (vigil.Right, bool) {
-	if f.T == TypeCommand {
+func rightOf(f *protocol.Up) (vigil.Right, bool) {
+	if f.T == protocol.TypeCommand {
 		right := vigil.CommandKind(f.Kind).Right()
 		return right, right != ""
 	}
@@ -182,7 +147,7 @@ const accessWait = 10 * time.Second
 func (p *proctor) setAccess(a vigil.Access) {
 	old := p.access.Swap(&a)
 	if !a.May(vigil.RightWatch) {
-		p.close(CloseForbidden, "")
+		p.close(protocol.CloseForbidden, "")
 		return
 	}
 	if claims := p.claims.Load(); claims.Access != a.Version {
@@ -190,10 +155,10 @@ func (p *proctor) setAccess(a vigil.Access) {
 		next.Access = a.Version
 		p.claims.CompareAndSwap(claims, &next) // a renewal at the same time names the older one
 	}
-	was, is := accessView(*old), accessView(a)
+	was, is := protocol.AccessOf(*old), protocol.AccessOf(a)
 	seen := was.All != is.All || !maps.Equal(groupIDs(*old), groupIDs(a))
 	if seen || !slices.Equal(was.Rights, is.Rights) { // of other groups it says nothing new but that
-		p.send(encode(AccessDown{TypeAccess, is}))
+		p.send(protocol.Encode(protocol.AccessDown{T: protocol.TypeAccess, AccessView: is}))
 	}
 	if seen {
 		p.afresh()
@@ -254,8 +219,8 @@ func (r *room) tellSeen(d delta, proctors []*proctor) {
 			p.push(d)
 		}
 		if d.groups != nil && now.Version > 0 && (d.created || !slices.Equal(access.Shown(before.List), access.Shown(now.List))) {
-			row := Row{ID: d.session, Group: rowGroups(*access, now)}
-			p.push(delta{session: d.session, key: groupsKey(d.session, now.Version), frame: encode(SessionDelta{T: TypeSession, Row: row})})
+			row := protocol.Row{ID: d.session, Group: protocol.GroupsOf(*access, now.Version, now.List)}
+			p.push(delta{session: d.session, key: groupsKey(d.session, now.Version), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: row})})
 		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/internal/docpage"
+	"vigil/realtime/protocol"
 )
 
 // versions are those of what is told, each later than the one before.
@@ -72,14 +74,14 @@ type watcher struct {
 	*client.Proctor
 	mu     sync.Mutex
 	frames []json.RawMessage
-	types  map[realtime.Type]int
+	types  map[protocol.Type]int
 }
 
 func (r *rig) watcher(user string) *watcher {
 	r.Helper()
-	w := &watcher{types: map[realtime.Type]int{}}
+	w := &watcher{types: map[protocol.Type]int{}}
 	cfg := r.config(r.claimsOf(user))
-	cfg.OnFrame = func(t realtime.Type, f json.RawMessage) {
+	cfg.OnFrame = func(t protocol.Type, f json.RawMessage) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.frames, w.types[t] = append(w.frames, slices.Clone(f)), w.types[t]+1
@@ -105,10 +107,10 @@ func (w *watcher) mentions(words ...string) (out []string) {
 }
 
 // kinds are the types of the frames that have the word.
-func (w *watcher) kinds(word string) map[realtime.Type]bool {
-	out := map[realtime.Type]bool{}
+func (w *watcher) kinds(word string) map[protocol.Type]bool {
+	out := map[protocol.Type]bool{}
 	for _, f := range w.mentions(word) {
-		var head realtime.Head
+		var head protocol.Head
 		if json.Unmarshal([]byte(f), &head) == nil {
 			out[head.T] = true
 		}
@@ -142,7 +144,7 @@ func TestAProctorOfOneGroupIsToldNothingOfTheOther(t *testing.T) {
 		st.Hand(true)
 		st.Chat("a line of " + s.Name)
 		whole.Chat(s.ID, "an answer to "+s.Name)
-		whole.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Targets: []string{s.ID}, Text: "a message to " + s.Name})
+		whole.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Targets: []string{s.ID}, Text: "a message to " + s.Name})
 		r.ok(r.db.CreateGap(r.ctx, vigil.Gap{ID: "gap-" + s.ID, SessionID: s.ID, ExamID: s.ExamID, Start: time.Now().Add(-time.Minute), End: time.Now(), Cause: vigil.CauseStudent}))
 		r.hub.TellLost(r.ctx, s.ExamID, s.ID)
 		r.until("an undecided gap", func() bool { row := whole.Row(s.ID); return row.Lost != nil && row.Lost.Proposed > 0 })
@@ -169,16 +171,16 @@ func TestAProctorOfOneGroupIsToldNothingOfTheOther(t *testing.T) {
 		}
 	}
 	// By construction: each type that a dashboard can be sent about a student was sent to who sees everyone.
-	about := []realtime.Type{realtime.TypeSession, realtime.TypeSignal, realtime.TypeGap, realtime.TypeProgress, realtime.TypeChat}
-	about = slices.DeleteFunc(about, func(k realtime.Type) bool { return k == realtime.TypeGap }) // see TestAGapIsToldToItsGroup
+	about := []protocol.Type{protocol.TypeSession, protocol.TypeSignal, protocol.TypeGap, protocol.TypeProgress, protocol.TypeChat}
+	about = slices.DeleteFunc(about, func(k protocol.Type) bool { return k == protocol.TypeGap }) // see TestAGapIsToldToItsGroup
 	for _, k := range about {
 		if !whole.kinds(theirs.ID)[k] {
 			t.Errorf("no %s frame of the other group's student came to who sees everyone: the test does not show that it is kept from others", k)
 		}
 	}
-	elsewhere := []realtime.Type{realtime.TypeSnapshot, realtime.TypeWelcome, realtime.TypeTime, realtime.TypeToken, realtime.TypeNotice, realtime.TypeError, realtime.TypePulse, realtime.TypeAccess, realtime.TypeGap}
-	for _, k := range firstCells(t, "### Server → proctor") {
-		if k := realtime.Type(k); !slices.Contains(about, k) && !slices.Contains(elsewhere, k) {
+	elsewhere := []protocol.Type{protocol.TypeSnapshot, protocol.TypeWelcome, protocol.TypeTime, protocol.TypeToken, protocol.TypeNotice, protocol.TypeError, protocol.TypePulse, protocol.TypeAccess, protocol.TypeGap}
+	for _, k := range docpage.FirstCells(t, "### Server → proctor") {
+		if k := protocol.Type(k); !slices.Contains(about, k) && !slices.Contains(elsewhere, k) {
 			t.Errorf("frames of type %s are not covered: does one tell of a student?", k)
 		}
 	}
@@ -229,8 +231,8 @@ var frameOf = map[string]struct {
 
 func TestEachFrameNeedsItsRight(t *testing.T) {
 	t.Parallel()
-	for _, typ := range firstCells(t, "### Proctor → server") {
-		if typ == string(realtime.TypeCommand) {
+	for _, typ := range docpage.FirstCells(t, "### Proctor → server") {
+		if typ == string(protocol.TypeCommand) {
 			continue
 		}
 		if _, ok := frameOf[typ]; !ok {
@@ -243,8 +245,8 @@ func TestEachFrameNeedsItsRight(t *testing.T) {
 		}
 	}
 	r := newRig(t, func(c *realtime.Config) {
-		c.Rates = map[realtime.Type]realtime.Rate{}
-		for _, typ := range []realtime.Type{realtime.TypeSubscribe, realtime.TypeCommand, realtime.TypeChat, realtime.TypeSeen, realtime.TypeLostTime, realtime.TypeTime, ""} {
+		c.Rates = map[protocol.Type]realtime.Rate{}
+		for _, typ := range []protocol.Type{protocol.TypeSubscribe, protocol.TypeCommand, protocol.TypeChat, protocol.TypeSeen, protocol.TypeLostTime, protocol.TypeTime, ""} {
 			c.Rates[typ] = realtime.Rate{Burst: 1000, PerSecond: 1000}
 		}
 	})
@@ -259,9 +261,9 @@ func TestEachFrameNeedsItsRight(t *testing.T) {
 				continue
 			}
 			w.write(strings.ReplaceAll(row.frame, "%s", s.ID))
-			var e realtime.Error
-			w.next(realtime.TypeError, &e)
-			if e.Code != vigil.CodeForbidden || e.Duty != realtime.DutyDrop {
+			var e protocol.Error
+			w.next(protocol.TypeError, &e)
+			if e.Code != vigil.CodeForbidden || e.Duty != protocol.DutyDrop {
 				t.Errorf("%s without %s: got %+v, want it forbidden", name, right, e)
 			}
 		}
@@ -296,18 +298,18 @@ func TestWhoIsNotSeenCannotBeReached(t *testing.T) {
 		none := r.wire(r.claimsOf("ada"))
 		none.write(strings.ReplaceAll(row.frame, "%s", missing))
 		if strings.HasPrefix(name, "command") || strings.HasPrefix(name, "lost_time") {
-			var got, want realtime.Progress
-			w.next(realtime.TypeProgress, &got)
-			none.next(realtime.TypeProgress, &want)
+			var got, want protocol.Progress
+			w.next(protocol.TypeProgress, &got)
+			none.next(protocol.TypeProgress, &want)
 			got.Session, got.At, want.Session, want.At = "", 0, "", 0
 			if got.Stage != vigil.StageRefused || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 				t.Errorf("%s: got %+v, want as for one that is not there: %+v", name, got, want)
 			}
 			continue
 		}
-		var got, want realtime.Error
-		w.next(realtime.TypeError, &got)
-		none.next(realtime.TypeError, &want)
+		var got, want protocol.Error
+		w.next(protocol.TypeError, &got)
+		none.next(protocol.TypeError, &want)
 		got.Ref, want.Ref = "", ""
 		if got.Code != vigil.CodeNotFound || got != want {
 			t.Errorf("%s: got %+v, want as for one that is not there: %+v", name, got, want)
@@ -334,7 +336,7 @@ func TestACommandToAllReachesThoseWhoAreSeen(t *testing.T) {
 	ours, both, theirs := r.session(inGroups(groupA)), r.session(inGroups(groupB, groupA)), r.session(inGroups(groupB))
 	none := r.session()
 	p := r.watcher("ada")
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandMessage, All: true, Text: "To everyone"})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandMessage, All: true, Text: "To everyone"})
 	r.until("done", func() bool {
 		return p.Progress(id, ours.ID).Stage == vigil.StageQueued && p.Progress(id, both.ID).Stage == vigil.StageQueued
 	})
@@ -536,9 +538,9 @@ func TestAChangeOfRightsReachesDashboardsOfAllServers(t *testing.T) {
 	for _, w := range watchers {
 		r.until("the rights are told", func() bool { return len(w.Access().Rights) == len(vigil.Rights)-1 })
 		r.until("the other group", func() bool { rows := w.Rows(); return len(rows) == 1 && rows[theirs.ID].Who != nil })
-		id, _ := w.Command(realtime.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{theirs.ID}})
+		id, _ := w.Command(protocol.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{theirs.ID}})
 		r.until("refused", func() bool {
-			return slices.ContainsFunc(w.Errors(), func(e realtime.Error) bool { return e.Ref == id && e.Code == vigil.CodeForbidden })
+			return slices.ContainsFunc(w.Errors(), func(e protocol.Error) bool { return e.Ref == id && e.Code == vigil.CodeForbidden })
 		})
 	}
 	if got := r.read(ours.ID).State; got != vigil.StateActive {
@@ -546,11 +548,11 @@ func TestAChangeOfRightsReachesDashboardsOfAllServers(t *testing.T) {
 	}
 	r.grants("ada", without(vigil.Rights...))
 	for _, w := range wires {
-		w.ends(realtime.CloseForbidden)
+		w.ends(protocol.CloseForbidden)
 	}
 	for _, w := range watchers {
 		<-w.Done()
-		if !stoppedWith(w.Err(), int(realtime.CloseForbidden)) {
+		if !stoppedWith(w.Err(), int(protocol.CloseForbidden)) {
 			t.Errorf("got %v, want to be closed for good", w.Err())
 		}
 	}
@@ -567,7 +569,7 @@ func TestAChangeOfGroupsIsToldThoughNoRowChanges(t *testing.T) {
 	told := func() int {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.types[realtime.TypeAccess]
+		return w.types[protocol.TypeAccess]
 	}
 	snapshots := w.Snapshots()
 	r.grants("ada")
@@ -588,7 +590,7 @@ func TestNobodyWatchesWithoutAnAccessRecord(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.AccessEvery = 20 * time.Millisecond })
 	before := r.wire(r.claimsOf("early")) // of a time when nothing was told
 	r.told()
-	before.ends(realtime.CloseForbidden)
+	before.ends(protocol.CloseForbidden)
 
 	a := r.grants("ada")
 	r.grants("blind", without(vigil.RightWatch))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // A browser answers pings whatever becomes of the page. So the page's monitor is asked, too, once
@@ -76,7 +77,7 @@ func (sc *studentConn) ask(now time.Time) {
 	if !a.can {
 		if st.could { // a note: a page of before an update, say
 			st.could = false
-			own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Why: "can"}))
+			own := st.ownSignal(vigil.KindMonitorSilent, now, protocol.Encode(monitorData{Why: "can"}))
 			own.Severity, own.Incident = 0, false
 			st.emitLocked(own, nil)
 		}
@@ -99,7 +100,7 @@ func (sc *studentConn) askLocked(now time.Time) {
 	a.asked++
 	a.open, a.next = now, now.Add(sc.h.cfg.AliveEvery)
 	sc.st.askDue = a.next
-	sc.send(encode(Alive{T: TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
+	sc.send(protocol.Encode(protocol.Alive{T: protocol.TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
 }
 
 // mayAsk has the monitor asked from now on, behind the welcome: at once where that was due before,
@@ -149,7 +150,7 @@ func (sc *studentConn) missedLocked(at, now time.Time) {
 	if sc.asking.hidden {
 		st.unanswered = 0
 		if st.away++; st.away == missedMost {
-			own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Missed: missedMost, Why: "away"}))
+			own := st.ownSignal(vigil.KindMonitorSilent, now, protocol.Encode(monitorData{Missed: missedMost, Why: "away"}))
 			own.Severity, own.Incident = 0, false
 			st.emitLocked(own, nil)
 		}
@@ -159,7 +160,7 @@ func (sc *studentConn) missedLocked(at, now time.Time) {
 	st.unanswered++
 	switch st.unanswered {
 	case 1: // a note: who is busy for a moment misses one, too
-		own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Missed: 1}))
+		own := st.ownSignal(vigil.KindMonitorSilent, now, protocol.Encode(monitorData{Missed: 1}))
 		own.Severity, own.Incident = 0, false
 		st.emitLocked(own, nil)
 		st.monitorLocked(st.monitor.Become(vigil.MonitorSilent, at), now)
@@ -168,21 +169,21 @@ func (sc *studentConn) missedLocked(at, now time.Time) {
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 			return p.Silent(st.life.session(), since), vigil.GapChange{}
 		})
-		st.emitLocked(st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Missed: missedMost, Why: "silent"})), nil)
+		st.emitLocked(st.ownSignal(vigil.KindMonitorSilent, now, protocol.Encode(monitorData{Missed: missedMost, Why: "silent"})), nil)
 	}
 }
 
 // alteredLocked notes that what the monitor says contradicts what it sent: once for each outbox
 // and reason, whatever node notes it. st.mu is held.
 func (st *student) alteredLocked(stream, why string, now time.Time) {
-	own := st.ownSignal(vigil.KindMonitorSilent, now, encode(monitorData{Why: why}))
+	own := st.ownSignal(vigil.KindMonitorSilent, now, protocol.Encode(monitorData{Why: why}))
 	own.Stream, own.Seq = vigil.ServerStreamPrefix+"monitor:"+why+":"+stream, 1
 	st.emitLocked(own, nil)
 	st.monitorLocked(st.monitor.Become(vigil.MonitorAltered, now), now)
 }
 
 // totalsOf reads what a monitor tells. An error is CodeInvalid.
-func totalsOf(f *up) (vigil.Totals, error) {
+func totalsOf(f *protocol.Up) (vigil.Totals, error) {
 	if !vigil.ValidID(f.Doc) {
 		return vigil.Totals{}, vigil.Invalid("doc", "A page's id has 8 to 64 letters, digits, - or _.")
 	}
@@ -204,7 +205,7 @@ var errNotAsked = vigil.Invalid("id", "Nothing of this id was asked.")
 
 // alive takes a monitor's word: the answer to a question, or by itself that its page is hidden,
 // shown or left.
-func (sc *studentConn) alive(f *up) {
+func (sc *studentConn) alive(f *protocol.Up) {
 	t, err := totalsOf(f)
 	n := int64(0) // 0: it is no answer
 	if rest, ok := strings.CutPrefix(f.ID, aliveID); ok {
@@ -357,8 +358,8 @@ func (st *student) monitorLocked(m vigil.Monitor, now time.Time) {
 }
 
 func (st *student) tellMonitorLocked() {
-	m := rowMonitor(st.monitor)
-	st.room.toProctors(delta{session: st.id, key: monitorKey(st.id, m), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Monitor: &m}})})
+	m := protocol.MonitorOf(st.monitor)
+	st.room.toProctors(delta{session: st.id, key: monitorKey(st.id, m), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Monitor: &m}})})
 }
 
 // saveMonitorLocked stores what is known of the monitor soon. st.mu is held.

@@ -11,6 +11,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // asked makes the minute short.
@@ -47,8 +48,8 @@ func word(id, doc string, visible, hidden, given int64, more string) string {
 
 func (w *wire) asked() string {
 	w.r.Helper()
-	var a realtime.Alive
-	w.next(realtime.TypeAlive, &a)
+	var a protocol.Alive
+	w.next(protocol.TypeAlive, &a)
 	return a.ID
 }
 
@@ -241,9 +242,9 @@ func TestAliveFramesThatAreNotTaken(t *testing.T) {
 	refused := func(what, msg, field string) {
 		t.Helper()
 		w.write(msg)
-		var e realtime.Error
-		w.next(realtime.TypeError, &e)
-		if e.Code != vigil.CodeInvalid || e.Field != field || e.Duty != realtime.DutyDrop {
+		var e protocol.Error
+		w.next(protocol.TypeError, &e)
+		if e.Code != vigil.CodeInvalid || e.Field != field || e.Duty != protocol.DutyDrop {
 			t.Errorf("%s: got %+v, want %s refused", what, e, field)
 		}
 	}
@@ -266,8 +267,8 @@ func TestAMutedMonitorThatTurnsPagesQuicklyIsSeen(t *testing.T) {
 	turn := func(n int, answers bool) {
 		w := r.wire(studentClaims(s))
 		w.write(asksHello(pages.of(s, fmt.Sprint("page-", n))))
-		var welcome realtime.Welcome
-		w.next(realtime.TypeWelcome, &welcome)
+		var welcome protocol.Welcome
+		w.next(protocol.TypeWelcome, &welcome)
 		if answers {
 			w.write(word(w.asked(), "page-one", 10, 0, 0, ""))
 		}

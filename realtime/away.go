@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // What a node does when it cannot hear the others, or they cannot hear it: it says so to
@@ -65,7 +66,7 @@ func (r *room) watch(s RelayState, now time.Time) {
 }
 
 func (r *room) tellAway(over bool) {
-	frame := encode(Notice{T: TypeNotice, Kind: NoticeRelay, Over: over})
+	frame := protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeRelay, Over: over})
 	for _, p := range *r.proctors.Load() {
 		p.send(frame)
 	}
@@ -189,7 +190,7 @@ func (r *room) readAnew(ctx context.Context, wholly bool) error {
 		}
 		for _, c := range commands {
 			if st := here[c.SessionID]; st != nil && forStudent(c) && c.Stage == vigil.StageQueued {
-				st.deliver(frames(encode(commandDown(c))), &sentCommand{c.ID}, false)
+				st.deliver(frames(protocol.Encode(protocol.CommandOf(c))), &sentCommand{c.ID}, false)
 			}
 		}
 		if next == "" {
@@ -209,7 +210,7 @@ func (r *room) readAnew(ctx context.Context, wholly bool) error {
 			return err
 		}
 		for _, l := range lines {
-			st.deliver(frames(encode(l)), nil, false) // a page shows each line once
+			st.deliver(frames(protocol.Encode(l)), nil, false) // a page shows each line once
 		}
 	}
 	return nil
@@ -252,10 +253,10 @@ func (st *student) catchUp(s vigil.Session) {
 func changes(old, s vigil.Session, p vigil.Policy, now time.Time) []json.RawMessage {
 	var fs []json.RawMessage
 	if s.State != old.State || s.Reason != old.Reason {
-		fs = append(fs, encode(stateDown(s)))
+		fs = append(fs, protocol.Encode(protocol.StateOf(s)))
 	}
-	if was, is := timeDown(old, p, now), timeDown(s, p, now); was != is && !s.State.Ended() {
-		fs = append(fs, encode(is))
+	if was, is := protocol.TimeOf(old, p, now), protocol.TimeOf(s, p, now); was != is && !s.State.Ended() {
+		fs = append(fs, protocol.Encode(is))
 	}
 	return fs
 }
@@ -339,8 +340,8 @@ func (st *student) tellStored() {
 // tellTally tells a session's counts as the store has them, to dashboards and to the node
 // that has its student.
 func (h *Hub) tellTally(s vigil.Session) {
-	t := rowTally(s.Tally)
-	h.toProctors(s.ExamID, delta{session: s.ID, key: tallyKey(s.ID), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Tally: &t}})})
+	t := protocol.TallyOf(s.Tally)
+	h.toProctors(s.ExamID, delta{session: s.ID, key: tallyKey(s.ID), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Tally: &t}})})
 	h.publish(s.ExamID, event{Kind: eventTally, Session: s.ID, Tally: &s.Tally})
 }
 

@@ -8,6 +8,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // quiet is a store that keeps nothing of signals, so that a benchmark measures the hub.
@@ -24,7 +25,7 @@ func BenchmarkSignal(b *testing.B) {
 		b.Run(fmt.Sprintf("students=%d", students), func(b *testing.B) {
 			r := newRig(b, func(c *realtime.Config) {
 				c.Store, c.Liveness = quietStore{c.Store}, vigil.DefaultLiveness()
-				c.Rates = map[realtime.Type]realtime.Rate{realtime.TypeSignal: {Burst: 1 << 30, PerSecond: 1 << 30}}
+				c.Rates = map[protocol.Type]realtime.Rate{protocol.TypeSignal: {Burst: 1 << 30, PerSecond: 1 << 30}}
 			})
 			for range 10 {
 				cfg := r.config(r.proctorClaims())

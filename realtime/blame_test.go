@@ -10,6 +10,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // What is said of somebody who is away, and what is taken back.
@@ -208,7 +209,7 @@ func TestWhoIsNotBackAfterAFaultOfOursThatHasPassedIsAwayForNoKnownReason(t *tes
 	r.store.failNext("ChatOfSession", errDown) // one call of the welcome's, and no other
 	w := r.wire(studentClaims(s))
 	w.write(hello)
-	w.ends(realtime.CloseUnavailable) // and the student turns a page, which nobody can be told
+	w.ends(protocol.CloseUnavailable) // and the student turns a page, which nobody can be told
 	r.until("lost", func() bool { g := r.gaps(s.ID); return len(g) == 2 && g[0].Decision == vigil.GapGranted })
 	g := r.gaps(s.ID)
 	if g[0].Cause != vigil.CauseServer || g[0].End.Sub(g[0].Start) < time.Second || g[1].Cause != vigil.CauseUnclear || !g[1].End.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // maxChecks is how many trial sockets may be open at once. They need no token.
@@ -19,9 +20,9 @@ func isCheck(header http.Header) bool {
 	for _, line := range header.Values("Sec-WebSocket-Protocol") {
 		for p := range strings.SplitSeq(line, ",") {
 			switch strings.TrimSpace(p) {
-			case CheckSubprotocol:
+			case protocol.CheckSubprotocol:
 				checks++
-			case Subprotocol:
+			case protocol.Subprotocol:
 			default:
 				others++
 			}
@@ -56,7 +57,7 @@ func (h *Hub) serveCheck(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.checks.Add(-1)
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{Subprotocol},
+		Subprotocols:       []string{protocol.Subprotocol},
 		InsecureSkipVerify: true, // the origin was checked, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
 	})
@@ -66,7 +67,7 @@ func (h *Hub) serveCheck(w http.ResponseWriter, r *http.Request) {
 	}
 	ws.SetReadLimit(1)
 	// A peer that does not answer the close is left after five seconds.
-	if err := ws.Close(websocket.StatusNormalClosure, CheckReason); err != nil {
+	if err := ws.Close(websocket.StatusNormalClosure, protocol.CheckReason); err != nil {
 		h.log.Debug("a trial socket was not closed in order", "error", err)
 	}
 }

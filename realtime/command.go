@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // Command does a proctor's command to its targets, for the API; the sockets' commands go
@@ -19,7 +20,7 @@ import (
 // The error is CodeInvalid for a command that is not well formed, and CodeUnavailable
 // where some target could not be served, or it is not known whether it was: then there is no
 // progress of it, and giving the same command again does what is missing and nothing twice.
-func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, c CommandUp) ([]Progress, error) {
+func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, c protocol.CommandUp) ([]protocol.Progress, error) {
 	exam, err := h.exam(ctx, examID)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 	if err != nil {
 		return nil, err
 	}
-	done := make([]*Progress, len(targets))
+	done := make([]*protocol.Progress, len(targets))
 	var g errgroup.Group
 	g.SetLimit(h.cfg.Limits.Commands)
 	for i, id := range targets {
@@ -48,7 +49,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 		})
 	}
 	failed := g.Wait()
-	out := make([]Progress, 0, len(targets))
+	out := make([]protocol.Progress, 0, len(targets))
 	for _, p := range done {
 		if p != nil {
 			out = append(out, *p)
@@ -62,7 +63,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 }
 
 // reached are the targets that are there for who commands; the audit entry names no others.
-func reached(targets []string, done []*Progress) []string {
+func reached(targets []string, done []*protocol.Progress) []string {
 	out := make([]string, 0, len(targets))
 	for i, id := range targets {
 		if p := done[i]; p == nil || p.Stage != vigil.StageRefused || p.Problem != errNoAttempt.Message {
@@ -73,7 +74,7 @@ func reached(targets []string, done []*Progress) []string {
 }
 
 // commandOf checks a command's form.
-func commandOf(c CommandUp, by vigil.Actor) (vigil.Command, error) {
+func commandOf(c protocol.CommandUp, by vigil.Actor) (vigil.Command, error) {
 	if c.Seconds < 0 || c.Seconds > int64(vigil.MaxExtend/time.Second) {
 		return vigil.Command{}, vigil.Invalid("seconds", "Extra time lies between 1 second and 4 hours.")
 	}
@@ -96,7 +97,7 @@ func commandOf(c CommandUp, by vigil.Actor) (vigil.Command, error) {
 
 // targets are the sessions that a command names: its own list, or all of the exam that
 // have not ended and that access lets see.
-func (h *Hub) targets(ctx context.Context, exam vigil.Exam, access vigil.Access, c CommandUp) ([]string, error) {
+func (h *Hub) targets(ctx context.Context, exam vigil.Exam, access vigil.Access, c protocol.CommandUp) ([]string, error) {
 	if c.All == (len(c.Targets) > 0) {
 		return nil, vigil.Invalid("targets", "A command names its attempts, or all of them.")
 	}
@@ -144,12 +145,12 @@ type fitting func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.C
 // errors. Where the command depends on the session, fit completes it, or says that there
 // is nothing to do, and then the progress is empty. A command that came before is told
 // again to everyone who should know of it: it may be that nobody was told.
-func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, access vigil.Access, c vigil.Command, fit fitting) (Progress, error) {
+func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, access vigil.Access, c vigil.Command, fit fitting) (protocol.Progress, error) {
 	c.SessionID, c.ExamID = session, exam.ID
 	// The platform's answer may come at once: what is told of it waits for what is told here.
 	unlock, err := h.lockCommands(ctx, session)
 	if err != nil {
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	defer unlock()
 	deliveryID := h.cfg.NewID()
@@ -195,43 +196,43 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, a
 		return h.tellAgain(ctx, session, c.ID)
 	case errors.Is(err, vigil.ErrNotFound):
 		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoAttempt.Message, h.now()
-		return progress(c), nil
+		return protocol.ProgressOf(c), nil
 	case err != nil || p.command == nil:
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	h.tellProgress(*p.command)
-	return progress(*p.command), nil
+	return protocol.ProgressOf(*p.command), nil
 }
 
 // tellAgain tells of a command that is stored, and of what became of its session. Every
 // receiver takes it for what it is: something that it knows, or not yet.
-func (h *Hub) tellAgain(ctx context.Context, session, id string) (Progress, error) {
+func (h *Hub) tellAgain(ctx context.Context, session, id string) (protocol.Progress, error) {
 	c, err := h.store.Command(ctx, session, id)
 	if err != nil {
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	s, err := h.store.Session(ctx, session)
 	if err != nil {
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	e, err := h.exam(ctx, s.ExamID)
 	if err != nil {
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	h.tellProgress(c)
 	now := h.now()
 	h.tellLife(e, s, now)
 	if c.Stage == vigil.StageQueued && forStudent(c) {
-		fs := frames(encode(commandDown(c)), encode(stateDown(s)))
+		fs := frames(protocol.Encode(protocol.CommandOf(c)), protocol.Encode(protocol.StateOf(s)))
 		if !s.State.Ended() {
-			fs = append(fs, encode(timeDown(s, e.Policy, now)))
+			fs = append(fs, protocol.Encode(protocol.TimeOf(s, e.Policy, now)))
 		}
 		h.toStudent(s.ExamID, s.ID, fs, &sentCommand{c.ID}, s.State.Ended())
 	}
 	if c.LMS.State == vigil.LMSWaiting {
 		h.wakeQueue()
 	}
-	return progress(c), nil
+	return protocol.ProgressOf(c), nil
 }
 
 var errNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")

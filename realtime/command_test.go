@@ -13,6 +13,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // lms answers Assessment Control as it is told.
@@ -57,7 +58,7 @@ func TestAMessageIsQueuedDeliveredAndSeen(t *testing.T) {
 	r := newRig(t)
 	s := r.session()
 	p := r.proctor()
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}})
 	r.until("queued", func() bool { return p.Progress(id, s.ID).Stage == vigil.StageQueued })
 	st := r.student(s, func(c *client.Config) { c.KeepUnseen = true })
 	r.until("delivered", func() bool { return p.Progress(id, s.ID).Stage == vigil.StageDelivered })
@@ -84,7 +85,7 @@ func TestPauseStopsTheClockAndResumeStartsItAgain(t *testing.T) {
 	s := r.session(controlled)
 	p := r.proctor()
 	st := r.student(s)
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandPause, Text: "Wait", Targets: []string{s.ID}})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandPause, Text: "Wait", Targets: []string{s.ID}})
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { return c.State() == vigil.StatePaused }))
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { _, left := c.Clock(); return left > 0 }))
 	r.until("answered", func() bool { l := p.Progress(id, s.ID).LMS; return l != nil && l.State == vigil.LMSAccepted })
@@ -103,7 +104,7 @@ func TestPauseStopsTheClockAndResumeStartsItAgain(t *testing.T) {
 	if got := r.read(s.ID).Tally.Unread; got != 0 {
 		t.Fatalf("stored unread: got %d, want 0", got)
 	}
-	p.Command(realtime.CommandUp{Kind: vigil.CommandResume, Targets: []string{s.ID}})
+	p.Command(protocol.CommandUp{Kind: vigil.CommandResume, Targets: []string{s.ID}})
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { _, left := c.Clock(); return c.State() == vigil.StateActive && left == 0 }))
 	r.until("both asked", func() bool { return len(platform.requests()) == 2 })
 	if g := platform.requests(); g[0].Action != vigil.ActionPause || g[1].Action != vigil.ActionResume {
@@ -122,7 +123,7 @@ func TestExtraTimeTakesEffectWhenThePlatformAnswered(t *testing.T) {
 	p := r.proctor()
 	st := r.student(s)
 	before := st.Welcome().End
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandExtend, Seconds: 90, Targets: []string{s.ID}})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandExtend, Seconds: 90, Targets: []string{s.ID}})
 	r.until("asked", func() bool { return len(platform.requests()) == 1 })
 	if got := platform.requests()[0].ExtraMinutes; got != 2 {
 		t.Fatalf("minutes: got %d, want 2", got)
@@ -150,7 +151,7 @@ func TestRefusedExtraTimeIsTakenBack(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	p := r.proctor()
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
 	r.until("refused", func() bool { g := p.Progress(id, s.ID); return g.Stage == vigil.StageRefused && g.Problem != "" })
 	if g := r.read(s.ID).Grants; len(g) != 1 || g[0].State != vigil.GrantRefused {
 		t.Fatalf("grants: got %+v, want one refused", g)
@@ -164,7 +165,7 @@ func TestTerminateEndsWhenThePlatformAnsweredAndClosesTheStudent(t *testing.T) {
 	s := r.session(controlled)
 	p := r.proctor()
 	st := r.student(s)
-	p.Command(realtime.CommandUp{Kind: vigil.CommandTerminate, Text: "Enough", Reason: "behaviour", Targets: []string{s.ID}})
+	p.Command(protocol.CommandUp{Kind: vigil.CommandTerminate, Text: "Enough", Reason: "behaviour", Targets: []string{s.ID}})
 	<-st.Done()
 	if err := st.Err(); !stoppedWith(err, 4000) {
 		t.Fatalf("end: got %v, want 4000", err)
@@ -178,7 +179,7 @@ func TestTerminateEndsWhenThePlatformAnsweredAndClosesTheStudent(t *testing.T) {
 	r.until("row", func() bool {
 		return p.Row(s.ID).Life.State == vigil.StateTerminated && p.Connection(s.ID) == vigil.ConnClosed
 	})
-	p.Command(realtime.CommandUp{Kind: vigil.CommandReactivate, Targets: []string{s.ID}})
+	p.Command(protocol.CommandUp{Kind: vigil.CommandReactivate, Targets: []string{s.ID}})
 	r.until("reactivated", func() bool { return p.Row(s.ID).Life.State == vigil.StatePaused })
 	r.student(s)
 }
@@ -189,7 +190,7 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "platform-1|teacher", Name: "Teacher"}
-	extend := realtime.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID, s.ID}}
+	extend := protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID, s.ID}}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -211,13 +212,13 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 		t.Fatalf("grants: got %+v, want one", got)
 	}
 	// A refusal stands as well.
-	resume := realtime.CommandUp{ID: "resume-0001", Kind: vigil.CommandResume, Targets: []string{s.ID}}
+	resume := protocol.CommandUp{ID: "resume-0001", Kind: vigil.CommandResume, Targets: []string{s.ID}}
 	first, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), resume)
 	r.ok(err)
 	if first[0].Stage != vigil.StageRefused {
 		t.Fatalf("resume of an active session: got %+v, want refused", first[0])
 	}
-	_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), realtime.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
+	_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
 	r.ok(err)
 	second, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), resume)
 	r.ok(err)
@@ -235,7 +236,7 @@ func TestACommandToAllReachesThoseWhoHaveNotEnded(t *testing.T) {
 	}
 	ended := r.session(func(s *vigil.Session) { s.State = vigil.StateSubmitted })
 	p := r.proctor()
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "Ten minutes left", All: true})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "Ten minutes left", All: true})
 	r.until("all", func() bool {
 		for _, s := range open {
 			if p.Progress(id, s).Stage != vigil.StageQueued {
@@ -257,9 +258,9 @@ func TestAStoreThatIsAwayMakesACommandSafeToSendAgain(t *testing.T) {
 	r.store.set("Transition", errDown)
 	cmd := `{"t":"command","id":"abcdefgh","kind":"pause","targets":["` + s.ID + `"]}`
 	w.write(cmd)
-	var e realtime.Error
-	w.next(realtime.TypeError, &e)
-	if e.Code != vigil.CodeUnavailable || e.Duty != realtime.DutyRetry || e.Ref != "abcdefgh" {
+	var e protocol.Error
+	w.next(protocol.TypeError, &e)
+	if e.Code != vigil.CodeUnavailable || e.Duty != protocol.DutyRetry || e.Ref != "abcdefgh" {
 		t.Fatalf("error: got %+v, want unavailable, retry", e)
 	}
 	r.store.set("Transition", nil)
@@ -282,7 +283,7 @@ func TestTheQueueNeverDoublesAnExtension(t *testing.T) {
 			platform := &lms{}
 			r := newRig(t) // no controller yet: the node that leased it died
 			s := r.session(controlled, func(s *vigil.Session) { s.Plugin = row.plugin })
-			_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.CommandUp{
+			_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.CommandUp{
 				ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 			})
 			r.ok(err)
@@ -314,7 +315,7 @@ func TestAnAnswerThatCannotBeStoredIsStoredLater(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	r.store.set("UpdateCommand", errDown)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.CommandUp{
 		ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 	})
 	r.ok(err)
@@ -333,7 +334,7 @@ func TestTheFirstFinalAnswerStands(t *testing.T) {
 	t.Parallel()
 	r := newRig(t) // no controller: the test answers
 	s := r.session(controlled)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.CommandUp{
 		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
 	})
 	r.ok(err)
@@ -367,7 +368,7 @@ func TestAPlatformThatIsAwayIsAskedAgain(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	p := r.proctor()
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandPause, Targets: []string{s.ID}})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandPause, Targets: []string{s.ID}})
 	r.until("waiting", func() bool {
 		l := p.Progress(id, s.ID).LMS
 		return l != nil && l.State == vigil.LMSWaiting && l.Problem != ""
@@ -460,8 +461,8 @@ func TestProctorsTalkWithAStudent(t *testing.T) {
 	p, q := r.proctor(), r.proctor()
 	var lowered atomic.Int32
 	st := r.student(s, func(c *client.Config) {
-		c.OnFrame = func(ty realtime.Type, _ json.RawMessage) {
-			if ty == realtime.TypeHand {
+		c.OnFrame = func(ty protocol.Type, _ json.RawMessage) {
+			if ty == protocol.TypeHand {
 				lowered.Add(1)
 			}
 		}
@@ -497,8 +498,8 @@ func TestProctorsTalkWithAStudent(t *testing.T) {
 	w.write(hello)
 	for range 2 {
 		w.write(`{"t":"chat","id":"same-line","text":"x"}`)
-		var a realtime.Ack
-		w.next(realtime.TypeAck, &a)
+		var a protocol.Ack
+		w.next(protocol.TypeAck, &a)
 		if a.ID != "same-line" {
 			t.Fatalf("ack: got %+v, want same-line", a)
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // Config is what a Hub needs. Store, Verifier, Signer and Origin must be given; every
@@ -47,12 +48,12 @@ type Config struct {
 	// OneHost: the store serves one host. Recover refuses while a node of another host lives.
 	OneHost bool
 
-	Now      func() time.Time    // time.Now
-	NewID    func() string       // an id that sorts by its time; called by many at once; UUIDv7 when nil
-	Rand     func(n int64) int64 // a number from 0 to n-1, for jitter; called by many at once; math/rand/v2 when nil
-	Log      *slog.Logger        // discarded when nil
-	Liveness vigil.Liveness      // what is zero is as in vigil.DefaultLiveness
-	Rates    map[Type]Rate       // those of docs/protocol.md; given ones replace single types
+	Now      func() time.Time       // time.Now
+	NewID    func() string          // an id that sorts by its time; called by many at once; UUIDv7 when nil
+	Rand     func(n int64) int64    // a number from 0 to n-1, for jitter; called by many at once; math/rand/v2 when nil
+	Log      *slog.Logger           // discarded when nil
+	Liveness vigil.Liveness         // what is zero is as in vigil.DefaultLiveness
+	Rates    map[protocol.Type]Rate // those of docs/protocol.md; given ones replace single types
 	Limits   Limits
 
 	RenewBefore  time.Duration // how long before its end a token is renewed; 60 s
@@ -123,7 +124,7 @@ func (c Config) withDefaults() Config {
 		c.Relay = nowhere{}
 	}
 	c.Liveness = c.Liveness.WithDefaults()
-	rates := make(map[Type]Rate, len(defaultRates))
+	rates := make(map[protocol.Type]Rate, len(defaultRates))
 	for t, r := range defaultRates {
 		rates[t] = r
 	}
@@ -211,20 +212,20 @@ func (c Config) validate() error {
 }
 
 // defaultRates are those of docs/protocol.md; rateOther is for the types not in it.
-var defaultRates = map[Type]Rate{
-	TypeSignal:    {200, 20},
-	TypeChat:      {5, 0.5},
-	TypeSeen:      {50, 10},
-	TypeTime:      {10, 1},
-	TypeAlive:     {20, 1},
-	TypeCommand:   {20, 2},
-	TypeSubscribe: {5, 0.2},
-	TypeLostTime:  {5, 0.5},
-	rateOther:     {20, 2},
+var defaultRates = map[protocol.Type]Rate{
+	protocol.TypeSignal:    {200, 20},
+	protocol.TypeChat:      {5, 0.5},
+	protocol.TypeSeen:      {50, 10},
+	protocol.TypeTime:      {10, 1},
+	protocol.TypeAlive:     {20, 1},
+	protocol.TypeCommand:   {20, 2},
+	protocol.TypeSubscribe: {5, 0.2},
+	protocol.TypeLostTime:  {5, 0.5},
+	rateOther:              {20, 2},
 }
 
 // rateOther is the key of Config.Rates for all types that have no rate of their own.
-const rateOther Type = ""
+const rateOther protocol.Type = ""
 
 // nowhere is the relay of a node that is alone.
 type nowhere struct{}

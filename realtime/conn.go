@@ -18,6 +18,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/line"
 	"vigil/realtime/internal/wire"
+	"vigil/realtime/protocol"
 )
 
 // item is one frame on its way to a socket.
@@ -35,7 +36,7 @@ type peer interface {
 	// start is the first call, and may wait for the store.
 	start(ctx context.Context) error
 	// frame takes one frame that passed the rates.
-	frame(f *up)
+	frame(f *protocol.Up)
 	// heard is any sign of life. Called from several goroutines.
 	heard(now time.Time)
 	// missed is a ping without a pong in time, the first, second or third in a row.
@@ -144,30 +145,11 @@ func (c *conn) begin(first []byte) {
 
 // refuse closes the socket with the code that the error stands for.
 func (c *conn) refuse(err error) {
-	code := closeCode(err)
-	if code == CloseUnavailable {
+	code := protocol.CloseFor(err)
+	if code == protocol.CloseUnavailable {
 		c.h.log.Warn("a socket could not be served", "error", err)
 	}
 	c.close(code, "")
-}
-
-// closeCode is the one table from errors to close codes.
-func closeCode(err error) websocket.StatusCode {
-	switch vigil.CodeOf(err) {
-	case vigil.CodeForbidden, vigil.CodeNotFound:
-		return CloseForbidden
-	case vigil.CodeUnauthorized:
-		return CloseToken
-	case vigil.CodeIllegal:
-		return CloseEnded
-	case vigil.CodeInvalid, vigil.CodeExists:
-		return CloseProtocol
-	case vigil.CodeConflict:
-		return CloseSuperseded
-	case vigil.CodeTooMany:
-		return CloseRate
-	}
-	return CloseUnavailable
 }
 
 // Read implements line.Handler.
@@ -177,7 +159,7 @@ func (c *conn) Read(p []byte) {
 	if c.closed() == 0 {
 		c.peer.heard(now)
 	}
-	err := c.in.Read(p, MaxMessage, c)
+	err := c.in.Read(p, protocol.MaxMessage, c)
 	var broken *wire.Error
 	if errors.As(err, &broken) {
 		c.close(websocket.StatusCode(broken.Code), broken.Reason)
@@ -231,14 +213,14 @@ func (c *conn) Ended(error) { go c.finish() }
 
 // take takes one text message apart. Frames keep nothing of msg.
 func (c *conn) take(msg []byte, now time.Time) {
-	list, err := split(msg)
+	list, err := protocol.Split(msg)
 	if err != nil {
 		c.bad(err)
 		return
 	}
 	for _, raw := range list {
 		c.h.stats.framesIn.Add(1)
-		f, err := parse(raw)
+		f, err := protocol.Parse(raw)
 		if err != nil {
 			c.bad(err)
 			continue
@@ -259,7 +241,7 @@ func (c *conn) bad(err error) {
 	c.h.stats.malformed.Add(1)
 	c.sendError(nil, err, 0)
 	if c.malformed++; c.malformed >= maxMalformed {
-		c.close(CloseProtocol, "")
+		c.close(protocol.CloseProtocol, "")
 	}
 }
 
@@ -268,7 +250,7 @@ const maxMalformed = 20
 
 // admit counts a frame against its type's rate. A socket that is over its rates for
 // long without a pause is closed.
-func (c *conn) admit(t Type, now time.Time) (wait time.Duration, ok bool) {
+func (c *conn) admit(t protocol.Type, now time.Time) (wait time.Duration, ok bool) {
 	r, known := c.h.cfg.Rates[t]
 	if !known {
 		t = rateOther
@@ -287,14 +269,14 @@ func (c *conn) admit(t Type, now time.Time) (wait time.Duration, ok bool) {
 	}
 	c.overLast = now
 	if now.Sub(c.overSince) >= c.h.cfg.RateGrace {
-		c.close(CloseRate, "")
+		c.close(protocol.CloseRate, "")
 	}
 	return max(time.Second, time.Duration(float64(time.Second)/float64(r.PerSecond))), false
 }
 
 // limiter is one type's rate. A socket has one or two.
 type limiter struct {
-	t Type
+	t protocol.Type
 	*rate.Limiter
 }
 
@@ -302,8 +284,8 @@ type limiter struct {
 const overPause = 2 * time.Second
 
 // sendError answers a frame that was not taken. The duty follows from the code.
-func (c *conn) sendError(f *up, err error, wait time.Duration) {
-	e := Error{T: TypeError, Code: vigil.CodeOf(err), Wait: wait.Milliseconds()}
+func (c *conn) sendError(f *protocol.Up, err error, wait time.Duration) {
+	e := protocol.Error{T: protocol.TypeError, Code: vigil.CodeOf(err), Wait: wait.Milliseconds()}
 	var ve *vigil.Error
 	if errors.As(err, &ve) && ve.Code != vigil.CodeInternal {
 		e.Message, e.Field = ve.Message, ve.Field
@@ -312,17 +294,17 @@ func (c *conn) sendError(f *up, err error, wait time.Duration) {
 	}
 	switch e.Code {
 	case vigil.CodeTooMany, vigil.CodeUnavailable, vigil.CodeInternal:
-		e.Duty = DutyRetry
+		e.Duty = protocol.DutyRetry
 		if e.Wait == 0 {
 			e.Wait = time.Second.Milliseconds()
 		}
 	default:
-		e.Duty = DutyDrop
+		e.Duty = protocol.DutyDrop
 	}
 	if f != nil {
-		e.Ref = f.ref()
+		e.Ref = f.Ref()
 	}
-	c.send(encode(e))
+	c.send(protocol.Encode(e))
 }
 
 func (c *conn) send(frame []byte) { c.put(item{frame: frame}) }
@@ -352,7 +334,7 @@ func (c *conn) put(it item) {
 		c.mu.Unlock()
 		c.h.stats.framesDropped.Add(int64(dropped))
 		if !it.delta && full {
-			c.close(CloseSlow, "")
+			c.close(protocol.CloseSlow, "")
 			return
 		}
 		c.peer.overflow()
@@ -516,7 +498,7 @@ func (c *conn) setClaims(claims *Claims) {
 func (c *conn) checkToken(now time.Time) {
 	claims := c.claims.Load()
 	if now.After(claims.Expires.Add(c.h.cfg.TokenGrace)) {
-		c.close(CloseToken, "")
+		c.close(protocol.CloseToken, "")
 		return
 	}
 	if now.Before(claims.Expires.Add(-c.h.cfg.RenewBefore)) {
@@ -551,11 +533,11 @@ func (c *conn) renew(ctx context.Context) {
 	claims.Expires = expires
 	c.setClaims(&claims)
 	c.h.stats.renewed.Add(1)
-	c.send(encode(Token{T: TypeToken, Token: token, Expires: ms(expires)}))
+	c.send(protocol.Encode(protocol.Token{T: protocol.TypeToken, Token: token, Expires: protocol.Millis(expires)}))
 }
 
 // drain tells the client to come back after wait and closes.
 func (c *conn) drain(wait time.Duration) {
-	c.send(encode(Notice{T: TypeNotice, Kind: NoticeDrain, Wait: wait.Milliseconds()}))
-	c.close(CloseDrain, strconv.FormatInt(wait.Milliseconds(), 10))
+	c.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeDrain, Wait: wait.Milliseconds()}))
+	c.close(protocol.CloseDrain, strconv.FormatInt(wait.Milliseconds(), 10))
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // A delta's key names what a later delta may replace in a dashboard's full queue. What two
@@ -11,11 +12,11 @@ import (
 // newer, whichever comes first. So where they compare (Row, Progress), what they compare is
 // part of the key: an old delta that comes late does not replace a newer one that waits.
 
-func connKey(session string, c RowConn) string {
+func connKey(session string, c protocol.RowConn) string {
 	return "conn/" + session + "/" + strconv.FormatInt(c.Epoch, 36) + "/" + strconv.FormatInt(c.Since, 36)
 }
 
-func lifeKey(session string, l RowLife) string {
+func lifeKey(session string, l protocol.RowLife) string {
 	return "life/" + session + "/" + strconv.FormatInt(l.Version, 36)
 }
 
@@ -23,12 +24,12 @@ func lifeKey(session string, l RowLife) string {
 func tallyKey(session string) string { return "tally/" + session }
 
 // monitorKey is of what is known of the monitor.
-func monitorKey(session string, m RowMonitor) string {
+func monitorKey(session string, m protocol.RowMonitor) string {
 	return "monitor/" + session + "/" + strconv.FormatInt(m.Since, 36) + "/" + strconv.FormatInt(m.Heard, 36)
 }
 
 // lostKey is of the ledger's sums.
-func lostKey(session string, l RowLost) string {
+func lostKey(session string, l protocol.RowLost) string {
 	return "lost/" + session + "/" + strconv.FormatInt(l.Version, 36)
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 func TestInAFullQueueAnOldDeltaThatComesLateDoesNotReplaceANewerOne(t *testing.T) {
@@ -13,9 +14,9 @@ func TestInAFullQueueAnOldDeltaThatComesLateDoesNotReplaceANewerOne(t *testing.T
 		return vigil.Command{ID: "command", SessionID: "s", Stage: stage, LMS: vigil.LMSAnswer{State: lms}}
 	}
 	for what, row := range map[string]struct{ newer, older string }{
-		"a newer connection":           {connKey("s", RowConn{Epoch: 2, Since: 10}), connKey("s", RowConn{Epoch: 1, Since: 20})},
-		"a later state of one":         {connKey("s", RowConn{Epoch: 2, Since: 20}), connKey("s", RowConn{Epoch: 2, Since: 10})},
-		"a later version of a session": {lifeKey("s", RowLife{Version: 6}), lifeKey("s", RowLife{Version: 5})},
+		"a newer connection":           {connKey("s", protocol.RowConn{Epoch: 2, Since: 10}), connKey("s", protocol.RowConn{Epoch: 1, Since: 20})},
+		"a later state of one":         {connKey("s", protocol.RowConn{Epoch: 2, Since: 20}), connKey("s", protocol.RowConn{Epoch: 2, Since: 10})},
+		"a later version of a session": {lifeKey("s", protocol.RowLife{Version: 6}), lifeKey("s", protocol.RowLife{Version: 5})},
 		"a later stage of a command": {
 			progressKey(command(vigil.StageSeen, vigil.LMSNone)), progressKey(command(vigil.StageDelivered, vigil.LMSNone)),
 		},

@@ -12,6 +12,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // clock is a time that a test moves.
@@ -267,7 +268,7 @@ func TestProctoringThatIsSwitchedOffEndsTheWatchingAndAccusesNobody(t *testing.T
 	r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
 	_, err := r.hub.Stopped(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
-	w.ends(realtime.CloseEnded)
+	w.ends(protocol.CloseEnded)
 	r.until("closed", func() bool { return p.Connection(s.ID) == vigil.ConnClosed })
 	r.until("told", func() bool { return shown(p, s.ID) == vigil.StateStopped })
 	time.Sleep(2 * (quick.DropGrace + quick.NavigateGrace))
@@ -487,17 +488,17 @@ func TestAWelcomeMakesNoVersionThatIsNotStored(t *testing.T) {
 	s := r.session(proctored, func(s *vigil.Session) { s.End = time.Now().Add(-3 * time.Minute) })
 	end := time.Now().Add(30 * time.Minute).UTC().Truncate(time.Second)
 	w := r.wire(studentClaims(s))
-	var welcome realtime.Welcome
-	w.next(realtime.TypeWelcome, &welcome)
+	var welcome protocol.Welcome
+	w.next(protocol.TypeWelcome, &welcome)
 	if welcome.State != vigil.StateTimeUp || welcome.Version != s.Version {
 		t.Errorf("got %s at version %d, want time_up at %d, which is stored", welcome.State, welcome.Version, s.Version)
 	}
 	w.write(helloWith(pages.print(s, "page-1", func(p *realtime.Page) { p.Report = vigil.Report{Version: 2, End: end, At: time.Now()} })))
 	r.until("extended", func() bool { v := r.read(s.ID); return v.End.Equal(end) && v.State == vigil.StateActive })
-	var tm realtime.Time
+	var tm protocol.Time
 	for tm.End != end.UnixMilli() { // it is stored a moment before it counts here
 		w.write(`{"t":"time","at":1}`)
-		w.next(realtime.TypeTime, &tm)
+		w.next(protocol.TypeTime, &tm)
 	}
 	_ = w.ws.CloseNow()
 	r.until("lost from an attempt that goes on", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })

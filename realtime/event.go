@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // eventKind says what one node tells the others.
@@ -60,7 +61,7 @@ func (h *Hub) publish(exam string, e event) {
 	if h.alone {
 		return
 	}
-	h.cfg.Relay.Publish(exam, encode(e))
+	h.cfg.Relay.Publish(exam, protocol.Encode(e))
 }
 
 // RelayFormat is the version of the payloads that this program relays. Nodes of different
@@ -93,7 +94,7 @@ func appendDelta(b []byte, d delta) []byte {
 	b = append(b, head)
 	var groups []byte
 	if d.groups != nil {
-		groups = encode(d.groups)
+		groups = protocol.Encode(d.groups)
 	}
 	b = append(binary.AppendUvarint(b, uint64(len(d.key))), d.key...)
 	b = append(binary.AppendUvarint(b, uint64(len(d.session))), d.session...)
@@ -168,11 +169,11 @@ func (r *room) Receive(payload []byte) {
 		}
 	case eventEpoch:
 		if st := r.h.student(e.Session); st != nil {
-			st.outdo(e.Epoch, moment(e.At), e.Claim)
+			st.outdo(e.Epoch, protocol.Moment(e.At), e.Claim)
 		}
 	case eventGuest:
 		if st := r.h.student(e.Session); st != nil && e.Claim != nil {
-			st.visited(*e.Claim, moment(e.At))
+			st.visited(*e.Claim, protocol.Moment(e.At))
 		}
 	case eventSession:
 		if st := r.h.student(e.Session); st != nil {

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // DefaultRates are those that hold where Config.Rates says nothing.
-func DefaultRates() map[Type]Rate { return maps.Clone(defaultRates) }
+func DefaultRates() map[protocol.Type]Rate { return maps.Clone(defaultRates) }
 
 // Claim is claim.
 func (h *Hub) Claim(ctx context.Context, n vigil.Node) (bool, error) { return h.claim(ctx, n) }

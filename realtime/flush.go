@@ -9,6 +9,7 @@ import (
 
 	"vigil/realtime/internal/line"
 	"vigil/realtime/internal/wire"
+	"vigil/realtime/protocol"
 )
 
 // flusher writes what sockets have queued, in a few goroutines for all of them.
@@ -154,7 +155,7 @@ func pauseFor(deltas, sockets, processors int) time.Duration {
 }
 
 func (f *flusher) run() {
-	buf := make([]byte, 0, wire.MaxHead+MaxMessage)
+	buf := make([]byte, 0, wire.MaxHead+protocol.MaxMessage)
 	for {
 		f.mu.Lock()
 		for f.first == len(f.ready) && !f.ended {
@@ -306,12 +307,12 @@ func (c *conn) next(buf []byte) []byte {
 func (c *conn) message(buf []byte) []byte {
 	buf = buf[:wire.MaxHead]
 	n := 1
-	if len(c.queue) == 1 || len(c.queue[0].frame)+len(c.queue[1].frame)+len("[,]") > MaxMessage {
+	if len(c.queue) == 1 || len(c.queue[0].frame)+len(c.queue[1].frame)+len("[,]") > protocol.MaxMessage {
 		buf = append(buf, c.queue[0].frame...)
 	} else {
-		const most = wire.MaxHead + MaxMessage
+		const most = wire.MaxHead + protocol.MaxMessage
 		buf = append(buf, '[')
-		for n = 0; n < len(c.queue) && n < MaxBatch && (n == 0 || len(buf)+len(c.queue[n].frame)+2 <= most); n++ {
+		for n = 0; n < len(c.queue) && n < protocol.MaxBatch && (n == 0 || len(buf)+len(c.queue[n].frame)+2 <= most); n++ {
 			if n > 0 {
 				buf = append(buf, ',')
 			}

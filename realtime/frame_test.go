@@ -14,6 +14,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // wire is a raw socket with what it has read.
@@ -64,13 +65,13 @@ func (w *wire) write(msg string) {
 }
 
 // next returns the next frame of a type.
-func (w *wire) next(t realtime.Type, into any) {
+func (w *wire) next(t protocol.Type, into any) {
 	w.r.Helper()
 	deadline := time.After(patience)
 	for {
 		select {
 		case f := <-w.in:
-			var head realtime.Head
+			var head protocol.Head
 			w.r.ok(json.Unmarshal(f, &head))
 			if head.T == t {
 				w.r.ok(json.Unmarshal(f, into))
@@ -151,14 +152,14 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 		w := r.wire(studentClaims(s))
 		w.write(hello)
 		w.write(row.msg)
-		var e realtime.Error
-		w.next(realtime.TypeError, &e)
+		var e protocol.Error
+		w.next(protocol.TypeError, &e)
 		if string(e.Code) != row.code || e.Field != row.field || string(e.Duty) != row.duty || e.Ref != row.ref || e.Message == "" {
 			t.Errorf("%s: got %+v, want %s field %q duty %s ref %q", row.name, e, row.code, row.field, row.duty, row.ref)
 		}
 		w.write(`{"t":"time","at":7}`) // the socket lives
-		var tm realtime.Time
-		w.next(realtime.TypeTime, &tm)
+		var tm protocol.Time
+		w.next(protocol.TypeTime, &tm)
 		_ = w.ws.CloseNow()
 		r.until("closed", func() bool { return r.hub.Stats().Sockets == 0 })
 	}
@@ -188,9 +189,9 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 	for _, row := range proctor {
 		w := r.wire(r.proctorClaims())
 		w.write(row.msg)
-		var e realtime.Error
-		w.next(realtime.TypeError, &e)
-		if string(e.Code) != row.code || e.Ref != row.ref || e.Duty != realtime.DutyDrop {
+		var e protocol.Error
+		w.next(protocol.TypeError, &e)
+		if string(e.Code) != row.code || e.Ref != row.ref || e.Duty != protocol.DutyDrop {
 			t.Errorf("proctor, %s: got %+v, want %s ref %q", row.name, e, row.code, row.ref)
 		}
 		_ = w.ws.CloseNow()
@@ -200,8 +201,8 @@ func TestFramesThatAreNotTaken(t *testing.T) {
 	w.write(`{"t":"command","id":"abcdefgh","kind":"pause","targets":["` + foreign.ID + `","` + s.ID + `","none","` + ended.ID + `"]}`)
 	stages := map[string]vigil.Stage{}
 	for range 4 {
-		var p realtime.Progress
-		w.next(realtime.TypeProgress, &p)
+		var p protocol.Progress
+		w.next(protocol.TypeProgress, &p)
 		stages[p.Session] = p.Stage
 	}
 	if stages[foreign.ID] != vigil.StageRefused || stages["none"] != vigil.StageRefused || stages[ended.ID] != vigil.StageRefused || stages[s.ID] == vigil.StageRefused {
@@ -219,9 +220,9 @@ func TestAnErrorWithoutACodeIsTriedAgainAndSaysNothingOfItsCause(t *testing.T) {
 	w := r.wire(studentClaims(r.session()))
 	w.write(hello)
 	w.write(`{"t":"chat","id":"abcdefgh","text":"x"}`)
-	var e realtime.Error
-	w.next(realtime.TypeError, &e)
-	if e.Code != vigil.CodeInternal || e.Duty != realtime.DutyRetry || e.Wait == 0 || e.Ref != "abcdefgh" || strings.Contains(e.Message, "disk") {
+	var e protocol.Error
+	w.next(protocol.TypeError, &e)
+	if e.Code != vigil.CodeInternal || e.Duty != protocol.DutyRetry || e.Wait == 0 || e.Ref != "abcdefgh" || strings.Contains(e.Message, "disk") {
 		t.Fatalf("error: got %+v, want internal, retry, and nothing of the cause", e)
 	}
 }
@@ -242,8 +243,8 @@ func TestFramesBeforeHelloAreNotTaken(t *testing.T) {
 		`{"t":"signal","seq":1,"kind":"copy","at":1790000000000}`, `{"t":"chat","id":"abcdefgh","text":"x"}`, `{"t":"seen","id":"abcdefgh"}`,
 	} {
 		w.write(msg)
-		var e realtime.Error
-		w.next(realtime.TypeError, &e)
+		var e protocol.Error
+		w.next(protocol.TypeError, &e)
 		if e.Code != vigil.CodeInvalid || e.Field != "t" {
 			t.Errorf("%s: got %+v, want invalid", msg, e)
 		}
@@ -285,8 +286,8 @@ func TestOfASignalNoMoreIsStoredThanItsKindSays(t *testing.T) {
 		w.write(`[{"t":"signal","seq":1,"kind":"paste","at":1790000000000,"data":{"length":3,"hash":"ba7816bf8f01cfea"}},` +
 			`{"t":"signal","seq":2,"kind":"copy","at":1790000000000,"data":{"words":42}}]`)
 		for len(acked) < 2 {
-			var ack realtime.Ack
-			w.next(realtime.TypeAck, &ack)
+			var ack protocol.Ack
+			w.next(protocol.TypeAck, &ack)
 			for _, seq := range ack.Seqs {
 				acked[seq] = true
 			}
@@ -307,21 +308,21 @@ func TestEveryCloseCode(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) {
 		c.RateGrace = 50 * time.Millisecond
 		c.HelloWait = 300 * time.Millisecond
-		c.Rates = map[realtime.Type]realtime.Rate{realtime.TypeTime: {Burst: 1, PerSecond: 1}}
+		c.Rates = map[protocol.Type]realtime.Rate{protocol.TypeTime: {Burst: 1, PerSecond: 1}}
 	})
 	t.Run("4000 ended", func(t *testing.T) {
 		s := r.session()
 		w := r.wire(studentClaims(s))
 		w.write(hello)
-		w.next(realtime.TypeWelcome, &realtime.Welcome{}) // an end before it would be told by it
+		w.next(protocol.TypeWelcome, &protocol.Welcome{}) // an end before it would be told by it
 		_, err := r.hub.Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
 		r.ok(err)
-		var st realtime.StateDown
-		w.next(realtime.TypeState, &st)
+		var st protocol.StateDown
+		w.next(protocol.TypeState, &st)
 		if st.State != vigil.StateSubmitted {
 			t.Errorf("state: got %s, want submitted", st.State)
 		}
-		w.ends(realtime.CloseEnded)
+		w.ends(protocol.CloseEnded)
 		r.until("closed in order", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnClosed })
 	})
 	t.Run("4001 superseded", func(t *testing.T) {
@@ -329,7 +330,7 @@ func TestEveryCloseCode(t *testing.T) {
 		w := r.wire(studentClaims(s))
 		w.write(hello)
 		r.wire(studentClaims(s)).write(hello)
-		w.ends(realtime.CloseSuperseded)
+		w.ends(protocol.CloseSuperseded)
 	})
 	t.Run("4005 rate", func(t *testing.T) {
 		w := r.wire(studentClaims(r.session()))
@@ -338,22 +339,22 @@ func TestEveryCloseCode(t *testing.T) {
 		for time.Now().Before(end) && w.ws.Write(r.ctx, websocket.MessageText, []byte(`[{"t":"time","at":1},{"t":"time","at":1}]`)) == nil {
 			time.Sleep(5 * time.Millisecond)
 		}
-		var e realtime.Error
-		w.next(realtime.TypeError, &e)
-		if e.Code != vigil.CodeTooMany || e.Duty != realtime.DutyRetry || e.Wait == 0 {
+		var e protocol.Error
+		w.next(protocol.TypeError, &e)
+		if e.Code != vigil.CodeTooMany || e.Duty != protocol.DutyRetry || e.Wait == 0 {
 			t.Errorf("error: got %+v, want too_many, retry, with a wait", e)
 		}
-		w.ends(realtime.CloseRate)
+		w.ends(protocol.CloseRate)
 	})
 	t.Run("4007 no hello", func(t *testing.T) { // it comes again: its line may have been away
-		r.wire(studentClaims(r.session())).ends(realtime.CloseSilent)
+		r.wire(studentClaims(r.session())).ends(protocol.CloseSilent)
 	})
 	t.Run("4008 nonsense", func(t *testing.T) {
 		w := r.wire(studentClaims(r.session()))
 		for range 25 {
 			_ = w.ws.Write(r.ctx, websocket.MessageText, []byte(`nonsense`))
 		}
-		w.ends(realtime.CloseProtocol)
+		w.ends(protocol.CloseProtocol)
 	})
 	t.Run("1003 binary", func(t *testing.T) {
 		w := r.wire(studentClaims(r.session()))
@@ -362,26 +363,26 @@ func TestEveryCloseCode(t *testing.T) {
 	})
 	t.Run("1009 too large", func(t *testing.T) {
 		w := r.wire(studentClaims(r.session()))
-		_ = w.ws.Write(r.ctx, websocket.MessageText, bytes.Repeat([]byte(" "), realtime.MaxMessage+2))
+		_ = w.ws.Write(r.ctx, websocket.MessageText, bytes.Repeat([]byte(" "), protocol.MaxMessage+2))
 		w.ends(websocket.StatusMessageTooBig)
 	})
 	t.Run("a message of the largest size is taken", func(t *testing.T) {
 		w := r.wire(studentClaims(r.session()))
-		w.write(hello + strings.Repeat(" ", realtime.MaxMessage-len(hello)))
+		w.write(hello + strings.Repeat(" ", protocol.MaxMessage-len(hello)))
 		w.write(`{"t":"time","at":5}`)
-		var tm realtime.Time
-		w.next(realtime.TypeTime, &tm)
+		var tm protocol.Time
+		w.next(protocol.TypeTime, &tm)
 	})
 	t.Run("4007 silent", func(t *testing.T) {
 		s := r.session()
 		p := r.proctor()
-		before := r.hub.Stats().Closed[realtime.CloseSilent]
+		before := r.hub.Stats().Closed[protocol.CloseSilent]
 		ws := r.raw(studentClaims(s)) // nobody reads, so nobody answers pings
 		r.ok(ws.Write(r.ctx, websocket.MessageText, []byte(hello)))
 		for _, c := range []vigil.Connection{vigil.ConnDegraded, vigil.ConnLost} {
 			r.until(string(c), func() bool { return p.Connection(s.ID) == c })
 		}
-		r.until("closed", func() bool { return r.hub.Stats().Closed[realtime.CloseSilent] > before })
+		r.until("closed", func() bool { return r.hub.Stats().Closed[protocol.CloseSilent] > before })
 		if g := r.gaps(s.ID); len(g) != 1 || g[0].Cause != vigil.CauseStudent {
 			t.Errorf("gaps: got %+v, want one of the student's", g)
 		}
@@ -391,21 +392,21 @@ func TestEveryCloseCode(t *testing.T) {
 		r.store.set("Session", errDown) // between the upgrade and the welcome
 		defer r.store.set("Session", nil)
 		w.write(hello)
-		w.ends(realtime.CloseUnavailable)
+		w.ends(protocol.CloseUnavailable)
 	})
 	t.Run("4004 drain", func(t *testing.T) {
 		s := r.session()
 		w := r.wire(studentClaims(s))
 		w.write(hello)
-		var welcome realtime.Welcome
-		w.next(realtime.TypeWelcome, &welcome) // before it nothing is sent but the close
+		var welcome protocol.Welcome
+		w.next(protocol.TypeWelcome, &welcome) // before it nothing is sent but the close
 		r.ok(r.hub.Drain(r.ctx))
-		var n realtime.Notice
-		w.next(realtime.TypeNotice, &n)
-		if n.Kind != realtime.NoticeDrain || n.Wait <= 0 {
+		var n protocol.Notice
+		w.next(protocol.TypeNotice, &n)
+		if n.Kind != protocol.NoticeDrain || n.Wait <= 0 {
 			t.Errorf("notice: got %+v, want reconnect with a wait", n)
 		}
-		if reason := w.ends(realtime.CloseDrain); reason == "" {
+		if reason := w.ends(protocol.CloseDrain); reason == "" {
 			t.Error("the close does not tell the wait")
 		}
 		if p := r.read(s.ID).Presence; p.Connection != vigil.ConnDegraded || p.Cause != vigil.CauseServer {
@@ -424,15 +425,15 @@ func TestTokensAreRenewedOverTheSocketAndUnrenewedOnesEndIt(t *testing.T) {
 	r.tokens.life = time.Second
 	w := r.wire(studentClaims(r.session()))
 	w.write(hello)
-	var tk realtime.Token
-	w.next(realtime.TypeToken, &tk)
+	var tk protocol.Token
+	w.next(protocol.TypeToken, &tk)
 	if _, err := r.tokens.VerifySocket(r.ctx, tk.Token); err != nil || tk.Expires == 0 {
 		t.Fatalf("the renewed token does not hold: %v", err)
 	}
 	r.tokens.mu.Lock()
 	r.tokens.mint = errors.New("no key")
 	r.tokens.mu.Unlock()
-	w.ends(realtime.CloseToken)
+	w.ends(protocol.CloseToken)
 }
 
 func TestARenewalAsksAnewWhetherThePersonIsAllowed(t *testing.T) {
@@ -453,7 +454,7 @@ func TestARenewalAsksAnewWhetherThePersonIsAllowed(t *testing.T) {
 	r.tokens.life = time.Second
 	w := r.wire(r.proctorClaims())
 	close(barred)
-	w.ends(realtime.CloseForbidden)
+	w.ends(protocol.CloseForbidden)
 }
 
 func TestRenewalsEndWithUntil(t *testing.T) {
@@ -465,7 +466,7 @@ func TestRenewalsEndWithUntil(t *testing.T) {
 	})
 	c := r.proctorClaims()
 	c.Until = time.Now().Add(1500 * time.Millisecond)
-	r.wire(c).ends(realtime.CloseToken)
+	r.wire(c).ends(protocol.CloseToken)
 	if d := time.Since(c.Until); d < 0 {
 		t.Fatalf("closed %v before the end", -d)
 	}

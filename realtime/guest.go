@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // Sockets that only test. The check-in tries the way before anybody agrees to anything, and it
@@ -66,7 +67,7 @@ func (sc *studentConn) unclaimed() {
 	}
 	sc.tried = true
 	sc.hello.Stop()
-	sc.hello = time.AfterFunc(max(0, sc.h.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.close(CloseSilent, "no hello") })
+	sc.hello = time.AfterFunc(max(0, sc.h.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.close(protocol.CloseSilent, "no hello") })
 	sc.visitedLocked(now)
 	sc.jobs.add(sc.h, 0, func(ctx context.Context) {
 		if err := sc.trial(ctx); err != nil {
@@ -96,13 +97,13 @@ func (sc *studentConn) trial(ctx context.Context) error {
 	exam := *st.room.known.Load()
 	version := s.Version
 	s = s.Settled(exam.Policy, now)
-	sc.open(item{frame: encode(Welcome{
-		T: TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: examView(exam), Now: ms(now),
-		State: s.State, Version: version, End: ms(s.Deadline(exam.Policy)), Left: pausedLeft(s, exam.Policy, now),
+	sc.open(item{frame: protocol.Encode(protocol.Welcome{
+		T: protocol.TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: protocol.ExamOf(exam), Now: protocol.Millis(now),
+		State: s.State, Version: version, End: protocol.Millis(s.Deadline(exam.Policy)), Left: protocol.PausedLeft(s, exam.Policy, now),
 		Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(),
 	})})
 	if s.State.Ended() {
-		sc.close(CloseEnded, "")
+		sc.close(protocol.CloseEnded, "")
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func (sc *studentConn) visitedLocked(now time.Time) {
 	sc.replayedLocked(now)
 	c := claim{Address: sc.address, Browser: sc.browser.Value(), Guest: sc.claims.Load().Guest}
 	sc.st.visitedLocked(c, now)
-	sc.h.publish(sc.st.room.exam, event{Kind: eventGuest, Session: sc.st.id, Claim: &c, At: ms(now)})
+	sc.h.publish(sc.st.room.exam, event{Kind: eventGuest, Session: sc.st.id, Claim: &c, At: protocol.Millis(now)})
 }
 
 // visited takes in that somebody was at another node without owning the session.

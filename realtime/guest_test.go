@@ -6,6 +6,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // guestClaims are those of a page of ours beside a quiz page with the monitor.
@@ -21,8 +22,8 @@ func (r *rig) tested(c realtime.Claims, headers ...string) {
 	w := r.wire(c, headers...)
 	for range 4 {
 		w.write(`{"t":"time","at":1}`)
-		var tm realtime.Time
-		w.next(realtime.TypeTime, &tm)
+		var tm protocol.Time
+		w.next(protocol.TypeTime, &tm)
 	}
 	w.write(`{"t":"bye","reason":"closing"}`)
 	_ = w.ws.CloseNow()
@@ -39,14 +40,14 @@ func TestASocketThatOnlyTestsNeverOwnsTheSession(t *testing.T) {
 		{"a check-in that says hello", func(r *rig, s vigil.Session) {
 			w := r.wire(guestClaims(s, vigil.GuestSame))
 			w.write(hello)
-			var welcome realtime.Welcome
-			w.next(realtime.TypeWelcome, &welcome)
+			var welcome protocol.Welcome
+			w.next(protocol.TypeWelcome, &welcome)
 			if welcome.State != vigil.StateActive {
 				r.Errorf("state: got %s, want active", welcome.State)
 			}
 			w.write(`{"t":"signal","seq":1,"kind":"hand_raised","at":1}`)
-			var e realtime.Error
-			w.next(realtime.TypeError, &e)
+			var e protocol.Error
+			w.next(protocol.TypeError, &e)
 		}},
 		{"one that says nothing", func(r *rig, s vigil.Session) { r.wire(studentClaims(s)) }},
 		{"more of them than there may be", func(r *rig, s vigil.Session) {
@@ -72,8 +73,8 @@ func TestASocketThatOnlyTestsNeverOwnsTheSession(t *testing.T) {
 				t.Errorf("beside somebody who works: got %s of epoch %d, want online of %d", p.Connection, p.Epoch, epoch)
 			}
 			w.write(`{"t":"time","at":1}`)
-			var tm realtime.Time
-			w.next(realtime.TypeTime, &tm)
+			var tm protocol.Time
+			w.next(protocol.TypeTime, &tm)
 			// In the place of somebody who left it is no return.
 			r.leave(s, w)
 			row.test(r, s)
@@ -93,12 +94,12 @@ func TestWhoOnlyTestsReadsAndReceivesNothing(t *testing.T) {
 	r := newRig(t)
 	s := r.session(proctored)
 	p := r.proctor()
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Targets: []string{s.ID}, Text: "Hello"})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Targets: []string{s.ID}, Text: "Hello"})
 	r.until("queued", func() bool { return p.Progress(id, s.ID).Stage == vigil.StageQueued })
 	w := r.wire(guestClaims(s, vigil.GuestSame))
 	w.write(`{"t":"time","at":1}`)
-	var welcome realtime.Welcome
-	w.next(realtime.TypeWelcome, &welcome)
+	var welcome protocol.Welcome
+	w.next(protocol.TypeWelcome, &welcome)
 	if len(welcome.Commands) != 0 || welcome.Epoch != 0 {
 		t.Errorf("welcome: got %+v, want no command and no epoch", welcome)
 	}
@@ -107,7 +108,7 @@ func TestWhoOnlyTestsReadsAndReceivesNothing(t *testing.T) {
 	}
 	q := r.wire(studentClaims(s))
 	q.write(hello)
-	q.next(realtime.TypeWelcome, &welcome)
+	q.next(protocol.TypeWelcome, &welcome)
 	if len(welcome.Commands) != 1 {
 		t.Errorf("commands: got %d, want the message", len(welcome.Commands))
 	}
@@ -122,10 +123,10 @@ func TestAHelloThatComesAfterTheTrialWelcomeIsWelcomedAnew(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.TrialWait = 10 * time.Millisecond })
 	s := r.session(proctored)
 	w := r.wire(studentClaims(s))
-	var welcome realtime.Welcome
-	w.next(realtime.TypeWelcome, &welcome) // as a client wants it that waits for that
+	var welcome protocol.Welcome
+	w.next(protocol.TypeWelcome, &welcome) // as a client wants it that waits for that
 	w.write(hello)
-	w.next(realtime.TypeWelcome, &welcome)
+	w.next(protocol.TypeWelcome, &welcome)
 	if welcome.Epoch == 0 {
 		t.Error("the second welcome names no epoch")
 	}
@@ -164,8 +165,8 @@ func TestAnotherDeviceIsASecondSessionThoughItSaysNoHello(t *testing.T) {
 			for range 2 { // twice is as once
 				r.tested(guestClaims(s, row.guest), "X-Test-Address", row.address, "User-Agent", row.browser)
 				w.write(`{"t":"time","at":1}`)
-				var tm realtime.Time
-				w.next(realtime.TypeTime, &tm)
+				var tm protocol.Time
+				w.next(protocol.TypeTime, &tm)
 			}
 			if row.want > 0 {
 				r.until("second session", func() bool { return r.kinds(s.ID)[vigil.KindSecondSession] > 0 })
@@ -193,8 +194,8 @@ func TestAPhoneAfterTheComputerHasDiedIsNoSecondSession(t *testing.T) {
 	q := r.wire(studentClaims(s), phone...)
 	q.write(`{"t":"hello","stream":"bbbbbbbbbbbbbbbbbbbb","next":1}`)
 	q.write(`{"t":"time","at":1}`)
-	var tm realtime.Time
-	q.next(realtime.TypeTime, &tm)
+	var tm protocol.Time
+	q.next(protocol.TypeTime, &tm)
 	r.until("back", func() bool { return r.kinds(s.ID)[vigil.KindAddressBrowser] == 1 })
 	time.Sleep(100 * time.Millisecond)
 	if k := r.kinds(s.ID); k[vigil.KindSecondSession] != 0 {

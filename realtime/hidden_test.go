@@ -12,6 +12,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // pagesOf subscribes and counts the snapshot's frames.
@@ -25,7 +26,7 @@ func (w *wire) pagesOf() (frames int, raw []string) {
 			Last bool              `json:"last"`
 			Rows []json.RawMessage `json:"rows"`
 		}
-		w.next(realtime.TypeSnapshot, &s)
+		w.next(protocol.TypeSnapshot, &s)
 		frames++
 		raw = append(raw, fmt.Sprintf("page %d: %d rows", s.Page, len(s.Rows)))
 		if s.Last {
@@ -196,7 +197,7 @@ func TestAnAuditEntryNamesOnlyWhoWasReached(t *testing.T) {
 	r.grants("ada")
 	s := r.session(inGroups(groupB))
 	w := r.watcher("ada")
-	id, _ := w.Command(realtime.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{s.ID}})
+	id, _ := w.Command(protocol.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{s.ID}})
 	r.until("refused", func() bool { return w.Progress(id, s.ID).Stage == vigil.StageRefused })
 	entries, _, err := r.db.AuditOfExam(r.ctx, r.exam.ID, vigil.Page{})
 	r.ok(err)
@@ -225,8 +226,8 @@ func TestARowOfManyGroupsFitsIntoAMessage(t *testing.T) {
 		select {
 		case f := <-w.in:
 			if strings.Contains(string(f), `"t":"snapshot"`) {
-				if len(f) > realtime.MaxMessage {
-					t.Errorf("a snapshot frame has %d bytes, more than %d", len(f), realtime.MaxMessage)
+				if len(f) > protocol.MaxMessage {
+					t.Errorf("a snapshot frame has %d bytes, more than %d", len(f), protocol.MaxMessage)
 				}
 				return
 			}
@@ -250,7 +251,7 @@ func TestABusyDashboardGetsTheSnapshotOfAChange(t *testing.T) {
 			w := r.watcher("ada")
 			h := r.store.holdNext("Transition")
 			for range 3 { // one under way, two wait
-				w.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Targets: []string{other.ID}, Text: "hello"})
+				w.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Targets: []string{other.ID}, Text: "hello"})
 			}
 			<-h.entered
 			r.until("lane is full", func() bool {

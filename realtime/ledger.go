@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // The ledger of lost time. A gap is opened when somebody counts as lost, with the cause that
@@ -428,7 +429,7 @@ func lostID(gap string) string { return vigil.Signal{Stream: lostStream(gap), Se
 
 // lostLocked makes the signal that the student was out of reach by their own fault.
 func (st *student) lostLocked(gap string, from, to time.Time) {
-	own := st.ownSignal(vigil.KindLost, from, encode(map[string]string{"cause": string(vigil.CauseStudent)}))
+	own := st.ownSignal(vigil.KindLost, from, protocol.Encode(map[string]string{"cause": string(vigil.CauseStudent)}))
 	own.Stream, own.Seq, own.Received = lostStream(gap), 1, st.h.now()
 	own.Duration = max(0, to.Sub(from))
 	if st.h.writer.put(entry{signal: own, st: st, quiet: true}) {

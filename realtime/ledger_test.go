@@ -15,6 +15,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // missing stores a student's gap of ten minutes that ended half an hour ago.
@@ -40,7 +41,7 @@ func TestLostTimeIsGivenOnceHoweverManyApproveIt(t *testing.T) {
 	for j := range proctors {
 		wg.Go(func() {
 			done, err := r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: fmt.Sprint("p", j)}, vigil.FullAccess(),
-				realtime.LostTimeUp{ID: fmt.Sprint("approve-all-", j), Targets: ids, Grant: true})
+				protocol.LostTimeUp{ID: fmt.Sprint("approve-all-", j), Targets: ids, Grant: true})
 			if err != nil {
 				t.Error(err)
 			}
@@ -126,7 +127,7 @@ func TestACommandWhoseAnswerWasLostIsToldAndSentOnce(t *testing.T) {
 		st := r.student(s)
 		p := r.proctor()
 		r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
-		up := realtime.CommandUp{ID: "pause-it-now", Kind: vigil.CommandPause, Targets: []string{s.ID}}
+		up := protocol.CommandUp{ID: "pause-it-now", Kind: vigil.CommandPause, Targets: []string{s.ID}}
 		by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
 		l.transition.Store(1)
 		if both {
@@ -458,7 +459,7 @@ func TestAServerThatIsCutOffFromTheStoreHearsByTheRelayThatItIsTakenOver(t *test
 	st := r.student(s)
 	r.until("stored", func() bool { return r.read(s.ID).Presence.Node == "one" })
 	r.store.set("", errDown)
-	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.until("sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	r.store.set("", nil)
 }
 
@@ -601,7 +602,7 @@ func TestAnUpgradeInFlightIsToldToLeave(t *testing.T) {
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(h.release)
-	(<-w).ends(realtime.CloseDrain)
+	(<-w).ends(protocol.CloseDrain)
 	r.ok(<-done)
 	if c := r.read(s.ID).Presence.Connection; c != vigil.ConnNever {
 		t.Errorf("presence: got %s, want never: this server did not take the student", c)
@@ -620,7 +621,7 @@ func TestADrainWaitsForRequestsToPlatforms(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess(),
-		realtime.CommandUp{ID: "more-time", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
+		protocol.CommandUp{ID: "more-time", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
 	r.ok(err)
 	<-asked
 	done := make(chan error, 1)

@@ -10,7 +10,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // TestLengthsAreKeptAndBoundedByTheServersClock has absences of every length, from a computer that
@@ -86,9 +86,9 @@ func TestWhatIsRefusedForGoodIsToldAndNoted(t *testing.T) {
 		{`{"t":"chat","id":"abcdefgi","text":"` + "\u200b" + `"}`, "abcdefgi", "text"},
 	} {
 		w.write(row.frame)
-		var e realtime.Error
-		w.next(realtime.TypeError, &e)
-		if e.Duty != realtime.DutyDrop || e.Ref != row.ref || e.Field != row.field {
+		var e protocol.Error
+		w.next(protocol.TypeError, &e)
+		if e.Duty != protocol.DutyDrop || e.Ref != row.ref || e.Field != row.field {
 			t.Errorf("%s: got %+v, want a drop of %s for its %s", row.frame, e, row.ref, row.field)
 		}
 	}

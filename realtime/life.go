@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // life is what is kept here of a session: what its student's clock and the judgement of
@@ -26,8 +27,8 @@ type life struct {
 func lifeOf(s vigil.Session) life {
 	return life{
 		state: s.State, version: s.Version, name: s.Name, reason: s.Reason,
-		created: ms(s.Created), started: ms(s.Started), ended: ms(s.Ended), changed: ms(s.Changed), pausedAt: ms(s.PausedAt), pauseAnswered: ms(s.PauseAnswered), end: ms(s.End), endSeen: ms(s.EndSeen),
-		unwatched: ms(s.Unwatched), unwatchedEnd: ms(s.UnwatchedEnd),
+		created: protocol.Millis(s.Created), started: protocol.Millis(s.Started), ended: protocol.Millis(s.Ended), changed: protocol.Millis(s.Changed), pausedAt: protocol.Millis(s.PausedAt), pauseAnswered: protocol.Millis(s.PauseAnswered), end: protocol.Millis(s.End), endSeen: protocol.Millis(s.EndSeen),
+		unwatched: protocol.Millis(s.Unwatched), unwatchedEnd: protocol.Millis(s.UnwatchedEnd),
 		pausedTotal: s.PausedTotal, pauses: s.Pauses, grants: s.Grants, plugin: s.Plugin,
 	}
 }
@@ -36,9 +37,9 @@ func lifeOf(s vigil.Session) life {
 func (l life) session() vigil.Session {
 	return vigil.Session{
 		State: l.state, Version: l.version, Name: l.name, Reason: l.reason, Plugin: l.plugin,
-		Created: moment(l.created), Started: moment(l.started), Ended: moment(l.ended), Changed: moment(l.changed),
-		PausedAt: moment(l.pausedAt), PauseAnswered: moment(l.pauseAnswered), End: moment(l.end), EndSeen: moment(l.endSeen),
-		Unwatched: moment(l.unwatched), UnwatchedEnd: moment(l.unwatchedEnd),
+		Created: protocol.Moment(l.created), Started: protocol.Moment(l.started), Ended: protocol.Moment(l.ended), Changed: protocol.Moment(l.changed),
+		PausedAt: protocol.Moment(l.pausedAt), PauseAnswered: protocol.Moment(l.pauseAnswered), End: protocol.Moment(l.end), EndSeen: protocol.Moment(l.endSeen),
+		Unwatched: protocol.Moment(l.unwatched), UnwatchedEnd: protocol.Moment(l.unwatchedEnd),
 		PausedTotal: l.pausedTotal, Pauses: l.pauses, Grants: l.grants,
 	}
 }

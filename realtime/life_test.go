@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // What is kept of a session must be judged as the whole one is.
@@ -42,10 +43,10 @@ func TestALifeIsJudgedAsItsSessionIs(t *testing.T) {
 							if got, want := l.Settled(p, now).State, s.Settled(p, now).State; got != want {
 								t.Errorf("%+v: settled: got %s, want %s", s, got, want)
 							}
-							if got, want := timeDown(l, p, now), timeDown(s, p, now); got != want {
+							if got, want := protocol.TimeOf(l, p, now), protocol.TimeOf(s, p, now); got != want {
 								t.Errorf("%+v: time: got %+v, want %+v", s, got, want)
 							}
-							if got, want := stateDown(l), stateDown(s); got != want {
+							if got, want := protocol.StateOf(l), protocol.StateOf(s); got != want {
 								t.Errorf("%+v: state: got %+v, want %+v", s, got, want)
 							}
 						}

@@ -21,6 +21,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 	"vigil/storage/sqlite"
 	"vigil/storage/sqlite/sqlitetest"
 )
@@ -134,7 +135,7 @@ func (b *bubble) socket(c realtime.Claims, pong func() bool) (ws *websocket.Conn
 	b.ok(err)
 	ws, _, err = websocket.Dial(b.ctx, "ws://vigil.example/socket", &websocket.DialOptions{
 		HTTPClient: b.client, HTTPHeader: http.Header{"Origin": {platformOrigin}},
-		Subprotocols:   []string{realtime.Subprotocol, realtime.TokenSubprotocol + token},
+		Subprotocols:   []string{protocol.Subprotocol, protocol.TokenSubprotocol + token},
 		OnPingReceived: func(context.Context, []byte) bool { return pong() },
 	})
 	b.ok(err)
@@ -204,7 +205,7 @@ func TestSilenceIsNoticedWithinTheFiguresOfTheProtocol(t *testing.T) {
 		time.Sleep(10*time.Second + 20*time.Millisecond)
 		synctest.Wait()
 		var ce websocket.CloseError
-		if err := ended(); !errors.As(err, &ce) || ce.Code != realtime.CloseSilent {
+		if err := ended(); !errors.As(err, &ce) || ce.Code != protocol.CloseSilent {
 			t.Fatalf("end: got %v, want 4007", err)
 		}
 		gaps, err := b.db.GapsOfSession(b.ctx, s.ID)
@@ -226,8 +227,8 @@ func TestAnHourOfQuietKeepsASocketAndItsTokenFresh(t *testing.T) {
 		}
 		renewed := 0
 		for _, f := range frames() {
-			var tk realtime.Token
-			if json.Unmarshal(f, &tk) == nil && tk.T == realtime.TypeToken {
+			var tk protocol.Token
+			if json.Unmarshal(f, &tk) == nil && tk.T == protocol.TypeToken {
 				renewed++
 			}
 		}
@@ -417,7 +418,7 @@ func TestAProctorsRenewalsEndWhenTheLaunchDoes(t *testing.T) {
 		b.ok(err)
 		ws, _, err := websocket.Dial(b.ctx, "ws://vigil.example/socket", &websocket.DialOptions{
 			HTTPClient: b.client, HTTPHeader: http.Header{"Origin": {platformOrigin}},
-			Subprotocols: []string{realtime.Subprotocol, realtime.TokenSubprotocol + token},
+			Subprotocols: []string{protocol.Subprotocol, protocol.TokenSubprotocol + token},
 		})
 		b.ok(err)
 		begin := time.Now()
@@ -425,7 +426,7 @@ func TestAProctorsRenewalsEndWhenTheLaunchDoes(t *testing.T) {
 			_, _, err = ws.Read(b.ctx)
 		}
 		var ce websocket.CloseError
-		if !errors.As(err, &ce) || ce.Code != realtime.CloseToken {
+		if !errors.As(err, &ce) || ce.Code != protocol.CloseToken {
 			t.Fatalf("end: got %v, want 4002", err)
 		}
 		if d := time.Since(begin); d < time.Hour || d > time.Hour+2*time.Minute {

@@ -13,6 +13,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // TestLoad prints how long signals take from a student's call to a proctor's screen and
@@ -31,9 +32,9 @@ func TestLoad(t *testing.T) {
 	var shown, acked []time.Duration
 	given := map[string]time.Time{}
 	r.proctor(func(c *client.Config) {
-		c.OnFrame = func(ty realtime.Type, f json.RawMessage) {
-			var d realtime.SignalDown
-			if ty != realtime.TypeSignal || json.Unmarshal(f, &d) != nil || d.Kind != vigil.KindCopy {
+		c.OnFrame = func(ty protocol.Type, f json.RawMessage) {
+			var d protocol.SignalDown
+			if ty != protocol.TypeSignal || json.Unmarshal(f, &d) != nil || d.Kind != vigil.KindCopy {
 				return
 			}
 			now := time.Now()
@@ -52,9 +53,9 @@ func TestLoad(t *testing.T) {
 	for i := range students {
 		s := r.session()
 		students[i] = r.student(s, func(c *client.Config) {
-			c.OnFrame = func(ty realtime.Type, f json.RawMessage) {
-				var a realtime.Ack
-				if ty != realtime.TypeAck || json.Unmarshal(f, &a) != nil {
+			c.OnFrame = func(ty protocol.Type, f json.RawMessage) {
+				var a protocol.Ack
+				if ty != protocol.TypeAck || json.Unmarshal(f, &a) != nil {
 					return
 				}
 				now := time.Now()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // reasonLostTime marks the extend commands that give back what the ledger proposes.
@@ -56,7 +57,7 @@ func (h *Hub) fromGaps(want func(g vigil.Gap) bool) fitting {
 // LostTime decides on what the ledger proposes for the targets. Granted time is an extend
 // command with the given id; so is its progress. A refusal has the stage done. Of access
 // holds what Command says.
-func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, l LostTimeUp) ([]Progress, error) {
+func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, l protocol.LostTimeUp) ([]protocol.Progress, error) {
 	if err := access.Allow(vigil.RightTime); err != nil {
 		return nil, err
 	}
@@ -74,8 +75,8 @@ func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, acces
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Progress, 0, len(targets))
-	done := make([]*Progress, len(targets))
+	out := make([]protocol.Progress, 0, len(targets))
+	done := make([]*protocol.Progress, len(targets))
 	for i, id := range targets {
 		p, err := h.lostTimeOne(ctx, exam, id, by, access, l)
 		if err != nil {
@@ -92,33 +93,33 @@ func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, acces
 	return out, nil
 }
 
-func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, by vigil.Actor, access vigil.Access, l LostTimeUp) (Progress, error) {
+func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, by vigil.Actor, access vigil.Access, l protocol.LostTimeUp) (protocol.Progress, error) {
 	c := vigil.Command{ID: l.ID, SessionID: session, ExamID: exam.ID, Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: by, At: h.now()}
 	s, err := h.store.Session(ctx, session)
 	if errors.Is(err, vigil.ErrNotFound) || err == nil && (s.ExamID != exam.ID || !access.Sees(s.Groups)) {
 		c.Stage, c.Problem = vigil.StageRefused, errNoAttempt.Message
-		return progress(c), nil
+		return protocol.ProgressOf(c), nil
 	}
 	if err != nil {
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	before, err := h.store.Command(ctx, session, l.ID)
 	switch {
 	case err == nil && before.ExamID == exam.ID:
 		return h.tellAgain(ctx, session, l.ID)
 	case err != nil && !errors.Is(err, vigil.ErrNotFound):
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	if !l.Grant {
 		return h.refuseLost(ctx, exam, c)
 	}
 	p, err := h.commandOne(ctx, exam, session, access, c, h.fromGaps(func(vigil.Gap) bool { return true }))
 	if err != nil {
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	if p.Stage == "" {
 		c.Stage, c.Problem = vigil.StageRefused, "Nothing is proposed for this attempt."
-		return progress(c), nil
+		return protocol.ProgressOf(c), nil
 	}
 	h.tellLost(ctx, exam.ID, session)
 	return p, nil
@@ -126,7 +127,7 @@ func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, 
 
 // refuseLost decides that nothing is given for what the ledger proposes. That is no command:
 // nothing is stored but the gaps' decisions, and doing it again finds nothing to decide.
-func (h *Hub) refuseLost(ctx context.Context, exam vigil.Exam, c vigil.Command) (Progress, error) {
+func (h *Hub) refuseLost(ctx context.Context, exam vigil.Exam, c vigil.Command) (protocol.Progress, error) {
 	decided := 0
 	err := h.editLedger(ctx, c.SessionID, func(_ vigil.Session, e vigil.Exam, gaps []vigil.Gap) ledgerEdit {
 		var did ledgerEdit
@@ -140,21 +141,21 @@ func (h *Hub) refuseLost(ctx context.Context, exam vigil.Exam, c vigil.Command) 
 		return did
 	})
 	if err != nil {
-		return Progress{}, err
+		return protocol.Progress{}, err
 	}
 	if decided == 0 {
 		c.Stage, c.Problem = vigil.StageRefused, "Nothing is proposed for this attempt."
-		return progress(c), nil
+		return protocol.ProgressOf(c), nil
 	}
 	c.Stage = vigil.StageDone
-	p := progress(c)
+	p := protocol.ProgressOf(c)
 	h.tellLost(ctx, exam.ID, c.SessionID)
-	h.toProctors(exam.ID, delta{session: c.SessionID, frame: encode(p)})
+	h.toProctors(exam.ID, delta{session: c.SessionID, frame: protocol.Encode(p)})
 	return p, nil
 }
 
 func (h *Hub) tellGap(g vigil.Gap) {
-	h.toProctors(g.ExamID, delta{session: g.SessionID, key: "gap/" + g.SessionID + "/" + g.ID, frame: encode(gapDown(g))})
+	h.toProctors(g.ExamID, delta{session: g.SessionID, key: "gap/" + g.SessionID + "/" + g.ID, frame: protocol.Encode(protocol.GapOf(g))})
 }
 
 // tellLost tells the sums of a session's ledger, as it is by now: another node may have
@@ -174,8 +175,8 @@ func (h *Hub) tellLostOnce(ctx context.Context, e vigil.Exam, session string) er
 	if err != nil {
 		return err
 	}
-	if lost := rowLost(e.Policy, gaps); lost != nil {
-		h.toProctors(e.ID, delta{session: session, key: lostKey(session, *lost), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: session, Lost: lost}})})
+	if lost := protocol.LostOf(e.Policy, gaps); lost != nil {
+		h.toProctors(e.ID, delta{session: session, key: lostKey(session, *lost), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: session, Lost: lost}})})
 	}
 	return nil
 }

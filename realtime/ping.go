@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"vigil/realtime/internal/wire"
+	"vigil/realtime/protocol"
 )
 
 // Pings, and the judgement of who does not answer them.
@@ -38,7 +39,7 @@ func newBeats(pingEvery, pongWait time.Duration, rand func(n int64) int64) *beat
 	grain := max(minBeatGrain, min(beatGrain, pongWait/20))
 	return &beats{
 		grain: grain, rand: rand, slots: make([][]*conn, pingEvery/grain+2), some: make(chan struct{}, 1),
-		buf: make([]byte, 0, wire.MaxHead+MaxMessage),
+		buf: make([]byte, 0, wire.MaxHead+protocol.MaxMessage),
 	}
 }
 
@@ -152,7 +153,7 @@ func (c *conn) tick(buf []byte) time.Duration {
 
 	now := c.h.now()
 	if !since.IsZero() && now.Sub(since) > c.h.cfg.WriteWait {
-		c.close(CloseSlow, "")
+		c.close(protocol.CloseSlow, "")
 		c.kill() // the write hangs: no close frame would get through
 		return 0
 	}
@@ -164,7 +165,7 @@ func (c *conn) tick(buf []byte) time.Duration {
 		c.misses++
 		c.peer.missed(now, c.misses)
 		if c.misses >= 3 {
-			c.close(CloseSilent, "")
+			c.close(protocol.CloseSilent, "")
 			return 0
 		}
 		return live.PingEvery - live.PongWait

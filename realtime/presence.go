@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // stepLocked moves the presence and does what follows: the proctors are told, the
@@ -40,7 +41,7 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 		st.blamed = true
 		st.lostLocked(st.gap, now, time.Time{})
 	case lost: // never held against the student
-		own := st.ownSignal(vigil.KindLost, now, encode(map[string]string{"cause": string(gap.Cause)}))
+		own := st.ownSignal(vigil.KindLost, now, protocol.Encode(map[string]string{"cause": string(gap.Cause)}))
 		own.Severity, own.Incident = 0, false
 		st.emitLocked(own, nil)
 	}
@@ -67,8 +68,8 @@ func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.T
 }
 
 func (st *student) tellPresenceLocked() {
-	c := rowConn(st.presence, st.page)
-	st.room.toProctors(delta{session: st.id, key: connKey(st.id, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
+	c := protocol.ConnOf(st.presence, st.page)
+	st.room.toProctors(delta{session: st.id, key: connKey(st.id, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Conn: &c}})})
 }
 
 // armLocked sets the timer for the end of a grace, where the student has no socket that

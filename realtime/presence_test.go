@@ -9,6 +9,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // held gives the first token at once and every later one when hold is closed, and makes
@@ -163,7 +164,7 @@ func TestLostTimeIsGrantedOrRefusedInBulk(t *testing.T) {
 		t.Fatalf("deadline moved by %v, want the cap of 15m", got)
 	}
 	// The same again, as after a drop, gives nothing more.
-	got, err := r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
+	got, err := r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
 	r.ok(err)
 	if got[0].Stage == vigil.StageRefused || len(r.read(a.ID).Grants) != 1 {
 		t.Fatalf("again: got %+v and grants %+v, want the same and one", got, r.read(a.ID).Grants)
@@ -172,7 +173,7 @@ func TestLostTimeIsGrantedOrRefusedInBulk(t *testing.T) {
 	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{
 		ID: "later-gap", SessionID: a.ID, ExamID: r.exam.ID, Start: time.Now().Add(time.Minute), End: time.Now().Add(2 * time.Minute), Cause: vigil.CauseServer,
 	}))
-	_, err = r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
+	_, err = r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
 	r.ok(err)
 	for _, g := range r.gaps(a.ID) {
 		if g.ID == "later-gap" && g.Decision != vigil.GapUndecided {
@@ -219,8 +220,8 @@ func TestASecondDeviceIsAnIncidentAndAPageTurnIsNot(t *testing.T) {
 			w := r.wireOn(r.rawWith(token, "User-Agent", "first"))
 			w.write(`{"t":"hello","stream":"` + streamA + `","next":1}`)
 			w.write(`{"t":"time","at":1}`)
-			var tm realtime.Time
-			w.next(realtime.TypeTime, &tm)
+			var tm protocol.Time
+			w.next(protocol.TypeTime, &tm)
 			if row.bye {
 				w.write(`{"t":"bye","reason":"navigating"}`)
 				r.until("navigating", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnNavigating })
@@ -238,8 +239,8 @@ func TestASecondDeviceIsAnIncidentAndAPageTurnIsNot(t *testing.T) {
 			v := r.wireOn(r.rawWith(token, headers...))
 			v.write(`{"t":"hello","stream":"` + row.stream + `","next":1}`)
 			v.write(`{"t":"signal","seq":1,"kind":"copy","at":1790000000000}`)
-			var a realtime.Ack
-			v.next(realtime.TypeAck, &a) // the server's own signals were stored before
+			var a protocol.Ack
+			v.next(protocol.TypeAck, &a) // the server's own signals were stored before
 			got := r.kinds(s.ID)
 			notes := 1 // of the first connection
 			if row.browser != "" && row.address == "" {
@@ -258,7 +259,7 @@ func TestASecondDeviceIsAnIncidentAndAPageTurnIsNot(t *testing.T) {
 					t.Fatalf("got %v, want %v", got, row.want)
 				}
 			}
-			w.ends(realtime.CloseSuperseded)
+			w.ends(protocol.CloseSuperseded)
 		})
 	}
 }
@@ -269,10 +270,10 @@ func TestANumberUsedAgainForSomethingElseIsNotedOnce(t *testing.T) {
 	s := r.session()
 	w := r.wire(studentClaims(s))
 	w.write(hello)
-	var a realtime.Ack
+	var a protocol.Ack
 	for _, at := range []string{"1790000000000", "1790000000000", "1790000000001", "1790000000002"} {
 		w.write(`{"t":"signal","seq":1,"kind":"copy","at":` + at + `}`)
-		w.next(realtime.TypeAck, &a)
+		w.next(protocol.TypeAck, &a)
 	}
 	r.until("noted", func() bool { return r.kinds(s.ID)[vigil.KindTampering] == 1 })
 	r.until("quiet", func() bool { return r.hub.Stats().Waiting == 0 })
@@ -354,10 +355,10 @@ func TestRepeatedHidingIsSevereAndResendsDoNotCount(t *testing.T) {
 	s := r.session()
 	w := r.wire(studentClaims(s))
 	w.write(hello)
-	var a realtime.Ack
+	var a protocol.Ack
 	send := func(seq string) {
 		w.write(`{"t":"signal","seq":` + seq + `,"kind":"hidden","dur":1000,"at":1790000000` + "00" + seq + `}`)
-		w.next(realtime.TypeAck, &a)
+		w.next(protocol.TypeAck, &a)
 	}
 	for _, seq := range []string{"1", "2", "1", "2", "1", "3"} {
 		send(seq)
@@ -539,7 +540,7 @@ func TestTwoNodesOnOneStore(t *testing.T) {
 		})
 	}
 	// A command from the other node reaches the student and its progress both proctors.
-	id, _ := there.Command(realtime.CommandUp{Kind: vigil.CommandPause, Targets: []string{s.ID}})
+	id, _ := there.Command(protocol.CommandUp{Kind: vigil.CommandPause, Targets: []string{s.ID}})
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { return c.State() == vigil.StatePaused }))
 	for _, p := range []*client.Proctor{here, there} {
 		r.until("seen on both", func() bool { return p.Progress(id, s.ID).Stage == vigil.StageSeen })

@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // proctor is a socket that watches an exam.
@@ -51,20 +52,20 @@ func (p *proctor) start(context.Context) error {
 		return vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open.")
 	}
 	exam := *p.room.known.Load()
-	welcome := ProctorWelcome{
-		T: TypeWelcome, Role: vigil.RoleProctor, Exam: examView(exam), Now: ms(p.h.now()),
+	welcome := protocol.ProctorWelcome{
+		T: protocol.TypeWelcome, Role: vigil.RoleProctor, Exam: protocol.ExamOf(exam), Now: protocol.Millis(p.h.now()),
 		Ping: p.h.cfg.Liveness.PingEvery.Milliseconds(), Name: p.claims.Load().Name,
 	}
 	if exam.Access.Told() {
-		view := accessView(*p.access.Load())
+		view := protocol.AccessOf(*p.access.Load())
 		welcome.Access = &view
 	}
-	p.open(item{frame: encode(welcome)})
+	p.open(item{frame: protocol.Encode(welcome)})
 	if _, saving := p.h.writer.state(); !saving {
-		p.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
+		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving}))
 	}
 	if p.room.away.Load() {
-		p.send(encode(Notice{T: TypeNotice, Kind: NoticeRelay}))
+		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeRelay}))
 	}
 	return nil
 }
@@ -129,12 +130,12 @@ func (p *proctor) overflow() {
 	hopeless := len(p.falls) == maxFalls && now.Sub(p.falls[0]) < fallWindow
 	p.state.Unlock()
 	if hopeless {
-		p.close(CloseSlow, "")
+		p.close(protocol.CloseSlow, "")
 		return
 	}
 	if first {
 		p.h.stats.behind.Add(1)
-		p.send(encode(Notice{T: TypeNotice, Kind: NoticeBehind}))
+		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeBehind}))
 	}
 }
 
@@ -200,7 +201,7 @@ func (p *proctor) ask() {
 }
 
 // frame takes one frame of a proctor. Each is checked anew against role and exam.
-func (p *proctor) frame(f *up) {
+func (p *proctor) frame(f *protocol.Up) {
 	if p.closed() != 0 {
 		return
 	}
@@ -216,27 +217,27 @@ func (p *proctor) frame(f *up) {
 		}
 	}
 	switch f.T {
-	case TypeSubscribe:
+	case protocol.TypeSubscribe:
 		p.subscribe(f)
-	case TypeCommand:
+	case protocol.TypeCommand:
 		p.command(f)
-	case TypeLostTime:
+	case protocol.TypeLostTime:
 		p.lostTime(f)
-	case TypeChat:
+	case protocol.TypeChat:
 		p.chat(f)
-	case TypeSeen:
+	case protocol.TypeSeen:
 		p.seen(f)
-	case TypeTime:
-		p.send(encode(Time{T: TypeTime, At: f.At, Now: ms(p.h.now())}))
-	case TypeBye: // nothing depends on it
-	case TypeHello, TypeSignal, TypeAlive:
+	case protocol.TypeTime:
+		p.send(protocol.Encode(protocol.Time{T: protocol.TypeTime, At: f.At, Now: protocol.Millis(p.h.now())}))
+	case protocol.TypeBye: // nothing depends on it
+	case protocol.TypeHello, protocol.TypeSignal, protocol.TypeAlive:
 		p.sendError(f, vigil.Errorf(vigil.CodeForbidden, "Only students send this."), 0)
 	default:
 		p.sendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
 	}
 }
 
-func (p *proctor) subscribe(f *up) {
+func (p *proctor) subscribe(f *protocol.Up) {
 	switch f.Signals {
 	case "":
 		f.Signals = signalsAll
@@ -251,21 +252,21 @@ func (p *proctor) subscribe(f *up) {
 	p.ask()
 }
 
-func (p *proctor) command(f *up) {
-	c := CommandUp{
+func (p *proctor) command(f *protocol.Up) {
+	c := protocol.CommandUp{
 		ID: f.ID, Kind: vigil.CommandKind(f.Kind), Targets: f.Targets, All: f.All, Text: f.Text,
 		Reason: f.Reason, Seconds: f.Seconds, Severity: f.Severity,
 	}
-	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
+	p.later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
 		done, err := p.h.Command(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), *p.access.Load(), c)
 		p.answer(ctx, done)
 		return err
 	})
 }
 
-func (p *proctor) lostTime(f *up) {
-	l := LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
-	p.later(&up{ID: f.ID}, func(ctx context.Context) error {
+func (p *proctor) lostTime(f *protocol.Up) {
+	l := protocol.LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
+	p.later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
 		done, err := p.h.LostTime(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), *p.access.Load(), l)
 		p.answer(ctx, done)
 		return err
@@ -274,9 +275,9 @@ func (p *proctor) lostTime(f *up) {
 
 // answer gives the sender the progress of each target. Others hear of what changed; the
 // sender also of what did not.
-func (p *proctor) answer(ctx context.Context, done []Progress) {
+func (p *proctor) answer(ctx context.Context, done []protocol.Progress) {
 	for i, pr := range done {
-		p.send(encode(pr))
+		p.send(protocol.Encode(pr))
 		if i%64 == 63 && p.written(ctx) != nil {
 			return
 		}
@@ -292,7 +293,7 @@ func (p *proctor) of(ctx context.Context, session string) (vigil.Session, error)
 	return s.Settled(p.room.policy(), p.h.now()), err
 }
 
-func (p *proctor) chat(f *up) {
+func (p *proctor) chat(f *protocol.Up) {
 	text, err := vigil.CleanText("text", f.Text, vigil.MaxChat)
 	if !vigil.ValidID(f.ID) {
 		err = vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _.")
@@ -301,7 +302,7 @@ func (p *proctor) chat(f *up) {
 		p.sendError(f, err, 0)
 		return
 	}
-	ref := up{ID: f.ID, Session: f.Session}
+	ref := protocol.Up{ID: f.ID, Session: f.Session}
 	p.later(&ref, func(ctx context.Context) error {
 		s, err := p.of(ctx, ref.Session)
 		if err != nil {
@@ -313,7 +314,7 @@ func (p *proctor) chat(f *up) {
 		line := vigil.ChatLine{
 			ID: ref.ID, SessionID: s.ID, ExamID: s.ExamID, From: p.claims.Load().Actor(), Text: text, At: p.h.now(),
 		}
-		down := chatDown(line)
+		down := protocol.ChatOf(line)
 		err = p.h.store.AddChat(ctx, line)
 		if errors.Is(err, vigil.ErrExists) { // came before; whoever stored it may not have heard that, and told nobody
 			down, err = p.h.storedLine(ctx, s.ID, ref.ID)
@@ -321,17 +322,17 @@ func (p *proctor) chat(f *up) {
 		if err != nil {
 			return err
 		}
-		frame := encode(down)
+		frame := protocol.Encode(down)
 		p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{frame}, nil, false) // a page shows each line once
 		p.room.toProctors(delta{session: s.ID, frame: frame})
-		p.send(encode(Ack{T: TypeAck, ID: ref.ID}))
+		p.send(protocol.Encode(protocol.Ack{T: protocol.TypeAck, ID: ref.ID}))
 		return nil
 	})
 }
 
 // seen records that a proctor dealt with a session's chat and raised hand.
-func (p *proctor) seen(f *up) {
-	ref := up{Session: f.Session}
+func (p *proctor) seen(f *protocol.Up) {
+	ref := protocol.Up{Session: f.Session}
 	p.later(&ref, func(ctx context.Context) error {
 		s, err := p.of(ctx, ref.Session)
 		if err != nil {
@@ -341,7 +342,7 @@ func (p *proctor) seen(f *up) {
 		if err == nil {
 			err = p.h.store.SetHand(ctx, s.ID, time.Time{})
 			if !s.Tally.Hand.IsZero() && (err == nil || transient(err)) { // it may be stored all the same
-				p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{encode(HandDown{T: TypeHand})}, nil, false)
+				p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{protocol.Encode(protocol.HandDown{T: protocol.TypeHand})}, nil, false)
 			}
 		}
 		if err == nil {
@@ -403,7 +404,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		}
 		p.room.order.Lock()
 		now := p.h.now()
-		rows := make([]Row, 0, len(sessions))
+		rows := make([]protocol.Row, 0, len(sessions))
 		access := p.access.Load()
 		for _, s := range sessions {
 			groups := p.room.newestGroups(s)
@@ -411,7 +412,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 				continue
 			}
 			r := p.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID])
-			r.Group = rowGroups(*access, groups)
+			r.Group = protocol.GroupsOf(*access, groups.Version, groups.List)
 			if p.told(s.ID) { // which is newer than what was read
 				r.Tally = nil
 			}
@@ -420,7 +421,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		if next == "" {
 			p.state.Lock()
 			for _, id := range p.created { // told meanwhile: named, so that it is not taken away
-				rows = append(rows, Row{ID: id})
+				rows = append(rows, protocol.Row{ID: id})
 			}
 			p.created = nil
 			p.state.Unlock()
@@ -438,7 +439,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		sessions, at.After = nil, next
 	}
 	if wasBehind {
-		p.send(encode(Notice{T: TypeNotice, Kind: NoticeBehind, Over: true}))
+		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeBehind, Over: true}))
 	}
 	return nil
 }
@@ -451,7 +452,7 @@ func (p *proctor) told(session string) bool {
 }
 
 // liveRow is a session's row as this node knows it.
-func (h *Hub) liveRow(s vigil.Session, policy vigil.Policy, now time.Time, answers []Progress, gaps []vigil.Gap) Row {
+func (h *Hub) liveRow(s vigil.Session, policy vigil.Policy, now time.Time, answers []protocol.Progress, gaps []vigil.Gap) protocol.Row {
 	page := 0
 	if st := h.student(s.ID); st != nil {
 		st.mu.Lock()
@@ -459,16 +460,16 @@ func (h *Hub) liveRow(s vigil.Session, policy vigil.Policy, now time.Time, answe
 		page = st.page
 		st.mu.Unlock()
 	}
-	r := row(s.Settled(policy, now), policy, now)
+	r := protocol.RowOf(s.Settled(policy, now), policy, now)
 	r.Conn.Page = page
 	r.LMS = answers
-	r.Lost = rowLost(policy, gaps)
+	r.Lost = protocol.LostOf(policy, gaps)
 	return r
 }
 
 // pages cuts rows into snapshot frames that fit into a message.
-func pages(number int64, page *int, rows []Row, last bool) [][]byte {
-	const room = MaxMessage - 256
+func pages(number int64, page *int, rows []protocol.Row, last bool) [][]byte {
+	const room = protocol.MaxMessage - 256
 	var out [][]byte
 	var buf bytes.Buffer
 	begin := func() {
@@ -487,7 +488,7 @@ func pages(number int64, page *int, rows []Row, last bool) [][]byte {
 	begin()
 	n := 0
 	for _, r := range rows {
-		b := encode(r)
+		b := protocol.Encode(r)
 		if n > 0 && buf.Len()+len(b) > room {
 			end(false)
 			begin()
@@ -513,8 +514,8 @@ const (
 
 // openAnswers finds the commands whose answer by the platform is not in yet or was bad, and
 // those of the last minutes, by session.
-func (h *Hub) openAnswers(ctx context.Context, exam string) (map[string][]Progress, error) {
-	out := map[string][]Progress{}
+func (h *Hub) openAnswers(ctx context.Context, exam string) (map[string][]protocol.Progress, error) {
+	out := map[string][]protocol.Progress{}
 	n := 0
 	for page := (vigil.Page{}); ; {
 		commands, next, err := h.store.CommandsOfExam(ctx, exam, h.now().Add(-answersSince), page)
@@ -529,7 +530,7 @@ func (h *Hub) openAnswers(ctx context.Context, exam string) (map[string][]Progre
 					continue
 				}
 			}
-			out[c.SessionID] = last(append(out[c.SessionID], progress(c)), answersPerRow)
+			out[c.SessionID] = last(append(out[c.SessionID], protocol.ProgressOf(c)), answersPerRow)
 			n++
 		}
 		if next == "" || n >= answersPerExam {

@@ -16,6 +16,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 func TestASnapshotComesInPagesThatFitAndNamesEveryRow(t *testing.T) {
@@ -30,8 +31,8 @@ func TestASnapshotComesInPagesThatFitAndNamesEveryRow(t *testing.T) {
 	w.write(`{"t":"subscribe"}`)
 	got, page, number := map[string]bool{}, 0, int64(0)
 	for {
-		var s realtime.Snapshot
-		w.next(realtime.TypeSnapshot, &s)
+		var s protocol.Snapshot
+		w.next(protocol.TypeSnapshot, &s)
 		page++
 		if number == 0 {
 			number = s.Number
@@ -39,8 +40,8 @@ func TestASnapshotComesInPagesThatFitAndNamesEveryRow(t *testing.T) {
 		if s.Page != page || s.Number != number {
 			t.Fatalf("page: got %d of %d, want %d of %d", s.Page, s.Number, page, number)
 		}
-		if b, _ := json.Marshal(s); len(b) > realtime.MaxMessage {
-			t.Fatalf("a page has %d bytes, want at most %d", len(b), realtime.MaxMessage)
+		if b, _ := json.Marshal(s); len(b) > protocol.MaxMessage {
+			t.Fatalf("a page has %d bytes, want at most %d", len(b), protocol.MaxMessage)
 		}
 		for _, row := range s.Rows {
 			if row.Who == nil || row.Life == nil || row.Conn == nil || row.Tally == nil || got[row.ID] {
@@ -67,7 +68,7 @@ func TestASnapshotShowsWhatTheStoreDoesNotKnowYet(t *testing.T) {
 	s := r.session(controlled)
 	r.store.set("SetPresence", errDown)
 	r.student(s, func(c *client.Config) { c.Page = 3 })
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, Name: "Other"}, vigil.FullAccess(), realtime.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, Name: "Other"}, vigil.FullAccess(), protocol.CommandUp{
 		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
 	})
 	r.ok(err)
@@ -129,8 +130,8 @@ func TestThePulseBeats(t *testing.T) {
 	w := r.wire(r.proctorClaims())
 	w.write(`{"t":"subscribe"}`)
 	for {
-		var p realtime.Pulse
-		w.next(realtime.TypePulse, &p)
+		var p protocol.Pulse
+		w.next(protocol.TypePulse, &p)
 		if p.Now > 0 {
 			return
 		}
@@ -199,12 +200,12 @@ func TestASlowProctorFallsBehindAndGetsAFreshSnapshot(t *testing.T) {
 	}
 	var gate sync.RWMutex
 	var mu sync.Mutex
-	var notices []realtime.Notice
+	var notices []protocol.Notice
 	slow := r.proctor(func(c *client.Config) {
 		c.HTTPClient = slowClient(&gate)
-		c.OnFrame = func(ty realtime.Type, f json.RawMessage) {
-			var n realtime.Notice
-			if ty == realtime.TypeNotice && json.Unmarshal(f, &n) == nil {
+		c.OnFrame = func(ty protocol.Type, f json.RawMessage) {
+			var n protocol.Notice
+			if ty == protocol.TypeNotice && json.Unmarshal(f, &n) == nil {
 				mu.Lock()
 				notices = append(notices, n)
 				mu.Unlock()
@@ -225,7 +226,7 @@ func TestASlowProctorFallsBehindAndGetsAFreshSnapshot(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		n := len(notices)
-		return n >= 2 && notices[0].Kind == realtime.NoticeBehind && !notices[0].Over && notices[n-1].Over
+		return n >= 2 && notices[0].Kind == protocol.NoticeBehind && !notices[0].Over && notices[n-1].Over
 	})
 	if slow.Connects() != 1 {
 		t.Fatalf("connections of the slow one: got %d, want 1", slow.Connects())
@@ -245,7 +246,7 @@ func TestAProctorWhoReadsNothingIsClosed(t *testing.T) {
 	r.proctor(func(c *client.Config) { c.HTTPClient = slowClient(&gate) })
 	gate.Lock()
 	defer gate.Unlock()
-	r.flood(func() bool { return r.hub.Stats().Closed[realtime.CloseSlow] > 0 })
+	r.flood(func() bool { return r.hub.Stats().Closed[protocol.CloseSlow] > 0 })
 	r.until("gone", func() bool { return r.hub.Stats().Proctors == 0 })
 }
 
@@ -327,7 +328,7 @@ func TestADashboardWhoseSnapshotFailsGetsAnother(t *testing.T) {
 	if l := p.Row(s.ID).Life; l == nil || l.State != vigil.StateActive {
 		t.Errorf("got %+v, want the attempt", l)
 	}
-	if errs := p.Errors(); len(errs) != 1 || errs[0].Duty != realtime.DutyRetry {
+	if errs := p.Errors(); len(errs) != 1 || errs[0].Duty != protocol.DutyRetry {
 		t.Errorf("got errors %+v, want the first try's", errs)
 	}
 }

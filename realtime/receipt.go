@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // Receipt says to a platform that one of its quiz pages is watched (docs/receipts.md).
@@ -103,7 +104,7 @@ func (sc *studentConn) sendReceipt(ctx context.Context) {
 		sc.receiptAt.Store(now.Add(receiptRetry).UnixMilli())
 		return
 	}
-	sc.send(encode(ReceiptDown{T: TypeReceipt, Page: r.Nonce, Until: ms(r.Until), Receipt: text}))
+	sc.send(protocol.Encode(protocol.ReceiptDown{T: protocol.TypeReceipt, Page: r.Nonce, Until: protocol.Millis(r.Until), Receipt: text}))
 	sc.h.stats.receipts.Add(1)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // receipts signs by remembering.
@@ -62,9 +63,9 @@ func asking(t *testing.T, u vigil.Unwatched, edits ...func(c *realtime.Config)) 
 }
 
 // receipt waits for the next receipt on a socket.
-func (w *wire) receipt() (d realtime.ReceiptDown) {
+func (w *wire) receipt() (d protocol.ReceiptDown) {
 	w.r.Helper()
-	w.next(realtime.TypeReceipt, &d)
+	w.next(protocol.TypeReceipt, &d)
 	return d
 }
 
@@ -216,12 +217,12 @@ func TestNothingVouchesForAMonitorThatDoesNotAnswer(t *testing.T) {
 	s := r.session(proctored)
 	w := r.wire(studentClaims(s))
 	w.write(asksHello(pages.of(s, "page-1")))
-	var asked realtime.Alive
-	w.next(realtime.TypeAlive, &asked) // and is not answered, though pings are
+	var asked protocol.Alive
+	w.next(protocol.TypeAlive, &asked) // and is not answered, though pings are
 	r.until("the monitor is silent", func() bool { return r.kinds(s.ID)[vigil.KindMonitorSilent] > 0 })
 	before := len(signer.of("page-1"))
-	w.next(realtime.TypeAlive, &asked)
-	w.next(realtime.TypeAlive, &asked)
+	w.next(protocol.TypeAlive, &asked)
+	w.next(protocol.TypeAlive, &asked)
 	if got := len(signer.of("page-1")); got > before+1 { // one may have been on its way
 		t.Fatalf("got %d more receipts while no question was answered", got-before)
 	}
@@ -230,7 +231,7 @@ func TestNothingVouchesForAMonitorThatDoesNotAnswer(t *testing.T) {
 	_ = w.ws.CloseNow()
 	w = r.wire(studentClaims(s))
 	w.write(asksHello(pages.of(s, "page-2")))
-	w.next(realtime.TypeAlive, &asked)
+	w.next(protocol.TypeAlive, &asked)
 	if got := len(signer.of("page-2")); got != 0 {
 		t.Errorf("got %d receipts for the next page of a silent monitor", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // Recover judges what nodes that are gone left behind, before the first socket is served:
@@ -163,8 +164,8 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		s.Presence.Node = h.boot
 		err := h.store.SetPresence(ctx, s.ID, s.Presence)
 		if err == nil {
-			c := rowConn(s.Presence, 0)
-			h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
+			c := protocol.ConnOf(s.Presence, 0)
+			h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Conn: &c}})})
 		}
 		if err := h.ignoreNewer(err); err != nil {
 			return nil, err

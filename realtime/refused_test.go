@@ -10,13 +10,14 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // refuses dials a server that cannot serve, which says so.
 func (r *rig) refuses(s vigil.Session) {
 	r.Helper()
 	_, resp, err := websocket.Dial(r.ctx, r.url(), &websocket.DialOptions{
-		Subprotocols: []string{realtime.Subprotocol, realtime.TokenSubprotocol + r.mint(studentClaims(s))},
+		Subprotocols: []string{protocol.Subprotocol, protocol.TokenSubprotocol + r.mint(studentClaims(s))},
 		HTTPHeader:   http.Header{"Origin": {r.server.URL}},
 	})
 	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // retelling is the sessions of which it is not known whether a change was stored, or of which
@@ -72,9 +73,9 @@ func (h *Hub) tellSession(ctx context.Context, id string) error {
 	}
 	s, now := h.Live(s), h.now()
 	h.tellLife(e, s, now)
-	fs := []json.RawMessage{encode(stateDown(s))}
+	fs := []json.RawMessage{protocol.Encode(protocol.StateOf(s))}
 	if !s.State.Ended() {
-		fs = append(fs, encode(timeDown(s, e.Policy, now)))
+		fs = append(fs, protocol.Encode(protocol.TimeOf(s, e.Policy, now)))
 	}
 	h.toStudent(s.ExamID, s.ID, fs, nil, s.State.Ended())
 	if err := h.tellLostOnce(ctx, e, id); err != nil {
@@ -92,8 +93,8 @@ func (h *Hub) tellSession(ctx context.Context, id string) error {
 
 // tellLife tells the proctors and the other servers of a session's life, and notes it here.
 func (h *Hub) tellLife(e vigil.Exam, s vigil.Session, now time.Time) {
-	life := rowLife(s, e.Policy, now)
-	h.toProctors(s.ExamID, delta{session: s.ID, key: lifeKey(s.ID, life), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Life: &life}})})
+	life := protocol.LifeOf(s, e.Policy, now)
+	h.toProctors(s.ExamID, delta{session: s.ID, key: lifeKey(s.ID, life), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Life: &life}})})
 	if st := h.student(s.ID); st != nil {
 		st.learn(s)
 	}
@@ -120,6 +121,6 @@ func (st *student) tellSaved(saved vigil.Presence) {
 	st.mu.Lock()
 	page := st.page
 	st.mu.Unlock()
-	c := rowConn(saved, page)
-	st.h.publishDelta(st.room.exam, delta{session: st.id, key: connKey(st.id, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Conn: &c}})})
+	c := protocol.ConnOf(saved, page)
+	st.h.publishDelta(st.room.exam, delta{session: st.id, key: connKey(st.id, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Conn: &c}})})
 }

@@ -11,6 +11,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // twiceLost is a store that does what it is asked the first time and loses the answer, and then
@@ -39,7 +40,7 @@ func TestAnEndWhoseAnswerWasLostIsTold(t *testing.T) {
 			_, err := r.hub.Ended(r.ctx, s.ID, moodle, handed)
 			r.ok(err)
 		}
-		w.ends(realtime.CloseEnded)
+		w.ends(protocol.CloseEnded)
 		r.until("told", func() bool { return shown(p, s.ID) == vigil.StateSubmitted && p.Connection(s.ID) == vigil.ConnClosed })
 		if v := r.read(s.ID); v.Tally.Incidents != 0 || len(r.gaps(s.ID)) != 0 {
 			t.Errorf("after the end: got %d incidents and gaps %+v, want none", v.Tally.Incidents, r.gaps(s.ID))
@@ -127,7 +128,7 @@ func TestThatACommandWasSeenIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T)
 	s := r.session()
 	p := r.proctor()
 	st := r.student(s, func(c *client.Config) { c.KeepUnseen = true })
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}})
 	r.until("delivered", func() bool { return p.Progress(id, s.ID).Stage == vigil.StageDelivered })
 	r.store.loseNext("UpdateCommand")
 	st.Seen(id)
@@ -168,8 +169,8 @@ func TestAChatLineIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
 	r.store.loseNext("AddChat")
 	id := st.Chat("May I go on?")
 	r.ok(st.Settled(r.ctx))
-	told := func(lines []realtime.ChatDown) bool {
-		return slices.ContainsFunc(lines, func(l realtime.ChatDown) bool { return l.ID == id })
+	told := func(lines []protocol.ChatDown) bool {
+		return slices.ContainsFunc(lines, func(l protocol.ChatDown) bool { return l.ID == id })
 	}
 	r.until("told to proctors", func() bool { return told(p.Lines()) })
 	r.until("counted", func() bool { row := p.Row(s.ID); return row.Tally != nil && row.Tally.Unread == 1 })
@@ -202,8 +203,8 @@ func TestThatAHandWasSeenIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
 	p := second.proctor()
 	down := make(chan struct{}, 1)
 	st := r.student(s, func(c *client.Config) {
-		c.OnFrame = func(t realtime.Type, _ json.RawMessage) {
-			if t == realtime.TypeHand {
+		c.OnFrame = func(t protocol.Type, _ json.RawMessage) {
+			if t == protocol.TypeHand {
 				down <- struct{}{}
 			}
 		}
@@ -241,10 +242,10 @@ func TestACommandThatMayBeStoredIsNotShownAsRefused(t *testing.T) {
 	r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
 	l.lost = func() { r.store.failNext("Command", errMaybe) } // nobody can say whether it was stored
 	l.transition.Store(1)
-	c := realtime.CommandUp{ID: "a-message-sent-twice", Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}}
+	c := protocol.CommandUp{ID: "a-message-sent-twice", Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID}}
 	p.Command(c)
 	r.until("an error", func() bool { return len(p.Errors()) == 1 })
-	if e := p.Errors()[0]; e.Duty != realtime.DutyRetry || p.Progress(c.ID, s.ID).Stage == vigil.StageRefused {
+	if e := p.Errors()[0]; e.Duty != protocol.DutyRetry || p.Progress(c.ID, s.ID).Stage == vigil.StageRefused {
 		t.Errorf("got duty %s, and it is shown as %+v, want retry and not refused", e.Duty, p.Progress(c.ID, s.ID))
 	}
 	p.Command(c)
@@ -259,7 +260,7 @@ func TestWhatThePlatformRefusedIsToldThoughTheAnswerOfTheStoreWasLost(t *testing
 	s := r.session(controlled)
 	p := r.proctor()
 	r.store.loseNext("UpdateCommand")
-	id, _ := p.Command(realtime.CommandUp{Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
+	id, _ := p.Command(protocol.CommandUp{Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
 	r.until("told", func() bool { a := p.Progress(id, s.ID).LMS; return a != nil && a.State == vigil.LMSRefused })
 }
 
@@ -275,11 +276,11 @@ func TestAServerThatReachesNeitherStoreNorRelaySendsItsClientsAway(t *testing.T)
 	r.store.set("", errDown)
 	tried := r.store.calls("Nodes")
 	r.until("twice a lease, and more", func() bool { return r.store.calls("Nodes") > tried+100 })
-	if n := st.Closes()[realtime.CloseDrain]; n != 0 {
+	if n := st.Closes()[protocol.CloseDrain]; n != 0 {
 		t.Fatalf("while the relay is there: sent away %d times, want it kept", n)
 	}
 	relay.down.Store(true)
-	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.until("sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	r.store.set("", nil)
 }
 
@@ -300,7 +301,7 @@ func TestAGapEndsThoughTheServerThatHadItsStudentGaveUp(t *testing.T) {
 	r.until("online here", func() bool { c, _ := r.hub.Here(s.ID); return c == vigil.ConnOnline })
 	relay.down.Store(true)
 	r.store.set("", errDown)
-	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.until("sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	r.store.set("SetPresence", nil)
 	r.store.set("", nil)
 	relay.down.Store(false)
@@ -417,7 +418,7 @@ func TestWhatHappenedElsewhereIsToldThoughItCouldNotBeReadAtOnce(t *testing.T) {
 		second := r.another(node("two", &late{}))
 		s := r.session()
 		st := r.student(s)
-		_, err := second.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess(), realtime.CommandUp{
+		_, err := second.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess(), protocol.CommandUp{
 			ID: "a-message-from-elsewhere", Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID},
 		})
 		r.ok(err)
@@ -464,11 +465,11 @@ func TestAServerThatCouldNotHearThatItWasTakenOverHearsItWhenTheRelayIsBack(t *t
 	second.stop() // the next one has never seen the first
 	third := r.another(shared("three", bus.Node()))
 	third.proctor() // and has the exam open
-	if n := st.Closes()[realtime.CloseDrain]; n != 0 {
+	if n := st.Closes()[protocol.CloseDrain]; n != 0 {
 		t.Fatalf("sent away %d times while nobody could say so, want it kept", n)
 	}
 	relay.away.Store(false)
-	r.until("sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	r.until("sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	r.store.set("", nil)
 }
 

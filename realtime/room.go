@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // room is an exam on this node: it exists while the exam has a socket here, or a student
@@ -147,6 +148,15 @@ type delta struct {
 	groups  *groupWord // the session's groups, told behind the frame
 }
 
+// signalDelta is the delta of a signal.
+func signalDelta(s vigil.Signal) delta {
+	d := delta{session: s.SessionID, level: levelSignal, frame: protocol.Encode(protocol.SignalOf(s))}
+	if s.Incident {
+		d.level = levelIncident
+	}
+	return d
+}
+
 // toProctors gives a delta to the exam's proctors on all nodes.
 func (h *Hub) toProctors(exam string, d delta) {
 	if r := h.lookup(exam); r != nil {
@@ -204,8 +214,8 @@ func (r *room) tellRows() {
 			r.order.RUnlock()
 			continue
 		}
-		t := rowTally(st.tally)
-		d := delta{session: st.id, key: tallyKey(st.id), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: st.id, Tally: &t}})}
+		t := protocol.TallyOf(st.tally)
+		d := delta{session: st.id, key: tallyKey(st.id), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Tally: &t}})}
 		r.tell(d)
 		st.mu.Unlock()
 		r.order.RUnlock()
@@ -213,7 +223,7 @@ func (r *room) tellRows() {
 			continue
 		}
 		// Nobody else tells this one's counts while it is here: they may follow a little later.
-		if away = appendDelta(away, d); len(away) >= MaxMessage {
+		if away = appendDelta(away, d); len(away) >= protocol.MaxMessage {
 			r.h.cfg.Relay.Publish(r.exam, away)
 			away = nil
 		}
@@ -278,7 +288,7 @@ func (h *Hub) rowsLoop() {
 			for _, r := range h.allRooms() {
 				r.tellOnline(online[r.exam])
 				if len(*r.proctors.Load()) > 0 {
-					r.tell(delta{key: "pulse", forAll: true, frame: encode(Pulse{T: TypePulse, Now: ms(h.now())})})
+					r.tell(delta{key: "pulse", forAll: true, frame: protocol.Encode(protocol.Pulse{T: protocol.TypePulse, Now: protocol.Millis(h.now())})})
 				}
 			}
 			h.sweep()

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // exam reads an exam, from the room where one is open.
@@ -131,7 +132,7 @@ func (h *Hub) announce(e vigil.Exam, old vigil.Session, p plan) {
 	var fs []json.RawMessage
 	var sent *sentCommand
 	if p.told != nil {
-		fs = append(fs, encode(commandDown(*p.told)))
+		fs = append(fs, protocol.Encode(protocol.CommandOf(*p.told)))
 		sent = &sentCommand{p.told.ID}
 	}
 	if moved {
@@ -175,8 +176,8 @@ func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
 		if err != nil && h.ctx.Err() == nil {
 			h.log.Error("presence not stored", "session", s.ID, "error", err)
 		}
-		c := rowConn(p, 0)
-		h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: encode(SessionDelta{T: TypeSession, Row: Row{ID: s.ID, Conn: &c}})})
+		c := protocol.ConnOf(p, 0)
+		h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Conn: &c}})})
 		if gap.Close {
 			h.endGap(h.ctx, s.ID, over(e.Policy, s), "")
 		}
@@ -223,7 +224,7 @@ func (st *student) deliver(fs []json.RawMessage, sent *sentCommand, ended bool) 
 		c.put(it)
 	}
 	if ended {
-		c.close(CloseEnded, "")
+		c.close(protocol.CloseEnded, "")
 	}
 	return true
 }
@@ -278,7 +279,7 @@ func (h *Hub) advance(ctx context.Context, session, id string, to vigil.Stage) e
 }
 
 func (h *Hub) tellProgress(c vigil.Command) {
-	h.toProctors(c.ExamID, delta{session: c.SessionID, key: progressKey(c), frame: encode(progress(c))})
+	h.toProctors(c.ExamID, delta{session: c.SessionID, key: progressKey(c), frame: protocol.Encode(protocol.ProgressOf(c))})
 }
 
 // commandLocks keep two updates of one session's commands on this node apart: a command
@@ -544,8 +545,8 @@ func (h *Hub) SessionCreated(ctx context.Context, s vigil.Session) {
 }
 
 func (h *Hub) tellCreated(e vigil.Exam, s vigil.Session) {
-	r := row(s, e.Policy, h.now())
-	d := delta{session: s.ID, key: "new/" + s.ID, created: true, frame: encode(SessionDelta{T: TypeSession, Row: r}), groups: groupsOf(s)}
+	r := protocol.RowOf(s, e.Policy, h.now())
+	d := delta{session: s.ID, key: "new/" + s.ID, created: true, frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: r}), groups: groupsOf(s)}
 	if room := h.lookup(s.ExamID); room != nil {
 		room.order.RLock()
 		defer room.order.RUnlock()
@@ -580,7 +581,7 @@ func (h *Hub) ExamChanged(_ context.Context, e vigil.Exam) {
 func (h *Hub) Expel(such func(Claims) bool) {
 	for _, c := range h.allConns() {
 		if claims := c.claims.Load(); claims != nil && such(*claims) {
-			c.close(CloseForbidden, "")
+			c.close(protocol.CloseForbidden, "")
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // student is a session on this node: from its first socket here until nothing of it is
@@ -277,7 +278,7 @@ func (sc *studentConn) attachLocked(now time.Time) bool {
 		return p.Connect(now, sc.epoch, st.h.cfg.Node)
 	})
 	st.restoredLocked(was, now)
-	st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, At: ms(now)})
+	st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, At: protocol.Millis(now)})
 	return true
 }
 
@@ -313,7 +314,7 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 		case st.lastFrom.address != here.address:
 			st.noteLocked(vigil.KindAddress, now)
 		case st.lastFrom.browser != here.browser: // a device after another, or an update: no more than a note
-			st.emitLocked(st.ownSignal(vigil.KindConnected, now, encode(map[string]bool{"browser": true})), nil)
+			st.emitLocked(st.ownSignal(vigil.KindConnected, now, protocol.Encode(map[string]bool{"browser": true})), nil)
 		}
 	}
 	st.lastFrom = here
@@ -345,7 +346,7 @@ func (sc *studentConn) replayedLocked(now time.Time) bool {
 // one has said whose it is.
 func (st *student) oustLocked(old *conn, now time.Time) {
 	sc, ok := old.peer.(*studentConn)
-	if !ok || !sc.owned || old.closed() == CloseSuperseded {
+	if !ok || !sc.owned || old.closed() == protocol.CloseSuperseded {
 		return
 	}
 	if st.owner == old {
@@ -354,7 +355,7 @@ func (st *student) oustLocked(old *conn, now time.Time) {
 	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
 		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, old.from(), now}), maxOusted)
 	}
-	old.close(CloseSuperseded, "")
+	old.close(protocol.CloseSuperseded, "")
 }
 
 // outdo closes this node's sockets because the session has a newer connection elsewhere,
@@ -513,7 +514,7 @@ func (sc *studentConn) step(now time.Time, f func(vigil.Presence) (vigil.Presenc
 	}
 }
 
-func (sc *studentConn) overflow() { sc.close(CloseSlow, "") }
+func (sc *studentConn) overflow() { sc.close(protocol.CloseSlow, "") }
 
 func (sc *studentConn) idle() {}
 
@@ -574,10 +575,10 @@ func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
 	st.owner = nil
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		switch {
-		case code == CloseEnded:
+		case code == protocol.CloseEnded:
 			p, g := p.Hear(now)
 			return p.Bye(now, vigil.ByeFinished, false), g
-		case code == CloseDrain, code == CloseUnavailable, code == CloseToken, code == CloseForbidden, code == 0 && st.h.draining.Load():
+		case code == protocol.CloseDrain, code == protocol.CloseUnavailable, code == protocol.CloseToken, code == protocol.CloseForbidden, code == 0 && st.h.draining.Load():
 			return p.Drop(now, vigil.CauseServer), vigil.GapChange{}
 		}
 		return p.Drop(now, vigil.CauseStudent), vigil.GapChange{} // after a goodbye this changes nothing

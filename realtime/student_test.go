@@ -11,6 +11,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 func TestSignalsReachProctorsAtOnceAndAreAcknowledgedWhenStored(t *testing.T) {
@@ -78,11 +79,11 @@ func TestStoreAwayTellsStudentsAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s := r.session()
-	notices := make(chan realtime.Notice, 16)
+	notices := make(chan protocol.Notice, 16)
 	st := r.student(s, func(c *client.Config) {
-		c.OnFrame = func(ty realtime.Type, f json.RawMessage) {
-			var n realtime.Notice
-			if ty == realtime.TypeNotice && json.Unmarshal(f, &n) == nil {
+		c.OnFrame = func(ty protocol.Type, f json.RawMessage) {
+			var n protocol.Notice
+			if ty == protocol.TypeNotice && json.Unmarshal(f, &n) == nil {
 				notices <- n
 			}
 		}
@@ -92,11 +93,11 @@ func TestStoreAwayTellsStudentsAndLosesNothing(t *testing.T) {
 	for range 30 {
 		st.Signal(vigil.KindCut, 0, nil)
 	}
-	if n := <-notices; n.Kind != realtime.NoticeSaving || n.Over {
+	if n := <-notices; n.Kind != protocol.NoticeSaving || n.Over {
 		t.Fatalf("notice: got %+v, want saving_later", n)
 	}
 	r.store.set("AppendSignals", nil)
-	if n := <-notices; n.Kind != realtime.NoticeSaving || !n.Over {
+	if n := <-notices; n.Kind != protocol.NoticeSaving || !n.Over {
 		t.Fatalf("notice: got %+v, want saving_later over", n)
 	}
 	r.ok(st.Settled(r.ctx))
@@ -193,7 +194,7 @@ func TestAWelcomeFitsIntoAMessageAndLeavesNoCommandOut(t *testing.T) {
 		r.ok(r.db.AddChat(r.ctx, vigil.ChatLine{
 			ID: fmt.Sprintf("line-%04d", i), SessionID: s.ID, ExamID: s.ExamID, From: vigil.Actor{Role: vigil.RoleProctor}, Text: text, At: time.Now(),
 		}))
-		_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), realtime.CommandUp{
+		_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.CommandUp{
 			ID: fmt.Sprintf("message-%04d", i), Kind: vigil.CommandMessage, Text: text, Targets: []string{s.ID},
 		})
 		r.ok(err)
@@ -201,10 +202,10 @@ func TestAWelcomeFitsIntoAMessageAndLeavesNoCommandOut(t *testing.T) {
 	var mu sync.Mutex
 	size := 0
 	st := r.student(s, func(c *client.Config) {
-		c.OnFrame = func(ty realtime.Type, f json.RawMessage) {
+		c.OnFrame = func(ty protocol.Type, f json.RawMessage) {
 			mu.Lock()
 			defer mu.Unlock()
-			if ty == realtime.TypeWelcome {
+			if ty == protocol.TypeWelcome {
 				size = len(f)
 			}
 		}
@@ -212,7 +213,7 @@ func TestAWelcomeFitsIntoAMessageAndLeavesNoCommandOut(t *testing.T) {
 	r.until("all commands", func() bool { return len(st.Commands()) == 30 })
 	mu.Lock()
 	defer mu.Unlock()
-	if size > realtime.MaxMessage || len(st.Welcome().Chat) == 0 {
-		t.Fatalf("welcome: got %d bytes with %d lines, want at most %d with some", size, len(st.Welcome().Chat), realtime.MaxMessage)
+	if size > protocol.MaxMessage || len(st.Welcome().Chat) == 0 {
+		t.Fatalf("welcome: got %d bytes with %d lines, want at most %d with some", size, len(st.Welcome().Chat), protocol.MaxMessage)
 	}
 }

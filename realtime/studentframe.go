@@ -8,39 +8,40 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // frame takes one frame of a student. Each is checked anew: the socket must own the
 // session, and the session must not have ended.
-func (sc *studentConn) frame(f *up) {
+func (sc *studentConn) frame(f *protocol.Up) {
 	if sc.closed() != 0 {
 		return // superseded, say: the outbox sends it again on the newer socket
 	}
 	if sc.stream == "" {
 		switch f.T {
-		case TypeTime:
+		case protocol.TypeTime:
 			sc.unclaimed() // a welcome comes first
-		case TypeSignal, TypeChat, TypeSeen, TypeAlive:
+		case protocol.TypeSignal, protocol.TypeChat, protocol.TypeSeen, protocol.TypeAlive:
 			sc.sendError(f, vigil.Invalid("t", "The first frame must be a hello."), 0)
 			return
 		}
 	}
 	switch f.T {
-	case TypeHello:
+	case protocol.TypeHello:
 		sc.sayHello(f)
-	case TypeSignal:
+	case protocol.TypeSignal:
 		sc.signal(f)
-	case TypeChat:
+	case protocol.TypeChat:
 		sc.chat(f)
-	case TypeSeen:
+	case protocol.TypeSeen:
 		sc.seen(f)
-	case TypeAlive:
+	case protocol.TypeAlive:
 		sc.alive(f)
-	case TypeBye:
+	case protocol.TypeBye:
 		sc.sayBye(f)
-	case TypeTime:
+	case protocol.TypeTime:
 		sc.sendTime(f)
-	case TypeSubscribe, TypeCommand, TypeLostTime:
+	case protocol.TypeSubscribe, protocol.TypeCommand, protocol.TypeLostTime:
 		sc.sendError(f, vigil.Errorf(vigil.CodeForbidden, "Only proctors may do this."), 0)
 	default:
 		sc.sendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
@@ -57,7 +58,7 @@ func (sc *studentConn) state() vigil.Session {
 // maxPage bounds the page number that a hello may tell.
 const maxPage = 10_000
 
-func (sc *studentConn) sayHello(f *up) {
+func (sc *studentConn) sayHello(f *protocol.Up) {
 	switch {
 	case !vigil.ValidStream(f.Stream):
 		sc.sendError(f, vigil.Invalid("stream", "A stream id has 16 to %d letters, digits, - or _.", vigil.MaxStreamID), 0)
@@ -137,7 +138,7 @@ func (sc *studentConn) sayHello(f *up) {
 
 // reports tells whether a hello is the quiz page's monitor's, which reports what happens there. Where
 // our plugin is not in the quiz page it is the monitor's window.
-func (sc *studentConn) reports(f *up) bool {
+func (sc *studentConn) reports(f *protocol.Up) bool {
 	return !sc.st.life.plugin || f.Page > 0 || f.Stamp != ""
 }
 
@@ -206,7 +207,7 @@ func (st *student) findHole(ctx context.Context, id string, next int64) {
 		return
 	}
 	st.streams[i].noted = true
-	own := st.ownSignal(vigil.KindHole, st.h.now(), encode(hole{Missing: missing, Restored: excused}))
+	own := st.ownSignal(vigil.KindHole, st.h.now(), protocol.Encode(hole{Missing: missing, Restored: excused}))
 	if excused {
 		own.Severity, own.Incident = 0, false
 	}
@@ -235,7 +236,7 @@ func (st *student) restoredSince(ctx context.Context) (bool, error) {
 // drop refuses a signal for good. What is stored in its place says so: its number is
 // missing rightly, whatever server is asked later. Of what the exam does not watch no more is
 // kept than that.
-func (sc *studentConn) drop(f *up, err error) {
+func (sc *studentConn) drop(f *protocol.Up, err error) {
 	st := sc.st
 	st.mu.Lock()
 	if f.Seq >= 1 && f.Seq <= vigil.MaxSeq && !st.life.state.Ended() {
@@ -262,7 +263,7 @@ func refusedData(kind string, err error) json.RawMessage {
 			data["field"] = e.Field
 		}
 	}
-	return encode(data)
+	return protocol.Encode(data)
 }
 
 // noteChat notes for the proctors that a message of the student was refused for good, which the
@@ -281,7 +282,7 @@ func (sc *studentConn) noteChat(err error) {
 
 // signal shows a signal to the proctors at once and hands it to the writer; the
 // acknowledgement follows when it is stored.
-func (sc *studentConn) signal(f *up) {
+func (sc *studentConn) signal(f *protocol.Up) {
 	st := sc.st
 	now := sc.h.now()
 	switch high := max(sc.next, sc.high); {
@@ -319,9 +320,9 @@ func (sc *studentConn) signal(f *up) {
 		sc.drop(f, errEnded)
 		return
 	}
-	s = s.Bounded(moment(st.life.created))
+	s = s.Bounded(protocol.Moment(st.life.created))
 	hid := s.At
-	if !possible || s.Impossible(moment(st.life.created)) {
+	if !possible || s.Impossible(protocol.Moment(st.life.created)) {
 		hid = now
 	}
 	s.Severity = s.Rate(st.hidesBeforeLocked(&s, hid))
@@ -342,7 +343,7 @@ func (sc *studentConn) signal(f *up) {
 
 // awake tells that the computer cannot have slept through an absence that was noticed just now: this
 // connection is older, and has answered all pings since. It says nothing of what comes late.
-func (sc *studentConn) awake(f *up, lasted time.Duration, now time.Time) bool {
+func (sc *studentConn) awake(f *protocol.Up, lasted time.Duration, now time.Time) bool {
 	live := sc.h.cfg.Liveness
 	return f.Seq >= sc.next && !sc.putOff && lasted > 5*live.PingEvery && sc.opened.Before(now.Add(-lasted))
 }
@@ -409,7 +410,7 @@ func (st *student) hand(at time.Time) {
 }
 
 // chat stores a student's line, acknowledges it and shows it to the proctors.
-func (sc *studentConn) chat(f *up) {
+func (sc *studentConn) chat(f *protocol.Up) {
 	text, err := vigil.CleanText("text", f.Text, vigil.MaxChat)
 	switch {
 	case !vigil.ValidID(f.ID):
@@ -422,7 +423,7 @@ func (sc *studentConn) chat(f *up) {
 		sc.sendError(f, err, 0)
 		return
 	}
-	ref := up{ID: f.ID}
+	ref := protocol.Up{ID: f.ID}
 	sc.later(&ref, func(ctx context.Context) error {
 		st := sc.st
 		s := sc.state()
@@ -440,14 +441,14 @@ func (sc *studentConn) chat(f *up) {
 			if err != nil {
 				return err
 			}
-			st.room.toProctors(delta{session: st.id, frame: encode(line)})
+			st.room.toProctors(delta{session: st.id, frame: protocol.Encode(line)})
 			st.mu.Lock()
 			st.stalesLocked()
 			st.mu.Unlock()
 		case err != nil:
 			return err
 		default:
-			st.room.toProctors(delta{session: st.id, frame: encode(chatDown(line))})
+			st.room.toProctors(delta{session: st.id, frame: protocol.Encode(protocol.ChatOf(line))})
 			st.mu.Lock()
 			st.tally.Unread++
 			st.tallyGen++
@@ -455,18 +456,18 @@ func (sc *studentConn) chat(f *up) {
 			st.room.changed(st)
 			st.mu.Unlock()
 		}
-		sc.send(encode(Ack{T: TypeAck, ID: ref.ID}))
+		sc.send(protocol.Encode(protocol.Ack{T: protocol.TypeAck, ID: ref.ID}))
 		return nil
 	})
 }
 
 // seen records that the student saw a command.
-func (sc *studentConn) seen(f *up) {
+func (sc *studentConn) seen(f *protocol.Up) {
 	if !vigil.ValidID(f.ID) {
 		sc.sendError(f, vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _."), 0)
 		return
 	}
-	ref := up{ID: f.ID}
+	ref := protocol.Up{ID: f.ID}
 	sc.later(&ref, func(ctx context.Context) error {
 		return sc.h.advance(ctx, sc.st.id, ref.ID, vigil.StageSeen)
 	})
@@ -474,7 +475,7 @@ func (sc *studentConn) seen(f *up) {
 
 // later does what waits for the store, in the order of the frames, and answers the frame
 // with the error if there is one.
-func (c *conn) later(f *up, job func(ctx context.Context) error) {
+func (c *conn) later(f *protocol.Up, job func(ctx context.Context) error) {
 	added := c.jobs.add(c.h, c.h.cfg.Limits.Jobs, func(ctx context.Context) {
 		if err := job(ctx); err != nil {
 			if transient(err) {
@@ -488,7 +489,7 @@ func (c *conn) later(f *up, job func(ctx context.Context) error) {
 	}
 }
 
-func (sc *studentConn) sayBye(f *up) {
+func (sc *studentConn) sayBye(f *protocol.Up) {
 	reason := vigil.ByeReason(f.Reason)
 	switch reason {
 	case vigil.ByeNavigating, vigil.ByeClosing, vigil.ByeFinished:
@@ -515,11 +516,11 @@ func (sc *studentConn) sayBye(f *up) {
 }
 
 // sendTime answers with the server's time and the end of the attempt.
-func (sc *studentConn) sendTime(f *up) {
+func (sc *studentConn) sendTime(f *protocol.Up) {
 	now := sc.h.now()
-	t := timeDown(sc.state(), sc.st.room.policy(), now)
+	t := protocol.TimeOf(sc.state(), sc.st.room.policy(), now)
 	t.At = f.At
-	sc.send(encode(t))
+	sc.send(protocol.Encode(t))
 }
 
 // welcome is the answer to the hello: what the student must know, and the commands not seen
@@ -554,23 +555,23 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 	st.mu.Unlock()
 	version := s.Version // what time has made of the session is shown before it is stored
 	s = s.Settled(exam.Policy, now)
-	w := Welcome{
-		T: TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: examView(exam), Now: ms(now), Epoch: sc.epoch,
-		State: s.State, Version: version, End: ms(s.Deadline(exam.Policy)), Left: pausedLeft(s, exam.Policy, now),
+	w := protocol.Welcome{
+		T: protocol.TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: protocol.ExamOf(exam), Now: protocol.Millis(now), Epoch: sc.epoch,
+		State: s.State, Version: version, End: protocol.Millis(s.Deadline(exam.Policy)), Left: protocol.PausedLeft(s, exam.Policy, now),
 		Reason: s.Reason, Hand: hand, Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(), Chat: chat,
 	}
 	budget := maxWelcomeText
 	var rest [][]byte
 	for _, c := range commands {
-		down := commandDown(c)
-		frame := encode(down)
+		down := protocol.CommandOf(c)
+		frame := protocol.Encode(down)
 		if budget -= len(frame); budget >= 0 {
 			w.Commands = append(w.Commands, down)
 		} else { // too much for one message
 			rest = append(rest, frame)
 		}
 	}
-	sc.open(item{frame: encode(w), sent: func() {
+	sc.open(item{frame: protocol.Encode(w), sent: func() {
 		for _, c := range commands {
 			sc.h.delivered(st, c.ID)
 		}
@@ -580,10 +581,10 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 	}
 	sc.mayAsk()
 	if _, saving := sc.h.writer.state(); !saving {
-		sc.send(encode(Notice{T: TypeNotice, Kind: NoticeSaving}))
+		sc.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving}))
 	}
 	if s.State.Ended() {
-		sc.close(CloseEnded, "")
+		sc.close(protocol.CloseEnded, "")
 	}
 	return nil
 }
@@ -596,15 +597,15 @@ const (
 )
 
 // lastChat reads the newest lines, oldest first.
-func (h *Hub) lastChat(ctx context.Context, session string) ([]ChatDown, error) {
-	var out []ChatDown
+func (h *Hub) lastChat(ctx context.Context, session string) ([]protocol.ChatDown, error) {
+	var out []protocol.ChatDown
 	for page := (vigil.Page{}); ; {
 		lines, next, err := h.store.ChatOfSession(ctx, session, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range lines {
-			out = append(out, chatDown(l))
+			out = append(out, protocol.ChatOf(l))
 		}
 		out = last(out, maxWelcomeChat)
 		if next == "" {
@@ -615,27 +616,27 @@ func (h *Hub) lastChat(ctx context.Context, session string) ([]ChatDown, error) 
 }
 
 // storedLine reads one line. An id that comes twice may come with another text.
-func (h *Hub) storedLine(ctx context.Context, session, id string) (ChatDown, error) {
+func (h *Hub) storedLine(ctx context.Context, session, id string) (protocol.ChatDown, error) {
 	for page := (vigil.Page{}); ; {
 		lines, next, err := h.store.ChatOfSession(ctx, session, page)
 		if err != nil {
-			return ChatDown{}, err
+			return protocol.ChatDown{}, err
 		}
 		if i := slices.IndexFunc(lines, func(l vigil.ChatLine) bool { return l.ID == id }); i >= 0 {
-			return chatDown(lines[i]), nil
+			return protocol.ChatOf(lines[i]), nil
 		}
 		if next == "" {
-			return ChatDown{}, vigil.Errorf(vigil.CodeNotFound, "There is no such line.")
+			return protocol.ChatDown{}, vigil.Errorf(vigil.CodeNotFound, "There is no such line.")
 		}
 		page.After = next
 	}
 }
 
 // newest keeps the newest lines that fit into a number of bytes.
-func newest(lines []ChatDown, budget int) []ChatDown {
+func newest(lines []protocol.ChatDown, budget int) []protocol.ChatDown {
 	i := len(lines)
 	for ; i > 0; i-- {
-		if budget -= len(encode(lines[i-1])); budget < 0 {
+		if budget -= len(protocol.Encode(lines[i-1])); budget < 0 {
 			break
 		}
 	}

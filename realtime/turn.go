@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // turns are the page turns of each platform's students on this node in the last minutes. A
@@ -60,7 +61,7 @@ func (t *turns) begin(platform, session string, now time.Time) {
 	if n, ok := s.open[session]; ok {
 		s.turns[n-s.gone].session = "" // came back without our hearing of it
 	}
-	old := ms(now.Add(-turnsKept))
+	old := protocol.Millis(now.Add(-turnsKept))
 	for len(s.turns) >= maxTurns || len(s.turns) > 0 && s.turns[0].from < old {
 		if id := s.turns[0].session; id != "" && s.turns[0].to == 0 {
 			delete(s.open, id)
@@ -68,7 +69,7 @@ func (t *turns) begin(platform, session string, now time.Time) {
 		s.turns, s.gone = s.turns[1:], s.gone+1
 	}
 	s.open[session] = s.gone + len(s.turns)
-	s.turns = append(s.turns, turn{session: session, from: ms(now)})
+	s.turns = append(s.turns, turn{session: session, from: protocol.Millis(now)})
 	s.ends = s.ends[before(s.ends, old):]
 }
 
@@ -83,7 +84,7 @@ func (t *turns) end(platform, session string, at time.Time) {
 	}
 	delete(s.open, session)
 	u := &s.turns[n-s.gone]
-	u.to = max(ms(at), u.from)
+	u.to = max(protocol.Millis(at), u.from)
 	if len(s.ends) >= maxTurns {
 		s.ends = s.ends[1:]
 	}
@@ -100,10 +101,10 @@ func (t *turns) look(platform string, now time.Time, l vigil.Liveness) (slow boo
 	defer t.mu.Unlock()
 	s := t.site(platform)
 	grace := l.NavigateGrace.Milliseconds()
-	for _, f := range s.stretches(ms(now), grace, l.LoadLimit.Milliseconds()) {
+	for _, f := range s.stretches(protocol.Millis(now), grace, l.LoadLimit.Milliseconds()) {
 		slow = slow || !f.To.Before(now)
 		for _, part := range without(f, s.faults) {
-			from, to := ms(part.From), ms(part.To)
+			from, to := protocol.Millis(part.From), protocol.Millis(part.To)
 			for _, u := range s.turns {
 				if u.session != "" && u.to-u.from >= grace && u.from < to && from < u.to && !slices.Contains(news, u.session) {
 					news = append(news, u.session)
@@ -154,10 +155,10 @@ func (s *site) stretches(now, grace, limit int64) []vigil.Fault {
 		if waiting < sharedLeast || before(quick, to)-before(quick, slow[first].from) > waiting {
 			continue
 		}
-		if n := len(out); n > 0 && ms(out[n-1].To) == from {
-			out[n-1].To = moment(to)
+		if n := len(out); n > 0 && protocol.Millis(out[n-1].To) == from {
+			out[n-1].To = protocol.Moment(to)
 		} else {
-			out = append(out, vigil.Fault{From: moment(from), To: moment(to), Cause: vigil.CauseLMS})
+			out = append(out, vigil.Fault{From: protocol.Moment(from), To: protocol.Moment(to), Cause: vigil.CauseLMS})
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 var (
@@ -137,7 +138,7 @@ func TestATurnThatIsNotRememberedAnyMoreChangesNothing(t *testing.T) {
 	board.end("p", "much later", second(4001))
 	board.end("p", "much later", second(4002))
 	board.end("p", "nobody", second(4002))
-	if s := board.site("p"); len(s.ends) != 1 || !moment(s.ends[0]).Equal(second(4001)) || len(s.open) != 0 {
+	if s := board.site("p"); len(s.ends) != 1 || !protocol.Moment(s.ends[0]).Equal(second(4001)) || len(s.open) != 0 {
 		t.Errorf("got ends %v, %d that last, want the one that was heard of", s.ends, len(s.open))
 	}
 }

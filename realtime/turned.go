@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // A server that cannot reach the store, or is full, refuses connections. A student who is refused
@@ -54,7 +55,7 @@ func (r *refusals) add(session string, f vigil.Fault) {
 		return
 	}
 	r.here[session] = join(append(r.here[session], f))
-	r.news[session] = last(append(r.news[session], [2]int64{ms(f.From), ms(f.To)}), maxTurnedTimes)
+	r.news[session] = last(append(r.news[session], [2]int64{protocol.Millis(f.From), protocol.Millis(f.To)}), maxTurnedTimes)
 }
 
 // join keeps to maxTurnedTimes, by joining the two oldest or, where they lie far apart, leaving
@@ -236,7 +237,7 @@ type times [][2]int64
 func (t times) faults() []vigil.Fault {
 	out := make([]vigil.Fault, len(t))
 	for i, f := range t {
-		out[i] = vigil.Fault{From: moment(f[0]), To: moment(f[1]), Cause: vigil.CauseServer}
+		out[i] = vigil.Fault{From: protocol.Moment(f[0]), To: protocol.Moment(f[1]), Cause: vigil.CauseServer}
 	}
 	return out
 }
@@ -245,9 +246,9 @@ func (t times) faults() []vigil.Fault {
 func (h *Hub) storeTurned(ctx context.Context, session string, faults []vigil.Fault) error {
 	var list times
 	for _, f := range faults {
-		list = append(list, [2]int64{ms(f.From), ms(f.To)})
+		list = append(list, [2]int64{protocol.Millis(f.From), protocol.Millis(f.To)})
 	}
-	value := encode(list)
+	value := protocol.Encode(list)
 	return h.retry(ctx, "refused connections", func(ctx context.Context) error {
 		now := h.now()
 		for n := range maxTurnedRecords {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // An attempt that is open, and of which no connection has reported anything, counts as not watched
@@ -231,9 +232,9 @@ func (h *Hub) unwatchedSignal(s vigil.Session, p vigil.Policy) vigil.Signal {
 	out.Severity = out.Rate(0)
 	switch {
 	case s.UnwatchedRoom:
-		out.Seq, out.Severity, out.Data = unwatchedRoom, 0, encode(map[string]bool{"room": true})
+		out.Seq, out.Severity, out.Data = unwatchedRoom, 0, protocol.Encode(map[string]bool{"room": true})
 	case !s.BegunKnown():
-		out.Seq, out.Severity, out.Data = unwatchedUnknown, severityUnknown, encode(map[string]string{"begun": "unknown"})
+		out.Seq, out.Severity, out.Data = unwatchedUnknown, severityUnknown, protocol.Encode(map[string]string{"begun": "unknown"})
 	}
 	out.Incident = out.Severity >= p.Attention
 	return out

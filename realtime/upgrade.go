@@ -17,24 +17,13 @@ import (
 
 	"vigil"
 	"vigil/realtime/internal/line"
+	"vigil/realtime/protocol"
 )
-
-// Problem is the body of a refused upgrade (RFC 9457), and what the token endpoint
-// answers, too: browsers cannot read the former.
-type Problem struct {
-	Type   string     `json:"type"`
-	Title  string     `json:"title"`
-	Status int        `json:"status"`
-	Detail string     `json:"detail"`
-	Code   vigil.Code `json:"code"`
-	Duty   Duty       `json:"duty"`
-	Wait   int64      `json:"wait,omitempty"` // ms
-}
 
 // refusal is an upgrade that is not made.
 type refusal struct {
 	status int
-	duty   Duty
+	duty   protocol.Duty
 	err    error
 	wait   time.Duration
 }
@@ -51,13 +40,13 @@ func refuse(err error) *refusal {
 	}
 	switch vigil.CodeOf(err) {
 	case vigil.CodeUnauthorized:
-		return &refusal{http.StatusUnauthorized, DutyRenew, err, 0}
+		return &refusal{http.StatusUnauthorized, protocol.DutyRenew, err, 0}
 	case vigil.CodeForbidden, vigil.CodeNotFound, vigil.CodeIllegal, vigil.CodeInvalid:
-		return &refusal{http.StatusForbidden, DutyStop, err, 0}
+		return &refusal{http.StatusForbidden, protocol.DutyStop, err, 0}
 	case vigil.CodeTooMany:
-		return &refusal{http.StatusTooManyRequests, DutyRetry, err, time.Second}
+		return &refusal{http.StatusTooManyRequests, protocol.DutyRetry, err, time.Second}
 	}
-	return &refusal{http.StatusServiceUnavailable, DutyRetry, err, time.Second}
+	return &refusal{http.StatusServiceUnavailable, protocol.DutyRetry, err, time.Second}
 }
 
 // ServeHTTP upgrades to a socket, or refuses with a JSON problem before the upgrade. It
@@ -85,10 +74,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The library keeps what was selected as a part of the header, and the token with it.
-	r.Header["Sec-Websocket-Protocol"] = []string{Subprotocol}
+	r.Header["Sec-Websocket-Protocol"] = []string{protocol.Subprotocol}
 	hand := &handover{ResponseWriter: w}
 	ws, err := websocket.Accept(hand, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{Subprotocol},
+		Subprotocols:       []string{protocol.Subprotocol},
 		InsecureSkipVerify: true, // the origin was checked, more strictly
 		CompressionMode:    websocket.CompressionDisabled,
 	})
@@ -134,7 +123,7 @@ type admitted struct {
 }
 
 var errDraining = &refusal{
-	http.StatusServiceUnavailable, DutyRetry, vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment."), time.Second,
+	http.StatusServiceUnavailable, protocol.DutyRetry, vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment."), time.Second,
 }
 
 // admit makes every check that can be made before the upgrade: state of the node, form,
@@ -188,7 +177,7 @@ func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
 // upgradeOnly refuses what asks for no upgrade.
 func upgradeOnly(r *http.Request) error {
 	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return &refusal{http.StatusUpgradeRequired, DutyStop, vigil.Invalid("", "This address speaks WebSocket only."), 0}
+		return &refusal{http.StatusUpgradeRequired, protocol.DutyStop, vigil.Invalid("", "This address speaks WebSocket only."), 0}
 	}
 	return nil
 }
@@ -225,8 +214,8 @@ func offered(header http.Header) (token string, err error) {
 	for _, line := range header.Values("Sec-WebSocket-Protocol") {
 		for p := range strings.SplitSeq(line, ",") {
 			p = strings.TrimSpace(p)
-			switch t, isToken := strings.CutPrefix(p, TokenSubprotocol); {
-			case p == Subprotocol:
+			switch t, isToken := strings.CutPrefix(p, protocol.TokenSubprotocol); {
+			case p == protocol.Subprotocol:
 				ours++
 			case isToken && t != "" && token == "" && strings.Trim(t, jwsLetters) == "":
 				token = t
@@ -245,7 +234,7 @@ func offered(header http.Header) (token string, err error) {
 // leaves nothing exactly if there is nothing else.
 const jwsLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
-var errOffered = vigil.Errorf(vigil.CodeUnauthorized, "A connection offers exactly two subprotocols: %s and its token.", Subprotocol)
+var errOffered = vigil.Errorf(vigil.CodeUnauthorized, "A connection offers exactly two subprotocols: %s and its token.", protocol.Subprotocol)
 
 // reserve counts a socket of a session before it is opened. more are allowed beyond the limit.
 func (h *Hub) reserve(session string, more int) error {
@@ -409,7 +398,7 @@ func (h *Hub) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 		h.log.DebugContext(r.Context(), "an upgrade is refused", "error", err)
 	}
 	code := vigil.CodeOf(f.err)
-	p := Problem{
+	p := protocol.Problem{
 		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Code: code, Duty: f.duty,
 		Detail: problemOf(f.err), Wait: f.wait.Milliseconds(),
 	}

@@ -13,10 +13,11 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // ask sends an upgrade request and returns the answer's status and problem.
-func (r *rig) ask(edit func(h http.Header)) (int, realtime.Problem, http.Header) {
+func (r *rig) ask(edit func(h http.Header)) (int, protocol.Problem, http.Header) {
 	r.Helper()
 	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.server.URL+"/socket", nil)
 	r.ok(err)
@@ -29,7 +30,7 @@ func (r *rig) ask(edit func(h http.Header)) (int, realtime.Problem, http.Header)
 	resp, err := http.DefaultClient.Do(req)
 	r.ok(err)
 	defer resp.Body.Close()
-	var p realtime.Problem
+	var p protocol.Problem
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
 			r.Fatalf("status %d: the body is no problem: %v", resp.StatusCode, err)
@@ -43,9 +44,9 @@ func (r *rig) ask(edit func(h http.Header)) (int, realtime.Problem, http.Header)
 
 func protocols(tokens ...string) func(h http.Header) {
 	return func(h http.Header) {
-		list := []string{realtime.Subprotocol}
+		list := []string{protocol.Subprotocol}
 		for _, t := range tokens {
-			list = append(list, realtime.TokenSubprotocol+t)
+			list = append(list, protocol.TokenSubprotocol+t)
 		}
 		h.Set("Sec-WebSocket-Protocol", strings.Join(list, ", "))
 	}
@@ -83,42 +84,42 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 		edit   func(h http.Header)
 		status int
 		code   vigil.Code
-		duty   realtime.Duty
+		duty   protocol.Duty
 	}{
-		{"no origin", func(h http.Header) { protocols(good)(h); h.Del("Origin") }, 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"foreign origin", header("Origin", "https://evil.example"), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"origin null", header("Origin", "null"), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"origin with a path", header("Origin", platformOrigin+"/x"), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"origin in capitals", header("Origin", "HTTPS://LMS.EXAMPLE"), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"origin that only begins like a platform's", header("Origin", platformOrigin+".evil.example"), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"two origins", func(h http.Header) { protocols(good)(h); h.Add("Origin", platformOrigin) }, 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"platforms cannot be read", header("Origin", "https://down.example"), 503, vigil.CodeUnavailable, realtime.DutyRetry},
-		{"no subprotocol", func(http.Header) {}, 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"no token", protocols(), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"empty token", protocols(""), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"two tokens", protocols(good, good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"token without our subprotocol", header("Sec-WebSocket-Protocol", realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"another subprotocol beside", header("Sec-WebSocket-Protocol", "vigil.v1, chat, "+realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"another version", header("Sec-WebSocket-Protocol", "vigil.v2, "+realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"ours twice", header("Sec-WebSocket-Protocol", "vigil.v1, vigil.v1, "+realtime.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"unknown token", protocols("nonsense"), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"expired token", protocols(with(func(c *realtime.Claims) { c.Expires = time.Now().Add(-time.Second) }, studentClaims(s))), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
+		{"no origin", func(h http.Header) { protocols(good)(h); h.Del("Origin") }, 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"foreign origin", header("Origin", "https://evil.example"), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"origin null", header("Origin", "null"), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"origin with a path", header("Origin", platformOrigin+"/x"), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"origin in capitals", header("Origin", "HTTPS://LMS.EXAMPLE"), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"origin that only begins like a platform's", header("Origin", platformOrigin+".evil.example"), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"two origins", func(h http.Header) { protocols(good)(h); h.Add("Origin", platformOrigin) }, 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"platforms cannot be read", header("Origin", "https://down.example"), 503, vigil.CodeUnavailable, protocol.DutyRetry},
+		{"no subprotocol", func(http.Header) {}, 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"no token", protocols(), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"empty token", protocols(""), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"two tokens", protocols(good, good), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"token without our subprotocol", header("Sec-WebSocket-Protocol", protocol.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"another subprotocol beside", header("Sec-WebSocket-Protocol", "vigil.v1, chat, "+protocol.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"another version", header("Sec-WebSocket-Protocol", "vigil.v2, "+protocol.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"ours twice", header("Sec-WebSocket-Protocol", "vigil.v1, vigil.v1, "+protocol.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"unknown token", protocols("nonsense"), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"expired token", protocols(with(func(c *realtime.Claims) { c.Expires = time.Now().Add(-time.Second) }, studentClaims(s))), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
 		{"renewals over", protocols(with(func(c *realtime.Claims) {
 			c.Expires = time.Now().Add(time.Minute)
 			c.Until = time.Now().Add(-time.Second)
-		}, r.proctorClaims())), 401, vigil.CodeUnauthorized, realtime.DutyRenew},
-		{"someone else's attempt", protocols(with(func(c *realtime.Claims) { c.Session = other.ID }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"unknown attempt", protocols(with(func(c *realtime.Claims) { c.Session = "none" }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"student of another exam", protocols(with(func(c *realtime.Claims) { c.Exam = "other" }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"ended attempt", protocols(r.mint(studentClaims(ended))), 403, vigil.CodeIllegal, realtime.DutyStop},
-		{"attempt whose time is over", protocols(r.mint(studentClaims(over))), 403, vigil.CodeIllegal, realtime.DutyStop},
-		{"no role", protocols(with(func(c *realtime.Claims) { c.Role = "" }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"proctor with a session's token", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleProctor }, studentClaims(s))), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"student with an exam's token", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleStudent }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"system role", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleSystem }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"unknown exam", protocols(with(func(c *realtime.Claims) { c.Exam = "none" }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"barred by Allow", protocols(with(func(c *realtime.Claims) { c.Name = "barred" }, r.proctorClaims())), 403, vigil.CodeForbidden, realtime.DutyStop},
-		{"no upgrade", func(h http.Header) { protocols(good)(h); h.Del("Upgrade") }, 426, vigil.CodeInvalid, realtime.DutyStop},
+		}, r.proctorClaims())), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"someone else's attempt", protocols(with(func(c *realtime.Claims) { c.Session = other.ID }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"unknown attempt", protocols(with(func(c *realtime.Claims) { c.Session = "none" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"student of another exam", protocols(with(func(c *realtime.Claims) { c.Exam = "other" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"ended attempt", protocols(r.mint(studentClaims(ended))), 403, vigil.CodeIllegal, protocol.DutyStop},
+		{"attempt whose time is over", protocols(r.mint(studentClaims(over))), 403, vigil.CodeIllegal, protocol.DutyStop},
+		{"no role", protocols(with(func(c *realtime.Claims) { c.Role = "" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"proctor with a session's token", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleProctor }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"student with an exam's token", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleStudent }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"system role", protocols(with(func(c *realtime.Claims) { c.Role = vigil.RoleSystem }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"unknown exam", protocols(with(func(c *realtime.Claims) { c.Exam = "none" }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"barred by Allow", protocols(with(func(c *realtime.Claims) { c.Name = "barred" }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"no upgrade", func(h http.Header) { protocols(good)(h); h.Del("Upgrade") }, 426, vigil.CodeInvalid, protocol.DutyStop},
 	}
 	for _, row := range rows {
 		status, p, h := r.ask(row.edit)
@@ -141,7 +142,7 @@ func TestUpgradesAreRefusedWhenThePartsDoNotAnswer(t *testing.T) {
 	token := r.mint(studentClaims(s))
 	for _, method := range []string{"Session", "Exam", "NextEpoch"} {
 		r.store.set(method, errDown)
-		if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != realtime.DutyRetry || p.Wait == 0 {
+		if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != protocol.DutyRetry || p.Wait == 0 {
 			t.Errorf("%s away: got %d %q, want 503 retry with a wait", method, status, p.Duty)
 		}
 		r.store.set(method, nil)
@@ -149,14 +150,14 @@ func TestUpgradesAreRefusedWhenThePartsDoNotAnswer(t *testing.T) {
 	r.tokens.mu.Lock()
 	r.tokens.fail = errDown
 	r.tokens.mu.Unlock()
-	if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != realtime.DutyRetry {
+	if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != protocol.DutyRetry {
 		t.Errorf("keys away: got %d %q, want 503 retry", status, p.Duty)
 	}
 	r.tokens.mu.Lock()
 	r.tokens.fail = nil
 	r.tokens.mu.Unlock()
 	r.ok(r.hub.Drain(r.ctx))
-	if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != realtime.DutyRetry {
+	if status, p, _ := r.ask(protocols(token)); status != 503 || p.Duty != protocol.DutyRetry {
 		t.Errorf("draining: got %d %q, want 503 retry", status, p.Duty)
 	}
 	if r.hub.Ready() {
@@ -168,8 +169,8 @@ func TestTheAnswerNamesOurSubprotocolOnly(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	ws := r.raw(studentClaims(r.session()))
-	if got := ws.Subprotocol(); got != realtime.Subprotocol {
-		t.Fatalf("subprotocol: got %q, want %q", got, realtime.Subprotocol)
+	if got := ws.Subprotocol(); got != protocol.Subprotocol {
+		t.Fatalf("subprotocol: got %q, want %q", got, protocol.Subprotocol)
 	}
 }
 
@@ -183,8 +184,8 @@ func TestTheNewestSocketOfASessionIsTakenWhereThreeAreSilent(t *testing.T) {
 	}
 	for range 5 {
 		w := r.comes(s)
-		var welcome realtime.Welcome
-		w.next(realtime.TypeWelcome, &welcome)
+		var welcome protocol.Welcome
+		w.next(protocol.TypeWelcome, &welcome)
 	}
 	r.raw(studentClaims(r.session())) // others are not concerned
 	r.until("no more than three of the one, and the other's", func() bool { return r.hub.Stats().Sockets <= 4 })
@@ -213,7 +214,7 @@ func (r *rig) rawWith(token string, headers ...string) *websocket.Conn {
 		h.Set(headers[i], headers[i+1])
 	}
 	ws, _, err := websocket.Dial(r.ctx, r.url(), &websocket.DialOptions{
-		HTTPHeader: h, Subprotocols: []string{realtime.Subprotocol, realtime.TokenSubprotocol + token},
+		HTTPHeader: h, Subprotocols: []string{protocol.Subprotocol, protocol.TokenSubprotocol + token},
 	})
 	r.ok(err)
 	ws.SetReadLimit(1 << 20)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 func TestAClientsPingAndGoodbyeAreAnswered(t *testing.T) {
@@ -96,7 +96,7 @@ func TestTheHubClosesWhileSocketsAreBeingOpened(t *testing.T) {
 		r.ok(err)
 		dials.Go(func() {
 			ws, _, err := websocket.Dial(r.ctx, r.url(), &websocket.DialOptions{
-				HTTPHeader: http.Header{"Origin": {platformOrigin}}, Subprotocols: []string{realtime.Subprotocol, realtime.TokenSubprotocol + token},
+				HTTPHeader: http.Header{"Origin": {platformOrigin}}, Subprotocols: []string{protocol.Subprotocol, protocol.TokenSubprotocol + token},
 			})
 			if err != nil {
 				return // too late

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/protocol"
 )
 
 // entry is a signal on its way to the store.
@@ -185,7 +186,7 @@ func (w *writer) poisoned(ctx context.Context, batch []entry, err error) {
 	e := batch[0]
 	w.h.log.Error("a signal cannot be stored", "session", e.st.id, "kind", e.signal.Kind, "error", err)
 	if e.conn != nil {
-		e.conn.sendError(&up{Seq: e.signal.Seq}, vigil.Errorf(vigil.CodeInvalid, "This cannot be stored."), 0)
+		e.conn.sendError(&protocol.Up{Seq: e.signal.Seq}, vigil.Errorf(vigil.CodeInvalid, "This cannot be stored."), 0)
 	}
 	e.st.mu.Lock()
 	e.st.storing--
@@ -210,7 +211,7 @@ func (w *writer) settle(batch []entry, results []vigil.Appended, again bool) {
 		seqs := w.acks[k]
 		for len(seqs) > 0 {
 			n := min(len(seqs), maxAcks)
-			frame := appendAck(make([]byte, 0, 64+len(k.stream)+12*n), k.stream, seqs[:n])
+			frame := protocol.AppendAck(make([]byte, 0, 64+len(k.stream)+12*n), k.stream, seqs[:n])
 			k.conn.send(frame)
 			seqs = seqs[n:]
 		}
@@ -326,7 +327,7 @@ func (w *writer) recovered() {
 
 // tellSaving tells everyone here that saving waits, or that it goes on.
 func (h *Hub) tellSaving(over bool) {
-	frame := encode(Notice{T: TypeNotice, Kind: NoticeSaving, Over: over})
+	frame := protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving, Over: over})
 	for _, c := range h.allConns() {
 		c.send(frame)
 	}

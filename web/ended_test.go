@@ -9,7 +9,7 @@ import (
 	"vigil"
 
 	"vigil/lti/ltitest"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // asking signs a question for what is kept of an attempt.
@@ -107,8 +107,8 @@ func TestAHeldAttemptOfWhichNothingCameIsPaused(t *testing.T) {
 	r.status(p.start(checkin), http.StatusOK)
 	s := r.session(id)
 	r.want("before", s.Started.IsZero(), true)
-	_, err := r.hub.Command(r.Context(), s.ExamID, proctor, vigil.FullAccess(), realtime.CommandUp{
-		T: realtime.TypeCommand, ID: "command-1", Kind: vigil.CommandExtend, Targets: []string{id}, Seconds: 300,
+	_, err := r.hub.Command(r.Context(), s.ExamID, proctor, vigil.FullAccess(), protocol.CommandUp{
+		T: protocol.TypeCommand, ID: "command-1", Kind: vigil.CommandExtend, Targets: []string{id}, Seconds: 300,
 	})
 	r.ok(err)
 	a, ok := l.FindAttempt(student, quiz, 1)

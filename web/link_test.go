@@ -9,11 +9,11 @@ import (
 	"vigil"
 	"vigil/lti"
 	"vigil/lti/ltitest"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
-func commandUp(session string) realtime.CommandUp {
-	return realtime.CommandUp{T: realtime.TypeCommand, ID: "command-1", Kind: vigil.CommandWarn, Targets: []string{session}, Text: "Look at your own screen"}
+func commandUp(session string) protocol.CommandUp {
+	return protocol.CommandUp{T: protocol.TypeCommand, ID: "command-1", Kind: vigil.CommandWarn, Targets: []string{session}, Text: "Look at your own screen"}
 }
 
 // TestDeepLinking picks an exam of the course, makes one, and cancels; the new activity is

@@ -20,7 +20,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 var buildDir string
@@ -184,14 +184,14 @@ func (f *fakeSystem) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		var up struct {
-			T      realtime.Type `json:"t"`
+			T      protocol.Type `json:"t"`
 			Stream string        `json:"stream"`
 			Seq    int64         `json:"seq"`
 		}
 		if json.Unmarshal(msg, &up) != nil {
 			return
 		}
-		if up.T == realtime.TypeHello {
+		if up.T == protocol.TypeHello {
 			stream = up.Stream
 			continue
 		}

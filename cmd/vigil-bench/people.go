@@ -15,8 +15,8 @@ import (
 
 	"vigil"
 	"vigil/cmd/internal/seat"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // exam is an exam with everybody in it: all within one worker, so that one clock and one
@@ -133,7 +133,7 @@ func (p *person) socket() *socket {
 
 // renewed keeps the token that the server sent.
 func (p *person) renewed(frame []byte) {
-	var t realtime.Token
+	var t protocol.Token
 	if json.Unmarshal(frame, &t) != nil {
 		return
 	}
@@ -146,7 +146,7 @@ func (p *person) renewed(frame []byte) {
 func (p *person) tokenTarget(t client.Token, origin string) target {
 	return target{
 		address: p.w.nodes[p.node], host: p.w.host, path: "/socket", origin: origin, local: p.local,
-		protocols: []string{realtime.Subprotocol, realtime.TokenSubprotocol + t.Token},
+		protocols: []string{protocol.Subprotocol, protocol.TokenSubprotocol + t.Token},
 	}
 }
 
@@ -234,8 +234,8 @@ func (s *student) serve(sock *socket, welcome chan struct{}) {
 func (s *student) refused(f []byte) {
 	s.w.errorFrames.Add(1)
 	s.w.note("a student got %s", f)
-	var e realtime.Error
-	if json.Unmarshal(f, &e) != nil || e.Duty != realtime.DutyRetry {
+	var e protocol.Error
+	if json.Unmarshal(f, &e) != nil || e.Duty != protocol.DutyRetry {
 		return // a signal that is dropped for good stays unacknowledged, and is told as that
 	}
 	seq, err := strconv.ParseInt(e.Ref, 10, 64)
@@ -264,13 +264,13 @@ func (s *student) again(round int64, cause error) {
 	var c *closed
 	wait := time.Duration(0)
 	if errors.As(cause, &c) {
-		switch realtime.CloseDuty[statusOf(c.code)] {
-		case realtime.DutyStop:
+		switch protocol.CloseDuty[statusOf(c.code)] {
+		case protocol.DutyStop:
 			return
-		case realtime.DutyRenew:
+		case protocol.DutyRenew:
 			s.forget()
 		}
-		if ms, err := strconv.Atoi(c.reason); err == nil && statusOf(c.code) == realtime.CloseDrain {
+		if ms, err := strconv.Atoi(c.reason); err == nil && statusOf(c.code) == protocol.CloseDrain {
 			wait = time.Duration(ms) * time.Millisecond
 		}
 	}
@@ -293,7 +293,7 @@ func (s *student) again(round int64, cause error) {
 		wait = 0
 		var refusal *client.Refusal
 		if errors.As(err, &refusal) {
-			if refusal.Duty == realtime.DutyStop {
+			if refusal.Duty == protocol.DutyStop {
 				s.w.note("a student was refused for good: %v", err)
 				return
 			}
@@ -575,7 +575,7 @@ func (p *proctor) delta(f []byte, now time.Duration) {
 	if !p.w.cutting.Load() {
 		return
 	}
-	var d realtime.SessionDelta
+	var d protocol.SessionDelta
 	if json.Unmarshal(f, &d) != nil || d.Row.Conn == nil {
 		return
 	}

@@ -14,7 +14,7 @@ import (
 	"vigil"
 	"vigil/lti"
 	"vigil/lti/ltitest"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 	"vigil/realtime/redisrelay/redistest"
 )
 
@@ -183,7 +183,7 @@ func TestGroupsAndRightsCountOnAllServers(t *testing.T) {
 	if rows := w.Rows(); len(rows) != 1 {
 		t.Fatalf("got %d rows, want the own group's", len(rows))
 	}
-	id, _ := w.Command(realtime.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{other}})
+	id, _ := w.Command(protocol.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{other}})
 	until(t, "the refusal", func() bool { return w.Progress(id, other).Stage == vigil.StageRefused })
 
 	report := func(what string, counts func() bool) {
@@ -202,9 +202,9 @@ func TestGroupsAndRightsCountOnAllServers(t *testing.T) {
 	report("everyone, and nothing to do", func() bool {
 		return len(w.Rows()) == 2 && slices.Equal(w.Access().Rights, []vigil.Right{vigil.RightWatch})
 	})
-	id, _ = w.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{mine}})
+	id, _ = w.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{mine}})
 	until(t, "a message to be refused", func() bool {
-		return slices.ContainsFunc(w.Errors(), func(e realtime.Error) bool { return e.Ref == id && e.Code == vigil.CodeForbidden })
+		return slices.ContainsFunc(w.Errors(), func(e protocol.Error) bool { return e.Ref == id && e.Code == vigil.CodeForbidden })
 	})
 	lms.SetAccess(instructor, ltitest.Access{})
 	report("the proctor to be shown out", func() bool {

@@ -11,8 +11,8 @@ import (
 	"vigil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // desk is a proctor in front of one student's attempt.
@@ -33,7 +33,7 @@ func newDesk(s *site) *desk {
 }
 
 // give sends a command and returns its id.
-func (d *desk) give(c realtime.CommandUp) string {
+func (d *desk) give(c protocol.CommandUp) string {
 	d.Helper()
 	c.Targets = []string{d.session}
 	id := ""
@@ -46,13 +46,13 @@ func (d *desk) give(c realtime.CommandUp) string {
 
 func (d *desk) extend(seconds int64) string {
 	d.Helper()
-	return d.give(realtime.CommandUp{Kind: vigil.CommandExtend, Seconds: seconds})
+	return d.give(protocol.CommandUp{Kind: vigil.CommandExtend, Seconds: seconds})
 }
 
 // answer waits for what the dashboard shows of the platform's answer.
-func (d *desk) answer(id string, want vigil.LMSState) realtime.LMSProgress {
+func (d *desk) answer(id string, want vigil.LMSState) protocol.LMSProgress {
 	d.Helper()
-	var got realtime.Progress
+	var got protocol.Progress
 	defer func() {
 		if d.Failed() {
 			d.Logf("progress %+v, of the LMS %+v; errors %+v; %d snapshots; requests %+v; the server's log:\n%s",
@@ -69,7 +69,7 @@ func (d *desk) answer(id string, want vigil.LMSState) realtime.LMSProgress {
 // warm makes a first request, so that there is an access token.
 func (d *desk) warm() {
 	d.Helper()
-	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "warm"}), vigil.LMSAccepted)
+	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandFlag, Text: "warm"}), vigil.LMSAccepted)
 }
 
 // seen is the attempt as the LMS has it.
@@ -118,10 +118,10 @@ func TestEachCommandReachesThePlatform(t *testing.T) {
 	before, _ := st.Clock()
 	ends := d.seen().Ends
 
-	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandPause, Text: "Fire alarm", Reason: "environment"}), vigil.LMSAccepted)
+	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandPause, Text: "Fire alarm", Reason: "environment"}), vigil.LMSAccepted)
 	d.want("after pause", d.seen().Status, ltitest.Paused)
 	until(t, "the student to be paused", func() bool { return st.State() == vigil.StatePaused })
-	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
+	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
 	d.want("after resume", d.seen().Status, ltitest.Running)
 
 	d.answer(d.extend(120), vigil.LMSAccepted)
@@ -131,11 +131,11 @@ func TestEachCommandReachesThePlatform(t *testing.T) {
 	}
 	until(t, "the student's clock to move", func() bool { end, _ := st.Clock(); return end >= before+120_000 })
 
-	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "Talked", Reason: "behaviour", Severity: 0.5}), vigil.LMSAccepted)
+	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandFlag, Text: "Talked", Reason: "behaviour", Severity: 0.5}), vigil.LMSAccepted)
 	if f := d.seen().Flags; len(f) != 1 || f[0].Severity != 0.5 || f[0].Code != "behaviour" || f[0].Message != "Talked" {
 		t.Errorf("flags: got %+v, want the one with its severity and reason", f)
 	}
-	got := d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandTerminate, Text: "Left the room"}), vigil.LMSAccepted)
+	got := d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandTerminate, Text: "Left the room"}), vigil.LMSAccepted)
 	d.want("the LMS's word", got.Status, string(ltitest.Terminated))
 	d.want("after terminate", d.seen().Status, ltitest.Terminated)
 	d.want("reason", d.seen().Reason, "Left the room")
@@ -160,7 +160,7 @@ func TestAPlatformThatIsDownIsAskedAgainAndHearsItOnce(t *testing.T) {
 	d := newDesk(s)
 	d.warm()
 	s.down()
-	pause := d.give(realtime.CommandUp{Kind: vigil.CommandPause})
+	pause := d.give(protocol.CommandUp{Kind: vigil.CommandPause})
 	extend := d.extend(60)
 	until(t, "the dashboard to say why it waits", func() bool {
 		p := d.proctor.Progress(pause, d.session)
@@ -278,7 +278,7 @@ func TestWhatThePlatformDidNotDoIsRefusedInWords(t *testing.T) {
 			if _, err := d.lms.Platform().HandIn(d.attempt.ID); err != nil {
 				t.Fatal(err)
 			}
-			if got := d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandTerminate}), vigil.LMSRefused); !strings.Contains(got.Problem, "The student was first") {
+			if got := d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandTerminate}), vigil.LMSRefused); !strings.Contains(got.Problem, "The student was first") {
 				t.Errorf("got %q, want it to say that the student was first", got.Problem)
 			}
 		})
@@ -320,7 +320,7 @@ func TestACommandThatWaitsForThePlatformOutlivesAKill(t *testing.T) {
 	d := newDesk(s)
 	d.warm()
 	s.down()
-	pause, extend := d.give(realtime.CommandUp{Kind: vigil.CommandPause}), d.extend(60)
+	pause, extend := d.give(protocol.CommandUp{Kind: vigil.CommandPause}), d.extend(60)
 	for _, id := range []string{pause, extend} {
 		d.answer(id, vigil.LMSWaiting)
 	}

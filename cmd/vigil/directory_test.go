@@ -12,6 +12,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/protocol"
 	"vigil/realtime/redisrelay/redistest"
 )
 
@@ -200,7 +201,7 @@ func TestDisablingAPlatformEndsItsSocketsOnAllServers(t *testing.T) {
 			}
 			must(t, args...)
 			until(t, "the proctor's commands to be refused", func() bool {
-				_, sent := w.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{session}})
+				_, sent := w.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{session}})
 				return !sent
 			})
 			store := s.open(s.db)

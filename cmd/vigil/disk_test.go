@@ -15,8 +15,8 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // raw opens a database file beside the server, as another process would.
@@ -72,9 +72,9 @@ func fill(s *site, n int) *room {
 	r := &room{site: s}
 	for _, u := range s.lms.NewStudents(n) {
 		r.students = append(r.students, s.student(u.ID, func(c *client.Config) {
-			c.OnFrame = func(t realtime.Type, raw json.RawMessage) {
-				var n realtime.Notice
-				if t != realtime.TypeNotice || json.Unmarshal(raw, &n) != nil || n.Kind != realtime.NoticeSaving {
+			c.OnFrame = func(t protocol.Type, raw json.RawMessage) {
+				var n protocol.Notice
+				if t != protocol.TypeNotice || json.Unmarshal(raw, &n) != nil || n.Kind != protocol.NoticeSaving {
 					return
 				}
 				r.mu.Lock()

@@ -11,7 +11,7 @@ import (
 
 	"vigil"
 	"vigil/lti"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 	"vigil/realtime/redisrelay"
 	"vigil/storage"
 )
@@ -211,12 +211,12 @@ func (c doctorCmd) checkSocket(ctx context.Context) finding {
 	for range doctorAsks {
 		res, err := c.ask(ctx, "/socket", http.Header{
 			"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-WebSocket-Version": {"13"}, "Sec-WebSocket-Key": {"dmlnaWwgZG9jdG9yIGtleQ=="},
-			"Origin": {vigil.Origin(c.PublicURL)}, "Sec-WebSocket-Protocol": {realtime.Subprotocol + ", " + realtime.TokenSubprotocol + "doctor.doctor.doctor"},
+			"Origin": {vigil.Origin(c.PublicURL)}, "Sec-WebSocket-Protocol": {protocol.Subprotocol + ", " + protocol.TokenSubprotocol + "doctor.doctor.doctor"},
 		})
 		if err != nil {
 			return finding{err: err, advice: "the public URL comes first."}
 		}
-		var p realtime.Problem
+		var p protocol.Problem
 		switch {
 		case res.status == http.StatusUpgradeRequired:
 			return finding{

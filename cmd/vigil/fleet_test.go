@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 	"vigil/realtime/redisrelay/redistest"
 	"vigil/storage"
 )
@@ -279,9 +279,9 @@ func (f *fleet) fill(students, proctors int, every time.Duration) {
 			}
 			p.Student, err = seat.Dial(f.Context(), client.Config{
 				Page: 1, BackoffFirst: 100 * time.Millisecond, BackoffMost: 2 * time.Second,
-				OnFrame: func(t realtime.Type, raw json.RawMessage) {
-					var n realtime.Notice
-					if t == realtime.TypeNotice && json.Unmarshal(raw, &n) == nil && n.Kind == realtime.NoticeSaving {
+				OnFrame: func(t protocol.Type, raw json.RawMessage) {
+					var n protocol.Notice
+					if t == protocol.TypeNotice && json.Unmarshal(raw, &n) == nil && n.Kind == protocol.NoticeSaving {
 						p.saving.Store(!n.Over)
 					}
 					p.frame(t, raw, &e)

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // scholar is a pupil who can be held back from the network.
@@ -70,22 +70,22 @@ type watcher struct {
 	late  int  // times that it was
 }
 
-func (w *watcher) frame(t realtime.Type, raw json.RawMessage) {
+func (w *watcher) frame(t protocol.Type, raw json.RawMessage) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch t {
-	case realtime.TypeWelcome:
+	case protocol.TypeWelcome:
 		w.relay = false
-	case realtime.TypeNotice:
-		var n realtime.Notice
-		if json.Unmarshal(raw, &n) == nil && n.Kind == realtime.NoticeRelay {
+	case protocol.TypeNotice:
+		var n protocol.Notice
+		if json.Unmarshal(raw, &n) == nil && n.Kind == protocol.NoticeRelay {
 			if !n.Over && !w.relay {
 				w.late++
 			}
 			w.relay = !n.Over
 		}
-	case realtime.TypeSession:
-		var d realtime.SessionDelta
+	case protocol.TypeSession:
+		var d protocol.SessionDelta
 		if json.Unmarshal(raw, &d) == nil && d.Row.Conn != nil {
 			if d.Row.Conn.Conn == vigil.ConnLost && w.last[d.Row.ID] != vigil.ConnLost {
 				w.lost[d.Row.ID]++

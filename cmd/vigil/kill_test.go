@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -42,9 +42,9 @@ type executioner struct {
 }
 
 // frame listens to the server.
-func (p *pupil) frame(t realtime.Type, raw json.RawMessage, e *executioner) {
-	var a realtime.Ack
-	if t != realtime.TypeAck || json.Unmarshal(raw, &a) != nil {
+func (p *pupil) frame(t protocol.Type, raw json.RawMessage, e *executioner) {
+	var a protocol.Ack
+	if t != protocol.TypeAck || json.Unmarshal(raw, &a) != nil {
 		return
 	}
 	n, at := e.arrived.Add(int64(len(a.Seqs))), e.at.Load()
@@ -131,7 +131,7 @@ func TestKillingTheServerLosesNoAcknowledgedSignalAndDuplicatesNone(t *testing.T
 			}
 			p.Student, err = seat.Dial(t.Context(), client.Config{
 				Page: 1, BackoffFirst: 100 * time.Millisecond, BackoffMost: 2 * time.Second,
-				OnFrame: func(t realtime.Type, raw json.RawMessage) { p.frame(t, raw, &e) },
+				OnFrame: func(t protocol.Type, raw json.RawMessage) { p.frame(t, raw, &e) },
 			})
 			if err == nil {
 				t.Cleanup(p.Close)

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 	"vigil/storage"
 )
 
@@ -44,7 +44,7 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 	s.process().kill() // so that there is a first server's row
 	server := s.process()
 	ended := newSitting(s, student)
-	id := ended.give(realtime.CommandUp{Kind: vigil.CommandWarn, Text: "Stay in the window."})
+	id := ended.give(protocol.CommandUp{Kind: vigil.CommandWarn, Text: "Stay in the window."})
 	ended.chat(t, "I am here.")
 	_, err := s.lms.Platform().HandIn(ended.attempt.ID)
 	s.ok(err)
@@ -66,7 +66,7 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 			}
 			p.Student, err = seat.Dial(t.Context(), client.Config{
 				Page: 1, BackoffFirst: 100 * time.Millisecond, BackoffMost: time.Second,
-				OnFrame: func(t realtime.Type, raw json.RawMessage) { p.frame(t, raw, &never) },
+				OnFrame: func(t protocol.Type, raw json.RawMessage) { p.frame(t, raw, &never) },
 			})
 			if err == nil {
 				t.Cleanup(p.Close)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"vigil"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 	"vigil/realtime/redisrelay/redistest"
 )
 
@@ -187,7 +187,7 @@ func (f *fleet) cross() {
 		for name, p := range by {
 			session := p.Welcome().Session
 			begin := time.Now()
-			id, _ := w.Command(realtime.CommandUp{Kind: vigil.CommandMessage, Targets: []string{session}, Text: "Hello from a dashboard."})
+			id, _ := w.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Targets: []string{session}, Text: "Hello from a dashboard."})
 			for j, other := range f.proctors {
 				until(f.T, "a message to be seen on every dashboard", func() bool { return other.Progress(id, session).Stage == vigil.StageSeen })
 				_ = j
@@ -208,7 +208,7 @@ func (f *fleet) cross() {
 		until(f.T, "the answer to arrive", func() bool { return hasLine(p.Lines(), answer) })
 		w.Seen(session)
 		for _, kind := range []vigil.CommandKind{vigil.CommandPause, vigil.CommandResume} {
-			id, _ := w.Command(realtime.CommandUp{Kind: kind, Targets: []string{session}})
+			id, _ := w.Command(protocol.CommandUp{Kind: kind, Targets: []string{session}})
 			for _, other := range f.proctors {
 				until(f.T, string(kind)+" to be seen on every dashboard", func() bool { return other.Progress(id, session).Stage == vigil.StageSeen })
 			}
@@ -216,7 +216,7 @@ func (f *fleet) cross() {
 	}
 }
 
-func hasLine(lines []realtime.ChatDown, id string) bool {
+func hasLine(lines []protocol.ChatDown, id string) bool {
 	for _, l := range lines {
 		if l.ID == id {
 			return true
@@ -335,7 +335,7 @@ func (f *fleet) redisAway(how string, least time.Duration, away, back func()) {
 	}
 	f.Logf("all dashboards said so after %v", time.Since(begin).Round(time.Millisecond))
 	told := time.Now()
-	id, _ := f.proctors[0].Command(realtime.CommandUp{Kind: vigil.CommandWarn, All: true, Text: "Redis is " + how + "."})
+	id, _ := f.proctors[0].Command(protocol.CommandUp{Kind: vigil.CommandWarn, All: true, Text: "Redis is " + how + "."})
 	for _, p := range f.pupils {
 		until(f.T, "every student to get a command without Redis", func() bool {
 			for _, c := range p.Commands() {
@@ -411,7 +411,7 @@ func (f *fleet) plain() []*pupil {
 func sentAway(pupils []*scholar) []int {
 	out := make([]int, len(pupils))
 	for i, p := range pupils {
-		out[i] = p.Closes()[realtime.CloseDrain]
+		out[i] = p.Closes()[protocol.CloseDrain]
 	}
 	return out
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"vigil"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // readiness reads /readyz.
@@ -61,7 +61,7 @@ func TestAServerEndsInOrderWhenANewerProgramMarksItsStore(t *testing.T) {
 		!strings.Contains(server.log.String(), "vigil: A newer program is changing") {
 		t.Errorf("got exit code %d, want 1 and the reason in the log:\n%s", server.code, server.log)
 	}
-	until(t, "the student to be sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	until(t, "the student to be sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	st.Signal(vigil.KindCopy, 0, length(4))
 	code, _, errs := command(t.Context(), nil, s.args()...)
 	if code != 1 || !strings.Contains(errs, "--stop-old") {

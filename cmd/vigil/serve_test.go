@@ -18,8 +18,8 @@ import (
 	"vigil/cmd/internal/seat"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // metrics reads the page of metrics: every line must be a comment or a sample.
@@ -174,7 +174,7 @@ func TestSIGTERMDrains(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("got exit code %d, want 0:\n%s", code, server.log)
 	}
-	until(t, "the student to be sent away", func() bool { return st.Closes()[realtime.CloseDrain] == 1 })
+	until(t, "the student to be sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	st.Signal(vigil.KindCopy, 0, length(4)) // while nobody is there
 
 	s.process("--drop-grace=1m")
@@ -224,8 +224,8 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	}
 	st.Chat("sensitive-chat of a student")
 	d.proctor.Chat(d.session, "sensitive-chat of a proctor")
-	d.answer(d.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "sensitive-reason"}), vigil.LMSAccepted)
-	d.give(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
+	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandFlag, Text: "sensitive-reason"}), vigil.LMSAccepted)
+	d.give(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
 	st.Signal(vigil.KindCopy, 0, json.RawMessage(`{"length":5,"text":"sensitive-text"}`))
 	s.ok(st.Settled(t.Context()))
 	until(t, "the message", func() bool { return len(st.Commands()) > 0 })
@@ -242,7 +242,7 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	st.Chat("sensitive-chat in an outage")
 	st.Signal(vigil.KindCopy, 0, json.RawMessage(`{"length":5,"hash":"sensitive-hash"}`))
 	d.proctor.Chat(d.session, "sensitive-chat in an outage")
-	d.give(realtime.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
+	d.give(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
 	if _, err := s.seatOrNot(another); err == nil {
 		t.Error("got a seat while nothing can be stored, want a failure")
 	}

@@ -14,8 +14,8 @@ import (
 	"vigil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // sitting is a student's exam as the LMS, the student's page and the dashboard have it.
@@ -94,12 +94,12 @@ func TestTheEndIsTheLMSsWhoeverMovesIt(t *testing.T) {
 			}
 			e.sameEnd("after a teacher's change")
 
-			e.answer(e.give(realtime.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
+			e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
 			until(t, "the student to be paused", func() bool { return e.student.State() == vigil.StatePaused })
 			begin := time.Now()
 			until(t, "a pause that shows", func() bool { return time.Since(begin) > 2500*time.Millisecond })
 			e.answer(e.extend(90), vigil.LMSAccepted)
-			e.answer(e.give(realtime.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
+			e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
 			e.sameEnd("after a pause with 90 s given in it")
 			e.want("extra minutes", e.seen().Extra, 2)
 
@@ -185,7 +185,7 @@ func TestWhatHappensAtTheLMSIsShownAsItIs(t *testing.T) {
 	until(t, "the deleted attempt to be over", func() bool { return other.shown().Ended() })
 	<-other.student.Done()
 
-	e.answer(e.give(realtime.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
+	e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
 	s.ok(s.lms.Platform().SwitchOff(lms.LinkID))
 	if got := e.answer(e.extend(60), vigil.LMSRefused); !strings.Contains(got.Problem, "switched off") {
 		t.Errorf("a request for a quiz that is not proctored any more: got %q, want it to say so", got.Problem)
@@ -216,13 +216,13 @@ func TestTheOlderToolWorksWithThisPlugin(t *testing.T) {
 	s.process()
 	e := newSitting(s, student)
 	e.sameEnd("at the start")
-	e.answer(e.give(realtime.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
+	e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
 	e.want("after pause", e.seen().Status, ltitest.Paused)
-	e.answer(e.give(realtime.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
+	e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
 	e.want("after resume", e.seen().Status, ltitest.Running)
 	e.answer(e.extend(120), vigil.LMSAccepted)
 	e.want("extra minutes", e.seen().Extra, 2)
-	e.answer(e.give(realtime.CommandUp{Kind: vigil.CommandFlag, Text: "Talked"}), vigil.LMSAccepted)
+	e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandFlag, Text: "Talked"}), vigil.LMSAccepted)
 	e.student.Turn(2)
 	until(t, "the page turned", func() bool { return e.proctor.Row(e.session).Conn.Page == 2 })
 	_, err := s.lms.Platform().HandIn(e.attempt.ID)
@@ -234,7 +234,7 @@ func TestTheOlderToolWorksWithThisPlugin(t *testing.T) {
 	}
 
 	stopped := newSitting(s, another)
-	got := stopped.answer(stopped.give(realtime.CommandUp{Kind: vigil.CommandTerminate, Text: "Left"}), vigil.LMSAccepted)
+	got := stopped.answer(stopped.give(protocol.CommandUp{Kind: vigil.CommandTerminate, Text: "Left"}), vigil.LMSAccepted)
 	e.want("the LMS's word", got.Status, string(ltitest.Terminated))
 	<-stopped.student.Done()
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // Token is what the token endpoint gives.
@@ -41,7 +41,7 @@ type Config struct {
 
 	// OnFrame sees each frame from the server, after the client took it, one at a time. It
 	// must not wait for the client.
-	OnFrame func(t realtime.Type, frame json.RawMessage)
+	OnFrame func(t protocol.Type, frame json.RawMessage)
 	Log     *slog.Logger // discarded when nil
 
 	// Stream is a student's outbox; made when empty. Next is the number of its next signal; 1.
@@ -89,7 +89,7 @@ func (c Config) withDefaults() Config {
 
 // Refusal is the token endpoint's problem.
 type Refusal struct { //nolint:errname // what the endpoint answers, and an error by the way
-	Duty realtime.Duty
+	Duty protocol.Duty
 	Wait time.Duration
 	Err  error
 }
@@ -126,7 +126,7 @@ type side interface {
 	// open with the first frame that follows it, or nil.
 	welcomed(frame json.RawMessage)
 	// take is called for every other frame.
-	take(t realtime.Type, frame json.RawMessage)
+	take(t protocol.Type, frame json.RawMessage)
 }
 
 // link keeps one client connected.
@@ -261,7 +261,7 @@ func (l *link) judge(ctx context.Context, err error, tries int) (time.Duration, 
 	wait := time.Duration(l.cfg.Rand(int64(pause) + 1))
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
-		if refusal.Duty == realtime.DutyStop {
+		if refusal.Duty == protocol.DutyStop {
 			return 0, refusal
 		}
 		return max(wait, refusal.Wait), nil
@@ -272,13 +272,13 @@ func (l *link) judge(ctx context.Context, err error, tries int) (time.Duration, 
 		return wait, nil
 	}
 	l.closes[ce.Code]++
-	switch realtime.CloseDuty[ce.Code] {
-	case realtime.DutyStop:
+	switch protocol.CloseDuty[ce.Code] {
+	case protocol.DutyStop:
 		return 0, &Stopped{ce.Code, ce.Reason}
-	case realtime.DutyRenew:
+	case protocol.DutyRenew:
 		l.token = Token{}
 	}
-	if ms, perr := strconv.Atoi(ce.Reason); ce.Code == realtime.CloseDrain && perr == nil && ms >= 0 {
+	if ms, perr := strconv.Atoi(ce.Reason); ce.Code == protocol.CloseDrain && perr == nil && ms >= 0 {
 		wait = time.Duration(ms) * time.Millisecond
 	}
 	return wait, nil
@@ -302,7 +302,7 @@ func (l *link) connect(ctx context.Context) (welcomed bool, err error) {
 	var raw net.Conn
 	ws, resp, err := websocket.Dial(traceConn(ctx, &raw), token.URL, &websocket.DialOptions{
 		HTTPClient: l.cfg.HTTPClient, HTTPHeader: header,
-		Subprotocols:    []string{realtime.Subprotocol, realtime.TokenSubprotocol + token.Token},
+		Subprotocols:    []string{protocol.Subprotocol, protocol.TokenSubprotocol + token.Token},
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if resp != nil && resp.Body != nil {
@@ -354,19 +354,19 @@ func (l *link) read(ctx context.Context, ws *websocket.Conn) (welcomed bool, err
 			}
 		}
 		for _, raw := range list {
-			var head realtime.Head
+			var head protocol.Head
 			if err := json.Unmarshal(raw, &head); err != nil {
 				return welcomed, err
 			}
 			switch {
-			case head.T == realtime.TypeWelcome:
+			case head.T == protocol.TypeWelcome:
 				welcomed = true
 				l.side.welcomed(raw)
 				l.mu.Lock()
 				l.connects++ // whoever waits for that may send
 				l.mu.Unlock()
 				l.once.Do(func() { close(l.up) })
-			case head.T == realtime.TypeToken:
+			case head.T == protocol.TypeToken:
 				l.renewed(raw)
 			default:
 				l.side.take(head.T, raw)
@@ -379,7 +379,7 @@ func (l *link) read(ctx context.Context, ws *websocket.Conn) (welcomed bool, err
 }
 
 func (l *link) renewed(raw json.RawMessage) {
-	var t realtime.Token
+	var t protocol.Token
 	if json.Unmarshal(raw, &t) != nil {
 		return
 	}
@@ -466,7 +466,7 @@ func (l *link) next() []byte {
 	}
 	msg := []byte{'['}
 	n := 0
-	for n < len(l.out) && n < realtime.MaxBatch && (n == 0 || len(msg)+len(l.out[n])+2 <= realtime.MaxMessage) {
+	for n < len(l.out) && n < protocol.MaxBatch && (n == 0 || len(msg)+len(l.out[n])+2 <= protocol.MaxMessage) {
 		if n > 0 {
 			msg = append(msg, ',')
 		}

@@ -15,8 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,7 +47,7 @@ func newScript(t *testing.T, serve func(s *script, n int, ws *websocket.Conn)) *
 		if r.Header.Get("Sec-WebSocket-Protocol") == "" {
 			t.Error("no subprotocol was offered")
 		}
-		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{realtime.Subprotocol}, InsecureSkipVerify: true})
+		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{protocol.Subprotocol}, InsecureSkipVerify: true})
 		if err != nil {
 			return
 		}
@@ -134,11 +134,11 @@ const welcome = `{"t":"welcome","role":"student","session":"s","state":"active",
 
 func TestEachCloseCodeIsFollowedByItsDuty(t *testing.T) {
 	t.Parallel()
-	codes := map[websocket.StatusCode]realtime.Duty{
-		websocket.StatusGoingAway: realtime.DutyRetry, websocket.StatusInternalError: realtime.DutyRetry,
-		websocket.StatusServiceRestart: realtime.DutyRetry,
+	codes := map[websocket.StatusCode]protocol.Duty{
+		websocket.StatusGoingAway: protocol.DutyRetry, websocket.StatusInternalError: protocol.DutyRetry,
+		websocket.StatusServiceRestart: protocol.DutyRetry,
 	}
-	for c, d := range realtime.CloseDuty {
+	for c, d := range protocol.CloseDuty {
 		codes[c] = d
 	}
 	for code, duty := range codes {
@@ -146,7 +146,7 @@ func TestEachCloseCodeIsFollowedByItsDuty(t *testing.T) {
 			s.say(ws, welcome)
 			if n == 1 {
 				reason := ""
-				if code == realtime.CloseDrain {
+				if code == protocol.CloseDrain {
 					reason = "1"
 				}
 				_ = ws.Close(code, reason)
@@ -158,7 +158,7 @@ func TestEachCloseCodeIsFollowedByItsDuty(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d: %v", code, err)
 		}
-		if duty == realtime.DutyStop {
+		if duty == protocol.DutyStop {
 			<-c.Done()
 			var stopped *client.Stopped
 			if !errors.As(c.Err(), &stopped) || stopped.Code != code {
@@ -169,7 +169,7 @@ func TestEachCloseCodeIsFollowedByItsDuty(t *testing.T) {
 			s.mu.Lock()
 			asks := s.asks
 			s.mu.Unlock()
-			if want := map[realtime.Duty]int{realtime.DutyRetry: 1, realtime.DutyRenew: 2}[duty]; asks != want {
+			if want := map[protocol.Duty]int{protocol.DutyRetry: 1, protocol.DutyRenew: 2}[duty]; asks != want {
 				t.Errorf("%d (%s): asked for %d tokens, want %d", code, duty, asks, want)
 			}
 		}
@@ -265,7 +265,7 @@ func TestARefusalOfTheTokenEndpointIsObeyed(t *testing.T) {
 	source := cfg.TokenSource
 	cfg.TokenSource = func(ctx context.Context) (client.Token, error) {
 		if asked++; asked == 1 {
-			return client.Token{}, &client.Refusal{Duty: realtime.DutyRetry, Wait: time.Millisecond}
+			return client.Token{}, &client.Refusal{Duty: protocol.DutyRetry, Wait: time.Millisecond}
 		}
 		return source(ctx)
 	}
@@ -278,10 +278,10 @@ func TestARefusalOfTheTokenEndpointIsObeyed(t *testing.T) {
 		t.Fatalf("after Close: got %v, want ErrClosed", err)
 	}
 	cfg.TokenSource = func(context.Context) (client.Token, error) {
-		return client.Token{}, &client.Refusal{Duty: realtime.DutyStop, Err: errors.New("ended")}
+		return client.Token{}, &client.Refusal{Duty: protocol.DutyStop, Err: errors.New("ended")}
 	}
 	var refusal *client.Refusal
-	if _, err := client.Dial(s.ctx, cfg); !errors.As(err, &refusal) || refusal.Duty != realtime.DutyStop {
+	if _, err := client.Dial(s.ctx, cfg); !errors.As(err, &refusal) || refusal.Duty != protocol.DutyStop {
 		t.Fatalf("stop: got %v, want the refusal", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"vigil"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // Proctor is a dashboard: it subscribes at each welcome and merges snapshots and deltas
@@ -19,17 +19,17 @@ type Proctor struct {
 	*link
 
 	mu       sync.Mutex
-	rows     map[string]realtime.Row
+	rows     map[string]protocol.Row
 	number   int64 // of the snapshot that is coming in
 	named    map[string]bool
 	whole    int // snapshots that came whole
-	signals  []realtime.SignalDown
+	signals  []protocol.SignalDown
 	seen     map[signalKey]bool
-	gaps     map[string]realtime.GapDown
-	progress map[progressKey]realtime.Progress
-	lines    []realtime.ChatDown
-	access   realtime.AccessView // as it was told last
-	errors   []realtime.Error
+	gaps     map[string]protocol.GapDown
+	progress map[progressKey]protocol.Progress
+	lines    []protocol.ChatDown
+	access   protocol.AccessView // as it was told last
+	errors   []protocol.Error
 	waits    chan struct{}
 }
 
@@ -46,8 +46,8 @@ const keep = 100_000
 // Watch connects a proctor and waits for the first welcome.
 func Watch(ctx context.Context, cfg Config) (*Proctor, error) {
 	p := &Proctor{
-		link: newLink(cfg), waits: make(chan struct{}), rows: map[string]realtime.Row{}, seen: map[signalKey]bool{},
-		gaps: map[string]realtime.GapDown{}, progress: map[progressKey]realtime.Progress{},
+		link: newLink(cfg), waits: make(chan struct{}), rows: map[string]protocol.Row{}, seen: map[signalKey]bool{},
+		gaps: map[string]protocol.GapDown{}, progress: map[progressKey]protocol.Progress{},
 	}
 	return p, p.begin(ctx, p)
 }
@@ -55,61 +55,61 @@ func Watch(ctx context.Context, cfg Config) (*Proctor, error) {
 func (p *Proctor) greeting() any { return nil }
 
 func (p *Proctor) welcomed(frame json.RawMessage) {
-	var w realtime.ProctorWelcome
+	var w protocol.ProctorWelcome
 	if err := json.Unmarshal(frame, &w); err == nil && w.Access != nil {
 		p.mu.Lock()
 		p.access = *w.Access
 		p.mu.Unlock()
 	}
-	p.open(realtime.Subscribe{T: realtime.TypeSubscribe, Signals: p.cfg.Signals})
+	p.open(protocol.Subscribe{T: protocol.TypeSubscribe, Signals: p.cfg.Signals})
 }
 
-func (p *Proctor) take(t realtime.Type, frame json.RawMessage) {
+func (p *Proctor) take(t protocol.Type, frame json.RawMessage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var err error
 	switch t {
-	case realtime.TypeSnapshot:
-		var s realtime.Snapshot
+	case protocol.TypeSnapshot:
+		var s protocol.Snapshot
 		if err = json.Unmarshal(frame, &s); err == nil {
 			p.page(s)
 		}
-	case realtime.TypeSession:
-		var d realtime.SessionDelta
+	case protocol.TypeSession:
+		var d protocol.SessionDelta
 		if err = json.Unmarshal(frame, &d); err == nil {
 			p.merge(d.Row)
 		}
-	case realtime.TypeSignal:
-		var d realtime.SignalDown
+	case protocol.TypeSignal:
+		var d protocol.SignalDown
 		if err = json.Unmarshal(frame, &d); err == nil {
 			if k := (signalKey{d.Session, d.Stream, d.Seq}); !p.seen[k] && len(p.signals) < keep {
 				p.seen[k] = true
 				p.signals = append(p.signals, d)
 			}
 		}
-	case realtime.TypeGap:
-		var d realtime.GapDown
+	case protocol.TypeGap:
+		var d protocol.GapDown
 		if err = json.Unmarshal(frame, &d); err == nil {
 			p.gaps[d.ID] = d
 		}
-	case realtime.TypeProgress:
-		var d realtime.Progress
+	case protocol.TypeProgress:
+		var d protocol.Progress
 		if err = json.Unmarshal(frame, &d); err == nil {
 			p.advance(d)
 		}
-	case realtime.TypeChat:
-		var d realtime.ChatDown
+	case protocol.TypeChat:
+		var d protocol.ChatDown
 		if err = json.Unmarshal(frame, &d); err == nil && len(p.lines) < keep &&
-			!slices.ContainsFunc(p.lines, func(l realtime.ChatDown) bool { return l.ID == d.ID && l.Session == d.Session }) {
+			!slices.ContainsFunc(p.lines, func(l protocol.ChatDown) bool { return l.ID == d.ID && l.Session == d.Session }) {
 			p.lines = append(p.lines, d)
 		}
-	case realtime.TypeAccess:
-		var d realtime.AccessDown
+	case protocol.TypeAccess:
+		var d protocol.AccessDown
 		if err = json.Unmarshal(frame, &d); err == nil {
 			p.access = d.AccessView
 		}
-	case realtime.TypeError:
-		var d realtime.Error
+	case protocol.TypeError:
+		var d protocol.Error
 		if err = json.Unmarshal(frame, &d); err == nil && len(p.errors) < keep {
 			p.errors = append(p.errors, d)
 		}
@@ -121,7 +121,7 @@ func (p *Proctor) take(t realtime.Type, frame json.RawMessage) {
 	p.waits = make(chan struct{})
 }
 
-func (p *Proctor) page(s realtime.Snapshot) {
+func (p *Proctor) page(s protocol.Snapshot) {
 	if s.Page == 1 {
 		p.number, p.named = s.Number, map[string]bool{}
 	}
@@ -136,14 +136,14 @@ func (p *Proctor) page(s realtime.Snapshot) {
 		}
 	}
 	if s.Last {
-		maps.DeleteFunc(p.rows, func(id string, _ realtime.Row) bool { return !p.named[id] })
+		maps.DeleteFunc(p.rows, func(id string, _ protocol.Row) bool { return !p.named[id] })
 		p.whole++
 	}
 }
 
 // advance takes a command's progress, which only moves forward: the answer to the sender, a
 // snapshot and what all dashboards are told may overtake each other.
-func (p *Proctor) advance(d realtime.Progress) {
+func (p *Proctor) advance(d protocol.Progress) {
 	k := progressKey{d.ID, d.Session}
 	old, told := p.progress[k]
 	if told && old.Stage.After(d.Stage) {
@@ -157,7 +157,7 @@ func (p *Proctor) advance(d realtime.Progress) {
 }
 
 // merge puts changed groups into a row; one that is older than the row's own is ignored.
-func (p *Proctor) merge(d realtime.Row) {
+func (p *Proctor) merge(d protocol.Row) {
 	r := p.rows[d.ID]
 	r.ID = d.ID
 	if d.Who != nil {
@@ -186,14 +186,14 @@ func (p *Proctor) merge(d realtime.Row) {
 }
 
 // Rows is the merged view.
-func (p *Proctor) Rows() map[string]realtime.Row {
+func (p *Proctor) Rows() map[string]protocol.Row {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.rows)
 }
 
 // Row is one session's row; its groups are nil where nothing was told.
-func (p *Proctor) Row(session string) realtime.Row {
+func (p *Proctor) Row(session string) protocol.Row {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.rows[session]
@@ -208,7 +208,7 @@ func (p *Proctor) Connection(session string) vigil.Connection {
 }
 
 // Access is what the server told last of what the proctor may do.
-func (p *Proctor) Access() realtime.AccessView {
+func (p *Proctor) Access() protocol.AccessView {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.access
@@ -222,42 +222,42 @@ func (p *Proctor) Snapshots() int {
 }
 
 // Signals are those that came, each once, in the order in which they came.
-func (p *Proctor) Signals() []realtime.SignalDown {
+func (p *Proctor) Signals() []protocol.SignalDown {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.signals)
 }
 
 // Gaps are those that were told, of one session.
-func (p *Proctor) Gaps(session string) []realtime.GapDown {
+func (p *Proctor) Gaps(session string) []protocol.GapDown {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []realtime.GapDown
+	var out []protocol.GapDown
 	for _, g := range p.gaps {
 		if g.Session == session {
 			out = append(out, g)
 		}
 	}
-	slices.SortFunc(out, func(a, b realtime.GapDown) int { return int(a.Start - b.Start) })
+	slices.SortFunc(out, func(a, b protocol.GapDown) int { return int(a.Start - b.Start) })
 	return out
 }
 
 // Progress is how far a command got with a session; its stage is "" if nothing was told.
-func (p *Proctor) Progress(id, session string) realtime.Progress {
+func (p *Proctor) Progress(id, session string) protocol.Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.progress[progressKey{id, session}]
 }
 
 // Lines is the chat, as far as it came.
-func (p *Proctor) Lines() []realtime.ChatDown {
+func (p *Proctor) Lines() []protocol.ChatDown {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.lines)
 }
 
 // Errors are the error frames.
-func (p *Proctor) Errors() []realtime.Error {
+func (p *Proctor) Errors() []protocol.Error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.errors)
@@ -265,13 +265,13 @@ func (p *Proctor) Errors() []realtime.Error {
 
 // Subscribe asks for a fresh snapshot.
 func (p *Proctor) Subscribe(signals string) {
-	p.send(realtime.Subscribe{T: realtime.TypeSubscribe, Signals: signals})
+	p.send(protocol.Subscribe{T: protocol.TypeSubscribe, Signals: signals})
 }
 
 // Command sends a command; an id is made where it has none, and returned. It is false if
 // there was no connection to send it on.
-func (p *Proctor) Command(c realtime.CommandUp) (id string, sent bool) {
-	c.T = realtime.TypeCommand
+func (p *Proctor) Command(c protocol.CommandUp) (id string, sent bool) {
+	c.T = protocol.TypeCommand
 	if c.ID == "" {
 		c.ID = rand.Text()
 	}
@@ -281,23 +281,23 @@ func (p *Proctor) Command(c realtime.CommandUp) (id string, sent bool) {
 // LostTime grants or refuses what the ledger proposes.
 func (p *Proctor) LostTime(grant bool, targets ...string) (id string, sent bool) {
 	id = rand.Text()
-	return id, p.send(realtime.LostTimeUp{T: realtime.TypeLostTime, ID: id, Targets: targets, Grant: grant})
+	return id, p.send(protocol.LostTimeUp{T: protocol.TypeLostTime, ID: id, Targets: targets, Grant: grant})
 }
 
 // Chat sends a line to a student.
 func (p *Proctor) Chat(session, text string) (id string, sent bool) {
 	id = rand.Text()
-	return id, p.send(realtime.ChatUp{T: realtime.TypeChat, ID: id, Session: session, Text: text})
+	return id, p.send(protocol.ChatUp{T: protocol.TypeChat, ID: id, Session: session, Text: text})
 }
 
 // Seen says that a session's chat and raised hand are dealt with.
 func (p *Proctor) Seen(session string) {
-	p.send(realtime.SeenUp{T: realtime.TypeSeen, Session: session})
+	p.send(protocol.SeenUp{T: protocol.TypeSeen, Session: session})
 }
 
 // AskTime asks for the server's time; OnFrame sees the answer.
 func (p *Proctor) AskTime() {
-	p.send(realtime.TimeUp{T: realtime.TypeTime, At: time.Now().UnixMilli()})
+	p.send(protocol.TimeUp{T: protocol.TypeTime, At: time.Now().UnixMilli()})
 }
 
 // Wait returns when ok does so; it is asked again after each frame.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"vigil"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // Student is a student's monitor: it numbers signals and keeps them, in memory, until
@@ -22,15 +22,15 @@ type Student struct {
 	mu      sync.Mutex
 	next    int64
 	page    int
-	signals []realtime.SignalUp // the outbox, by number
-	chats   []realtime.ChatUp
+	signals []protocol.SignalUp // the outbox, by number
+	chats   []protocol.ChatUp
 	counts  Counts
-	welcome realtime.Welcome
+	welcome protocol.Welcome
 	state   vigil.State
 	end     int64
 	left    int64
-	lines   []realtime.ChatDown
-	got     []realtime.CommandDown
+	lines   []protocol.ChatDown
+	got     []protocol.CommandDown
 	doc     string    // the page's id
 	began   time.Time // when it was opened
 	pages   int64
@@ -63,11 +63,11 @@ func (s *Student) greeting() any {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return realtime.Hello{T: realtime.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page, Stamp: stamp, Can: []string{"alive"}}
+	return protocol.Hello{T: protocol.TypeHello, Stream: s.cfg.Stream, Next: s.next, Page: s.page, Stamp: stamp, Can: []string{"alive"}}
 }
 
 func (s *Student) welcomed(frame json.RawMessage) {
-	var w realtime.Welcome
+	var w protocol.Welcome
 	if err := json.Unmarshal(frame, &w); err != nil {
 		s.cfg.Log.Error("a welcome cannot be read", "error", err)
 		return
@@ -91,49 +91,49 @@ func (s *Student) welcomed(frame json.RawMessage) {
 	}
 }
 
-func (s *Student) take(t realtime.Type, frame json.RawMessage) {
+func (s *Student) take(t protocol.Type, frame json.RawMessage) {
 	switch t {
-	case realtime.TypeAlive:
-		var a realtime.Alive
+	case protocol.TypeAlive:
+		var a protocol.Alive
 		if json.Unmarshal(frame, &a) == nil {
 			s.answer(a)
 		}
-	case realtime.TypeAck:
-		var a realtime.Ack
+	case protocol.TypeAck:
+		var a protocol.Ack
 		if json.Unmarshal(frame, &a) == nil {
 			s.ack(a)
 		}
-	case realtime.TypeError:
-		var e realtime.Error
+	case protocol.TypeError:
+		var e protocol.Error
 		if json.Unmarshal(frame, &e) == nil {
 			s.refused(e)
 		}
-	case realtime.TypeCommand:
-		var c realtime.CommandDown
+	case protocol.TypeCommand:
+		var c protocol.CommandDown
 		if json.Unmarshal(frame, &c) == nil {
 			s.command(c)
 		}
-	case realtime.TypeState:
-		var d realtime.StateDown
+	case protocol.TypeState:
+		var d protocol.StateDown
 		if json.Unmarshal(frame, &d) == nil {
 			s.mu.Lock()
 			s.state = d.State
 			s.changedLocked()
 			s.mu.Unlock()
 		}
-	case realtime.TypeTime:
-		var d realtime.Time
+	case protocol.TypeTime:
+		var d protocol.Time
 		if json.Unmarshal(frame, &d) == nil {
 			s.mu.Lock()
 			s.end, s.left = d.End, d.Left
 			s.changedLocked()
 			s.mu.Unlock()
 		}
-	case realtime.TypeChat:
-		var c realtime.ChatDown
+	case protocol.TypeChat:
+		var c protocol.ChatDown
 		if json.Unmarshal(frame, &c) == nil {
 			s.mu.Lock()
-			if !slices.ContainsFunc(s.lines, func(l realtime.ChatDown) bool { return l.ID == c.ID }) {
+			if !slices.ContainsFunc(s.lines, func(l protocol.ChatDown) bool { return l.ID == c.ID }) {
 				s.lines = append(s.lines, c)
 			}
 			s.changedLocked()
@@ -149,25 +149,25 @@ func (s *Student) opened() {
 }
 
 // answer tells the totals of the page, which is always shown and in front.
-func (s *Student) answer(a realtime.Alive) {
+func (s *Student) answer(a protocol.Alive) {
 	if s.cfg.Mute {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	shown := time.Since(s.began).Milliseconds()
-	s.send(realtime.AliveUp{
-		T: realtime.TypeAlive, ID: a.ID, Doc: s.doc, Pages: s.pages, Visible: shown, Focus: 1, Focused: shown, Given: s.next - 1,
+	s.send(protocol.AliveUp{
+		T: protocol.TypeAlive, ID: a.ID, Doc: s.doc, Pages: s.pages, Visible: shown, Focus: 1, Focused: shown, Given: s.next - 1,
 	})
 }
 
-func (s *Student) ack(a realtime.Ack) {
+func (s *Student) ack(a protocol.Ack) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.changedLocked()
 	if a.ID != "" {
 		before := len(s.chats)
-		s.chats = slices.DeleteFunc(s.chats, func(c realtime.ChatUp) bool { return c.ID == a.ID })
+		s.chats = slices.DeleteFunc(s.chats, func(c protocol.ChatUp) bool { return c.ID == a.ID })
 		s.counts.Chats += int64(before - len(s.chats))
 		return
 	}
@@ -182,7 +182,7 @@ func (s *Student) ack(a realtime.Ack) {
 }
 
 func (s *Student) forgetLocked(seq int64) bool {
-	i, ok := slices.BinarySearchFunc(s.signals, seq, func(f realtime.SignalUp, n int64) int { return int(f.Seq - n) })
+	i, ok := slices.BinarySearchFunc(s.signals, seq, func(f protocol.SignalUp, n int64) int { return int(f.Seq - n) })
 	if ok {
 		s.signals = slices.Delete(s.signals, i, i+1)
 	}
@@ -190,20 +190,20 @@ func (s *Student) forgetLocked(seq int64) bool {
 }
 
 // refused follows the duty of an error: forget the frame, or send it again later.
-func (s *Student) refused(e realtime.Error) {
+func (s *Student) refused(e protocol.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.changedLocked()
 	s.counts.Errors++
 	seq, err := strconv.ParseInt(e.Ref, 10, 64)
-	isSignal := err == nil && slices.ContainsFunc(s.signals, func(f realtime.SignalUp) bool { return f.Seq == seq })
+	isSignal := err == nil && slices.ContainsFunc(s.signals, func(f protocol.SignalUp) bool { return f.Seq == seq })
 	switch e.Duty {
-	case realtime.DutyDrop:
+	case protocol.DutyDrop:
 		if isSignal && s.forgetLocked(seq) {
 			s.counts.Dropped++
 		}
-		s.chats = slices.DeleteFunc(s.chats, func(c realtime.ChatUp) bool { return c.ID == e.Ref })
-	case realtime.DutyRetry:
+		s.chats = slices.DeleteFunc(s.chats, func(c protocol.ChatUp) bool { return c.ID == e.Ref })
+	case protocol.DutyRetry:
 		connects := s.Connects()
 		time.AfterFunc(time.Duration(e.Wait)*time.Millisecond, func() { s.again(e.Ref, seq, isSignal, connects) })
 	}
@@ -232,9 +232,9 @@ func (s *Student) again(ref string, seq int64, isSignal bool, connects int) {
 	}
 }
 
-func (s *Student) command(c realtime.CommandDown) {
+func (s *Student) command(c protocol.CommandDown) {
 	s.mu.Lock()
-	known := slices.ContainsFunc(s.got, func(g realtime.CommandDown) bool { return g.ID == c.ID })
+	known := slices.ContainsFunc(s.got, func(g protocol.CommandDown) bool { return g.ID == c.ID })
 	if !known {
 		s.got = append(s.got, c)
 	}
@@ -260,8 +260,8 @@ func (s *Student) Signal(kind vigil.Kind, dur time.Duration, data json.RawMessag
 func (s *Student) SignalAt(at time.Time, kind vigil.Kind, dur time.Duration, data json.RawMessage) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := realtime.SignalUp{
-		T: realtime.TypeSignal, Seq: s.next, Kind: kind, At: at.UnixMilli(), Dur: dur.Milliseconds(), Data: data,
+	f := protocol.SignalUp{
+		T: protocol.TypeSignal, Seq: s.next, Kind: kind, At: at.UnixMilli(), Dur: dur.Milliseconds(), Data: data,
 	}
 	s.next++
 	s.counts.Given++
@@ -282,14 +282,14 @@ func (s *Student) Hand(up bool) int64 {
 func (s *Student) Chat(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := realtime.ChatUp{T: realtime.TypeChat, ID: rand.Text(), Text: text}
+	f := protocol.ChatUp{T: protocol.TypeChat, ID: rand.Text(), Text: text}
 	s.chats = append(s.chats, f)
 	s.send(f)
 	return f.ID
 }
 
 // Seen acknowledges a command.
-func (s *Student) Seen(id string) { s.send(realtime.SeenUp{T: realtime.TypeSeen, ID: id}) }
+func (s *Student) Seen(id string) { s.send(protocol.SeenUp{T: protocol.TypeSeen, ID: id}) }
 
 // Turn is a page turn: goodbye, and a new connection at once, with the same outbox.
 func (s *Student) Turn(page int) {
@@ -297,20 +297,20 @@ func (s *Student) Turn(page int) {
 	s.page = page
 	s.opened()
 	s.mu.Unlock()
-	s.send(realtime.Bye{T: realtime.TypeBye, Reason: vigil.ByeNavigating})
+	s.send(protocol.Bye{T: protocol.TypeBye, Reason: vigil.ByeNavigating})
 	s.leave(true)
 }
 
 // Bye says goodbye and ends the client.
 func (s *Student) Bye(reason vigil.ByeReason) {
-	s.send(realtime.Bye{T: realtime.TypeBye, Reason: reason})
+	s.send(protocol.Bye{T: protocol.TypeBye, Reason: reason})
 	s.leave(false)
 	s.Close()
 }
 
 // AskTime asks for the server's time; OnFrame sees the answer.
 func (s *Student) AskTime() {
-	s.send(realtime.TimeUp{T: realtime.TypeTime, At: time.Now().UnixMilli()})
+	s.send(protocol.TimeUp{T: protocol.TypeTime, At: time.Now().UnixMilli()})
 }
 
 // Counts returns what was done so far.
@@ -321,7 +321,7 @@ func (s *Student) Counts() Counts {
 }
 
 // Outbox is what is not acknowledged yet.
-func (s *Student) Outbox() []realtime.SignalUp {
+func (s *Student) Outbox() []protocol.SignalUp {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.signals)
@@ -331,7 +331,7 @@ func (s *Student) Outbox() []realtime.SignalUp {
 func (s *Student) Stream() string { return s.cfg.Stream }
 
 // Welcome is the newest welcome.
-func (s *Student) Welcome() realtime.Welcome {
+func (s *Student) Welcome() protocol.Welcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.welcome
@@ -352,14 +352,14 @@ func (s *Student) Clock() (end, left int64) {
 }
 
 // Lines is the chat, as far as it was told.
-func (s *Student) Lines() []realtime.ChatDown {
+func (s *Student) Lines() []protocol.ChatDown {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.lines)
 }
 
 // Commands are those that came, each once.
-func (s *Student) Commands() []realtime.CommandDown {
+func (s *Student) Commands() []protocol.CommandDown {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.got)

@@ -17,8 +17,8 @@ import (
 
 	"vigil"
 	"vigil/lti/ltitest"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // maxAnswer bounds what is read of the token endpoints' answers.
@@ -88,7 +88,7 @@ func (s *Student) Origin() string { return vigil.Origin(s.Platform.Issuer()) }
 func (s *Student) Token(ctx context.Context) (client.Token, error) {
 	attempt, ok := s.Platform.AttemptByID(s.Attempt.ID)
 	if !ok {
-		return client.Token{}, &client.Refusal{Duty: realtime.DutyStop, Err: errors.New("the attempt is gone")}
+		return client.Token{}, &client.Refusal{Duty: protocol.DutyStop, Err: errors.New("the attempt is gone")}
 	}
 	req, err := tokenRequest(ctx, s.Tool+"/api/v1/socket/token", s.Origin(), map[string]string{"assertion": s.Platform.Assertion(attempt)})
 	if err != nil {
@@ -182,7 +182,7 @@ func ask(hc *http.Client, req *http.Request) (client.Token, error) {
 	if res.StatusCode != http.StatusOK {
 		var problem struct {
 			Detail string        `json:"detail"`
-			Duty   realtime.Duty `json:"duty"`
+			Duty   protocol.Duty `json:"duty"`
 			Wait   int64         `json:"wait"`
 		}
 		if err := json.Unmarshal(answer, &problem); err != nil || problem.Duty == "" {

@@ -13,6 +13,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // browser is a student's, with the monitor in the quiz page.
@@ -163,7 +164,7 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 	}
 	a, ok := w.lms.AttemptByID(b.attempt)
 	if k, _ := w.lms.Link(linkID); !ok || !a.Open() || k.Unproctored {
-		return client.Token{}, &client.Refusal{Duty: realtime.DutyStop}
+		return client.Token{}, &client.Refusal{Duty: protocol.DutyStop}
 	}
 	n := w.balance(b.name)
 	if n == nil {
@@ -176,7 +177,7 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 		return client.Token{}, err
 	}
 	if s.State.Ended() {
-		return client.Token{}, &client.Refusal{Duty: realtime.DutyStop}
+		return client.Token{}, &client.Refusal{Duty: protocol.DutyStop}
 	}
 	if s.State == vigil.StateReady { // as web/token.go has it
 		_, err := n.hub.Apply(ctx, b.session, vigil.Change{Event: vigil.EventActivate, By: vigil.Actor{Role: vigil.RoleLMS, ID: platformID}})

@@ -7,7 +7,7 @@ import (
 
 	"vigil"
 	"vigil/lti/ltitest"
-	"vigil/realtime"
+	"vigil/realtime/protocol"
 )
 
 // Rule is something that must be true when the world has come to rest.
@@ -258,7 +258,7 @@ func (w *world) checkBoards(when string, b *browser, s stored) {
 		case row.Tally == nil || row.Tally.Signals != s.Tally.Signals || row.Tally.Open != s.Tally.Open:
 			w.broken(BoardsAgree, "%s, when %s: %s has %+v, stored are %+v", d.name, when, b.name, row.Tally, s.Tally)
 		}
-		var lost realtime.RowLost
+		var lost protocol.RowLost
 		if row.Lost != nil {
 			lost = *row.Lost
 		}
@@ -292,7 +292,7 @@ func (w *world) checkLines(when string, b *browser, s stored) {
 		if when != "running" || s.State.Ended() || monitor == nil || monitor.Err() != nil {
 			continue
 		}
-		if !slices.ContainsFunc(monitor.Lines(), func(c realtime.ChatDown) bool { return c.ID == l.ID }) {
+		if !slices.ContainsFunc(monitor.Lines(), func(c protocol.ChatDown) bool { return c.ID == l.ID }) {
 			w.broken(LinesTold, "%s has not been told %s of %v", b.name, l.ID, l.At.Sub(w.bus.began))
 		}
 	}

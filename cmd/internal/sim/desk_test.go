@@ -9,6 +9,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // desk is a proctor with a dashboard.
@@ -29,12 +30,12 @@ type given struct {
 }
 
 // row is what the dashboard shows of a session.
-func (d *desk) row(session string) realtime.Row {
+func (d *desk) row(session string) protocol.Row {
 	d.mu.Lock()
 	board := d.board
 	d.mu.Unlock()
 	if board == nil {
-		return realtime.Row{}
+		return protocol.Row{}
 	}
 	return board.Row(session)
 }
@@ -67,7 +68,7 @@ func (d *desk) token(ctx context.Context) (client.Token, error) {
 }
 
 // command gives a command.
-func (d *desk) command(c realtime.CommandUp) {
+func (d *desk) command(c protocol.CommandUp) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.board == nil {

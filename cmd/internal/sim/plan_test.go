@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/protocol"
 )
 
 // event is something that happens in a run, at a time, in a way that only its own seed decides: so
@@ -190,7 +190,7 @@ func (w *world) rest() {
 		for _, s := range w.students {
 			a, ok := w.lms.AttemptByID(s.attempt)
 			if ok && a.Status == "paused" {
-				w.desks[0].command(realtime.CommandUp{Kind: vigil.CommandResume, Targets: []string{s.session}})
+				w.desks[0].command(protocol.CommandUp{Kind: vigil.CommandResume, Targets: []string{s.session}})
 			}
 			open = open || ok && a.Open()
 		}
@@ -225,7 +225,7 @@ func (w *world) order(r *rand.Rand, kind vigil.CommandKind, secs int) {
 			targets = append(targets, s.session)
 		}
 	}
-	c := realtime.CommandUp{Kind: kind, Seconds: int64(secs), Targets: targets}
+	c := protocol.CommandUp{Kind: kind, Seconds: int64(secs), Targets: targets}
 	if kind == vigil.CommandMessage || kind == vigil.CommandTerminate {
 		c.Text = "What a proctor writes."
 	}

@@ -1,12 +1,10 @@
-// Package realtime holds the sockets of students and proctors: it upgrades them, judges
-// whether their people are there, stores and acknowledges what browsers noticed, and
-// carries commands and chat both ways.
-package realtime
+// Package protocol is vigil.v1, what clients and servers say to each other on a WebSocket: the
+// types of the frames, how they are read and written, the close codes, and how what the root
+// package knows looks in frames. It holds no state. A client needs nothing else of Vigil's server.
+package protocol
 
 import (
 	"encoding/json"
-
-	"github.com/coder/websocket"
 
 	"vigil"
 )
@@ -531,33 +529,14 @@ type Pulse struct {
 	Now int64 `json:"now"`
 }
 
-// The close codes of ours. What a client must do is in CloseDuty.
-const (
-	CloseEnded       websocket.StatusCode = 4000 // the session ended
-	CloseSuperseded  websocket.StatusCode = 4001 // a newer socket owns the session
-	CloseToken       websocket.StatusCode = 4002 // the token ran out unrenewed
-	CloseForbidden   websocket.StatusCode = 4003 // no longer allowed here
-	CloseDrain       websocket.StatusCode = 4004 // this node stops; the reason is the wait in milliseconds
-	CloseRate        websocket.StatusCode = 4005 // too many frames for too long
-	CloseSlow        websocket.StatusCode = 4006 // did not read what was sent
-	CloseSilent      websocket.StatusCode = 4007 // three pings without an answer, or no hello
-	CloseProtocol    websocket.StatusCode = 4008 // does not speak this protocol
-	CloseUnavailable websocket.StatusCode = 4009 // a part of ours does not answer
-)
-
-// CloseDuty tells for each close code what the client must do. A code that is not in it
-// (1001, 1006, 1011, 1012 and the like) means retry.
-var CloseDuty = map[websocket.StatusCode]Duty{
-	CloseEnded:                      DutyStop,
-	CloseSuperseded:                 DutyStop,
-	CloseToken:                      DutyRenew,
-	CloseForbidden:                  DutyStop,
-	CloseDrain:                      DutyRetry,
-	CloseRate:                       DutyRetry,
-	CloseSlow:                       DutyRetry,
-	CloseSilent:                     DutyRetry,
-	CloseProtocol:                   DutyStop,
-	CloseUnavailable:                DutyRetry,
-	websocket.StatusMessageTooBig:   DutyStop,
-	websocket.StatusUnsupportedData: DutyStop,
+// Problem is the body of a refused upgrade (RFC 9457), and what the token endpoint
+// answers, too: browsers cannot read the former.
+type Problem struct {
+	Type   string     `json:"type"`
+	Title  string     `json:"title"`
+	Status int        `json:"status"`
+	Detail string     `json:"detail"`
+	Code   vigil.Code `json:"code"`
+	Duty   Duty       `json:"duty"`
+	Wait   int64      `json:"wait,omitempty"` // ms
 }

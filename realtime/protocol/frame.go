@@ -1,4 +1,4 @@
-package realtime
+package protocol
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"vigil"
 )
 
-// up is any frame that a client sends: the union of their fields. Which of them count
+// Up is any frame that a client sends: the union of their fields. Which of them count
 // depends on T.
-type up struct {
+type Up struct {
 	T        Type            `json:"t"`
 	Stream   string          `json:"stream"`
 	Next     int64           `json:"next"`
@@ -44,8 +44,8 @@ type up struct {
 	Away     bool            `json:"away"`
 }
 
-// ref names the frame in an error.
-func (f *up) ref() string {
+// Ref names the frame in an error.
+func (f *Up) Ref() string {
 	switch {
 	case f.ID != "":
 		return f.ID
@@ -55,9 +55,9 @@ func (f *up) ref() string {
 	return ""
 }
 
-// split checks a message's outer form (UTF-8, depth, number of objects) and returns its
+// Split checks a message's outer form (UTF-8, depth, number of objects) and returns its
 // objects, each still unread. Errors are CodeInvalid and speak of the whole message.
-func split(msg []byte) ([]json.RawMessage, error) {
+func Split(msg []byte) ([]json.RawMessage, error) {
 	if !utf8.Valid(msg) {
 		return nil, vigil.Invalid("", "The message is not valid UTF-8.")
 	}
@@ -78,13 +78,13 @@ func split(msg []byte) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-// parse reads one object, of which the frame may keep parts. Errors are CodeInvalid.
-func parse(raw json.RawMessage) (up, error) {
-	var f up
-	if plain(raw, &f) {
+// Parse reads one object, of which the frame may keep parts. Errors are CodeInvalid.
+func Parse(raw json.RawMessage) (Up, error) {
+	var f Up
+	if fastParse(raw, &f) {
 		return f, nil
 	}
-	f = up{}
+	f = Up{}
 	if t := bytes.TrimLeft(raw, " \t\r\n"); len(t) == 0 || t[0] != '{' {
 		return f, vigil.Invalid("", "A frame is a JSON object.")
 	}
@@ -132,17 +132,17 @@ func depth(msg []byte) int {
 	return most
 }
 
-// encode is json.Marshal for our own frames, which always can be.
-func encode(v any) []byte {
+// Encode is json.Marshal for our own frames, which always can be.
+func Encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("realtime: a frame of ours cannot be encoded: " + err.Error())
+		panic("protocol: a frame of ours cannot be encoded: " + err.Error())
 	}
 	return b
 }
 
-// appendAck appends an Ack of signals; it is the most frequent frame to students.
-func appendAck(b []byte, stream string, seqs []int64) []byte {
+// AppendAck appends an Ack of signals; it is the most frequent frame to students.
+func AppendAck(b []byte, stream string, seqs []int64) []byte {
 	b = append(b, `{"t":"ack","stream":"`...)
 	b = append(b, stream...) // a valid stream id needs no escapes
 	b = append(b, `","seqs":[`...)
@@ -155,16 +155,16 @@ func appendAck(b []byte, stream string, seqs []int64) []byte {
 	return append(b, "]}"...)
 }
 
-// ms is a moment on the wire; the zero time is 0.
-func ms(t time.Time) int64 {
+// Millis is a moment on the wire; the zero time is 0.
+func Millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMilli()
 }
 
-// moment reads one from the wire.
-func moment(v int64) time.Time {
+// Moment reads one from the wire.
+func Moment(v int64) time.Time {
 	if v == 0 {
 		return time.Time{}
 	}

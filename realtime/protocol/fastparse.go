@@ -1,19 +1,17 @@
-package realtime
+package protocol
 
-import (
-	"encoding/json"
-)
+import "encoding/json"
 
-// plain reads a frame as browsers write signals: no white space between, texts without
+// fastParse reads a frame as browsers write signals: no white space between, texts without
 // escapes, whole numbers, and of the fields only those that a signal has. It tells whether
 // that is what it was; anything else is encoding/json's, which takes ten times as long.
 // What it takes it reads as encoding/json does, but that f keeps parts of b.
-func plain(b []byte, f *up) bool {
+func fastParse(b []byte, f *Up) bool {
 	if len(b) < 2 || b[0] != '{' {
 		return false
 	}
 	for {
-		name, rest, ok := plainString(b[1:]) // behind the brace or a comma
+		name, rest, ok := fastString(b[1:]) // behind the brace or a comma
 		if !ok || len(rest) < 2 || rest[0] != ':' {
 			return false
 		}
@@ -21,18 +19,18 @@ func plain(b []byte, f *up) bool {
 		switch string(name) {
 		case "t":
 			var v []byte
-			v, b, ok = plainString(rest)
+			v, b, ok = fastString(rest)
 			f.T = Type(v)
 		case "kind":
 			var v []byte
-			v, b, ok = plainString(rest)
+			v, b, ok = fastString(rest)
 			f.Kind = string(v)
 		case "seq":
-			f.Seq, b, ok = plainNumber(rest)
+			f.Seq, b, ok = fastNumber(rest)
 		case "at":
-			f.At, b, ok = plainNumber(rest)
+			f.At, b, ok = fastNumber(rest)
 		case "dur":
-			f.Dur, b, ok = plainNumber(rest)
+			f.Dur, b, ok = fastNumber(rest)
 		case "data":
 			n := objectEnd(rest)
 			if ok = n > 0 && json.Valid(rest[:n]); ok {
@@ -52,8 +50,8 @@ func plain(b []byte, f *up) bool {
 	}
 }
 
-// plainString takes a text of printable ASCII off the front.
-func plainString(b []byte) (text, rest []byte, ok bool) {
+// fastString takes a text of printable ASCII off the front.
+func fastString(b []byte) (text, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '"' {
 		return nil, nil, false
 	}
@@ -68,8 +66,8 @@ func plainString(b []byte) (text, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// plainNumber takes a whole number off the front.
-func plainNumber(b []byte) (n int64, rest []byte, ok bool) {
+// fastNumber takes a whole number off the front.
+func fastNumber(b []byte) (n int64, rest []byte, ok bool) {
 	const most = 18 // digits that fit for sure
 	i := 0
 	for i < len(b) && i <= most && b[i] >= '0' && b[i] <= '9' {

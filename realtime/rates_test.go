@@ -1,0 +1,24 @@
+package realtime_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"vigil/realtime"
+	"vigil/realtime/internal/docpage"
+)
+
+func TestThePageNamesTheRates(t *testing.T) {
+	t.Parallel()
+	rates := docpage.Section(t, "## Rates")
+	for ty, r := range realtime.DefaultRates() {
+		want := fmt.Sprintf("`%s` %d, %v", ty, r.Burst, r.PerSecond)
+		if ty == "" {
+			want = fmt.Sprintf("others %d, %v", r.Burst, r.PerSecond)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(rates), " "), want) {
+			t.Errorf("docs/protocol.md does not say %q", want)
+		}
+	}
+}
