@@ -12,9 +12,10 @@ import (
 	"vigil"
 )
 
-// item is what the service keeps: attributes by their names. A thing's fields are
-// attributes of the same names. Times and durations are milliseconds; a zero time, a
-// zero duration, an empty text, false and an empty list are left out.
+// item is what the service keeps: attributes by their names, which schema.go gives to fields.
+// Times and durations are milliseconds; a zero time, a zero duration, an empty text, false, an
+// empty list and a struct without attributes are left out. The SDK's attributevalue knows neither
+// such durations nor such structs: each kind of record would need a second struct and two conversions.
 type item map[string]types.AttributeValue
 
 func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -67,32 +68,19 @@ var (
 	bytesType    = reflect.TypeFor[[]byte]()
 )
 
-// encode makes the attributes of a struct's fields but those named.
-func encode(v any, but ...string) item {
+// encode makes the attributes of a struct.
+func encode(v any) item {
 	out := item{}
-	encodeInto(out, reflect.ValueOf(v), but)
+	encodeInto(out, reflect.ValueOf(v))
 	return out
 }
 
-func encodeInto(out item, v reflect.Value, but []string) {
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if contains(but, f.Name) {
-			continue
-		}
-		if a := attribute(v.Field(i)); a != nil {
-			out[f.Name] = a
+func encodeInto(out item, v reflect.Value) {
+	for _, f := range attributesOf(v.Type()) {
+		if a := attribute(v.Field(f.field)); a != nil {
+			out[f.name] = a
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // attribute encodes one value; nil means that it is left out. Integers are always
@@ -149,7 +137,7 @@ func attribute(v reflect.Value) types.AttributeValue {
 		return &types.AttributeValueMemberL{Value: l}
 	case reflect.Struct:
 		m := item{}
-		encodeInto(m, v, nil)
+		encodeInto(m, v)
 		if len(m) == 0 {
 			return nil
 		}
@@ -158,7 +146,7 @@ func attribute(v reflect.Value) types.AttributeValue {
 	panic(fmt.Sprintf("dynamo: %s cannot be stored", v.Type())) // a mistake of ours that the first test of the type shows
 }
 
-// decode sets a struct's fields from the attributes of their names.
+// decode makes a struct of its attributes.
 func decode[T any](it item) (T, error) {
 	var v T
 	err := decodeInto(it, &v)
@@ -167,11 +155,10 @@ func decode[T any](it item) (T, error) {
 
 func decodeInto(it item, v any) error {
 	s := reflect.ValueOf(v).Elem()
-	for i := range s.NumField() {
-		name := s.Type().Field(i).Name
-		if a, ok := it[name]; ok {
-			if err := setField(s.Field(i), a); err != nil {
-				return vigil.Wrap(fmt.Errorf("attribute %s: %w", name, err), vigil.CodeInternal, "The store holds something that cannot be read.")
+	for _, f := range attributesOf(s.Type()) {
+		if a, ok := it[f.name]; ok {
+			if err := setField(s.Field(f.field), a); err != nil {
+				return vigil.Wrap(fmt.Errorf("attribute %s: %w", f.name, err), vigil.CodeInternal, "The store holds something that cannot be read.")
 			}
 		}
 	}

@@ -97,7 +97,7 @@ func (s *Store) writeExam(ctx context.Context, e vigil.Exam, cond *expr) (outcom
 	if e.Access != (vigil.AccessSource{}) {
 		source = s.txPut(sourceKey(e.ID), encode(e.Access), nil, nil)
 	}
-	refusals, err := s.transact(ctx, "exam", s.txPut(examKey(e.ID), encode(e, "Access"), ofContext(e), cond), source)
+	refusals, err := s.transact(ctx, "exam", s.txPut(examKey(e.ID), encode(e), ofContext(e), cond), source)
 	if err != nil {
 		return outcome{}, err
 	}

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,12 +55,12 @@ func (e *expr) add(name string, n int64) *expr {
 	return e
 }
 
-// fields sets or removes the attributes of a struct's fields but those named.
+// fields sets or removes the attributes of a struct but those named.
 func (e *expr) fields(v any, but ...string) *expr {
 	s := reflect.ValueOf(v)
-	for i := range s.NumField() {
-		if name := s.Type().Field(i).Name; !contains(but, name) {
-			e.set(name, attribute(s.Field(i)))
+	for _, f := range attributesOf(s.Type()) {
+		if !slices.Contains(but, f.name) {
+			e.set(f.name, attribute(s.Field(f.field)))
 		}
 	}
 	return e

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"vigil"
 	"vigil/storage"
@@ -29,25 +30,21 @@ func decodeIncident(it item) (*vigil.Incident, error) {
 		return nil, err
 	}
 	in := vigil.IncidentOf(g)
-	own, err := decode[vigil.Incident](reviewOf(it))
+	r, err := decode[review](it)
 	if err != nil {
 		return nil, err
 	}
-	in.Review, in.Reviewer, in.Note, in.Reviewed, in.Version = own.Review, own.Reviewer, own.Note, own.Reviewed, own.Version
+	in.Review, in.Reviewer, in.Note, in.Reviewed, in.Version = r.Review, r.Reviewer, r.Note, r.Reviewed, r.Version
 	return &in, nil
 }
 
-// reviewFields are the fields of an incident that its signal does not have.
-var reviewFields = []string{"Review", "Reviewer", "Note", "Reviewed", "Version"}
-
-func reviewOf(it item) item {
-	out := item{}
-	for _, f := range reviewFields {
-		if a, ok := it[f]; ok {
-			out[f] = a
-		}
-	}
-	return out
+// review is what an incident has beside its signal.
+type review struct {
+	Review   vigil.ReviewState
+	Reviewer vigil.Actor
+	Note     string
+	Reviewed time.Time
+	Version  int64
 }
 
 func decodeIncidents(_ context.Context, items []item) ([]*vigil.Incident, error) {
@@ -166,8 +163,7 @@ func (s *Store) UpdateIncident(ctx context.Context, i vigil.Incident) error {
 		return conflict("incident")
 	}
 	k, _ := incidentKey(i.SessionID, i.ID)
-	e := newExpr().set("Review", field(i.Review)).set("Reviewer", field(i.Reviewer)).set("Note", field(i.Note)).
-		set("Reviewed", field(i.Reviewed)).set("Version", num(i.Version+1)).present().is("Version", num(i.Version))
+	e := newExpr().fields(review{i.Review, i.Reviewer, i.Note, i.Reviewed, i.Version + 1}).present().is("Version", num(i.Version))
 	delta := open(i.Review) - open(old.Review)
 	if delta == 0 {
 		o, err := s.change(ctx, "incident", s.main, k, e)

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -150,14 +151,10 @@ func (s *Store) createSession(ctx context.Context, v vigil.Session, info examInf
 		it["Place"], it["Issuer"], it["Keep"] = str(place), str(info.issuer), num(keep)
 		end(it)
 	}
-	main := encode(v, "Presence", "Tally", "Monitor")
+	main := encode(v)
 	live := encode(v.Presence)
-	for k, a := range encode(vigil.Tally{}) {
-		live[k] = a
-	}
-	if m := field(v.Monitor); m != nil {
-		live["Monitor"] = m
-	}
+	maps.Copy(live, encode(vigil.Tally{}))
+	maps.Copy(live, encode(monitored{v.Monitor}))
 	live["Session"], live["ExamID"], live["Epochs"], live["Round"] = str(v.ID), str(v.ExamID), num(v.Presence.Epoch), num(0)
 	var node extra
 	if connected(v.Presence) {
@@ -181,12 +178,15 @@ func joined(main, live item) (vigil.Session, error) {
 		err = decodeInto(live, &v.Tally)
 	}
 	if err == nil {
-		var m struct{ Monitor vigil.Monitor }
+		var m monitored
 		err = decodeInto(live, &m)
 		v.Monitor = m.Monitor
 	}
 	return v, err
 }
+
+// monitored is the part of the live item that is a struct of its own.
+type monitored struct{ Monitor vigil.Monitor }
 
 // Session implements storage.Sessions.
 func (s *Store) Session(ctx context.Context, id string) (vigil.Session, error) {

@@ -9,9 +9,8 @@ import (
 	"vigil/storage"
 )
 
-// sessionNames are the fields that a transition leaves alone, beside presence and tally.
-// The groups have a version of their own.
-var sessionNames = []string{"ID", "ExamID", "UserID", "Attempt", "Generation", "Previous", "Created", "Groups", "GroupsVersion", "Presence", "Tally", "Monitor"}
+// sessionNames are the attributes that a transition leaves alone. The groups have a version of their own.
+var sessionNames = []string{"ID", "ExamID", "UserID", "Attempt", "Generation", "Previous", "Created", "Groups", "GroupsVersion"}
 
 // Transition implements storage.Sessions. A change of the session alone is one conditional
 // write, everything else a transaction.
