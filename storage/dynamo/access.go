@@ -127,19 +127,5 @@ func (s *Store) AccessOfExam(ctx context.Context, examID string, page storage.Pa
 
 // AccessOfUser implements storage.Accesses.
 func (s *Store) AccessOfUser(ctx context.Context, issuer, userID string) ([]vigil.Access, error) {
-	items, err := s.all(ctx, list{what: "access", pk: accessPartition(issuer, userID)})
-	if err != nil {
-		return nil, err
-	}
-	var out []vigil.Access
-	for _, it := range items {
-		a, err := decode[vigil.Access](it)
-		if err != nil {
-			return nil, err
-		}
-		if s.currentAccess(a) {
-			out = append(out, a)
-		}
-	}
-	return out, nil
+	return allOf(ctx, s, list{what: "access", pk: accessPartition(issuer, userID)}, s.currentAccess)
 }

@@ -110,17 +110,7 @@ func (s *Store) PutAuditCheckpoint(ctx context.Context, c vigil.AuditCheckpoint)
 
 // AuditCheckpoints implements storage.Audits.
 func (s *Store) AuditCheckpoints(ctx context.Context, examID string) ([]vigil.AuditCheckpoint, error) {
-	items, err := s.all(ctx, list{what: "audit checkpoint", pk: auditCheckpoints(examID)})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]vigil.AuditCheckpoint, len(items))
-	for i, it := range items {
-		if out[i], err = decode[vigil.AuditCheckpoint](it); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return allOf[vigil.AuditCheckpoint](ctx, s, list{what: "audit checkpoint", pk: auditCheckpoints(examID)}, nil)
 }
 
 // eraseFromAudits takes a user out of the entries of an exam about some sessions.
@@ -154,6 +144,6 @@ func (s *Store) erasePerson(ctx context.Context, it item, userID string) error {
 	}
 	a = a.WithoutPerson()
 	e := newExpr().set("By", field(a.By)).set("Chain", field(a.Chain)).remove("From").present()
-	_, err = s.change(ctx, "audit entry", s.main, key{it.text(attrPK), it.text(attrSK)}, e)
+	_, err = s.change(ctx, "audit entry", s.main, keyOf(it), e)
 	return err
 }

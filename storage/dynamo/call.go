@@ -125,6 +125,24 @@ func (s *Store) change(ctx context.Context, what, table string, k key, e *expr) 
 	return outcome{done: true, new: out.Attributes}, nil
 }
 
+// create is put where the condition asks that nothing is in the way; CodeExists if something is.
+func (s *Store) create(ctx context.Context, what, table string, k key, it item, more extra, cond *expr) error {
+	o, err := s.put(ctx, what, table, k, it, more, cond)
+	if err == nil && !o.done {
+		err = exists(what)
+	}
+	return err
+}
+
+// update is change for a thing that must be there in the version which the condition asks for.
+func (s *Store) update(ctx context.Context, what string, k key, e *expr, thing string) error {
+	o, err := s.change(ctx, what, s.main, k, e)
+	if err != nil {
+		return err
+	}
+	return o.versioned(thing)
+}
+
 // remove deletes an item and returns what it was; nil if it was not there. Of several at
 // once one gets it: the condition is what the service judges them by, one after the other.
 func (s *Store) remove(ctx context.Context, what, table string, k key) (item, error) {
@@ -262,7 +280,7 @@ func (s *Store) batchGet(ctx context.Context, what string, keys []key) (map[key]
 				}
 				mu.Lock()
 				for _, it := range out.Responses[s.main] {
-					found[key{item(it).text(attrPK), item(it).text(attrSK)}] = it
+					found[keyOf(it)] = it
 				}
 				mu.Unlock()
 				part = out.UnprocessedKeys[s.main].Keys

@@ -57,9 +57,5 @@ func (s *Store) ChatOfSession(ctx context.Context, sessionID string, page storag
 
 // ReadChat implements storage.Chat.
 func (s *Store) ReadChat(ctx context.Context, sessionID string) error {
-	o, err := s.change(ctx, "unread", s.main, liveKey(sessionID), newExpr().set("Unread", num(0)).present())
-	if err != nil {
-		return err
-	}
-	return o.versioned("session")
+	return s.update(ctx, "unread", liveKey(sessionID), newExpr().set("Unread", num(0)).present(), "session")
 }

@@ -62,11 +62,7 @@ func (s *Store) UpdateCommand(ctx context.Context, c vigil.Command) error {
 			return o.versioned("command")
 		}
 	}
-	o, err := s.change(ctx, "command", s.main, commandKey(c.SessionID, c.ID), rest())
-	if err != nil {
-		return err
-	}
-	return o.versioned("command")
+	return s.update(ctx, "command", commandKey(c.SessionID, c.ID), rest(), "command")
 }
 
 // commandNames are the fields that an update leaves alone.
@@ -85,5 +81,5 @@ func (s *Store) CommandsOfSession(ctx context.Context, sessionID string, page st
 // CommandsOfExam implements storage.Commands.
 func (s *Store) CommandsOfExam(ctx context.Context, examID string, since time.Time, page storage.Page) (commands []vigil.Command, next string, err error) {
 	l := list{what: "command", index: indexList, pk: name("xm", examID), from: sortable(since)}
-	return paged(ctx, s, l, page, ofLiveSessions(s, "command", decodeAll(gone[vigil.Command]), func(c vigil.Command) string { return c.SessionID }))
+	return paged(ctx, s, l, page, ofLiveSessions(s, "command", decodeAll[vigil.Command](nil), func(c vigil.Command) string { return c.SessionID }))
 }

@@ -88,24 +88,12 @@ func (s *Store) leaseFirst(ctx context.Context, partition, owner string, now tim
 
 // waiting lists the entries of a session that wait, in the order in which they are sent.
 func (s *Store) waiting(ctx context.Context, partition string) ([]vigil.Delivery, error) {
-	items, err := s.all(ctx, list{what: "delivery", pk: partition, prefix: "d#"})
-	if err != nil {
-		return nil, err
-	}
-	var out []vigil.Delivery
-	for _, it := range items {
-		d, err := decode[vigil.Delivery](it)
-		if err != nil {
-			return nil, err
-		}
-		if d.State == vigil.DeliveryWaiting {
-			out = append(out, d)
-		}
-	}
+	l := list{what: "delivery", pk: partition, prefix: "d#"}
+	out, err := allOf(ctx, s, l, func(d vigil.Delivery) bool { return d.State == vigil.DeliveryWaiting })
 	slices.SortFunc(out, func(a, b vigil.Delivery) int {
 		return cmp.Or(cmp.Compare(a.Version, b.Version), cmp.Compare(a.ID, b.ID))
 	})
-	return out, nil
+	return out, err
 }
 
 // DeliveriesOfSession implements storage.DeliveryLister.
@@ -148,9 +136,5 @@ func (s *Store) SaveDelivery(ctx context.Context, d vigil.Delivery, owner string
 	} else {
 		e.remove(attrList).remove(attrPos)
 	}
-	o, err := s.change(ctx, "delivery", s.main, deliveryKey(d.SessionID, d.ID), e)
-	if err != nil {
-		return err
-	}
-	return o.versioned("delivery")
+	return s.update(ctx, "delivery", deliveryKey(d.SessionID, d.ID), e, "delivery")
 }

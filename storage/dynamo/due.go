@@ -44,11 +44,7 @@ func (e *expr) later(sessionID string, at time.Time) *expr {
 // SetDue implements storage.Sessions.
 func (s *Store) SetDue(ctx context.Context, sessionID string, version int64, at time.Time) error {
 	e := newExpr().set("DueAt", field(at)).later(sessionID, at).present().is("Version", num(version))
-	o, err := s.change(ctx, "due", s.main, sessionKey(sessionID), e)
-	if err != nil {
-		return err
-	}
-	return o.versioned("session")
+	return s.update(ctx, "due", sessionKey(sessionID), e, "session")
 }
 
 // maxLook bounds how many sessions LeaseDue reads and leases at once.

@@ -67,14 +67,8 @@ func (d Dumper) Invitations(ctx context.Context, page storage.Page) (invitations
 	if err != nil {
 		return nil, "", err
 	}
-	for _, it := range items {
-		i, err := decode[vigil.Invitation](it)
-		if err != nil {
-			return nil, "", err
-		}
-		invitations = append(invitations, i)
-	}
-	return invitations, next, nil
+	invitations, err = decodeList[vigil.Invitation](items, nil)
+	return invitations, next, err
 }
 
 // scan reads one answer's worth of the table or of an index, at most a page, and keeps the

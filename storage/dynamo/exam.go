@@ -180,11 +180,7 @@ func (s *Store) CreateLink(ctx context.Context, l vigil.Link) error {
 	if _, err := s.Platform(ctx, l.PlatformID); err != nil {
 		return err
 	}
-	o, err := s.put(ctx, "link", s.main, linkKey(l.PlatformID, l.DeploymentID, l.ResourceLinkID), encode(l), nil, newExpr().absent())
-	if err == nil && !o.done {
-		err = exists("link")
-	}
-	return err
+	return s.create(ctx, "link", s.main, linkKey(l.PlatformID, l.DeploymentID, l.ResourceLinkID), encode(l), nil, newExpr().absent())
 }
 
 // MoveLinks implements storage.Exams. Each link moves in one step; after an error the
@@ -204,13 +200,13 @@ func (s *Store) MoveLinks(ctx context.Context, from, to string) (moved int, err 
 	if err != nil {
 		return 0, err
 	}
-	links := make([]vigil.Link, len(items))
+	links, err := decodeList[vigil.Link](items, nil)
+	if err != nil {
+		return 0, err
+	}
 	single := len(own) == 1
-	for i, it := range items {
-		if links[i], err = decode[vigil.Link](it); err != nil {
-			return 0, err
-		}
-		single = single && links[i].DeploymentID == links[0].DeploymentID
+	for _, l := range links {
+		single = single && l.DeploymentID == links[0].DeploymentID
 	}
 	for i, it := range items {
 		l := links[i]
@@ -220,7 +216,7 @@ func (s *Store) MoveLinks(ctx context.Context, from, to string) (moved int, err 
 		}
 		refusals, err := s.transact(ctx, "link",
 			s.txPut(linkKey(to, l.DeploymentID, l.ResourceLinkID), encode(l), nil, newExpr().absent()),
-			s.txDelete(key{it.text(attrPK), it.text(attrSK)}, newExpr().present()),
+			s.txDelete(keyOf(it), newExpr().present()),
 		)
 		if err != nil {
 			return moved, err

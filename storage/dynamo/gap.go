@@ -32,11 +32,7 @@ func (s *Store) gapPlaces(ctx context.Context, g vigil.Gap) (extra, error) {
 
 // UpdateGap implements storage.Gaps.
 func (s *Store) UpdateGap(ctx context.Context, g vigil.Gap) error {
-	o, err := s.change(ctx, "gap", s.main, gapKey(g.SessionID, g.ID), gapChange(g))
-	if err != nil {
-		return err
-	}
-	return o.versioned("gap")
+	return s.update(ctx, "gap", gapKey(g.SessionID, g.ID), gapChange(g), "gap")
 }
 
 // gapChange writes a gap over the one of its version. In its exam's list it stays where it is.
@@ -54,32 +50,11 @@ func (s *Store) GapsOfSession(ctx context.Context, sessionID string) ([]vigil.Ga
 	if _, there, err := s.infoOf(ctx, sessionID); err != nil || !there {
 		return nil, err
 	}
-	items, err := s.all(ctx, s.gaps(sessionID, false))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]vigil.Gap, len(items))
-	for i, it := range items {
-		if out[i], err = decode[vigil.Gap](it); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return allOf[vigil.Gap](ctx, s, s.gaps(sessionID, false), nil)
 }
 
 // GapsOfExam implements storage.Gaps.
 func (s *Store) GapsOfExam(ctx context.Context, examID string, page storage.Page) (gaps []vigil.Gap, next string, err error) {
 	l := list{what: "gap", index: indexList, pk: name("xp", examID)}
-	return paged(ctx, s, l, page, ofLiveSessions(s, "gap", decodeAll(gone[vigil.Gap]), func(g vigil.Gap) string { return g.SessionID }))
-}
-
-// gone leaves out what was listed and is not there any more.
-func gone[T interface{ vigil.Gap | vigil.Command }](v T) bool {
-	switch v := any(v).(type) {
-	case vigil.Gap:
-		return v.ID != ""
-	case vigil.Command:
-		return v.ID != ""
-	}
-	return false
+	return paged(ctx, s, l, page, ofLiveSessions(s, "gap", decodeAll[vigil.Gap](nil), func(g vigil.Gap) string { return g.SessionID }))
 }

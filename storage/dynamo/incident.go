@@ -166,11 +166,7 @@ func (s *Store) UpdateIncident(ctx context.Context, i vigil.Incident) error {
 	e := newExpr().fields(review{i.Review, i.Reviewer, i.Note, i.Reviewed, i.Version + 1}).present().is("Version", num(i.Version))
 	delta := open(i.Review) - open(old.Review)
 	if delta == 0 {
-		o, err := s.change(ctx, "incident", s.main, k, e)
-		if err != nil {
-			return err
-		}
-		return o.versioned("incident")
+		return s.update(ctx, "incident", k, e, "incident")
 	}
 	refusals, err := s.transact(ctx, "incident", s.txChange(k, e), s.txChange(liveKey(i.SessionID), newExpr().add("Open", delta).present()))
 	switch {

@@ -16,11 +16,7 @@ func invitationKey(hash string) key { return key{name("i", hash), "a"} }
 
 // CreateInvitation implements storage.Platforms.
 func (s *Store) CreateInvitation(ctx context.Context, i vigil.Invitation) error {
-	o, err := s.put(ctx, "invitation", s.main, invitationKey(i.Hash), encode(i), expiring(i.Expires.Add(keepInvitation)), newExpr().absent())
-	if err == nil && !o.done {
-		err = exists("invitation")
-	}
-	return err
+	return s.create(ctx, "invitation", s.main, invitationKey(i.Hash), encode(i), expiring(i.Expires.Add(keepInvitation)), newExpr().absent())
 }
 
 // Invitation implements storage.Platforms.
@@ -51,9 +47,5 @@ func (s *Store) SpendInvitation(ctx context.Context, hash, platformID string, _ 
 	}
 	e := newExpr().set("PlatformID", str(platformID)).present()
 	e.when("attribute_not_exists(%s)", e.n("PlatformID"))
-	o, err := s.change(ctx, "invitation", s.main, invitationKey(hash), e)
-	if err != nil {
-		return err
-	}
-	return o.versioned("invitation")
+	return s.update(ctx, "invitation", invitationKey(hash), e, "invitation")
 }

@@ -15,31 +15,15 @@ func signingKey(id string) key { return key{keyPartition, name("k", id)} }
 
 // Keys implements storage.Keys.
 func (s *Store) Keys(ctx context.Context, use vigil.KeyUse) ([]vigil.Key, error) {
-	items, err := s.all(ctx, list{what: "key", pk: keyPartition, prefix: "k#"})
-	if err != nil {
-		return nil, err
-	}
-	var out []vigil.Key
-	for _, it := range items {
-		k, err := decode[vigil.Key](it)
-		if err != nil {
-			return nil, err
-		}
-		if k.Use == use {
-			out = append(out, k)
-		}
-	}
+	l := list{what: "key", pk: keyPartition, prefix: "k#"}
+	out, err := allOf(ctx, s, l, func(k vigil.Key) bool { return k.Use == use })
 	slices.SortFunc(out, func(a, b vigil.Key) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID)) })
-	return out, nil
+	return out, err
 }
 
 // CreateKey implements storage.Keys.
 func (s *Store) CreateKey(ctx context.Context, k vigil.Key) error {
-	o, err := s.put(ctx, "key", s.main, signingKey(k.ID), encode(k), nil, newExpr().absent())
-	if err == nil && !o.done {
-		err = exists("key")
-	}
-	return err
+	return s.create(ctx, "key", s.main, signingKey(k.ID), encode(k), nil, newExpr().absent())
 }
 
 // UpdateKey implements storage.Keys.

@@ -26,6 +26,9 @@ const (
 // key names an item.
 type key struct{ pk, sk string }
 
+// keyOf is the key of an item.
+func keyOf(it item) key { return key{it.text(attrPK), it.text(attrSK)} }
+
 func (k key) item() item { return item{attrPK: str(k.pk), attrSK: str(k.sk)} }
 
 // partName makes a part of a key: no two texts give the same one, none holds the separator

@@ -22,20 +22,13 @@ func (s *Store) RenewNode(ctx context.Context, n storage.Node) error {
 
 // Nodes implements storage.Nodes.
 func (s *Store) Nodes(ctx context.Context) ([]storage.Node, error) {
-	items, err := s.all(ctx, list{what: "node", pk: nodePartition, prefix: "n#"})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]storage.Node, len(items))
-	for i, it := range items {
-		if out[i], err = decode[storage.Node](it); err != nil {
-			return nil, err
-		}
+	out, err := allOf[storage.Node](ctx, s, list{what: "node", pk: nodePartition, prefix: "n#"}, nil)
+	for i := range out {
 		if out[i].Schema == 0 { // of a program from before rows said it
 			out[i].Schema = 1
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // DeleteNode implements storage.Nodes.

@@ -65,7 +65,7 @@ func (s *Store) erase(ctx context.Context, attempts []item) (int, error) {
 			return erased, err
 		}
 		// Unless the attempt has begun again since: then it is another session's.
-		k := key{it.text(attrPK), it.text(attrSK)}
+		k := keyOf(it)
 		if _, err := s.transact(ctx, "attempt", s.txDelete(k, newExpr().is("Session", str(id)))); err != nil {
 			return erased, err
 		}
@@ -144,7 +144,7 @@ func (s *Store) eraseActorOf(ctx context.Context, issuer, userID string, it item
 	if len(change.sets) == 0 {
 		return nil // another user, whose id only holds this one's
 	}
-	_, err = s.change(ctx, "user", s.main, key{it.text(attrPK), it.text(attrSK)}, change)
+	_, err = s.change(ctx, "user", s.main, keyOf(it), change)
 	return err
 }
 

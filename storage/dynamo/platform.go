@@ -3,6 +3,7 @@ package dynamo
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"vigil"
@@ -53,18 +54,11 @@ func (s *Store) Platforms(ctx context.Context) ([]vigil.Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]vigil.Platform, 0, len(found))
-	for _, it := range found {
-		p, err := decode[vigil.Platform](it)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
+	out, err := decodeList[vigil.Platform](slices.Collect(maps.Values(found)), nil)
 	slices.SortFunc(out, func(a, b vigil.Platform) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})
-	return out, nil
+	return out, err
 }
 
 // CreatePlatform implements storage.Platforms.
@@ -156,7 +150,7 @@ func (s *Store) removePartition(ctx context.Context, what, pk string) error {
 	}
 	keys := make([]key, len(items))
 	for i, it := range items {
-		keys[i] = key{it.text(attrPK), it.text(attrSK)}
+		keys[i] = keyOf(it)
 	}
 	return s.removeAll(ctx, what, keys)
 }
@@ -168,20 +162,11 @@ func (s *Store) Deployment(ctx context.Context, platformID, id string) (vigil.De
 
 // Deployments implements storage.Platforms.
 func (s *Store) Deployments(ctx context.Context, platformID string) ([]vigil.Deployment, error) {
-	items, err := s.all(ctx, list{what: "deployment", pk: name("p", platformID), prefix: "d#"})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]vigil.Deployment, len(items))
-	for i, it := range items {
-		if out[i], err = decode[vigil.Deployment](it); err != nil {
-			return nil, err
-		}
-	}
+	out, err := allOf[vigil.Deployment](ctx, s, list{what: "deployment", pk: name("p", platformID), prefix: "d#"}, nil)
 	slices.SortFunc(out, func(a, b vigil.Deployment) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})
-	return out, nil
+	return out, err
 }
 
 // SaveDeployment implements storage.Platforms.

@@ -33,11 +33,7 @@ func (s *Store) SetPresence(ctx context.Context, sessionID string, p vigil.Prese
 	if !p.Heard.IsZero() { // it lives on
 		e.sets = append(e.sets, e.n(attrTTL)+" = "+e.n("Keep")+" + "+e.v(num(ttl(p.Heard))))
 	}
-	o, err := s.change(ctx, "presence", s.main, liveKey(sessionID), e)
-	if err != nil {
-		return err
-	}
-	return o.versioned("session")
+	return s.update(ctx, "presence", liveKey(sessionID), e, "session")
 }
 
 // NextEpoch implements storage.Sessions. Two steps are needed only when a presence was

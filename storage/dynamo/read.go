@@ -102,6 +102,30 @@ func (s *Store) all(ctx context.Context, l list) ([]item, error) {
 	}
 }
 
+// allOf reads the things of a list that is known to be short, and keeps those that pass.
+func allOf[T any](ctx context.Context, s *Store, l list, pass func(T) bool) ([]T, error) {
+	items, err := s.all(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return decodeList(items, pass)
+}
+
+// decodeList makes things of items and keeps those that pass; nil: all.
+func decodeList[T any](items []item, pass func(T) bool) ([]T, error) {
+	out := make([]T, 0, len(items))
+	for _, it := range items {
+		v, err := decode[T](it)
+		if err != nil {
+			return nil, err
+		}
+		if pass == nil || pass(v) {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
 // counted tells how many items a list has.
 func (s *Store) counted(ctx context.Context, l list) (int64, error) {
 	l.count = true
@@ -200,11 +224,14 @@ func read[T any](ctx context.Context, s *Store, what, table string, k key) (T, e
 	return decode[T](it)
 }
 
-// decodeAll makes things of items and keeps those that pass.
+// decodeAll makes things of items and leaves out those that do not pass, and items that are not there any more.
 func decodeAll[T any](pass func(T) bool) resolver[T] {
 	return func(_ context.Context, items []item) ([]*T, error) {
 		out := make([]*T, len(items))
 		for i, it := range items {
+			if len(it) == 0 {
+				continue
+			}
 			v, err := decode[T](it)
 			if err != nil {
 				return nil, err
@@ -222,7 +249,7 @@ func decodeAll[T any](pass func(T) bool) resolver[T] {
 func (s *Store) full(ctx context.Context, what string, listed []item) ([]item, error) {
 	keys := make([]key, len(listed))
 	for i, it := range listed {
-		keys[i] = key{it.text(attrPK), it.text(attrSK)}
+		keys[i] = keyOf(it)
 	}
 	found, err := s.batchGet(ctx, what, keys)
 	if err != nil {

@@ -24,11 +24,7 @@ func recordExpiry(r vigil.Record) extra {
 func (s *Store) CreateRecord(ctx context.Context, r vigil.Record, now time.Time) error {
 	e := newExpr()
 	e.when("attribute_not_exists(%s) OR %s <= %s", e.n(attrPK), e.n("Expires"), e.v(num(ms(now))))
-	o, err := s.put(ctx, "record", s.records, recordKey(r.Kind, r.Key), encode(r), recordExpiry(r), e)
-	if err == nil && !o.done {
-		err = exists("record")
-	}
-	return err
+	return s.create(ctx, "record", s.records, recordKey(r.Kind, r.Key), encode(r), recordExpiry(r), e)
 }
 
 // PutRecord implements storage.Records.

@@ -313,20 +313,12 @@ func (s *Store) SessionsOfExam(ctx context.Context, examID string, page storage.
 
 // SetHand implements storage.Sessions.
 func (s *Store) SetHand(ctx context.Context, sessionID string, at time.Time) error {
-	o, err := s.change(ctx, "hand", s.main, liveKey(sessionID), newExpr().set("Hand", field(at)).present())
-	if err != nil {
-		return err
-	}
-	return o.versioned("session")
+	return s.update(ctx, "hand", liveKey(sessionID), newExpr().set("Hand", field(at)).present(), "session")
 }
 
 // SetMonitor implements storage.Sessions.
 func (s *Store) SetMonitor(ctx context.Context, sessionID string, m vigil.Monitor) error {
-	o, err := s.change(ctx, "monitor", s.main, liveKey(sessionID), newExpr().set("Monitor", field(m)).present())
-	if err != nil {
-		return err
-	}
-	return o.versioned("session")
+	return s.update(ctx, "monitor", liveKey(sessionID), newExpr().set("Monitor", field(m)).present(), "session")
 }
 
 // SetGroups implements storage.Sessions. A session of an older program has no version of them.
@@ -338,11 +330,7 @@ func (s *Store) SetGroups(ctx context.Context, sessionID string, groups []vigil.
 	} else {
 		e.when("%s < %s", stored, e.v(num(version)))
 	}
-	o, err := s.change(ctx, "groups", s.main, sessionKey(sessionID), e)
-	if err != nil {
-		return err
-	}
-	return o.versioned("session's groups")
+	return s.update(ctx, "groups", sessionKey(sessionID), e, "session's groups")
 }
 
 // SessionsOfUser implements storage.People.

@@ -32,11 +32,7 @@ func (s *Store) Transition(ctx context.Context, t storage.Transition) error {
 		return err
 	}
 	if len(parts) == 0 && changed {
-		o, err := s.change(ctx, "transition", s.main, sessionKey(v.ID), e)
-		if err != nil {
-			return err
-		}
-		return o.versioned("session")
+		return s.update(ctx, "transition", sessionKey(v.ID), e, "session")
 	}
 	session := s.txCheck(sessionKey(v.ID), e)
 	if changed {
