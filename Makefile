@@ -167,7 +167,7 @@ ifneq ($(PHP),)
 	@$(STEP) -b 0:05 'Moodle plugins: PHP syntax' .ci/php
 	@$(STEP) -b 0:10 'Moodle plugins: packages of the AMD build' $(MAKE) amd-packages
 	@$(STEP) -b 0:10 'Moodle plugins: amd/build is what amd/src builds' .ci/amd
-	@$(STEP) -b 0:05 'Moodle plugins: zips' node --test .tools/zip/
+	@$(STEP) -b 0:10 'Moodle plugins: zips, and the list of what they need of Moodle' node --test .tools/zip/ .tools/moodle-contract/
 endif
 
 .PHONY: test-browser
@@ -249,6 +249,11 @@ web/ui/node_modules/.package-lock.json: web/ui/package.json web/ui/package-lock.
 .PHONY: moodle-amd
 moodle-amd: amd-packages ## Build the Moodle plugin's AMD modules, as Moodle's grunt would
 	node .tools/amd/build.mjs quizaccess_vigil moodle-plugin/quizaccess_vigil
+
+.PHONY: moodle-contract
+moodle-contract: ## Check a Moodle tree against what the plugins need of it (MOODLE_TREE; docs/moodle.md)
+	@if [ -z "$${MOODLE_TREE:-}" ]; then echo 'Say where the code of Moodle is: make moodle-contract MOODLE_TREE=/srv/moodle' >&2; exit 1; fi
+	@php .tools/moodle-contract/contract.php $(CONTRACT_FLAGS) "$$MOODLE_TREE"
 
 .PHONY: moodle-zips
 moodle-zips: moodle-amd ## Pack each Moodle plugin as bin/<component>-<release>.zip
