@@ -26,7 +26,8 @@ class moved extends base {
     public function after_anonymous() {}
 }`,
   "lib/classes/base.php": String.raw`<?php namespace core; abstract class base { public function __construct($id) {} public function old($a, $b) {} }`,
-  "db/install.xml": '<XMLDB><TABLES><TABLE NAME="quiz"><FIELDS><FIELD NAME="id"/><FIELD NAME="name"/></FIELDS></TABLE></TABLES></XMLDB>',
+  "db/install.xml":
+    '<XMLDB><TABLES><TABLE NAME="quiz"><FIELDS><FIELD NAME="id"/><FIELD NAME="name"/></FIELDS></TABLE></TABLES></XMLDB>',
 };
 
 function check(list, flags = []) {
@@ -72,14 +73,30 @@ for (const [what, list, wanted] of [
   ["a function that is gone", "lib/a.php\n    call gone 1", /lib\/a\.php: gone\(\) is not declared/],
   ["an argument too many", "lib/a.php\n    call takes_two 1 3", /takes_two\(\) takes 1 to 2 arguments, is called with 3$/],
   ["an argument too few", "lib/a.php\n    call takes_two 0", /takes_two\(\) takes 1 to 2 arguments, is called with 0/],
-  ["a method that is private", String.raw`lib/classes/moved.php
-    call core\moved::hidden 0`, /is private/],
-  ["a method that is not there", String.raw`lib/classes/moved.php
-    call core\moved::gone 0`, /is not declared/],
-  ["an override of what takes more", String.raw`lib/classes/base.php
-    override core\base::old 1`, /takes 2 arguments, ours 1/],
-  ["a class", String.raw`lib/a.php
-    class core\other`, /class core\\other is not declared/],
+  [
+    "a method that is private",
+    String.raw`lib/classes/moved.php
+    call core\moved::hidden 0`,
+    /is private/,
+  ],
+  [
+    "a method that is not there",
+    String.raw`lib/classes/moved.php
+    call core\moved::gone 0`,
+    /is not declared/,
+  ],
+  [
+    "an override of what takes more",
+    String.raw`lib/classes/base.php
+    override core\base::old 1`,
+    /takes 2 arguments, ours 1/,
+  ],
+  [
+    "a class",
+    String.raw`lib/a.php
+    class core\other`,
+    /class core\\other is not declared/,
+  ],
   ["a constant", "lib/a.php\n    const B_CONSTANT", /constant B_CONSTANT is not declared/],
   ["a table", "db/install.xml\n    table course id", /there is no table course/],
   ["a field", "db/install.xml\n    table quiz id duedate", /table quiz has no field duedate/],
