@@ -277,7 +277,7 @@ simulate: ## Play SEEDS (1000) exams with random faults, from SEED on (a new one
 .PHONY: chaos
 chaos: ## Put many servers through long faults, and hold the times against the aims
 	@$(STEP) 'What the tests need' .ci/install
-	@$(STEP) 'Relay: faults of Redis, ten times' env CI=1 go test -count=10 -timeout 30m ./realtime/redisrelay/...
+	@$(STEP) 'Relay: faults of Redis, ten times' env CI=1 go test -count=10 -timeout 30m ./realtime/relay/redisrelay/...
 	@$(STEP) 'Many servers: long faults' env CI=1 VIGIL_TEST_STUDENTS=500 VIGIL_TEST_PROCTORS=10 VIGIL_TEST_FROZEN=20 VIGIL_TEST_AIMS=1 \
 		go test -count=3 -timeout 60m -v -run TestManyServers ./cmd/vigil
 

@@ -18,6 +18,7 @@ import (
 	"vigil/realtime/client"
 	"vigil/realtime/internal/docpage"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 // versions are those of what is told, each later than the one before.
@@ -121,7 +122,7 @@ func (w *watcher) kinds(word string) map[protocol.Type]bool {
 // Everything that can happen to a student happens to one of the other group.
 func TestAProctorOfOneGroupIsToldNothingOfTheOther(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, calm
@@ -355,7 +356,7 @@ func TestACommandToAllReachesThoseWhoAreSeen(t *testing.T) {
 
 func TestAStudentWhoChangesTheGroupGoesFromOneDashboardToTheOther(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, calm
@@ -441,7 +442,7 @@ func TestDashboardsShowWhomTheirProctorsSee(t *testing.T) {
 
 func dashboardsShowWhomTheirProctorsSee(t *testing.T, rng *rand.Rand) {
 	t.Helper()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, calm

@@ -11,13 +11,14 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay"
 )
 
 // What a node does when it cannot hear the others, or they cannot hear it: it says so to
 // its dashboards, and reads from the store what it is not told.
 
 // watchLoop looks at the relay's state. A fault of less than two looks is nobody's concern.
-func (h *Hub) watchLoop(relay Watched) {
+func (h *Hub) watchLoop(watched relay.Watched) {
 	tick := time.NewTicker(h.cfg.RelayEvery)
 	defer tick.Stop()
 	for {
@@ -27,13 +28,13 @@ func (h *Hub) watchLoop(relay Watched) {
 		case <-tick.C:
 		}
 		for _, r := range h.allRooms() {
-			r.watch(relay.State(r.exam), h.cfg.Now())
+			r.watch(watched.State(r.exam), h.cfg.Now())
 		}
 	}
 }
 
 // watch takes in how the relay is for the room's exam. Only watchLoop calls it.
-func (r *room) watch(s RelayState, now time.Time) {
+func (r *room) watch(s relay.State, now time.Time) {
 	bad := !s.Up
 	for _, node := range s.Silent {
 		bad = bad || r.h.sights.live(node, r.h.cfg.NodeLease) // it lives, and is cut off

@@ -11,6 +11,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 // What is said of somebody who is away, and what is taken back.
@@ -176,7 +177,7 @@ func TestAllGapsThatWereLeftOpenAreEndedHoweverMany(t *testing.T) {
 
 func TestWhoIsOnAnotherServerByNowWaitsForNoPageHere(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, paged

@@ -11,6 +11,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay"
 )
 
 // Config is what a Hub needs. Store, Verifier, Signer and Origin must be given; every
@@ -27,7 +28,7 @@ type Config struct {
 	// asks for it; nil: nothing is signed.
 	Receipts ReceiptSigner
 	// Relay reaches the other nodes; nil: there are none. The hub does not close it.
-	Relay Relay
+	Relay relay.Relay
 
 	// Origin is the tool's own web origin. A socket's Origin header must be it, or one that
 	// AllowOrigin allows (an origin of an active platform; nil: none). An error of
@@ -121,7 +122,7 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Relay == nil {
-		c.Relay = nowhere{}
+		c.Relay = relay.None{}
 	}
 	c.Liveness = c.Liveness.WithDefaults()
 	rates := make(map[protocol.Type]Rate, len(defaultRates))
@@ -226,12 +227,3 @@ var defaultRates = map[protocol.Type]Rate{
 
 // rateOther is the key of Config.Rates for all types that have no rate of their own.
 const rateOther protocol.Type = ""
-
-// nowhere is the relay of a node that is alone.
-type nowhere struct{}
-
-func (nowhere) Publish(string, []byte) {}
-
-func (nowhere) Subscribe(string, Receiver) (func(), error) { return func() {}, nil }
-
-func (nowhere) Close() error { return nil }

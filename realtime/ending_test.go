@@ -13,6 +13,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 // clock is a time that a test moves.
@@ -163,7 +164,7 @@ func TestWhatCameDueWhileNoServerRanIsDoneBeforeTheFirstSocket(t *testing.T) {
 func TestAStudentOnAnotherServerThatLivesIsLeftToIt(t *testing.T) {
 	t.Parallel()
 	var c clock
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	r := newRig(t, c.by, func(cfg *realtime.Config) {
 		cfg.Shared, cfg.Relay, cfg.Node, cfg.NodeLease, cfg.DueEvery = true, bus.Node(), "one", time.Minute, time.Hour
 	})
@@ -388,7 +389,7 @@ func TestAnEndIsDueUntilItsLedgerIsClosed(t *testing.T) {
 
 func TestWhoIsAwayIsClosedByAnEndThatAnotherServerStored(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) { c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, time.Minute }
 	}

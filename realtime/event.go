@@ -8,6 +8,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay"
 )
 
 // eventKind says what one node tells the others.
@@ -64,16 +65,12 @@ func (h *Hub) publish(exam string, e event) {
 	h.cfg.Relay.Publish(exam, protocol.Encode(e))
 }
 
-// RelayFormat is the version of the payloads that this program relays. Nodes of different
-// versions do not read each other's: what they tell is read from the store then.
-const RelayFormat = 2
-
 // Deltas for an exam's proctors are most of what is relayed. They are no JSON but, after
 // deltasMark, one after the other: a byte for the level, with createdMark where it adds a
 // session, then key, session, groups (groupWord as JSON, or nothing) and frame, each a uvarint
 // of its length and its bytes.
 const (
-	deltasMark  = RelayFormat
+	deltasMark  = relay.Format
 	createdMark = 0x80
 )
 

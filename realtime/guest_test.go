@@ -7,6 +7,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 // guestClaims are those of a page of ours beside a quiz page with the monitor.
@@ -218,7 +219,7 @@ func TestAPageOfOursIsLetGoOfWhenTheAttemptBegins(t *testing.T) {
 
 func TestAnotherDeviceAtAnotherNodeIsASecondSession(t *testing.T) {
 	t.Parallel()
-	local := realtime.NewLocal(0)
+	local := relaytest.NewLocal(0)
 	on := func(node string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = local.Node(), true, node, time.Minute, calm

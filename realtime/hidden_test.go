@@ -13,6 +13,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 // pagesOf subscribes and counts the snapshot's frames.
@@ -158,7 +159,7 @@ func (l *lateExam) Exam(ctx context.Context, id string) (vigil.Exam, error) {
 
 func TestADashboardThatComesWhileTheExamBeginsToBeGuardedIsGuarded(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	var late *lateExam
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {

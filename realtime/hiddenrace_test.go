@@ -8,6 +8,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/relay/relaytest"
 )
 
 func TestAChangeDuringASnapshotLeavesNothingBehind(t *testing.T) {
@@ -17,7 +18,7 @@ func TestAChangeDuringASnapshotLeavesNothingBehind(t *testing.T) {
 			for read := range 3 { // which reading of the first snapshot is held: groups, rows; 2: rows of a later one
 				t.Run(fmt.Sprint(change, " ", read, " far ", far), func(t *testing.T) {
 					t.Parallel()
-					bus := realtime.NewLocal(0)
+					bus := relaytest.NewLocal(0)
 					shared := func(node string) func(*realtime.Config) {
 						return func(c *realtime.Config) {
 							c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness, c.AccessEvery = bus.Node(), true, node, time.Minute, calm, 10*time.Millisecond

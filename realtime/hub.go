@@ -13,6 +13,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/internal/line"
+	"vigil/realtime/relay"
 )
 
 // Hub holds the sockets of one node. Everything that changes a session while people are
@@ -90,7 +91,7 @@ func New(cfg Config) (*Hub, error) {
 		rooms: map[string]*room{}, students: map[string]*student{},
 		conns: map[*conn]struct{}{}, pending: map[string]int{},
 	}
-	_, h.alone = cfg.Relay.(nowhere)
+	_, h.alone = cfg.Relay.(relay.None)
 	h.commandLocks = newCommandLocks()
 	h.besides = make(chan struct{}, maxBesides)
 	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
@@ -101,8 +102,8 @@ func New(cfg Config) (*Hub, error) {
 	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, h.accessLoop, func() { h.beats.run(h) }} {
 		h.spawn(work)
 	}
-	if relay, ok := cfg.Relay.(Watched); ok {
-		h.spawn(func() { h.watchLoop(relay) })
+	if watched, ok := cfg.Relay.(relay.Watched); ok {
+		h.spawn(func() { h.watchLoop(watched) })
 	}
 	return h, nil
 }

@@ -16,6 +16,8 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay"
+	"vigil/realtime/relay/relaytest"
 )
 
 // missing stores a student's gap of ten minutes that ended half an hour ago.
@@ -419,7 +421,7 @@ func TestAPageTurnToAnotherServerIsNotJudgedFromMemory(t *testing.T) {
 	t.Parallel()
 	apart := func(node string) func(c *realtime.Config) { // each hears nobody
 		return func(c *realtime.Config) {
-			c.Relay, c.Shared, c.Node, c.NodeLease = realtime.NewLocal(0).Node(), true, node, time.Minute
+			c.Relay, c.Shared, c.Node, c.NodeLease = relaytest.NewLocal(0).Node(), true, node, time.Minute
 		}
 	}
 	r := newRig(t, apart("one"))
@@ -447,7 +449,7 @@ func TestAPageTurnToAnotherServerIsNotJudgedFromMemory(t *testing.T) {
 
 func TestAServerThatIsCutOffFromTheStoreHearsByTheRelayThatItIsTakenOver(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, time.Second, 10*time.Millisecond, calm
@@ -466,7 +468,7 @@ func TestAServerThatIsCutOffFromTheStoreHearsByTheRelayThatItIsTakenOver(t *test
 // A student is lost at a server that cannot store that, and another server takes over meanwhile.
 func TestAServerThatWasTakenOverFromWritesNothingIntoTheLedger(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = bus.Node(), true, node, time.Second, 10*time.Millisecond, calm
@@ -495,7 +497,7 @@ func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
 	t.Parallel()
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) { // nobody hears anything of the others
-			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = realtime.NewLocal(0).Node(), true, node, time.Second, 10*time.Millisecond, calm
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = relaytest.NewLocal(0).Node(), true, node, time.Second, 10*time.Millisecond, calm
 		}
 	}
 	r := newRig(t, shared("one"))
@@ -751,12 +753,12 @@ func TestWhatWasGivenBackBeforeTheEndWasKnownEndsWithTheAttempt(t *testing.T) {
 // late is a relay that tells nothing until it says that it missed all.
 type late struct {
 	mu   sync.Mutex
-	recv []realtime.Receiver
+	recv []relay.Receiver
 }
 
 func (l *late) Publish(string, []byte) {}
 func (l *late) Close() error           { return nil }
-func (l *late) Subscribe(_ string, r realtime.Receiver) (func(), error) {
+func (l *late) Subscribe(_ string, r relay.Receiver) (func(), error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.recv = append(l.recv, r)
@@ -784,8 +786,8 @@ func TestAServerThatLearnsLateEndsNobodyElsesGap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			relay := &late{}
-			r := newRig(t, silent("one"), func(c *realtime.Config) { c.Relay = relay })
+			end := &late{}
+			r := newRig(t, silent("one"), func(c *realtime.Config) { c.Relay = end })
 			second := r.another(silent("two"))
 			s := r.session()
 			w := r.comes(s)
@@ -794,7 +796,7 @@ func TestAServerThatLearnsLateEndsNobodyElsesGap(t *testing.T) {
 			leaves(second, s)
 			r.until("ended", func() bool { g := r.gaps(s.ID); return len(g) > 0 && !g[0].End.IsZero() })
 			r.until("lost again", func() bool { return len(r.gaps(s.ID)) == 2 && r.read(s.ID).Presence.Connection == vigil.ConnLost })
-			relay.hole()
+			end.hole()
 			r.until("learned", func() bool { c, idle := r.hub.Here(s.ID); return c == vigil.ConnSuperseded && idle })
 			if g := r.gaps(s.ID); !g[1].End.IsZero() {
 				t.Errorf("still away: got %+v", g)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/relay"
 )
 
 // A node lives as long as its row in the store moves. Nobody compares clocks: each node
@@ -457,9 +458,9 @@ func (h *Hub) tellGone(node string) {
 // isolated tells whether the relay does not reach this node either: then nobody can tell it that
 // it was taken over from, which is likely, and its clients find the others by themselves.
 func (h *Hub) isolated() bool {
-	relay, ok := h.cfg.Relay.(Watched)
+	watched, ok := h.cfg.Relay.(relay.Watched)
 	rooms := h.allRooms()
-	return h.cfg.Shared && ok && len(rooms) > 0 && !slices.ContainsFunc(rooms, func(r *room) bool { return relay.State(r.exam).Up })
+	return h.cfg.Shared && ok && len(rooms) > 0 && !slices.ContainsFunc(rooms, func(r *room) bool { return watched.State(r.exam).Up })
 }
 
 // forsaken sends away everyone here, because another node has taken over, or may have.

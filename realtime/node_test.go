@@ -8,11 +8,12 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/relay/relaytest"
 )
 
 func TestOfManySurvivorsExactlyOneTakesOver(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(c *realtime.Config) {
 		c.Relay, c.Shared, c.NodeEvery, c.NodeLease = bus.Node(), true, time.Hour, time.Hour
 	}

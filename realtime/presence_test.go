@@ -10,6 +10,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 // held gives the first token at once and every later one when hold is closed, and makes
@@ -511,7 +512,7 @@ func TestAPresenceThatIsBeatenDoesNotSwallowTheOneAfterIt(t *testing.T) {
 
 func TestTwoNodesOnOneStore(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	r := newRig(t, func(c *realtime.Config) {
 		c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, "one", time.Minute
 		c.Liveness = calm

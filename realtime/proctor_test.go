@@ -17,6 +17,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 func TestASnapshotComesInPagesThatFitAndNamesEveryRow(t *testing.T) {
@@ -336,7 +337,7 @@ func TestADashboardWhoseSnapshotFailsGetsAnother(t *testing.T) {
 // A snapshot is read, then another server's words come, and then the snapshot's page is sent.
 func TestASnapshotDoesNotTakeBackWhatWasToldWhileItWasMade(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, node, time.Minute, calm

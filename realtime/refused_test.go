@@ -11,6 +11,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay/relaytest"
 )
 
 // refuses dials a server that cannot serve, which says so.
@@ -95,7 +96,7 @@ func TestWhoWasRefusedByOneServerIsNotBlamedWhenBackOnAnother(t *testing.T) {
 func TestARefusalIsKnownElsewhereThoughItsServerNeverReachesTheStoreAgain(t *testing.T) {
 	t.Parallel()
 	var clock jump
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Now, c.Liveness = bus.Node(), true, node, time.Minute, clock.now, calm

@@ -12,6 +12,8 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay"
+	"vigil/realtime/relay/relaytest"
 )
 
 // twiceLost is a store that does what it is asked the first time and loses the answer, and then
@@ -82,7 +84,7 @@ func TestTheEndOfAGapIsToldThoughItsAnswerWasLost(t *testing.T) {
 
 func TestADashboardThatSubscribesElsewhereBeforeAConnectionIsStoredSeesItAfterwards(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	node := func(name string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = bus.Node(), true, name, time.Minute, calm
@@ -137,7 +139,7 @@ func TestThatACommandWasSeenIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T)
 
 func TestThatASessionIsClosedIsToldByWhoTakesItOver(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, 2*time.Second
@@ -193,7 +195,7 @@ func TestAChatLineIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
 
 func TestThatAHandWasSeenIsToldThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) { c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, time.Minute }
 	}
@@ -266,9 +268,9 @@ func TestWhatThePlatformRefusedIsToldThoughTheAnswerOfTheStoreWasLost(t *testing
 
 func TestAServerThatReachesNeitherStoreNorRelaySendsItsClientsAway(t *testing.T) {
 	t.Parallel()
-	relay := &deaf{Relay: realtime.NewLocal(0).Node()}
+	end := &deaf{Relay: relaytest.NewLocal(0).Node()}
 	r := newRig(t, func(c *realtime.Config) {
-		c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = relay, true, "one", 100*time.Millisecond, 10*time.Millisecond, calm
+		c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = end, true, "one", 100*time.Millisecond, 10*time.Millisecond, calm
 	})
 	s := r.session()
 	st := r.student(s)
@@ -279,7 +281,7 @@ func TestAServerThatReachesNeitherStoreNorRelaySendsItsClientsAway(t *testing.T)
 	if n := st.Closes()[protocol.CloseDrain]; n != 0 {
 		t.Fatalf("while the relay is there: sent away %d times, want it kept", n)
 	}
-	relay.down.Store(true)
+	end.down.Store(true)
 	r.until("sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	r.store.set("", nil)
 }
@@ -287,9 +289,9 @@ func TestAServerThatReachesNeitherStoreNorRelaySendsItsClientsAway(t *testing.T)
 // A student comes back to a server that can store nothing, is sent away by it, and comes back once more.
 func TestAGapEndsThoughTheServerThatHadItsStudentGaveUp(t *testing.T) {
 	t.Parallel()
-	relay := &deaf{Relay: realtime.NewLocal(0).Node()}
+	end := &deaf{Relay: relaytest.NewLocal(0).Node()}
 	r := newRig(t, func(c *realtime.Config) {
-		c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = relay, true, "one", 100*time.Millisecond, 10*time.Millisecond, calm
+		c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = end, true, "one", 100*time.Millisecond, 10*time.Millisecond, calm
 	})
 	lost := time.Now().Add(-time.Minute).UTC().Truncate(time.Millisecond)
 	s := r.session(proctored, func(s *vigil.Session) {
@@ -299,23 +301,23 @@ func TestAGapEndsThoughTheServerThatHadItsStudentGaveUp(t *testing.T) {
 	r.store.set("SetPresence", errDown)
 	st := r.student(s)
 	r.until("online here", func() bool { c, _ := r.hub.Here(s.ID); return c == vigil.ConnOnline })
-	relay.down.Store(true)
+	end.down.Store(true)
 	r.store.set("", errDown)
 	r.until("sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	r.store.set("SetPresence", nil)
 	r.store.set("", nil)
-	relay.down.Store(false)
+	end.down.Store(false)
 	r.until("back", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
 	r.until("ended", func() bool { return !r.gaps(s.ID)[0].End.IsZero() })
 }
 
 // deaf is a relay that can be away.
 type deaf struct {
-	realtime.Relay
+	relay.Relay
 	down atomic.Bool
 }
 
-func (d *deaf) State(string) realtime.RelayState { return realtime.RelayState{Up: !d.down.Load()} }
+func (d *deaf) State(string) relay.State { return relay.State{Up: !d.down.Load()} }
 
 func TestTheSumsOfLostTimeAreToldThoughTheyCouldNotBeReadAtOnce(t *testing.T) {
 	t.Parallel()
@@ -388,7 +390,7 @@ func TestWhatWasDealtWithIsShownThoughTheAnswerOfTheStoreWasLost(t *testing.T) {
 
 func TestWhatCannotBeReadAtOnceIsShownLater(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(*realtime.Config) {
 		return func(c *realtime.Config) { c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, time.Minute }
 	}
@@ -407,14 +409,14 @@ func TestWhatCannotBeReadAtOnceIsShownLater(t *testing.T) {
 
 func TestWhatHappenedElsewhereIsToldThoughItCouldNotBeReadAtOnce(t *testing.T) {
 	t.Parallel()
-	node := func(name string, relay realtime.Relay) func(*realtime.Config) {
+	node := func(name string, end relay.Relay) func(*realtime.Config) {
 		return func(c *realtime.Config) {
-			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = relay, true, name, time.Minute, calm
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.Liveness = end, true, name, time.Minute, calm
 		}
 	}
 	for _, method := range []string{"SessionsOfExam", "Exam"} {
-		relay := &late{}
-		r := newRig(t, node("one", relay))
+		end := &late{}
+		r := newRig(t, node("one", end))
 		second := r.another(node("two", &late{}))
 		s := r.session()
 		st := r.student(s)
@@ -423,7 +425,7 @@ func TestWhatHappenedElsewhereIsToldThoughItCouldNotBeReadAtOnce(t *testing.T) {
 		})
 		r.ok(err)
 		r.store.failNext(method, errMaybe)
-		relay.hole()
+		end.hole()
 		r.until("told", func() bool { return len(st.Commands()) == 1 })
 	}
 }
@@ -443,19 +445,19 @@ func (c *slowChat) AddChat(ctx context.Context, l vigil.ChatLine) error {
 
 func TestAServerThatCouldNotHearThatItWasTakenOverHearsItWhenTheRelayIsBack(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
-	shared := func(node string, relay realtime.Relay) func(*realtime.Config) {
+	bus := relaytest.NewLocal(0)
+	shared := func(node string, end relay.Relay) func(*realtime.Config) {
 		return func(c *realtime.Config) {
-			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = relay, true, node, time.Second, 10*time.Millisecond, calm
+			c.Relay, c.Shared, c.Node, c.NodeLease, c.NodeEvery, c.Liveness = end, true, node, time.Second, 10*time.Millisecond, calm
 		}
 	}
-	relay := &severed{Relay: bus.Node()}
-	r := newRig(t, shared("one", relay))
+	end := &severed{Relay: bus.Node()}
+	r := newRig(t, shared("one", end))
 	second := r.another(shared("two", bus.Node()))
 	s := r.session()
 	st := r.student(s)
 	r.until("stored", func() bool { return r.read(s.ID).Presence.Node == "one" })
-	relay.away.Store(true)
+	end.away.Store(true)
 	r.store.set("", errDown)
 	r.until("taken over", func() bool {
 		nodes, err := r.db.Nodes(r.ctx)
@@ -468,14 +470,14 @@ func TestAServerThatCouldNotHearThatItWasTakenOverHearsItWhenTheRelayIsBack(t *t
 	if n := st.Closes()[protocol.CloseDrain]; n != 0 {
 		t.Fatalf("sent away %d times while nobody could say so, want it kept", n)
 	}
-	relay.away.Store(false)
+	end.away.Store(false)
 	r.until("sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	r.store.set("", nil)
 }
 
 // severed is a relay that carries nothing while it is away, and does not know that.
 type severed struct {
-	realtime.Relay
+	relay.Relay
 	away atomic.Bool
 }
 
@@ -485,12 +487,12 @@ func (s *severed) Publish(exam string, payload []byte) {
 	}
 }
 
-func (s *severed) Subscribe(exam string, to realtime.Receiver) (func(), error) {
+func (s *severed) Subscribe(exam string, to relay.Receiver) (func(), error) {
 	return s.Relay.Subscribe(exam, lossyReceiver{to, s})
 }
 
 type lossyReceiver struct {
-	realtime.Receiver
+	relay.Receiver
 	relay *severed
 }
 

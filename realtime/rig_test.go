@@ -22,6 +22,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/client"
+	"vigil/realtime/relay/relaytest"
 	"vigil/storage/sqlite"
 	"vigil/storage/sqlite/sqlitetest"
 )
@@ -585,7 +586,7 @@ func (r *rig) another(edits ...func(c *realtime.Config)) *rig {
 // silent is a server whose relay reaches nobody.
 func silent(node string) func(c *realtime.Config) {
 	return func(c *realtime.Config) {
-		c.Relay, c.Shared, c.Node, c.NodeLease = realtime.NewLocal(0).Node(), true, node, time.Minute
+		c.Relay, c.Shared, c.Node, c.NodeLease = relaytest.NewLocal(0).Node(), true, node, time.Minute
 	}
 }
 

@@ -8,11 +8,12 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/relay/relaytest"
 )
 
 func TestWhatADrainingNodeStoresLastIsCountedByTheNextOne(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string, rows time.Duration) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.RowsEvery = bus.Node(), true, node, time.Minute, rows
@@ -55,7 +56,7 @@ func TestWhatADrainingNodeStoresLastIsCountedByTheNextOne(t *testing.T) {
 
 func TestASessionThatComesBackFromAnotherNodeIsCountedAnew(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, time.Minute
@@ -84,7 +85,7 @@ func TestASessionThatComesBackFromAnotherNodeIsCountedAnew(t *testing.T) {
 
 func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease = bus.Node(), true, node, 2*time.Second
@@ -112,7 +113,7 @@ func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {
 
 func TestProctorsHearOfAllOfADeadNodesStudentsBeforeTheyAreStored(t *testing.T) {
 	t.Parallel()
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	shared := func(node string) func(c *realtime.Config) {
 		return func(c *realtime.Config) {
 			c.Relay, c.Shared, c.Node, c.NodeLease, c.Limits.TakeOver = bus.Node(), true, node, 2*time.Second, 1

@@ -7,6 +7,7 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/relay/relaytest"
 )
 
 // ready is a session whose student was just sent to a platform with our plugin.
@@ -214,7 +215,7 @@ func TestAStudentWhoIsWatchedByAnotherServerIsNotJudged(t *testing.T) {
 	t.Parallel()
 	var c clock
 	pages := &stamps{}
-	bus := realtime.NewLocal(0)
+	bus := relaytest.NewLocal(0)
 	node := func(name string) func(cfg *realtime.Config) {
 		return func(cfg *realtime.Config) {
 			c.by(cfg)

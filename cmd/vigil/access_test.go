@@ -15,7 +15,7 @@ import (
 	"vigil/lti"
 	"vigil/lti/ltitest"
 	"vigil/realtime/protocol"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // gradebook stands for the store, the hub and the platform of one exam that is watched.

@@ -20,7 +20,7 @@ import (
 	"vigil"
 	"vigil/lti"
 	"vigil/realtime"
-	"vigil/realtime/redisrelay"
+	"vigil/realtime/relay/redisrelay"
 	"vigil/storage"
 	"vigil/storage/auditlog"
 	"vigil/web"

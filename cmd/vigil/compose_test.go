@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"vigil/lti/ltitest/lms"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // composition is what deploy/compose.yaml says of the servers and of Caddy. Its lines are

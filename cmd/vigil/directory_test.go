@@ -13,7 +13,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // fewPlatforms is a store of platforms that takes a second to answer and counts how often it

@@ -12,7 +12,7 @@ import (
 	"vigil"
 	"vigil/lti"
 	"vigil/realtime/protocol"
-	"vigil/realtime/redisrelay"
+	"vigil/realtime/relay/redisrelay"
 	"vigil/storage"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"vigil/lti/ltitest/lms"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // quickPings make a server's trial of quiet connections short.

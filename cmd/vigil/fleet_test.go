@@ -24,7 +24,7 @@ import (
 	"vigil"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 	"vigil/storage"
 )
 

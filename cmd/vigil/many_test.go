@@ -11,7 +11,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // setting is a number from the environment, for the long variants.

@@ -16,7 +16,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // program finds a program that a test cannot do without; elsewhere than in CI the test is

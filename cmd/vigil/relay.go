@@ -4,9 +4,8 @@ import (
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"vigil/realtime"
-	"vigil/realtime/redisrelay"
+	"vigil/realtime/relay"
+	"vigil/realtime/relay/redisrelay"
 )
 
 // relay makes what this server reaches the others by; nil where it is alone.
@@ -18,7 +17,7 @@ func (s serverSettings) relay(node string, log *slog.Logger) (*redisrelay.Relay,
 }
 
 // forHub keeps a nil pointer from becoming an interface that is not nil.
-func forHub(r *redisrelay.Relay) realtime.Relay {
+func forHub(r *redisrelay.Relay) relay.Relay {
 	if r == nil {
 		return nil
 	}

@@ -26,7 +26,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )

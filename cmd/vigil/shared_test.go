@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"vigil"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // beside is another server of the site, on ports of its own.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync"
 
-	"vigil/realtime"
+	"vigil/realtime/relay"
 )
 
 // relays carries messages between servers over the bus, as Redis Streams do: in each
@@ -19,8 +19,8 @@ type relays struct {
 	count     int // of subscriptions so far
 }
 
-// relay is one server's end.
-type relay struct {
+// relayEnd is one server's end.
+type relayEnd struct {
 	all  *relays
 	node *server
 }
@@ -28,7 +28,7 @@ type relay struct {
 type subscription struct {
 	name string
 	exam string
-	to   realtime.Receiver
+	to   relay.Receiver
 	node *server
 	stop context.CancelFunc
 	done chan struct{}
@@ -42,12 +42,12 @@ type subscription struct {
 const relayKeeps = 64 // messages for a server that is cut off; more make a hole
 
 var (
-	_ realtime.Relay   = (*relay)(nil)
-	_ realtime.Watched = (*relay)(nil)
+	_ relay.Relay   = (*relayEnd)(nil)
+	_ relay.Watched = (*relayEnd)(nil)
 )
 
-// Publish implements realtime.Relay.
-func (r *relay) Publish(exam string, payload []byte) {
+// Publish implements relay.Relay.
+func (r *relayEnd) Publish(exam string, payload []byte) {
 	r.all.mu.Lock()
 	defer r.all.mu.Unlock()
 	if r.all.published++; r.node.world.off == BoardsAgree && r.all.published%3 == 0 {
@@ -75,8 +75,8 @@ func (s *subscription) put(payload []byte, cut bool) {
 	}
 }
 
-// Subscribe implements realtime.Relay.
-func (r *relay) Subscribe(exam string, to realtime.Receiver) (func(), error) {
+// Subscribe implements relay.Relay.
+func (r *relayEnd) Subscribe(exam string, to relay.Receiver) (func(), error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &subscription{exam: exam, to: to, node: r.node, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	r.all.mu.Lock()
@@ -135,12 +135,12 @@ func (s *subscription) carry(ctx context.Context, b *bus) {
 	}
 }
 
-// Close implements realtime.Relay.
-func (r *relay) Close() error { return nil }
+// Close implements relay.Relay.
+func (r *relayEnd) Close() error { return nil }
 
-// State implements realtime.Watched.
-func (r *relay) State(string) realtime.RelayState {
-	out := realtime.RelayState{Up: !r.node.cut.Load()}
+// State implements relay.Watched.
+func (r *relayEnd) State(string) relay.State {
+	out := relay.State{Up: !r.node.cut.Load()}
 	if out.Up {
 		for _, n := range r.node.world.all() {
 			if n != r.node && n.cut.Load() && !n.dead.Load() {

@@ -54,7 +54,7 @@ func (w *world) boot(name string, skew time.Duration) {
 		Liveness: liveness, PulseEvery: apart(5 * time.Second), RowsEvery: apart(250 * time.Millisecond), RelayEvery: apart(time.Second),
 		RefreshEvery: apart(5 * time.Second), NodeEvery: apart(2 * time.Second), QueueEvery: apart(time.Second), DueEvery: apart(5 * time.Second),
 		Store: &store{Store: w.db, bus: w.bus, node: n}, Verifier: w.tokens, Signer: w.tokens, Controller: controller{n}, Pages: w.pages,
-		Relay: &relay{all: w.relays, node: n}, Origin: origin, Node: n.id, Host: name, Shared: true,
+		Relay: &relayEnd{all: w.relays, node: n}, Origin: origin, Node: n.id, Host: name, Shared: true,
 		Now: func() time.Time { return time.Now().Add(n.skew) }, Rand: w.dicer(n.id), NewID: w.namer(n.id),
 		Address: func(*http.Request) string { return "192.0.2.1" }, Log: w.log.With("at", name),
 	})

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"vigil/realtime/redisrelay"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // TestWhatTheStreamsTakeIsBounded prints what messages take in Redis, at the pace of

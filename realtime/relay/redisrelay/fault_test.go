@@ -20,10 +20,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"vigil/realtime"
-	"vigil/realtime/redisrelay"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay"
+	"vigil/realtime/relay/redisrelay"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // inbox is a receiver that remembers.
@@ -407,4 +406,4 @@ func TestASentinelNamesTheMasterAlsoAfterAFailover(t *testing.T) {
 	}
 }
 
-var _ realtime.Watched = (*redisrelay.Relay)(nil)
+var _ relay.Watched = (*redisrelay.Relay)(nil)

@@ -10,7 +10,7 @@ import (
 //	1 byte    entryVersion
 //	1 byte    flags
 //	uvarint   the node's layout: the number of partitions that it works with, and formatStep
-//	          for each version of the payloads (realtime.RelayFormat) after the first
+//	          for each version of the payloads (relay.Format) after the first
 //	string    the node's id: new at each start
 //	uvarint   counter of the node's entries in this stream, from 1 on
 //	then, until the end, messages: string exam, string payload

@@ -15,7 +15,7 @@
 // everything: what matters is in the store.
 //
 // Nodes with different numbers of partitions look for an exam in different streams, and nodes
-// of versions that differ in realtime.RelayFormat do not read each other's payloads. They
+// of versions that differ in relay.Format do not read each other's payloads. They
 // notice each other in partition 0, which they all have. While such a node is live, the relay
 // is not up, so that the store is read instead: during a rolling restart, too. When the last such node has said goodbye, or has
 // been silent for four beats, the relay is up again, and its receivers are told of a hole.
@@ -35,7 +35,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"vigil"
-	"vigil/realtime"
+	"vigil/realtime/relay"
 )
 
 // Config is what a Relay needs. URL must be given; every other field works when zero.
@@ -59,7 +59,7 @@ type Config struct {
 	RetryFirst    time.Duration // first pause after a fault; doubles to RetryMost; 50 ms
 	RetryMost     time.Duration // 1 s
 
-	format int // realtime.RelayFormat; tests stand for other versions
+	format int // relay.Format; tests stand for other versions
 }
 
 func (c Config) withDefaults() Config {
@@ -87,7 +87,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.format == 0 {
-		c.format = realtime.RelayFormat
+		c.format = relay.Format
 	}
 	if c.Partitions <= 0 {
 		// One server takes what there is in fewer commands when it is one stream.
@@ -148,7 +148,7 @@ var trimSource string
 
 var trim = redis.NewScript(trimSource)
 
-// Relay implements realtime.Relay and realtime.Watched.
+// Relay implements relay.Relay and relay.Watched.
 type Relay struct {
 	cfg      Config
 	log      *slog.Logger
@@ -227,17 +227,17 @@ func (r *Relay) spawn(f func()) bool {
 	return true
 }
 
-// Publish implements realtime.Relay.
+// Publish implements relay.Relay.
 func (r *Relay) Publish(exam string, payload []byte) {
 	r.counters.published.Add(1)
 	r.writers[r.partition(exam)].put(message{exam, payload})
 	r.common.Do(r.writers[0].start)
 }
 
-// Subscribe implements realtime.Relay. It waits a moment for Redis, so that the reader
+// Subscribe implements relay.Relay. It waits a moment for Redis, so that the reader
 // knows where to begin; when Redis is away it succeeds all the same, and the receiver is
 // told of a hole when Redis is back.
-func (r *Relay) Subscribe(exam string, to realtime.Receiver) (func(), error) {
+func (r *Relay) Subscribe(exam string, to relay.Receiver) (func(), error) {
 	if exam == "" || len(exam) > maxExam {
 		return nil, vigil.Invalid("exam", "An exam's id has 1 to %d bytes.", maxExam)
 	}
@@ -263,11 +263,11 @@ type nobody struct{}
 func (nobody) Receive([]byte) {}
 func (nobody) Hole()          {}
 
-// State implements realtime.Watched.
-func (r *Relay) State(exam string) realtime.RelayState {
+// State implements relay.Watched.
+func (r *Relay) State(exam string) relay.State {
 	p := r.partition(exam)
 	up, silent := r.readers[p].state()
-	return realtime.RelayState{Up: up && r.writers[p].up() && !r.mixed(), Silent: silent}
+	return relay.State{Up: up && r.writers[p].up() && !r.mixed(), Silent: silent}
 }
 
 // mixed tells whether a live node works with another layout. Any exam may be in another
@@ -315,7 +315,7 @@ func (r *Relay) Stats() Stats {
 	return s
 }
 
-// Close implements realtime.Relay. What was published a moment ago still gets away, if
+// Close implements relay.Relay. What was published a moment ago still gets away, if
 // Redis answers.
 func (r *Relay) Close() error {
 	r.mu.Lock()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"vigil/realtime"
+	"vigil/realtime/relay"
 )
 
 // tailer reads one partition's stream while it has subscriptions.
@@ -40,7 +40,7 @@ type peer struct {
 }
 
 type subscription struct {
-	*realtime.Mailbox
+	*relay.Mailbox
 	exam string
 }
 
@@ -66,8 +66,8 @@ func newTailer(r *Relay, p int) *tailer {
 	return &tailer{r: r, p: p, key: streamKey(r.cfg.Prefix, p), subs: map[string][]*subscription{}}
 }
 
-func (t *tailer) subscribe(exam string, to realtime.Receiver) (func(), error) {
-	s := &subscription{realtime.NewMailbox(to, 0), exam}
+func (t *tailer) subscribe(exam string, to relay.Receiver) (func(), error) {
+	s := &subscription{relay.NewMailbox(to, 0), exam}
 	t.mu.Lock()
 	if t.stop == nil {
 		ctx, cancel := context.WithCancel(t.r.ctx)
@@ -75,7 +75,7 @@ func (t *tailer) subscribe(exam string, to realtime.Receiver) (func(), error) {
 		if !t.r.spawn(func() { t.run(ctx, tried) }) {
 			t.mu.Unlock()
 			cancel()
-			return nil, realtime.ErrRelayClosed
+			return nil, relay.ErrClosed
 		}
 		t.stop, t.tried, t.read, t.failing = cancel, tried, time.Now(), false
 		t.mixed, t.peers = false, nil // the last reader's

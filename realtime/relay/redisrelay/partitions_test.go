@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"vigil/realtime/redisrelay"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 // exams are so many that some of them lie in each of a few partitions.

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"vigil/realtime/redisrelay"
-	"vigil/realtime/redisrelay/redistest"
+	"vigil/realtime/relay/redisrelay"
+	"vigil/realtime/relay/redisrelay/redistest"
 )
 
 func TestANodeThatIsCutOffIsNamedForLongerThanItsEntriesAreKept(t *testing.T) {

@@ -1,10 +1,15 @@
-package realtime
+// Package relay is what nodes tell each other by: the contract that every relay keeps, and the
+// mailbox that relays put in front of a receiver.
+// Package relay is what nodes tell each other by: the contract that every relay keeps, and the
+// mailbox that relays put in front of a receiver.
+package relay
 
 import "vigil"
 
 // Relay carries what happens in an exam from the node where it happened to the other
-// nodes that have sockets of that exam. One node alone uses Local; many use Redis. What
-// holds for every relay (relaytest.Run checks it):
+// nodes that have sockets of that exam. A node that is alone uses None; many use Redis
+// (redisrelay), or relaytest.Local within one process. What holds for every relay
+// (relaytest.Run checks it):
 //
 //   - Publish never waits for a network or for a receiver. A node's own messages do not
 //     come back to it: it delivers locally by itself, at once.
@@ -13,7 +18,7 @@ import "vigil"
 //     message may come more than once, never before an earlier one of the same publisher
 //     came for the first time.
 //   - All buffers are bounded. When something had to be dropped, the subscriber's Hole is
-//     called in place of what is missing; it must read the store anew.
+//     called in place of what is missing; it must read the store again.
 //   - Payloads belong to the relay after Publish and to everyone after Receive: nobody
 //     changes them.
 type Relay interface {
@@ -38,11 +43,11 @@ type Receiver interface {
 // Watched is what a relay that can be away tells of itself, beside carrying.
 type Watched interface {
 	// State tells how things are for an exam that is subscribed to.
-	State(exam string) RelayState
+	State(exam string) State
 }
 
-// RelayState is how a relay is now.
-type RelayState struct {
+// State is how a relay is now.
+type State struct {
 	// Up: what this node publishes gets away, and what others published arrives.
 	Up bool
 	// Silent names the nodes that told of this exam, or of one that goes the same way, and
@@ -51,5 +56,21 @@ type RelayState struct {
 	Silent []string
 }
 
-// ErrRelayClosed refuses a subscription after Close.
-var ErrRelayClosed = vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment.")
+// ErrClosed refuses a subscription after Close.
+var ErrClosed = vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment.")
+
+// Format is the version of the payloads that this program relays. Nodes of different versions
+// do not read each other's: what they tell is read from the store then.
+const Format = 2
+
+// None is the relay of a node that is alone.
+type None struct{}
+
+// Publish implements Relay.
+func (None) Publish(string, []byte) {}
+
+// Subscribe implements Relay.
+func (None) Subscribe(string, Receiver) (func(), error) { return func() {}, nil }
+
+// Close implements Relay.
+func (None) Close() error { return nil }

@@ -1,4 +1,4 @@
-// Package relaytest says what a relay is: the conformance suite for realtime.Relay.
+// Package relaytest says what a relay is: the conformance suite for relay.Relay.
 package relaytest
 
 import (
@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"vigil/realtime"
+	"vigil/realtime/relay"
 )
 
 // Factory makes the ends of n nodes on a fresh bus. Each is closed by the suite.
-type Factory func(t *testing.T, n int) []realtime.Relay
+type Factory func(t *testing.T, n int) []relay.Relay
 
 // Run checks the contract. slow is how long a message may take.
 func Run(t *testing.T, slow time.Duration, factory Factory) {
@@ -40,7 +40,7 @@ type suite struct {
 	make Factory
 }
 
-func (s suite) nodes(t *testing.T, n int) []realtime.Relay {
+func (s suite) nodes(t *testing.T, n int) []relay.Relay {
 	t.Helper()
 	nodes := s.make(t, n)
 	t.Cleanup(func() {
@@ -120,7 +120,7 @@ func (s suite) until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func subscribe(t *testing.T, r realtime.Relay, exam string, l *log) func() {
+func subscribe(t *testing.T, r relay.Relay, exam string, l *log) func() {
 	t.Helper()
 	cancel, err := r.Subscribe(exam, l)
 	if err != nil {

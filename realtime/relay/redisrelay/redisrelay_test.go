@@ -7,11 +7,10 @@ import (
 
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
-
-	"vigil/realtime"
-	"vigil/realtime/redisrelay"
-	"vigil/realtime/redisrelay/redistest"
-	"vigil/realtime/relaytest"
+	"vigil/realtime/relay"
+	"vigil/realtime/relay/redisrelay"
+	"vigil/realtime/relay/redisrelay/redistest"
+	"vigil/realtime/relay/relaytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,9 +39,9 @@ func newRelay(t *testing.T, url string, edits ...func(c *redisrelay.Config)) *re
 // factory makes relays on keys of their own.
 func factory(url string) relaytest.Factory {
 	n := 0
-	return func(t *testing.T, count int) []realtime.Relay {
+	return func(t *testing.T, count int) []relay.Relay {
 		n++
-		nodes := make([]realtime.Relay, count)
+		nodes := make([]relay.Relay, count)
 		for i := range nodes {
 			nodes[i] = newRelay(t, url, func(c *redisrelay.Config) { c.Prefix = fmt.Sprintf("test-%d", n) })
 		}

@@ -1,9 +1,12 @@
-package realtime
+package relaytest
 
-import "sync"
+import (
+	"sync"
 
-// Local is the relay between hubs of one process: what a single node runs with (it then
-// has nobody to talk to), and what tests of many nodes use.
+	"vigil/realtime/relay"
+)
+
+// Local is the relay between nodes of one process, for tests of many nodes.
 type Local struct {
 	mu    sync.Mutex
 	exams map[string][]*localSubscription
@@ -17,7 +20,7 @@ func NewLocal(bound int) *Local {
 }
 
 // Node is one node's end of the bus.
-func (l *Local) Node() Relay { return &localNode{bus: l} }
+func (l *Local) Node() relay.Relay { return &localNode{bus: l} }
 
 type localNode struct {
 	bus *Local
@@ -29,7 +32,7 @@ type localNode struct {
 
 // localSubscription is a receiver with its mailbox.
 type localSubscription struct {
-	*Mailbox
+	*relay.Mailbox
 	node *localNode
 	exam string
 }
@@ -46,12 +49,12 @@ func (n *localNode) Publish(exam string, payload []byte) {
 }
 
 // Subscribe implements Relay.
-func (n *localNode) Subscribe(exam string, r Receiver) (func(), error) {
-	s := &localSubscription{node: n, exam: exam, Mailbox: NewMailbox(r, n.bus.bound)}
+func (n *localNode) Subscribe(exam string, r relay.Receiver) (func(), error) {
+	s := &localSubscription{node: n, exam: exam, Mailbox: relay.NewMailbox(r, n.bus.bound)}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return nil, ErrRelayClosed
+		return nil, relay.ErrClosed
 	}
 	if n.subs == nil {
 		n.subs = map[*localSubscription]struct{}{}
