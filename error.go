@@ -100,3 +100,22 @@ func CodeOf(err error) Code {
 	}
 	return CodeInternal
 }
+
+// MessageOf is the message for people within an error; empty: there is none.
+func MessageOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return ""
+}
+
+// Transient tells whether the same call may succeed later. An error without a code is
+// our own fault or a driver's: worth another try, because what is at stake is data.
+func Transient(err error) bool {
+	switch CodeOf(err) {
+	case CodeUnavailable, CodeInternal, CodeTooMany:
+		return true
+	}
+	return false
+}

@@ -37,3 +37,20 @@ func TestErrorsAreToldByTheirCode(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
+	for err, want := range map[error]bool{
+		io.EOF: true, Errorf(CodeUnavailable, "x"): true, Errorf(CodeTooMany, "x"): true,
+		Errorf(CodeConflict, "x"): false, Errorf(CodeForbidden, "x"): false,
+	} {
+		if got := Transient(err); got != want {
+			t.Errorf("%v: got %t, want %t", err, got, want)
+		}
+	}
+	if Transient(nil) {
+		t.Error("no error is tried again")
+	}
+	if got := MessageOf(fmt.Errorf("x: %w", Errorf(CodeInvalid, "No."))); got != "No." {
+		t.Errorf("message: got %q", got)
+	}
+}

@@ -279,8 +279,8 @@ func (h *Hub) Regrouped(ctx context.Context, sessionID string, groups []vigil.Gr
 		// Also what was stored before is told: whoever stored it may not have heard that, and told nobody.
 		err = h.tellGroups(ctx, sessionID)
 	}
-	if err != nil && transient(err) { // it may be stored all the same
-		h.spawn(func() {
+	if err != nil && vigil.Transient(err) { // it may be stored all the same
+		h.tasks.Go(func() {
 			err := h.reread(h.ctx, "groups", func(ctx context.Context) error { return h.tellGroups(ctx, sessionID) })
 			if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 				h.log.Error("a student's groups are not told", "session", sessionID, "error", err)

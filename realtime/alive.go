@@ -236,7 +236,7 @@ func (sc *studentConn) alive(f *protocol.Up) {
 	}
 	if n > 0 || a.hidden && !f.Away { // an answer, however late, or one that is back
 		if st.unanswered+st.away > 0 && sc.receiptAt.Load() != 0 { // nothing vouched for it, and its answers may come at once
-			sc.jobs.add(sc.h, 2, sc.sendReceipt)
+			sc.jobs.Add(sc.h.tasks, 2, sc.sendReceipt)
 		}
 		st.unanswered, st.away = 0, 0
 	}
@@ -297,7 +297,7 @@ func (sc *studentConn) lookForGiven(given int64, now time.Time) {
 		return
 	}
 	stream := sc.stream
-	sc.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
+	sc.jobs.Add(sc.h.tasks, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
 		count, _, err := sc.h.store.StreamState(ctx, st.id, stream)
 		if err != nil || count >= given {
 			return
@@ -368,7 +368,7 @@ func (st *student) saveMonitorLocked(now time.Time) {
 		return
 	}
 	st.monitorDirty, st.monitorSaved = false, now
-	st.jobs.add(st.h, 0, func(ctx context.Context) {
+	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		err := st.h.retry(ctx, "monitor", func(ctx context.Context) error {
 			st.mu.Lock()
 			m := st.monitor

@@ -133,7 +133,7 @@ func (r *room) read(wholly bool) {
 	if !r.catching.busy.CompareAndSwap(false, true) {
 		return // whoever is at it sees the state
 	}
-	if !r.h.spawn(r.catchUpNow) {
+	if !r.h.tasks.Go(r.catchUpNow) {
 		r.catching.busy.Store(false)
 	}
 }
@@ -312,7 +312,7 @@ func (h *Hub) freshen() {
 			}
 			continue
 		}
-		added := st.jobs.add(h, 0, func(ctx context.Context) {
+		added := st.jobs.Add(h.tasks, 0, func(ctx context.Context) {
 			if err := h.reloadTally(ctx, st.id); err != nil {
 				st.mu.Lock()
 				st.stalesLocked()
@@ -328,7 +328,7 @@ func (h *Hub) freshen() {
 // tellStored tells the counts of a session that lives elsewhere by now: what was stored
 // here late is not in the new owner's counts.
 func (st *student) tellStored() {
-	st.jobs.add(st.h, 0, func(ctx context.Context) {
+	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		s, err := st.h.store.Session(ctx, st.id)
 		if err != nil {
 			st.h.tellLater(st.id)

@@ -37,11 +37,11 @@ func isCheck(header http.Header) bool {
 // their token: that the node stays, and that the page is the tool's or an active
 // platform's.
 func (h *Hub) serveCheck(w http.ResponseWriter, r *http.Request) {
-	if h.draining.Load() || !h.begin() {
+	if h.draining.Load() || !h.tasks.Begin() {
 		h.refuseHTTP(w, r, errDraining)
 		return
 	}
-	defer h.wg.Done()
+	defer h.tasks.Done()
 	if err := upgradeOnly(r); err != nil {
 		h.refuseHTTP(w, r, err)
 		return

@@ -172,7 +172,7 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, a
 		}
 		did, err := s.Do(e.Policy, c, now, deliveryID)
 		if errors.Is(err, vigil.ErrIllegal) {
-			c.SessionID, c.ExamID, c.Stage, c.Problem = s.ID, s.ExamID, vigil.StageRefused, problemOf(err)
+			c.SessionID, c.ExamID, c.Stage, c.Problem = s.ID, s.ExamID, vigil.StageRefused, vigil.MessageOf(err)
 			c.LMS.State = vigil.LMSNone
 			return plan{session: stored, command: &c}, nil
 		}
@@ -236,15 +236,6 @@ func (h *Hub) tellAgain(ctx context.Context, session, id string) (protocol.Progr
 }
 
 var errNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
-
-// problemOf is the message for people within an error.
-func problemOf(err error) string {
-	var e *vigil.Error
-	if errors.As(err, &e) {
-		return e.Message
-	}
-	return ""
-}
 
 // audit records who did something to whom; to nobody is not recorded. A failure is logged, for
 // the deed is done.

@@ -17,6 +17,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/internal/line"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/internal/wire"
 	"vigil/realtime/protocol"
 )
@@ -67,7 +68,7 @@ type conn struct {
 	browser unique.Handle[string] // User-Agent: most students have one of a few
 	claims  atomic.Pointer[Claims]
 	renewAt atomic.Int64 // from when on the token is looked at, ms
-	jobs    lane
+	jobs    tasks.Queue
 	last    atomic.Int64 // when the peer was last heard, ms
 
 	// Owned by the reads.
@@ -467,7 +468,7 @@ func (c *conn) kill() { c.line.Shut() }
 
 // finish ends the socket's life after its line has ended.
 func (c *conn) finish() {
-	defer c.h.wg.Done()
+	defer c.h.tasks.Done()
 	c.mu.Lock()
 	c.dead = true
 	code := c.closing
@@ -507,7 +508,7 @@ func (c *conn) checkToken(now time.Time) {
 	if !claims.Until.IsZero() && !claims.Until.After(claims.Expires) {
 		return // this was the last one
 	}
-	c.jobs.add(c.h, 2, func(ctx context.Context) { c.renew(ctx) })
+	c.jobs.Add(c.h.tasks, 2, func(ctx context.Context) { c.renew(ctx) })
 }
 
 // renew gives the client a fresh token, or closes the socket of someone who may no
@@ -519,7 +520,7 @@ func (c *conn) renew(ctx context.Context) {
 		return // done meanwhile
 	}
 	if err := c.peer.allowed(ctx); err != nil {
-		if !transient(err) {
+		if !vigil.Transient(err) {
 			c.refuse(err)
 		}
 		return

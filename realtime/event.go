@@ -191,7 +191,7 @@ func (r *room) Receive(payload []byte) {
 	case eventTurned:
 		r.h.heardTurned(e.Turned)
 	case eventExam:
-		r.h.spawn(func() {
+		r.h.tasks.Go(func() {
 			err := r.h.reread(r.h.ctx, "exam", r.reload)
 			if err != nil && r.h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 				r.h.log.Error("the exam cannot be read again", "exam", r.exam, "error", err)

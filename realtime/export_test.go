@@ -29,7 +29,7 @@ func (h *Hub) Here(session string) (connection vigil.Connection, idle bool) {
 	st := h.student(session)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.presence.Connection, st.jobs.quiet()
+	return st.presence.Connection, st.jobs.Idle()
 }
 
 // Look is one look at rows as they are, at a moment; it returns the ids of who is gone.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 )
 
@@ -32,7 +33,8 @@ func FuzzEvent(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	h := &Hub{log: Config{}.withDefaults().Log, rooms: map[string]*room{}, students: map[string]*student{}}
-	h.stopped = true
+	h.tasks = tasks.NewGroup()
+	h.tasks.Stop()
 	r := &room{h: h, exam: "exam", dirty: map[*student]struct{}{}, groups: map[string]groupWord{}}
 	r.proctors.Store(&[]*proctor{})
 	f.Fuzz(func(_ *testing.T, payload []byte) { r.Receive(payload) })

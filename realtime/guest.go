@@ -39,8 +39,8 @@ func (sc *studentConn) start(context.Context) error {
 	defer st.mu.Unlock()
 	st.conns = append(st.conns, sc.conn)
 	sc.hello = time.AfterFunc(sc.h.cfg.TrialWait, func() {
-		if sc.h.begin() {
-			defer sc.h.wg.Done()
+		if sc.h.tasks.Begin() {
+			defer sc.h.tasks.Done()
 			sc.unclaimed()
 		}
 	})
@@ -69,7 +69,7 @@ func (sc *studentConn) unclaimed() {
 	sc.hello.Stop()
 	sc.hello = time.AfterFunc(max(0, sc.h.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.close(protocol.CloseSilent, "no hello") })
 	sc.visitedLocked(now)
-	sc.jobs.add(sc.h, 0, func(ctx context.Context) {
+	sc.jobs.Add(sc.h.tasks, 0, func(ctx context.Context) {
 		if err := sc.trial(ctx); err != nil {
 			sc.refuse(err)
 		}
@@ -181,7 +181,7 @@ func (st *student) dismissLocked() {
 	if sc, ok := st.owner.peer.(*studentConn); !ok || sc.mayOwnLocked() {
 		return
 	}
-	st.jobs.add(st.h, 0, func(context.Context) {
+	st.jobs.Add(st.h.tasks, 0, func(context.Context) {
 		now := st.h.now()
 		st.room.order.RLock()
 		defer st.room.order.RUnlock()

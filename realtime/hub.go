@@ -13,6 +13,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/internal/line"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/relay"
 )
 
@@ -33,12 +34,9 @@ type Hub struct {
 	boot  string
 	seed  maphash.Seed // of hashes that are kept only here
 
-	ctx    context.Context // ends at Close
-	cancel context.CancelFunc
-	stop   sync.RWMutex // guards stopped against wg
-	wg     sync.WaitGroup
+	tasks *tasks.Group
+	ctx   context.Context // of tasks: ends at Close
 
-	stopped   bool // guarded by stop
 	draining  atomic.Bool
 	quietNow  atomic.Bool  // Drain has finished
 	sights    sights       // of other nodes
@@ -57,7 +55,6 @@ type Hub struct {
 	rush      rush
 	stale     stale
 	retelling retelling
-	besides   chan struct{} // slots of aside
 	polls     []line.Poll
 	flusher   *flusher
 	beats     *beats
@@ -93,59 +90,19 @@ func New(cfg Config) (*Hub, error) {
 	}
 	_, h.alone = cfg.Relay.(relay.None)
 	h.commandLocks = newCommandLocks()
-	h.besides = make(chan struct{}, maxBesides)
 	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
-	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.tasks = tasks.NewGroup()
+	h.ctx = h.tasks.Context()
 	h.writer = newWriter(h)
 	h.flusher = newFlusher()
 	h.beats = newBeats(cfg.Liveness.PingEvery, cfg.Liveness.PongWait, cfg.Rand)
 	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, h.accessLoop, func() { h.beats.run(h) }} {
-		h.spawn(work)
+		h.tasks.Go(work)
 	}
 	if watched, ok := cfg.Relay.(relay.Watched); ok {
-		h.spawn(func() { h.watchLoop(watched) })
+		h.tasks.Go(func() { h.watchLoop(watched) })
 	}
 	return h, nil
-}
-
-// spawn runs f in a goroutine that Close waits for. After Close it does nothing and
-// returns false.
-func (h *Hub) spawn(f func()) bool {
-	if !h.begin() {
-		return false
-	}
-	go func() {
-		defer h.wg.Done()
-		f()
-	}()
-	return true
-}
-
-// maxBesides is how many pieces of work of aside are done at once.
-const maxBesides = 16
-
-// aside is spawn for what many sessions have to do at the same moment, such as the end of an
-// exam: a few at once, and nobody waits for it. There is one per session that ends.
-func (h *Hub) aside(f func()) {
-	h.spawn(func() {
-		select {
-		case h.besides <- struct{}{}:
-			defer func() { <-h.besides }()
-			f()
-		case <-h.ctx.Done():
-		}
-	})
-}
-
-// begin counts one piece of work that Close waits for; wg.Done ends it.
-func (h *Hub) begin() bool {
-	h.stop.RLock()
-	defer h.stop.RUnlock()
-	if h.stopped {
-		return false
-	}
-	h.wg.Add(1)
-	return true
 }
 
 // Ready tells whether new sockets are welcome: false from Drain on.
@@ -162,17 +119,14 @@ func (h *Hub) Saving() bool {
 // Call Drain first to end in order.
 func (h *Hub) Close() {
 	h.draining.Store(true)
-	h.stop.Lock()
-	h.stopped = true
-	h.stop.Unlock()
-	h.cancel()
+	h.tasks.Stop()
 	for _, c := range h.allConns() {
 		c.kill()
 	}
 	for _, st := range h.allStudents() {
 		st.stopTimer()
 	}
-	h.wg.Wait()
+	h.tasks.Wait()
 	for i := range h.polls {
 		h.polls[i].Close()
 	}
@@ -209,36 +163,14 @@ func (h *Hub) again(ctx context.Context, what string, f func(ctx context.Context
 		began := h.now()
 		err := f(ctx)
 		note(began, err)
-		if err == nil || !transient(err) {
+		if err == nil || !vigil.Transient(err) {
 			return err
 		}
 		h.stats.storeRetries.Add(1)
 		h.log.Warn("the store does not answer; trying again", "doing", what, "error", err, "pause", pause)
-		if !sleep(ctx, pause) {
+		if !tasks.Sleep(ctx, pause) {
 			return err
 		}
 		pause = min(2*pause, h.cfg.RetryMost)
-	}
-}
-
-// transient tells whether the same call may succeed later. An error without a code is
-// our own fault or the driver's: worth another try, because what is at stake is data.
-func transient(err error) bool {
-	switch vigil.CodeOf(err) {
-	case vigil.CodeUnavailable, vigil.CodeInternal, vigil.CodeTooMany:
-		return true
-	}
-	return false
-}
-
-// sleep waits; false: the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

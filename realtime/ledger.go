@@ -28,7 +28,7 @@ func (st *student) openGap(change vigil.GapChange) {
 	}
 	st.gap, st.blamed = gap.ID, false
 	term := st.term
-	st.jobs.add(st.h, 0, func(ctx context.Context) { st.createGap(ctx, gap, term) })
+	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) { st.createGap(ctx, gap, term) })
 }
 
 // ours tells whether nobody has taken over the students of this node since a term began. Who
@@ -64,7 +64,7 @@ func (st *student) createGap(ctx context.Context, gap vigil.Gap, term int) {
 // closeGap stores the end of the open gap. st.mu is held.
 func (st *student) closeGap(end time.Time) {
 	own, term := st.gap, st.term
-	st.jobs.add(st.h, 0, func(ctx context.Context) {
+	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		if st.ours(term) {
 			st.h.endGap(ctx, st.id, end, own)
 		}
@@ -115,10 +115,10 @@ func (h *Hub) slowNow(platform, session string) bool {
 	slow, news := h.turns.look(platform, h.now(), h.cfg.Liveness)
 	news = slices.DeleteFunc(news, func(id string) bool { return id == session })
 	if len(news) > 0 {
-		h.spawn(func() { // the caller may hold a lock
+		h.tasks.Go(func() { // the caller may hold a lock
 			for _, id := range news {
 				if o := h.student(id); o != nil {
-					o.jobs.add(h, 0, func(ctx context.Context) { h.reblame(ctx, id) })
+					o.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.reblame(ctx, id) })
 				}
 			}
 		})
@@ -441,7 +441,7 @@ func (st *student) lostLocked(gap string, from, to time.Time) {
 // we knew: what was noted after that was none of the student's business.
 // One that has ended is due until that is done.
 func (h *Hub) closeLedger(s vigil.Session, at time.Time) {
-	h.aside(func() {
+	h.tasks.Aside(func() {
 		err := h.cutLedger(h.ctx, s.ID, at)
 		if err == nil {
 			err = h.retry(h.ctx, "incidents", func(ctx context.Context) error { return h.clearAfter(ctx, s.ID, at) })

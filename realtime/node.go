@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/relay"
 )
 
@@ -82,7 +83,7 @@ func (h *Hub) nodeLoop() {
 			}
 			if left && !taken {
 				lived := renewed
-				h.spawn(func() { h.revisit(lived) })
+				h.tasks.Go(func() { h.revisit(lived) })
 			}
 			renewed, left = h.cfg.Now(), false
 		}
@@ -131,7 +132,7 @@ func (h *Hub) renewLate(ctx context.Context, pause time.Duration) (taken bool, e
 // which turned out not to be so: who has not come back since is lost, by our fault, since the
 // node lived; nobody else would ever tell. Those who come back have as long as after a drain.
 func (h *Hub) revisit(lived time.Time) {
-	if !sleep(h.ctx, h.cfg.DrainSpread+h.cfg.Liveness.DropGrace) {
+	if !tasks.Sleep(h.ctx, h.cfg.DrainSpread+h.cfg.Liveness.DropGrace) {
 		return
 	}
 	slots := make(chan struct{}, h.cfg.Limits.TakeOver)
@@ -332,14 +333,14 @@ func (h *Hub) lookAround(ctx context.Context) error {
 	if from, to, ok := h.sights.down(); ok {
 		h.outages.add(from, to)
 		for _, st := range h.allStudents() { // who was back before that was known
-			st.jobs.add(h, 0, func(ctx context.Context) { h.reblame(ctx, st.id) })
+			st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.reblame(ctx, st.id) })
 		}
 	}
 	for _, g := range gone {
 		lived := g.lived.UTC().Truncate(time.Millisecond)
 		if g.first {
 			h.owe(g.node.ID, lived)
-			h.spawn(h.showLater)
+			h.tasks.Go(h.showLater)
 		}
 		if !g.row { // somebody took over
 			h.tellGone(g.node.ID)
@@ -354,7 +355,7 @@ func (h *Hub) lookAround(ctx context.Context) error {
 		}
 		if claimed { // beside the loop, which keeps this node's own row fresh
 			h.sights.take(g.node.ID, true)
-			h.spawn(func() {
+			h.tasks.Go(func() {
 				defer h.sights.take(g.node.ID, false)
 				if err := h.takeOver(h.ctx, g.node, lived); err != nil && h.ctx.Err() == nil {
 					h.log.Warn("taking over from a node that is gone failed; it is tried again", "gone", g.node.ID, "error", err)
@@ -437,7 +438,7 @@ func (h *Hub) claim(ctx context.Context, n vigil.Node) (bool, error) {
 // showLater gives the dashboards here a fresh snapshot when a node is gone and its sessions were
 // taken over: what it stored last it may not have told.
 func (h *Hub) showLater() {
-	if !sleep(h.ctx, h.cfg.ShowAfter) {
+	if !tasks.Sleep(h.ctx, h.cfg.ShowAfter) {
 		return
 	}
 	for _, r := range h.allRooms() {
@@ -560,7 +561,7 @@ func (h *Hub) otherHost(ctx context.Context) error {
 		if !waiting {
 			return nil
 		}
-		if !sleep(ctx, h.cfg.NodeEvery/2) {
+		if !tasks.Sleep(ctx, h.cfg.NodeEvery/2) {
 			return ctx.Err()
 		}
 	}

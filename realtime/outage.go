@@ -159,7 +159,7 @@ func (h *Hub) noteStore(began time.Time, err error) {
 	switch {
 	case err == nil:
 		h.outages.worked(h.now())
-	case transient(err) && h.ctx.Err() == nil:
+	case vigil.Transient(err) && h.ctx.Err() == nil:
 		h.outages.failed(began)
 	}
 }

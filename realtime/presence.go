@@ -86,10 +86,10 @@ func (st *student) armLocked(now time.Time) {
 // graceOver ends a grace: of a page turn, of a drop, or of somebody else's fault. A node that
 // is being drained leaves the judgement to the nodes that come after it.
 func (st *student) graceOver() {
-	if !st.h.begin() {
+	if !st.h.tasks.Begin() {
 		return
 	}
-	defer st.h.wg.Done()
+	defer st.h.tasks.Done()
 	if !st.elsewhere() {
 		st.expire()
 	}
@@ -176,7 +176,7 @@ func (st *student) astrayLocked(p vigil.Presence, now time.Time) {
 // savePresenceLocked stores the presence soon; of several changes the last one counts.
 func (st *student) savePresenceLocked() {
 	if !st.saving {
-		st.saving = st.jobs.add(st.h, 0, st.savePresence)
+		st.saving = st.jobs.Add(st.h.tasks, 0, st.savePresence)
 	}
 }
 

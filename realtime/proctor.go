@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 )
 
@@ -175,7 +176,7 @@ func (p *proctor) ask() {
 		return
 	}
 	p.asked, p.created, p.counted = true, nil, map[string]bool{}
-	added := p.jobs.add(p.h, 0, func(ctx context.Context) { // there is one at a time
+	added := p.jobs.Add(p.h.tasks, 0, func(ctx context.Context) { // there is one at a time
 		err := p.snapshot(ctx)
 		p.state.Lock()
 		again := p.again
@@ -186,8 +187,8 @@ func (p *proctor) ask() {
 		case err != nil:
 			p.h.log.Warn("a snapshot could not be made; trying again", "exam", p.room.exam, "error", err)
 			p.sendError(nil, err, 0)
-			p.h.spawn(func() { // the dashboard is blind until there is one
-				if sleep(p.h.ctx, p.h.cfg.RetryMost) && p.closed() == 0 {
+			p.h.tasks.Go(func() { // the dashboard is blind until there is one
+				if tasks.Sleep(p.h.ctx, p.h.cfg.RetryMost) && p.closed() == 0 {
 					p.ask()
 				}
 			})
@@ -341,7 +342,7 @@ func (p *proctor) seen(f *protocol.Up) {
 		err = p.h.store.ReadChat(ctx, s.ID)
 		if err == nil {
 			err = p.h.store.SetHand(ctx, s.ID, time.Time{})
-			if !s.Tally.Hand.IsZero() && (err == nil || transient(err)) { // it may be stored all the same
+			if !s.Tally.Hand.IsZero() && (err == nil || vigil.Transient(err)) { // it may be stored all the same
 				p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{protocol.Encode(protocol.HandDown{T: protocol.TypeHand})}, nil, false)
 			}
 		}

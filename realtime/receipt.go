@@ -133,7 +133,7 @@ func (sc *studentConn) nextReceipt(now time.Time) {
 		return
 	}
 	next := now.Add(sc.h.cfg.ReceiptEvery).UnixMilli()
-	if sc.receiptAt.CompareAndSwap(at, next) && !sc.jobs.add(sc.h, 2, sc.sendReceipt) {
+	if sc.receiptAt.CompareAndSwap(at, next) && !sc.jobs.Add(sc.h.tasks, 2, sc.sendReceipt) {
 		sc.receiptAt.CompareAndSwap(next, at) // the store is slow: at the next ping
 	}
 }

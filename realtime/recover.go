@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 )
 
@@ -191,7 +192,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 	st.presence.Node = h.boot
 	st.stalesLocked() // what the other counted last it may not have told
 	slotted := false
-	begun := st.jobs.add(h, 0, func(ctx context.Context) {
+	begun := st.jobs.Add(h.tasks, 0, func(ctx context.Context) {
 		select {
 		case slots <- struct{}{}:
 			slotted = true
@@ -199,7 +200,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		}
 	})
 	if was := s.Presence; was.Reachable() {
-		st.jobs.add(h, 0, func(ctx context.Context) { h.endLeft(ctx, s.ID, was.Since) })
+		st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.endLeft(ctx, s.ID, was.Since) })
 	}
 	if drained {
 		st.stopTimerLocked()
@@ -211,7 +212,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		})
 	}
 	all := make(chan struct{})
-	ended := st.jobs.add(h, 0, func(context.Context) { // behind the gap and the presence
+	ended := st.jobs.Add(h.tasks, 0, func(context.Context) { // behind the gap and the presence
 		close(all)
 		if slotted {
 			<-slots
@@ -240,10 +241,10 @@ func (h *Hub) ignoreNewer(err error) error {
 
 // lostWith is the end of the patience with a student of a node that stopped in order.
 func (st *student) lostWith(heard time.Time) {
-	if !st.h.begin() {
+	if !st.h.tasks.Begin() {
 		return
 	}
-	defer st.h.wg.Done()
+	defer st.h.tasks.Done()
 	if st.elsewhere() {
 		return
 	}
@@ -280,7 +281,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 			h.quietNow.Store(true)
 			return h.renewNode(ctx) // what comes next counts from here
 		}
-		if !sleep(ctx, drainPoll) {
+		if !tasks.Sleep(ctx, drainPoll) {
 			return vigil.Wrap(ctx.Err(), vigil.CodeUnavailable,
 				"The node did not finish in time: %d sockets were open, %d students, %d refusals and %d signals waited for the store, %d requests to platforms were under way.",
 				left.sockets, left.students, left.refusals, left.signals, left.requests)
@@ -305,7 +306,7 @@ func (h *Hub) left() leftovers {
 	defer h.mu.RUnlock()
 	l := leftovers{sockets: len(h.conns) + int(h.upgrading.Load()), refusals: h.refusals.pending(), signals: h.writer.left(), requests: int(h.requests.Load())}
 	for _, st := range h.students {
-		if !st.jobs.quiet() {
+		if !st.jobs.Idle() {
 			l.students++
 		}
 	}

@@ -31,7 +31,7 @@ func (h *Hub) tellLater(id string) {
 		r.ids = append(r.ids, id)
 	}
 	if !r.busy {
-		r.busy = h.spawn(h.retell)
+		r.busy = h.tasks.Go(h.retell)
 	}
 }
 

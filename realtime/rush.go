@@ -63,7 +63,7 @@ func (h *Hub) watchMemory() {
 		h.rush.loosen()
 	}
 	if giveBack && h.rush.busy.CompareAndSwap(false, true) {
-		if !h.spawn(func() { debug.FreeOSMemory(); h.rush.busy.Store(false) }) {
+		if !h.tasks.Go(func() { debug.FreeOSMemory(); h.rush.busy.Store(false) }) {
 			h.rush.busy.Store(false)
 		}
 	}

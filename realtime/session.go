@@ -77,7 +77,7 @@ func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e v
 		err = h.store.Transition(ctx, vigil.Transition{
 			Session: p.session, From: stored.Version, Command: p.command, Deliveries: p.deliveries, Gaps: p.gaps, NewGaps: p.newGaps,
 		})
-		if err != nil && transient(err) {
+		if err != nil && vigil.Transient(err) {
 			err = h.ambiguous(ctx, p, err)
 		}
 		h.noteStore(began, err)
@@ -85,7 +85,7 @@ func (h *Hub) change(ctx context.Context, id string, f func(s vigil.Session, e v
 			continue
 		}
 		if err != nil {
-			if transient(err) {
+			if vigil.Transient(err) {
 				h.tellLater(id) // it may be stored all the same
 			}
 			return s, plan{}, err
@@ -169,7 +169,7 @@ func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
 	if p.Connection == s.Presence.Connection || s.State == vigil.StateTimeUp && s.Presence.Connection != vigil.ConnLost {
 		return // another node has the student, and judges
 	}
-	h.aside(func() {
+	h.tasks.Aside(func() {
 		err := h.retry(h.ctx, "presence", func(ctx context.Context) error {
 			return h.ignoreNewer(h.store.SetPresence(ctx, s.ID, p))
 		})
@@ -231,7 +231,7 @@ func (st *student) deliver(fs []json.RawMessage, sent *sentCommand, ended bool) 
 
 // delivered notes that a command was written to the student's socket.
 func (h *Hub) delivered(st *student, id string) {
-	st.jobs.add(h, 0, func(ctx context.Context) {
+	st.jobs.Add(h.tasks, 0, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, h.cfg.WriteWait) // it is a courtesy to the proctor, and others wait behind it
 		defer cancel()
 		err := h.retry(ctx, "delivered", func(ctx context.Context) error {
@@ -315,7 +315,7 @@ func (st *student) refresh(version int64) {
 	if version != 0 && known >= version {
 		return
 	}
-	st.jobs.add(st.h, 0, func(ctx context.Context) {
+	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		s, err := st.readAgain(ctx)
 		if err != nil {
 			return
@@ -526,7 +526,7 @@ func (h *Hub) SessionCreated(ctx context.Context, s vigil.Session) {
 		h.tellCreated(e, s)
 		return
 	}
-	h.spawn(func() {
+	h.tasks.Go(func() {
 		err := h.reread(h.ctx, "session", func(ctx context.Context) error {
 			s, err := h.store.Session(ctx, s.ID) // as it is then
 			if err != nil {
@@ -569,7 +569,7 @@ func (h *Hub) ExamChanged(_ context.Context, e vigil.Exam) {
 		r.learn(e)
 	}
 	h.publish(e.ID, event{Kind: eventExam})
-	h.spawn(func() {
+	h.tasks.Go(func() {
 		if err := h.dueAnew(h.ctx, e); err != nil && h.ctx.Err() == nil {
 			h.log.Error("an exam's attempts end when its settings said before they were changed", "exam", e.ID, "error", err)
 		}

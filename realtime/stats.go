@@ -45,7 +45,7 @@ type Stats struct {
 // counters are behind Stats.
 type counters struct {
 	refused, framesIn, framesOut, framesDropped, framesCoalesced, behind, writeFailed             atomic.Int64
-	malformed, rateRefused, jobsRefused                                                           atomic.Int64
+	malformed, rateRefused                                                                        atomic.Int64
 	stored, repeated, differ, signalsRefused, batches, storeRetries                               atomic.Int64
 	stampsRefused, receipts, lost, renewed, deliveries, relayHoles, relayBad, relayAway, forsaken atomic.Int64
 
@@ -69,7 +69,7 @@ func (h *Hub) Stats() Stats {
 		Refused: s.refused.Load(), FramesIn: s.framesIn.Load(), FramesOut: s.framesOut.Load(),
 		FramesDropped: s.framesDropped.Load(), FramesCoalesced: s.framesCoalesced.Load(), Behind: s.behind.Load(),
 		WriteFailed: s.writeFailed.Load(), Malformed: s.malformed.Load(), RateRefused: s.rateRefused.Load(),
-		JobsRefused: s.jobsRefused.Load(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
+		JobsRefused: h.tasks.Refused(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
 		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
 		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: s.renewed.Load(),
 		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Forsaken: s.forsaken.Load(),

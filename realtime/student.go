@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 )
 
@@ -24,7 +25,7 @@ type student struct {
 	room     *room
 	platform unique.Handle[string] // its id: most students have one of a few
 	who      atomic.Uint64         // Hub.identity, which a page stamp must have
-	jobs     lane                  // what is stored of it, in order
+	jobs     tasks.Queue           // what is stored of it, in order
 
 	reachable atomic.Bool // presence.Reachable, for counting
 	used      atomic.Int64
@@ -211,7 +212,7 @@ func (h *Hub) sweep() {
 
 // over tells that no socket, no timer and no job of it is left.
 func (st *student) over() bool {
-	if !st.jobs.quiet() {
+	if !st.jobs.Idle() {
 		return false
 	}
 	st.mu.Lock()
@@ -492,7 +493,7 @@ func (sc *studentConn) missed(now time.Time, n int) {
 	switch {
 	case n >= 3: // lost already
 	case n == 2:
-		sc.h.spawn(func() { // it is the pings' goroutine that calls
+		sc.h.tasks.Go(func() { // it is the pings' goroutine that calls
 			if !sc.st.elsewhere() {
 				miss(sc.h.now())
 			}
@@ -549,7 +550,7 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 	if s.Settled(st.room.policy(), now).State == l.state {
 		return
 	}
-	sc.jobs.add(sc.h, 2, func(ctx context.Context) {
+	sc.jobs.Add(sc.h.tasks, 2, func(ctx context.Context) {
 		if _, err := sc.h.settle(ctx, st.id); err != nil {
 			sc.h.log.Warn("session whose time is up not ended", "session", st.id, "error", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 )
 
@@ -116,7 +117,7 @@ func (sc *studentConn) sayHello(f *protocol.Up) {
 	st.mu.Unlock()
 	st.room.order.RUnlock()
 	if first {
-		sc.jobs.add(sc.h, 0, func(ctx context.Context) {
+		sc.jobs.Add(sc.h.tasks, 0, func(ctx context.Context) {
 			if err := sc.welcome(ctx); err != nil {
 				sc.refuse(err)
 			}
@@ -125,7 +126,7 @@ func (sc *studentConn) sayHello(f *protocol.Up) {
 	if f.Stamp != "" && len(f.Stamp) <= maxStamp && sc.h.cfg.Pages != nil {
 		stamp, a := f.Stamp, arrival{at: sc.arrived, from: sc.away, epoch: sc.epoch}
 		sc.away = time.Time{}
-		st.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
+		st.jobs.Add(sc.h.tasks, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
 			if st.takeStamp(ctx, stamp, a) {
 				sc.firstReceipt(ctx)
 			}
@@ -158,7 +159,7 @@ func (sc *studentConn) lookForHole(now time.Time) {
 		return // still coming in
 	}
 	next := sc.next // written before resent
-	if !sc.jobs.add(sc.h, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { sc.st.findHole(ctx, id, next) }) {
+	if !sc.jobs.Add(sc.h.tasks, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { sc.st.findHole(ctx, id, next) }) {
 		sc.resent.CompareAndSwap(0, last)
 	}
 }
@@ -170,8 +171,8 @@ func (sc *studentConn) lookAtEnd() {
 		return
 	}
 	st, id, next := sc.st, sc.stream, sc.next
-	st.h.spawn(func() {
-		if !sleep(st.h.ctx, st.h.cfg.HoleWait) { // what came is being stored
+	st.h.tasks.Go(func() {
+		if !tasks.Sleep(st.h.ctx, st.h.cfg.HoleWait) { // what came is being stored
 			return
 		}
 		st.mu.Lock()
@@ -401,7 +402,7 @@ func (st *student) hand(at time.Time) {
 	st.tallyGen++
 	st.stalesLocked()
 	st.room.changed(st)
-	st.jobs.add(st.h, 0, func(ctx context.Context) {
+	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		err := st.h.retry(ctx, "hand", func(ctx context.Context) error { return st.h.store.SetHand(ctx, st.id, at) })
 		if err != nil && ctx.Err() == nil {
 			st.h.log.Error("a raised hand is not stored", "session", st.id, "error", err)
@@ -476,9 +477,9 @@ func (sc *studentConn) seen(f *protocol.Up) {
 // later does what waits for the store, in the order of the frames, and answers the frame
 // with the error if there is one.
 func (c *conn) later(f *protocol.Up, job func(ctx context.Context) error) {
-	added := c.jobs.add(c.h, c.h.cfg.Limits.Jobs, func(ctx context.Context) {
+	added := c.jobs.Add(c.h.tasks, c.h.cfg.Limits.Jobs, func(ctx context.Context) {
 		if err := job(ctx); err != nil {
-			if transient(err) {
+			if vigil.Transient(err) {
 				c.h.log.Warn("a frame could not be served", "error", err)
 			}
 			c.sendError(f, err, 0)

@@ -144,7 +144,7 @@ func (r *refusals) stored() {
 // ourRefusal tells whether a student was refused by a fault of ours. Too many connections at once
 // are the student's.
 func ourRefusal(err error) bool {
-	return err != nil && transient(err) && vigil.CodeOf(err) != vigil.CodeTooMany
+	return err != nil && vigil.Transient(err) && vigil.CodeOf(err) != vigil.CodeTooMany
 }
 
 // noteTurned notes that a student was refused who had asked at a time, by a fault of this
@@ -193,7 +193,7 @@ func (h *Hub) tellTurned() {
 	if all == nil {
 		return
 	}
-	begun := h.spawn(func() {
+	begun := h.tasks.Go(func() {
 		defer h.refusals.stored()
 		for _, session := range slices.Sorted(maps.Keys(all)) {
 			if err := h.storeTurned(h.ctx, session, all[session]); err != nil && h.ctx.Err() == nil {
@@ -215,7 +215,7 @@ func (h *Hub) heardTurned(told map[string]times) {
 			continue
 		}
 		if st := h.student(id); st != nil { // who is back already
-			st.jobs.add(h, 0, func(ctx context.Context) { h.recredit(ctx, id) })
+			st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.recredit(ctx, id) })
 		}
 	}
 }

@@ -142,7 +142,7 @@ func (st *student) watchesLocked() {
 	if from.IsZero() || st.life.unwatched == 0 || st.life.unwatchedEnd != 0 || st.watching {
 		return
 	}
-	st.watching = st.jobs.add(st.h, 0, func(ctx context.Context) {
+	st.watching = st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		err := st.h.retry(ctx, "watched", func(ctx context.Context) error {
 			_, _, err := st.h.change(ctx, st.id, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
 				next, news := s.Watches(from)
@@ -267,7 +267,7 @@ func (h *Hub) clearIncident(ctx context.Context, session, id, why string) (bool,
 
 // tellUnwatched has the record of a session say what a change of it means for that.
 func (h *Hub) tellUnwatched(id string) {
-	h.aside(func() {
+	h.tasks.Aside(func() {
 		err := h.retry(h.ctx, "not watched", func(ctx context.Context) error { return h.settleUnwatched(ctx, id) })
 		if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 			h.log.Error("it is not in the record that an attempt is not watched", "session", id, "error", err)

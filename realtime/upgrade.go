@@ -68,7 +68,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	release := serve.release
-	if !h.begin() {
+	if !h.tasks.Begin() {
 		release()
 		h.refuseHTTP(w, r, errDraining)
 		return
@@ -95,7 +95,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.stats.refused.Add(1)
 		release()
-		h.wg.Done()
+		h.tasks.Done()
 		return
 	}
 	c := h.newConn(l, claims)
@@ -400,7 +400,7 @@ func (h *Hub) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 	code := vigil.CodeOf(f.err)
 	p := protocol.Problem{
 		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Code: code, Duty: f.duty,
-		Detail: problemOf(f.err), Wait: f.wait.Milliseconds(),
+		Detail: vigil.MessageOf(f.err), Wait: f.wait.Milliseconds(),
 	}
 	if code == vigil.CodeInternal || p.Detail == "" {
 		p.Code, p.Detail = vigil.CodeUnavailable, "Vigil cannot do this at the moment; try again."

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 )
 
@@ -89,7 +90,7 @@ func (w *writer) run() {
 			return
 		}
 		for {
-			if pause := w.h.cfg.StoreEvery - time.Since(began); pause > 0 && w.gathers() && !sleep(w.h.ctx, pause) {
+			if pause := w.h.cfg.StoreEvery - time.Since(began); pause > 0 && w.gathers() && !tasks.Sleep(w.h.ctx, pause) {
 				return
 			}
 			began = time.Now()
@@ -144,13 +145,13 @@ func (w *writer) store(ctx context.Context, batch []entry) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !transient(err) {
+		if !vigil.Transient(err) {
 			w.recovered() // it answers
 			w.poisoned(ctx, batch, err)
 			return
 		}
 		w.fail(err)
-		if !sleep(ctx, pause) {
+		if !tasks.Sleep(ctx, pause) {
 			return
 		}
 		pause = min(2*pause, w.h.cfg.RetryMost)
@@ -279,7 +280,7 @@ func (st *student) newLocked(e *entry) {
 
 // clearLate clears the incident of an absence that was judged before the incident was stored.
 func (st *student) clearLate() {
-	st.jobs.add(st.h, 0, func(ctx context.Context) {
+	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		err := st.h.clearBlame(ctx, st.id)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 			st.h.log.Error("incidents of lost connections not looked through", "session", st.id, "error", err)
