@@ -291,6 +291,48 @@ func TestAMutedMonitorThatTurnsPagesQuicklyIsSeen(t *testing.T) {
 	r.until("vouched for again", func() bool { return len(signer.of(fmt.Sprint("page-", n+1))) > 0 })
 }
 
+// TestAServerThatIsNewToASessionAsksWhenThatIsDue: each page of who is sent from server to server is
+// too short for its first question.
+func TestAServerThatIsNewToASessionAsksWhenThatIsDue(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		heard time.Duration // ago
+		asked bool
+	}{
+		"heard long ago":   {time.Hour, true},
+		"heard just now":   {time.Second, false},
+		"never, but began": {0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(c *realtime.Config) { c.AliveEvery, c.AliveWait = 10*time.Minute, time.Minute })
+			s := r.session(proctored, func(s *vigil.Session) { s.Started = time.Now().Add(-time.Hour) })
+			if row.heard > 0 {
+				r.ok(r.db.SetMonitor(r.ctx, s.ID, vigil.Monitor{State: vigil.MonitorAnswers, Since: s.Started, Heard: time.Now().Add(-row.heard)}))
+			}
+			w := r.another(silent("other")).wire(studentClaims(s))
+			w.write(asksHello(""))
+			var welcome protocol.Welcome
+			w.next(protocol.TypeWelcome, &welcome)
+			if row.asked {
+				w.asked()
+				return
+			}
+			w.write(`{"t":"time","at":1}`)
+			for f := range w.in {
+				var head protocol.Head
+				r.ok(json.Unmarshal(f, &head))
+				switch head.T {
+				case protocol.TypeAlive:
+					t.Fatal("asked at once, though it answered elsewhere just now")
+				case protocol.TypeTime:
+					return
+				}
+			}
+		})
+	}
+}
+
 func TestQuickPagesWhoseMonitorAnswersAreNotSilent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, asked)

@@ -119,6 +119,8 @@ const (
 	maxOusted  = 8
 	maxStreams = 16
 	oustFor    = 30 * time.Second
+
+	unansweredFor = 10 * time.Minute // after the last socket, how long it is known what a monitor did not answer
 )
 
 // studentConn is a student's socket.
@@ -185,6 +187,11 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 	st := &student{
 		h: h, id: s.ID, room: r, life: lifeOf(s), presence: presence, tally: s.Tally, monitor: s.Monitor, monitorSaved: h.now(), platform: unique.Make(s.PlatformID),
 	}
+	// Elsewhere it may have been asked before, or turned its pages too quickly for that: who goes from
+	// server to server is asked as often as others.
+	if last := later(s.Started, s.Monitor.Heard); !last.IsZero() {
+		st.askDue = last.Add(h.cfg.AliveEvery)
+	}
 	st.who.Store(h.identityOf(s))
 	st.used.Store(h.now().UnixMilli())
 	h.students[s.ID] = st
@@ -194,11 +201,12 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 
 // sweep forgets students of whom nothing is left to do.
 func (h *Hub) sweep() {
-	old := h.now().Add(-oustFor).UnixMilli()
+	now := h.now()
+	old := now.Add(-oustFor).UnixMilli()
 	var rooms []*room
 	h.mu.Lock()
 	for id, st := range h.students {
-		if h.pending[id] > 0 || st.used.Load() > old || !st.over() {
+		if h.pending[id] > 0 || st.used.Load() > old || !st.over(now) {
 			continue
 		}
 		delete(h.students, id)
@@ -210,14 +218,17 @@ func (h *Hub) sweep() {
 	}
 }
 
-// over tells that no socket, no timer and no job of it is left.
-func (st *student) over() bool {
+// over tells that no socket, no timer and no job of it is left, and nothing that the next socket must
+// know: questions that its monitor has not answered.
+func (st *student) over(now time.Time) bool {
 	if !st.jobs.Idle() {
 		return false
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return len(st.conns) == 0 && st.storing == 0 && st.timer == nil
+	unanswered := st.unanswered > 0 || st.away > 0 || st.askSpent > 0
+	return len(st.conns) == 0 && st.storing == 0 && st.timer == nil &&
+		(!unanswered || now.Sub(time.UnixMilli(st.used.Load())) > unansweredFor)
 }
 
 func (st *student) stopTimer() {
