@@ -20,6 +20,40 @@ type Schema struct {
 	Oldest int
 }
 
+// Step is a numbered change of a schema.
+type Step struct {
+	Version int    `json:"version"`
+	Oldest  int    `json:"oldest"` // least version that a program must know to work beside and after it; Version: none older
+	Name    string `json:"-"`      // of its file
+}
+
+// Migration is a step that a program knows, and when it was applied.
+type Migration struct {
+	Step
+	Applied time.Time // zero: not yet
+	Stops   bool      // not yet, and servers of older programs have to end for it
+}
+
+// Migrations are the steps as they stand; the caller fills in when each was applied.
+func (s Schema) Migrations(steps []Step) []Migration {
+	out := make([]Migration, len(steps))
+	for i, step := range steps {
+		out[i] = Migration{Step: step, Stops: s.Version > 0 && step.Version > s.Version && step.Oldest > s.Oldest}
+	}
+	return out
+}
+
+// OldestAfter is the least version that programs must know once all steps are applied.
+func (s Schema) OldestAfter(steps []Step) int {
+	oldest := s.Oldest
+	for _, step := range steps {
+		if step.Version > s.Version {
+			oldest = max(oldest, step.Oldest)
+		}
+	}
+	return oldest
+}
+
 // ErrNoStore is within the error of a place where there is no store.
 var ErrNoStore = errors.New("no store")
 

@@ -11,6 +11,7 @@ import (
 
 	"vigil"
 	dynamosteps "vigil/migrations/dynamodb"
+	"vigil/storage"
 	"vigil/storage/sqlite"
 )
 
@@ -49,71 +50,68 @@ const upToDate = "The schema is up to date."
 
 // status prints where each step of the schema stands.
 func (c migrateCmd) status(ctx context.Context, s *streams) error {
-	tell := func(name string, applied time.Time, stops bool) error {
+	steps, err := c.steps(ctx)
+	for _, step := range steps {
 		when := "not applied yet"
 		switch {
-		case !applied.IsZero():
-			when = "applied " + applied.Format(time.RFC3339)
-		case stops:
+		case !step.Applied.IsZero():
+			when = "applied " + step.Applied.Format(time.RFC3339)
+		case step.Stops:
 			when += "; servers of older programs have to end for it (--stop-old)"
 		}
-		return s.sayf("%s: %s\n", name, when)
-	}
-	if place, ok, err := c.dynamoPlace(); ok {
-		if err != nil {
-			return err
-		}
-		return place.with(ctx, func(client *dynamodb.Client) error {
-			steps, err := dynamosteps.Status(ctx, place.options(client, nil))
-			for _, step := range steps {
-				err = errors.Join(err, tell(step.Name, step.Applied, step.Stops))
-			}
-			return err
-		})
-	}
-	path, err := c.sqlitePath()
-	if err != nil {
-		return err
-	}
-	steps, err := sqlite.Status(ctx, sqlite.MigrateOptions{Path: path, Steps: testSteps("sqlite")})
-	for _, step := range steps {
-		err = errors.Join(err, tell(step.Name, step.Applied, step.Stops))
+		err = errors.Join(err, s.sayf("%s: %s\n", step.Name, when))
 	}
 	return err
 }
 
-// plan prints what a migration would do.
-func (c migrateCmd) plan(ctx context.Context, s *streams) error {
-	tell := func(plan []string, err error) error {
-		for _, step := range plan {
-			err = errors.Join(err, s.sayf("would %s\n", step))
-		}
-		if err == nil && len(plan) == 0 {
-			err = s.sayf("%s\n", upToDate)
-		}
-		return err
+// steps lists the steps of the schema.
+func (c migrateCmd) steps(ctx context.Context) (steps []storage.Migration, err error) {
+	place, dynamoDB, err := c.dynamoPlace()
+	if err != nil {
+		return nil, err
 	}
-	if place, ok, err := c.dynamoPlace(); ok {
-		if err != nil {
+	if dynamoDB {
+		err = place.with(ctx, func(client *dynamodb.Client) (err error) {
+			steps, err = dynamosteps.Status(ctx, place.options(client, nil))
 			return err
-		}
-		return place.with(ctx, func(client *dynamodb.Client) error {
-			return tell(dynamosteps.Plan(ctx, place.options(client, nil)))
 		})
+		return steps, err
 	}
 	path, err := c.sqlitePath()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	steps, err := sqlite.Status(ctx, sqlite.MigrateOptions{Path: path, Steps: testSteps("sqlite")})
+	return sqlite.Status(ctx, sqlite.MigrateOptions{Path: path, Steps: testSteps("sqlite")})
+}
+
+// plan prints what a migration would do.
+func (c migrateCmd) plan(ctx context.Context, s *streams) error {
 	var plan []string
-	for _, step := range steps {
-		if step.Stops {
-			plan = append(plan, "make servers of older programs end, for "+step.Name+" (--stop-old)")
-		}
-		if step.Applied.IsZero() {
-			plan = append(plan, "apply "+step.Name)
+	place, dynamoDB, err := c.dynamoPlace()
+	switch {
+	case err != nil:
+	case dynamoDB:
+		err = place.with(ctx, func(client *dynamodb.Client) (err error) {
+			plan, err = dynamosteps.Plan(ctx, place.options(client, nil))
+			return err
+		})
+	default:
+		var steps []storage.Migration
+		steps, err = c.steps(ctx)
+		for _, step := range steps {
+			if step.Stops {
+				plan = append(plan, "make servers of older programs end, for "+step.Name+" (--stop-old)")
+			}
+			if step.Applied.IsZero() {
+				plan = append(plan, "apply "+step.Name)
+			}
 		}
 	}
-	return tell(plan, err)
+	for _, step := range plan {
+		err = errors.Join(err, s.sayf("would %s\n", step))
+	}
+	if err == nil && len(plan) == 0 {
+		err = s.sayf("%s\n", upToDate)
+	}
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	sqlitesteps "vigil/migrations/sqlite"
+	"vigil/storage"
 	"vigil/storage/dynamo"
 	"vigil/storage/sqlite"
 )
@@ -242,7 +243,7 @@ func olderFile(t *testing.T, path string) {
 	}
 }
 
-func sqliteSteps(t *testing.T) []sqlitesteps.Step {
+func sqliteSteps(t *testing.T) []storage.Step {
 	t.Helper()
 	steps, err := sqlitesteps.Steps(sqlitesteps.Files)
 	if err != nil {

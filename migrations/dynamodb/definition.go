@@ -22,17 +22,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"vigil"
+	"vigil/storage"
 )
 
 //go:embed *.json
 var files embed.FS
 
-// Step is one version of the schema.
+// Step is one version of the schema. A file that names no oldest program lets none but its own go on.
 type Step struct {
-	Version int     `json:"version"`
-	Oldest  int     `json:"oldest"` // least version that a program must know to go on; its own where the file says nothing
-	Tables  []Table `json:"tables"`
-	Name    string  `json:"-"` // of its file
+	storage.Step
+	Tables []Table `json:"tables"`
 }
 
 // Table is a table as it is when the step is applied. A later step that names it again
@@ -73,7 +72,7 @@ func Steps(from fs.FS) ([]Step, error) {
 		if err != nil {
 			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", name)
 		}
-		s := Step{Name: name}
+		s := Step{Step: storage.Step{Name: name}}
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s cannot be read.", name)
 		}
@@ -114,10 +113,10 @@ func ValidPrefix(prefix string) error {
 }
 
 // create is the request that makes the table.
-func (t Table) create(prefix string, tags []types.Tag) *dynamodb.CreateTableInput {
+func (t Table) create(name string) *dynamodb.CreateTableInput {
 	in := &dynamodb.CreateTableInput{
-		TableName: aws.String(tableName(prefix, t.Name)), BillingMode: types.BillingModePayPerRequest,
-		KeySchema: keySchema(t.Partition, t.Sort), AttributeDefinitions: t.attributes(), Tags: tags,
+		TableName: &name, BillingMode: types.BillingModePayPerRequest, KeySchema: keySchema(t.Partition, t.Sort),
+		AttributeDefinitions: t.attributes(), Tags: []types.Tag{tag},
 	}
 	for _, i := range t.Local {
 		in.LocalSecondaryIndexes = append(in.LocalSecondaryIndexes, types.LocalSecondaryIndex{
@@ -134,30 +133,32 @@ func (t Table) create(prefix string, tags []types.Tag) *dynamodb.CreateTableInpu
 	return in
 }
 
-// keyNames are the attributes that keys are made of, each once.
-func (t Table) keyNames() []string {
-	var out []string
-	add := func(names ...string) {
-		for _, n := range names {
-			if n != "" && !slices.Contains(out, n) {
-				out = append(out, n)
-			}
-		}
+// sameKeys tells whether a table that is there has these keys and local indexes, which cannot be changed.
+func (t Table) sameKeys(d *types.TableDescription) bool {
+	same := slices.EqualFunc(d.KeySchema, keySchema(t.Partition, t.Sort), func(a, b types.KeySchemaElement) bool {
+		return *a.AttributeName == *b.AttributeName && a.KeyType == b.KeyType
+	})
+	for _, want := range t.Local {
+		same = same && slices.ContainsFunc(d.LocalSecondaryIndexes, func(i types.LocalSecondaryIndexDescription) bool { return *i.IndexName == want.Name })
 	}
-	add(t.Partition, t.Sort)
-	for _, i := range t.Local {
-		add(i.Sort)
-	}
-	for _, i := range t.Global {
-		add(i.Partition, i.Sort)
-	}
-	return out
+	return same
 }
 
-func (t Table) attributes() []types.AttributeDefinition {
-	var out []types.AttributeDefinition
-	for _, n := range t.keyNames() {
-		out = append(out, types.AttributeDefinition{AttributeName: aws.String(n), AttributeType: types.ScalarAttributeTypeS})
+// attributes are those that keys are made of, each once.
+func (t Table) attributes() (out []types.AttributeDefinition) {
+	names := []string{t.Partition, t.Sort}
+	for _, i := range t.Local {
+		names = append(names, i.Sort)
+	}
+	for _, i := range t.Global {
+		names = append(names, i.Partition, i.Sort)
+	}
+	seen := map[string]bool{"": true}
+	for _, n := range names {
+		if !seen[n] {
+			out = append(out, types.AttributeDefinition{AttributeName: aws.String(n), AttributeType: types.ScalarAttributeTypeS})
+		}
+		seen[n] = true
 	}
 	return out
 }

@@ -1,12 +1,12 @@
 package dynamodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,20 +31,16 @@ type API interface {
 	ListTagsOfResource(ctx context.Context, in *dynamodb.ListTagsOfResourceInput, opts ...func(*dynamodb.Options)) (*dynamodb.ListTagsOfResourceOutput, error)
 	TagResource(ctx context.Context, in *dynamodb.TagResourceInput, opts ...func(*dynamodb.Options)) (*dynamodb.TagResourceOutput, error)
 	GetItem(ctx context.Context, in *dynamodb.GetItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
-	PutItem(ctx context.Context, in *dynamodb.PutItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
-	DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, opts ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 }
 
 // Options say where and how to migrate. Client and Prefix are required.
 type Options struct {
 	Client   API
 	Prefix   string
-	Local    bool             // the endpoint is not AWS's own: what it lacks of AWS's operations is a note, not an error
-	Progress func(string)     // told of each step; may be nil
-	Now      func() time.Time // time.Now
-	Poll     time.Duration    // between two looks at something that takes time; 1 s
-	Lock     time.Duration    // after which the lock of a process that died is free; 1 min
+	Local    bool          // the endpoint is not AWS's own: what it lacks of AWS's operations is a note, not an error
+	Progress func(string)  // told of each step; may be nil
+	Poll     time.Duration // between two looks at something that takes time; 1 s
 
 	// Nodes lists the servers on the tables, for steps that those of older programs cannot live
 	// beside. Without it such steps are refused where there are tables.
@@ -55,32 +51,65 @@ type Options struct {
 	Gone, Wait time.Duration // see storage.Upgrade
 }
 
-func (o Options) withDefaults() Options {
+// The tag by which Vigil's tables are found in an account.
+var tag = types.Tag{Key: aws.String("application"), Value: aws.String("vigil")}
+
+// migrator is one migration.
+type migrator struct {
+	Options
+	plan    bool // change nothing, only say what would be done
+	steps   []storage.Step
+	tables  map[int][]Table                 // that the steps make or change, by their versions
+	applied map[string]types.AttributeValue // the schema's version item
+	have    storage.Schema                  // that it states
+	owner   string                          // of the lock, while it is held
+}
+
+// newMigrator checks the options and looks where the schema stands.
+func newMigrator(ctx context.Context, o Options) (*migrator, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.Nodes == nil {
+		o.Nodes = func(context.Context) ([]vigil.Node, error) {
+			return nil, vigil.Errorf(vigil.CodeInternal, "Nobody says which servers work with the tables.")
+		}
 	}
-	if o.Poll <= 0 {
-		o.Poll = time.Second
+	o.Poll = cmp.Or(o.Poll, time.Second)
+	if err := ValidPrefix(o.Prefix); err != nil {
+		return nil, err
 	}
-	if o.Lock <= 0 {
-		o.Lock = time.Minute
+	steps, err := Steps(o.Steps)
+	if err != nil {
+		return nil, err
 	}
-	return o
+	m := &migrator{Options: o, tables: map[int][]Table{}}
+	for _, s := range steps {
+		m.steps, m.tables[s.Version] = append(m.steps, s.Step), s.Tables
+	}
+	return m, m.look(ctx)
 }
 
-// The tag by which Vigil's tables are found in an account.
-const (
-	tagKey   = "application"
-	tagValue = "vigil"
-)
-
-type migrator struct {
-	Options
-	plan bool // change nothing, only say what would be done
+// look reads where the schema stands.
+func (m *migrator) look(ctx context.Context) error {
+	out, err := m.Client.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(Schema(m.Prefix)), Key: VersionKey(), ConsistentRead: aws.Bool(true)})
+	var missing *types.ResourceNotFoundException
+	if errors.As(err, &missing) {
+		m.applied, m.have = nil, storage.Schema{}
+		return nil
+	}
+	if err != nil {
+		return failed(err, "The schema's version cannot be read.")
+	}
+	m.applied, m.have = out.Item, SchemaOf(out.Item)
+	return nil
 }
+
+// known is the version of this program.
+func (m *migrator) known() int { return m.steps[len(m.steps)-1].Version }
+
+// done tells whether there is nothing to do, or nothing that this program may do.
+func (m *migrator) done() bool { return m.have.Version >= m.known() || m.have.Oldest > m.known() }
 
 // Migrate brings the tables up to date. It may be repeated after an error or a kill, and
 // several processes may call it at once: one does the work, the others wait for it. A step
@@ -88,70 +117,92 @@ type migrator struct {
 // CodeConflict; StopOld makes them end first. A newer schema that this program may work with
 // is left as it is.
 func Migrate(ctx context.Context, o Options) error {
-	o = o.withDefaults()
-	if err := ValidPrefix(o.Prefix); err != nil {
-		return err
-	}
-	m := &migrator{Options: o}
-	steps, err := Steps(o.Steps)
+	m, err := newMigrator(ctx, o)
 	if err != nil {
 		return err
 	}
-	known := steps[len(steps)-1].Version
-	have, err := m.standing(ctx)
-	if err != nil {
-		return err
-	}
-	if have.Version >= known || have.Oldest > known {
-		return have.Check(known)
+	if m.done() {
+		return m.have.Check(m.known())
 	}
 	if err := m.table(ctx, schemaTable); err != nil {
 		return err
 	}
-	return m.locked(ctx, func(ctx context.Context) error {
-		have, err := m.standing(ctx) // another process may have done it while this one waited
-		if err != nil {
+	return m.locked(ctx, func() error {
+		if err := m.look(ctx); err != nil { // another process may have done it while this one waited
 			return err
 		}
-		if have.Version >= known || have.Oldest > known {
-			return have.Check(known)
+		if m.done() {
+			return m.have.Check(m.known())
 		}
 		u := storage.Upgrade{
-			Have: have, Oldest: oldestAfter(have, steps), Stop: m.StopOld, Progress: m.Progress,
-			Nodes: m.Nodes, Mark: m.mark, Poll: m.Poll, Gone: m.Gone, Wait: m.Wait,
+			Have: m.have, Oldest: m.have.OldestAfter(m.steps), Stop: m.StopOld, Progress: m.Progress, Poll: m.Poll, Gone: m.Gone, Wait: m.Wait,
+			Nodes: func(ctx context.Context) ([]vigil.Node, error) {
+				if err := m.renew(ctx); err != nil {
+					return nil, err
+				}
+				return m.Nodes(ctx)
+			},
+			Mark: func(ctx context.Context, oldest int) error {
+				return m.write(ctx, "version", "", attributes{"Oldest": number(int64(oldest))})
+			},
 		}
-		if u.Nodes == nil {
-			u.Nodes = func(context.Context) ([]vigil.Node, error) {
-				return nil, vigil.Errorf(vigil.CodeInternal, "Nobody says which servers work with the tables.")
-			}
-		}
-		return u.Run(ctx, func(ctx context.Context) error { return m.apply(ctx, have, steps) })
+		return u.Run(ctx, m.apply)
 	})
 }
 
-// oldestAfter is the least version that programs must know once all steps are applied.
-func oldestAfter(have storage.Schema, steps []Step) int {
-	oldest := have.Oldest
-	for _, s := range steps {
-		if s.Version > have.Version {
-			oldest = max(oldest, s.Oldest)
+// Plan tells what Migrate would do, and changes nothing.
+func Plan(ctx context.Context, o Options) (out []string, err error) {
+	o.Progress = func(s string) { out = append(out, s) }
+	m, err := newMigrator(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if m.done() {
+		return nil, m.have.Check(m.known())
+	}
+	m.plan = true
+	if m.have.Version > 0 && m.have.OldestAfter(m.steps) > m.have.Oldest {
+		m.Progress(fmt.Sprintf("make servers of programs that know less than version %d of the schema end first (--stop-old)", m.have.OldestAfter(m.steps)))
+	}
+	if err := m.table(ctx, schemaTable); err != nil {
+		return nil, err
+	}
+	return out, m.apply(ctx)
+}
+
+// Status lists the steps that this program knows. It changes nothing; where there are no
+// tables, none is applied.
+func Status(ctx context.Context, o Options) ([]storage.Migration, error) {
+	m, err := newMigrator(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	out := m.have.Migrations(m.steps)
+	for i, s := range out {
+		if at := numberOf(m.applied[appliedAttribute(s.Step)]); at > 0 {
+			out[i].Applied = time.UnixMilli(at).UTC()
 		}
 	}
-	return oldest
+	return out, nil
 }
 
 // apply applies the steps that the tables do not have.
-func (m *migrator) apply(ctx context.Context, have storage.Schema, steps []Step) error {
-	for _, s := range steps {
-		if s.Version <= have.Version {
+func (m *migrator) apply(ctx context.Context) error {
+	for _, s := range m.steps {
+		if s.Version <= m.have.Version {
 			continue
 		}
-		for _, t := range s.Tables {
+		for _, t := range m.tables[s.Version] {
 			if err := m.table(ctx, t); err != nil {
 				return err
 			}
 		}
-		if err := m.note(ctx, s); err != nil {
+		if m.plan {
+			m.Progress("apply " + s.Name)
+			continue
+		}
+		applied := attributes{"Version": number(int64(s.Version)), appliedAttribute(s): number(time.Now().UnixMilli())}
+		if err := m.write(ctx, "version", "", applied); err != nil {
 			return err
 		}
 		m.Progress("applied " + s.Name)
@@ -159,80 +210,13 @@ func (m *migrator) apply(ctx context.Context, have storage.Schema, steps []Step)
 	return nil
 }
 
-// Plan tells what Migrate would do, and changes nothing.
-func Plan(ctx context.Context, o Options) ([]string, error) {
-	o = o.withDefaults()
-	if err := ValidPrefix(o.Prefix); err != nil {
-		return nil, err
+// do tells of a change, and makes it unless this is a plan.
+func (m *migrator) do(what string, change func() error) error {
+	m.Progress(what)
+	if m.plan {
+		return nil
 	}
-	var out []string
-	o.Progress = func(s string) { out = append(out, s) }
-	m := &migrator{Options: o, plan: true}
-	steps, err := Steps(o.Steps)
-	if err != nil {
-		return nil, err
-	}
-	known := steps[len(steps)-1].Version
-	have, err := m.standing(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if have.Version >= known || have.Oldest > known {
-		return nil, have.Check(known)
-	}
-	if oldest := oldestAfter(have, steps); have.Version > 0 && oldest > have.Oldest {
-		m.Progress(fmt.Sprintf("make servers of programs that know less than version %d of the schema end first (--stop-old)", oldest))
-	}
-	if err := m.table(ctx, schemaTable); err != nil {
-		return nil, err
-	}
-	for _, s := range steps {
-		if s.Version <= have.Version {
-			continue
-		}
-		for _, t := range s.Tables {
-			if err := m.table(ctx, t); err != nil {
-				return nil, err
-			}
-		}
-		m.Progress("apply " + s.Name)
-	}
-	return out, nil
-}
-
-// Migration is one step, and when it was applied.
-type Migration struct {
-	Version int
-	Name    string
-	Applied time.Time // zero: not yet
-	Stops   bool      // not yet, and servers of older programs have to end for it
-}
-
-// Status lists the steps that this program knows. It changes nothing; where there are no
-// tables, none is applied.
-func Status(ctx context.Context, o Options) ([]Migration, error) {
-	o = o.withDefaults()
-	if err := ValidPrefix(o.Prefix); err != nil {
-		return nil, err
-	}
-	m := &migrator{Options: o}
-	it, err := m.versionItem(ctx)
-	if err != nil {
-		return nil, err
-	}
-	have := SchemaOf(it)
-	steps, err := Steps(o.Steps)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Migration, len(steps))
-	for i, s := range steps {
-		out[i] = Migration{Version: s.Version, Name: s.Name, Stops: have.Version > 0 && s.Version > have.Version && s.Oldest > have.Oldest}
-		if at := numberOf(it[appliedAttribute(s)]); at > 0 {
-			out[i].Applied = time.UnixMilli(at).UTC()
-		}
-	}
-	return out, nil
+	return change()
 }
 
 // table makes a table, or what it lacks, and waits until it can be used.
@@ -243,28 +227,25 @@ func (m *migrator) table(ctx context.Context, t Table) error {
 		return err
 	}
 	if d == nil {
-		m.Progress("create table " + name + ": " + t.describe())
-		if m.plan {
-			return nil
-		}
-		_, err := m.Client.CreateTable(ctx, t.create(m.Prefix, []types.Tag{{Key: aws.String(tagKey), Value: aws.String(tagValue)}}))
-		var there *types.ResourceInUseException // another process made it just now
-		if err != nil && !errors.As(err, &there) {
+		err := m.do("create table "+name+": "+t.describe(), func() error {
+			_, err := m.Client.CreateTable(ctx, t.create(name))
+			var there *types.ResourceInUseException // another process made it just now
+			if errors.As(err, &there) {
+				return nil
+			}
 			return failed(err, "The table %s cannot be made.", name)
+		})
+		if err != nil || m.plan {
+			return err
 		}
 	}
 	if d, err = m.wait(ctx, name); err != nil {
 		return err
 	}
-	if err := checkKeys(d, t, name); err != nil {
-		return err
+	if !t.sameKeys(d) {
+		return vigil.Errorf(vigil.CodeIllegal, "There is a table %s with other keys. Choose another prefix.", name)
 	}
-	for _, i := range t.Global {
-		if err := m.index(ctx, name, t, i, d); err != nil {
-			return err
-		}
-	}
-	for _, step := range []func(context.Context, string, Table, *types.TableDescription) error{m.expiry, m.recovery, m.tags} {
+	for _, step := range []func(context.Context, string, Table, *types.TableDescription) error{m.indexes, m.expiry, m.recovery, m.tags} {
 		if err := step(ctx, name, t, d); err != nil {
 			return err
 		}
@@ -285,83 +266,65 @@ func (m *migrator) describe(ctx context.Context, name string) (*types.TableDescr
 	return out.Table, nil
 }
 
-// wait waits until a table and its indexes are active, and says so now and then.
+// wait waits until a table and its indexes are active, and says so now and then. A plan does not wait.
 func (m *migrator) wait(ctx context.Context, name string) (*types.TableDescription, error) {
 	for n := 0; ; n++ {
 		d, err := m.describe(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		what := ""
-		switch {
-		case d == nil:
-			what = "not there yet"
-		case d.TableStatus != types.TableStatusActive:
-			what = strings.ToLower(string(d.TableStatus))
-		default:
-			for _, i := range d.GlobalSecondaryIndexes {
-				if i.IndexStatus != types.IndexStatusActive {
-					what = fmt.Sprintf("index %s %s, %d items so far", aws.ToString(i.IndexName), strings.ToLower(string(i.IndexStatus)), aws.ToInt64(i.ItemCount))
-				}
-			}
-		}
+		what := pending(d)
 		if what == "" || m.plan {
 			return d, nil
 		}
-		if n%5 == 0 {
-			m.Progress("waiting for table " + name + ": " + what)
-		}
-		if err := sleep(ctx, m.Poll); err != nil {
+		if err := m.pause(ctx, n, "table "+name+": "+what); err != nil {
 			return nil, failed(err, "The table %s was not ready in time. Migrate again: it goes on from here.", name)
 		}
 	}
 }
 
-// checkKeys refuses a table of that name that is something else.
-func checkKeys(d *types.TableDescription, t Table, name string) error {
+// pending says why a table cannot be used yet; empty: it can.
+func pending(d *types.TableDescription) string {
 	if d == nil {
-		return nil
+		return "not there yet"
 	}
-	same := slices.EqualFunc(d.KeySchema, keySchema(t.Partition, t.Sort), func(a, b types.KeySchemaElement) bool {
-		return aws.ToString(a.AttributeName) == aws.ToString(b.AttributeName) && a.KeyType == b.KeyType
-	})
-	for _, want := range t.Local {
-		same = same && slices.ContainsFunc(d.LocalSecondaryIndexes, func(i types.LocalSecondaryIndexDescription) bool {
-			return aws.ToString(i.IndexName) == want.Name
+	if d.TableStatus != types.TableStatusActive {
+		return strings.ToLower(string(d.TableStatus))
+	}
+	for _, i := range d.GlobalSecondaryIndexes {
+		if i.IndexStatus != types.IndexStatusActive {
+			return fmt.Sprintf("index %s %s, %d items so far", aws.ToString(i.IndexName), strings.ToLower(string(i.IndexStatus)), aws.ToInt64(i.ItemCount))
+		}
+	}
+	return ""
+}
+
+func (m *migrator) indexes(ctx context.Context, name string, t Table, d *types.TableDescription) error {
+	for _, index := range t.create(name).GlobalSecondaryIndexes {
+		if slices.ContainsFunc(d.GlobalSecondaryIndexes, func(g types.GlobalSecondaryIndexDescription) bool { return *g.IndexName == *index.IndexName }) {
+			continue
+		}
+		err := m.do("add index "+*index.IndexName+" to table "+name, func() error {
+			_, err := m.Client.UpdateTable(ctx, &dynamodb.UpdateTableInput{
+				TableName: &name, AttributeDefinitions: t.attributes(),
+				GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{Create: &types.CreateGlobalSecondaryIndexAction{
+					IndexName: index.IndexName, KeySchema: index.KeySchema, Projection: index.Projection,
+				}}},
+			})
+			if err == nil {
+				_, err = m.wait(ctx, name)
+			}
+			return failed(err, "The index %s of table %s cannot be made.", *index.IndexName, name)
 		})
-	}
-	if !same {
-		return vigil.Errorf(vigil.CodeIllegal, "There is a table %s with other keys. Choose another prefix.", name)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (m *migrator) index(ctx context.Context, name string, t Table, i Index, d *types.TableDescription) error {
-	if d == nil || slices.ContainsFunc(d.GlobalSecondaryIndexes, func(g types.GlobalSecondaryIndexDescription) bool {
-		return aws.ToString(g.IndexName) == i.Name
-	}) {
-		return nil
-	}
-	m.Progress("add index " + i.Name + " to table " + name)
-	if m.plan {
-		return nil
-	}
-	_, err := m.Client.UpdateTable(ctx, &dynamodb.UpdateTableInput{
-		TableName: &name, AttributeDefinitions: t.attributes(),
-		GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{Create: &types.CreateGlobalSecondaryIndexAction{
-			IndexName: aws.String(i.Name), KeySchema: keySchema(i.Partition, i.Sort),
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
-		}}},
-	})
-	if err != nil {
-		return failed(err, "The index %s of table %s cannot be made.", i.Name, name)
-	}
-	_, err = m.wait(ctx, name)
-	return err
-}
-
-func (m *migrator) expiry(ctx context.Context, name string, t Table, d *types.TableDescription) error {
-	if t.Expires == "" || d == nil {
+func (m *migrator) expiry(ctx context.Context, name string, t Table, _ *types.TableDescription) error {
+	if t.Expires == "" {
 		return nil
 	}
 	out, err := m.Client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &name})
@@ -374,198 +337,106 @@ func (m *migrator) expiry(ctx context.Context, name string, t Table, d *types.Ta
 		}
 		return nil
 	}
-	m.Progress("let table " + name + " expire by " + t.Expires)
-	if m.plan {
-		return nil
-	}
-	_, err = m.Client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
-		TableName:               &name,
-		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(t.Expires), Enabled: aws.Bool(true)},
+	return m.do("let table "+name+" expire by "+t.Expires, func() error {
+		_, err := m.Client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+			TableName:               &name,
+			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(t.Expires), Enabled: aws.Bool(true)},
+		})
+		return failed(err, "The expiry of table %s cannot be set.", name)
 	})
-	return failed(err, "The expiry of table %s cannot be set.", name)
-}
-
-// lacks tells whether an endpoint that is not AWS's own does not know an operation, as
-// DynamoDB Local knows neither point-in-time recovery nor tags. That is a note then.
-func (m *migrator) lacks(err error) bool {
-	var api smithy.APIError
-	return m.Local && errors.As(err, &api) && api.ErrorCode() == "UnknownOperationException"
-}
-
-// What AWS answers for a while after a table was made: its backups are still being made
-// possible, its tags cannot be seen yet.
-const (
-	backupsNotYet = "ContinuousBackupsUnavailableException"
-	tableNotYet   = "ResourceNotFoundException"
-	mostLooks     = 120 // then it is something else
-)
-
-// soon does something again and again while the answer is that it is too early.
-func (m *migrator) soon(ctx context.Context, what, notYet string, do func() error) error {
-	for n := 0; ; n++ {
-		err := do()
-		var api smithy.APIError
-		if !errors.As(err, &api) || api.ErrorCode() != notYet || n == mostLooks {
-			return err
-		}
-		if n%5 == 0 && !m.plan {
-			m.Progress("waiting for " + what)
-		}
-		if err := sleep(ctx, m.Poll); err != nil {
-			return err
-		}
-	}
 }
 
 // recovery sets point-in-time recovery.
-func (m *migrator) recovery(ctx context.Context, name string, t Table, d *types.TableDescription) error {
-	if !t.Recovery || d == nil {
+func (m *migrator) recovery(ctx context.Context, name string, t Table, _ *types.TableDescription) error {
+	if !t.Recovery {
 		return nil
 	}
-	out, err := m.Client.DescribeContinuousBackups(ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: &name})
-	if err == nil {
+	return m.unlessLacking("point-in-time recovery", name, func() error {
+		out, err := m.Client.DescribeContinuousBackups(ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: &name})
+		if err != nil {
+			return err
+		}
 		if b := out.ContinuousBackupsDescription; b != nil && b.PointInTimeRecoveryDescription != nil &&
 			b.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus == types.PointInTimeRecoveryStatusEnabled {
 			return nil
 		}
-		m.Progress("keep point-in-time recovery of table " + name)
-		if m.plan {
-			return nil
-		}
-		err = m.soon(ctx, "point-in-time recovery of table "+name, backupsNotYet, func() error {
-			_, err := m.Client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
-				TableName:                        &name,
-				PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+		return m.do("keep point-in-time recovery of table "+name, func() error {
+			return m.soon(ctx, "point-in-time recovery of table "+name, "ContinuousBackupsUnavailableException", func() error {
+				_, err := m.Client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+					TableName:                        &name,
+					PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+				})
+				return err
 			})
-			return err
 		})
-	}
-	if m.lacks(err) {
-		m.Progress("note: this endpoint knows no point-in-time recovery, so table " + name + " has none")
-		return nil
-	}
-	return failed(err, "Point-in-time recovery of table %s cannot be set.", name)
+	})
 }
 
 func (m *migrator) tags(ctx context.Context, name string, _ Table, d *types.TableDescription) error {
-	if d == nil {
+	return m.unlessLacking("tags", name, func() error {
+		var out *dynamodb.ListTagsOfResourceOutput
+		err := m.soon(ctx, "the tags of table "+name, "ResourceNotFoundException", func() (err error) {
+			out, err = m.Client.ListTagsOfResource(ctx, &dynamodb.ListTagsOfResourceInput{ResourceArn: d.TableArn})
+			return err
+		})
+		if err != nil || slices.ContainsFunc(out.Tags, func(t types.Tag) bool { return aws.ToString(t.Key) == *tag.Key }) {
+			return err
+		}
+		return m.do("tag table "+name, func() error {
+			_, err := m.Client.TagResource(ctx, &dynamodb.TagResourceInput{ResourceArn: d.TableArn, Tags: []types.Tag{tag}})
+			return err
+		})
+	})
+}
+
+// unlessLacking sees to a setting of a table. An endpoint that is not AWS's own may not know it, as DynamoDB
+// Local knows neither point-in-time recovery nor tags: that is a note.
+func (m *migrator) unlessLacking(setting, name string, do func() error) error {
+	err := do()
+	var api smithy.APIError
+	if m.Local && errors.As(err, &api) && api.ErrorCode() == "UnknownOperationException" {
+		m.Progress("note: this endpoint knows no " + setting + ", so table " + name + " has none")
 		return nil
 	}
-	var out *dynamodb.ListTagsOfResourceOutput
-	err := m.soon(ctx, "the tags of table "+name, tableNotYet, func() (err error) {
-		out, err = m.Client.ListTagsOfResource(ctx, &dynamodb.ListTagsOfResourceInput{ResourceArn: d.TableArn})
-		return err
-	})
-	if m.lacks(err) {
-		m.Progress("note: this endpoint knows no tags, so table " + name + " has none")
-		return nil
-	}
-	if err != nil {
-		return failed(err, "The tags of table %s cannot be looked at.", name)
-	}
-	if slices.ContainsFunc(out.Tags, func(t types.Tag) bool { return aws.ToString(t.Key) == tagKey }) {
-		return nil
-	}
-	m.Progress("tag table " + name)
-	if m.plan {
-		return nil
-	}
-	_, err = m.Client.TagResource(ctx, &dynamodb.TagResourceInput{
-		ResourceArn: d.TableArn, Tags: []types.Tag{{Key: aws.String(tagKey), Value: aws.String(tagValue)}},
-	})
-	return failed(err, "The table %s cannot be tagged.", name)
+	return failed(err, "The %s of table %s cannot be set.", setting, name)
 }
 
-// VersionKey names the item of the schema's table that has the version.
-func VersionKey() map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "version"}}
-}
+// mostLooks bounds how often something is done again that is too early; then it is something else.
+const mostLooks = 120
 
-// SchemaOf reads the version item. Where it does not say which programs may work with the
-// tables, only those of the same version do.
-func SchemaOf(it map[string]types.AttributeValue) storage.Schema {
-	s := storage.Schema{Version: int(numberOf(it["Version"])), Oldest: int(numberOf(it["Oldest"]))}
-	if s.Oldest == 0 {
-		s.Oldest = s.Version
+// soon does something again and again while the answer is that it is too early. AWS answers so for a
+// while after a table was made: its backups are still being made possible, its tags cannot be seen yet.
+func (m *migrator) soon(ctx context.Context, what, tooEarly string, do func() error) error {
+	for n := 0; ; n++ {
+		err := do()
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != tooEarly || n == mostLooks {
+			return err
+		}
+		if err := m.pause(ctx, n, what); err != nil {
+			return err
+		}
 	}
-	return s
 }
 
-func numberOf(a types.AttributeValue) int64 {
-	n, ok := a.(*types.AttributeValueMemberN)
-	if !ok {
-		return 0
+// pause waits until the next look, keeps the lock, and tells now and then what is waited for.
+func (m *migrator) pause(ctx context.Context, n int, what string) error {
+	if n%5 == 0 && !m.plan {
+		m.Progress("waiting for " + what)
 	}
-	v, err := strconv.ParseInt(n.Value, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return v
-}
-
-func number(n int64) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
-}
-
-// versionItem is nil where there is none.
-func (m *migrator) versionItem(ctx context.Context) (map[string]types.AttributeValue, error) {
-	out, err := m.Client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: aws.String(Schema(m.Prefix)), Key: VersionKey(), ConsistentRead: aws.Bool(true),
-	})
-	var missing *types.ResourceNotFoundException
-	if errors.As(err, &missing) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, failed(err, "The schema's version cannot be read.")
-	}
-	return out.Item, nil
-}
-
-func (m *migrator) standing(ctx context.Context) (storage.Schema, error) {
-	it, err := m.versionItem(ctx)
-	return SchemaOf(it), err
-}
-
-// mark writes the least version that programs must know to work with the tables.
-func (m *migrator) mark(ctx context.Context, oldest int) error {
-	_, err := m.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: aws.String(Schema(m.Prefix)), Key: VersionKey(),
-		UpdateExpression:          aws.String("SET #o = :o"),
-		ExpressionAttributeNames:  map[string]string{"#o": "Oldest"},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":o": number(int64(oldest))},
-	})
-	return failed(err, "The schema's version cannot be written.")
-}
-
-func appliedAttribute(s Step) string { return "Applied" + strconv.Itoa(s.Version) }
-
-// note writes that a step is applied.
-func (m *migrator) note(ctx context.Context, s Step) error {
-	_, err := m.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: aws.String(Schema(m.Prefix)), Key: VersionKey(),
-		UpdateExpression:          aws.String("SET Version = :v, #a = :now"),
-		ExpressionAttributeNames:  map[string]string{"#a": appliedAttribute(s)},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":v": number(int64(s.Version)), ":now": number(m.Now().UnixMilli())},
-	})
-	return failed(err, "The schema's version cannot be written.")
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-t.C:
-		return nil
+	case <-time.After(m.Poll):
+		return m.renew(ctx)
 	}
 }
 
-// failed gives an error of the client its code.
+// failed gives an error of the client its code. Errors of ours pass as they are.
 func failed(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
+	var own *vigil.Error
+	if err == nil || errors.As(err, &own) {
+		return err
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) && strings.Contains(api.ErrorCode(), "AccessDenied") {

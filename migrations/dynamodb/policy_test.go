@@ -2,6 +2,7 @@ package dynamodb_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -132,6 +133,37 @@ func (w *whole) TagResource(_ context.Context, in *dynamodb.TagResourceInput, _ 
 	defer w.mu.Unlock()
 	w.tagged[*in.ResourceArn] = append(w.tagged[*in.ResourceArn], in.Tags...)
 	return &dynamodb.TagResourceOutput{}, nil
+}
+
+// thief takes the lock away once the first table of a step is made.
+type thief struct{ *whole }
+
+func (c thief) CreateTable(ctx context.Context, in *dynamodb.CreateTableInput, opts ...func(*dynamodb.Options)) (*dynamodb.CreateTableOutput, error) {
+	schema, main := strings.CutSuffix(*in.TableName, "-main")
+	if main {
+		_, err := c.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(migrations.Schema(schema)), Item: map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: "lock"}, "Owner": &types.AttributeValueMemberS{Value: "thief"},
+			"Ends": &types.AttributeValueMemberN{Value: fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())},
+		}})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c.whole.CreateTable(ctx, in, opts...)
+}
+
+func TestWhoLosesTheLockStops(t *testing.T) {
+	o, client := options(t)
+	o.Client = thief{newWhole(client)}
+	o.Progress = func(s string) {
+		if strings.HasPrefix(s, "applied") {
+			t.Errorf("got %q, want nothing applied", s)
+		}
+	}
+	err := migrations.Migrate(t.Context(), o)
+	if vigil.CodeOf(err) != vigil.CodeConflict || !strings.Contains(err.Error(), "took the migrations' lock") {
+		t.Errorf("got %v, want word of the lost lock", err)
+	}
 }
 
 // TestMigratingWaitsAndIsAllowedByItsPolicy migrates on what knows all that AWS does, once

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"vigil"
+	"vigil/storage"
 )
 
 // Files holds the migrations, named NNNN_what.sql, in goose's format.
@@ -20,25 +21,18 @@ import (
 //go:embed *.sql
 var Files embed.FS
 
-// Step is one version of the schema.
-type Step struct {
-	Version int
-	Name    string // of its file
-	// Oldest is the least version that a program must know to work beside and after the step.
-	// The file says it in a line `-- vigil:oldest=N`; one that does not lets no older program
-	// go on, as is so of those from before programs looked for it.
-	Oldest int
-}
-
+// A file says the least version that a program must know to work beside and after it in a line
+// `-- vigil:oldest=N`; one that does not lets no older program go on, as is so of those from before
+// programs looked for it.
 var oldestLine = regexp.MustCompile(`(?m)^-- vigil:oldest=(\d+)$`)
 
 // Steps lists the steps in such files, in order.
-func Steps(files fs.FS) ([]Step, error) {
+func Steps(files fs.FS) ([]storage.Step, error) {
 	names, err := fs.Glob(files, "*.sql") // sorted
 	if err != nil {
 		return nil, vigil.Wrap(err, vigil.CodeInternal, "The migrations cannot be read.")
 	}
-	var out []Step
+	var out []storage.Step
 	for _, name := range names {
 		raw, err := fs.ReadFile(files, name)
 		if err != nil {
@@ -48,7 +42,7 @@ func Steps(files fs.FS) ([]Step, error) {
 		if err != nil {
 			return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s has no number.", name)
 		}
-		s := Step{Version: v, Name: name, Oldest: v}
+		s := storage.Step{Version: v, Name: name, Oldest: v}
 		if said := oldestLine.FindSubmatch(raw); said != nil {
 			if s.Oldest, err = strconv.Atoi(string(said[1])); err != nil {
 				return nil, vigil.Wrap(err, vigil.CodeInternal, "The migration %s names no version.", name)

@@ -17,14 +17,6 @@ import (
 	"vigil/storage"
 )
 
-// Migration is one step of the schema.
-type Migration struct {
-	Version int64
-	Name    string    // of its file
-	Applied time.Time // zero: not yet
-	Stops   bool      // not yet, and servers of older programs have to end for it
-}
-
 // MigrateOptions say what to migrate, and how. Path is required.
 type MigrateOptions struct {
 	Path     string
@@ -86,7 +78,7 @@ func MigrateWith(ctx context.Context, o MigrateOptions) error {
 	}
 	db.SetMaxOpenConns(1)
 	u := storage.Upgrade{
-		Have: have, Oldest: oldestAfter(have, steps), Stop: o.StopOld, Claim: o.Claim, Progress: o.Progress, Poll: o.Poll, Gone: o.Gone, Wait: o.Wait,
+		Have: have, Oldest: have.OldestAfter(steps), Stop: o.StopOld, Claim: o.Claim, Progress: o.Progress, Poll: o.Poll, Gone: o.Gone, Wait: o.Wait,
 		Nodes: func(ctx context.Context) ([]storage.Node, error) { return nodesOf(ctx, db, have) },
 		Mark: func(ctx context.Context, oldest int) error {
 			_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", oldest))
@@ -94,17 +86,6 @@ func MigrateWith(ctx context.Context, o MigrateOptions) error {
 		},
 	}
 	return errors.Join(u.Run(ctx, o.apply), schemaError(db.Close()))
-}
-
-// oldestAfter is the least version that programs must know once all steps are applied.
-func oldestAfter(have storage.Schema, steps []migrations.Step) int {
-	oldest := have.Oldest
-	for _, s := range steps {
-		if s.Version > have.Version {
-			oldest = max(oldest, s.Oldest)
-		}
-	}
-	return oldest
 }
 
 // nodesOf lists the nodes in a file that may be of an older version. Rows that do not say
@@ -162,7 +143,7 @@ func (o MigrateOptions) apply(ctx context.Context) error {
 
 // Status lists the steps of the schema that this program knows, and which of them the
 // file has. It changes nothing; a file that is not there has none.
-func Status(ctx context.Context, o MigrateOptions) ([]Migration, error) {
+func Status(ctx context.Context, o MigrateOptions) ([]storage.Migration, error) {
 	o = o.withDefaults()
 	steps, _, err := schemaSteps(o.Steps)
 	if err != nil {
@@ -172,10 +153,7 @@ func Status(ctx context.Context, o MigrateOptions) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Migration, len(steps))
-	for i, s := range steps {
-		out[i] = Migration{Version: int64(s.Version), Name: s.Name, Stops: have.Version > 0 && s.Version > have.Version && s.Oldest > have.Oldest}
-	}
+	out := have.Migrations(steps)
 	if have.Version == 0 {
 		return out, nil
 	}

@@ -17,7 +17,7 @@ import (
 // written: only programs of its own version work with it.
 
 // schemaSteps are the steps that a program knows, and the version of the last one.
-func schemaSteps(files fs.FS) (steps []migrations.Step, known int, err error) {
+func schemaSteps(files fs.FS) (steps []storage.Step, known int, err error) {
 	if steps, err = migrations.Steps(files); err != nil {
 		return nil, 0, err
 	}
