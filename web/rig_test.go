@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/lti"
 	"vigil/lti/ltitest"
 	"vigil/realtime"
@@ -159,9 +160,7 @@ func newRig(t *testing.T, change ...func(*web.Config)) *rig {
 
 func (r *rig) ok(err error) {
 	r.Helper()
-	if err != nil {
-		r.Fatal(err)
-	}
+	testutil.OK(r, err)
 }
 
 // lms is a platform that the tool knows.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 )
 
@@ -59,11 +60,7 @@ func TestWhoBlocksTheMonitorHasBegunAndWasNotWatched(t *testing.T) {
 			if s.State != vigil.StateSubmitted || s.Opened.IsZero() || s.UnwatchedFor(r.now()) < 41*time.Minute || s.WatchedFor(r.now()) != 0 {
 				t.Errorf("got %s, opened %v, not watched for %v", s.State, s.Opened, s.UnwatchedFor(r.now()))
 			}
-			for deadline := time.Now().Add(20 * time.Second); r.session(id).Tally.Open != 1; time.Sleep(5 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatal("timed out waiting for an incident")
-				}
-			}
+			testutil.Until(t, "an incident", func() bool { return r.session(id).Tally.Open == 1 })
 
 			page := teacher.get("/dashboard/" + exam + "/report").Body
 			for _, words := range []string{"submitted", `not watched for 4[12] min`, `watched 0 s of 4[12] min`, "Not watched"} {

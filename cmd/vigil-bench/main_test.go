@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"vigil/internal/testutil"
 	"vigil/realtime/protocol"
 )
 
@@ -56,17 +57,10 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func built(t *testing.T) string {
 	t.Helper()
 	path, err := program()
-	ok(t, err)
+	testutil.OK(t, err)
 	return path
 }
 
@@ -93,9 +87,9 @@ func TestAnExamOfTenStudentsIsMeasuredAndLosesNothing(t *testing.T) {
 		t.Fatalf("got %v (%v), want one file", files, err)
 	}
 	b, err := os.ReadFile(files[0])
-	ok(t, err)
+	testutil.OK(t, err)
 	var o outcome
-	ok(t, json.Unmarshal(b, &o))
+	testutil.OK(t, json.Unmarshal(b, &o))
 	for name, want := range map[string]float64{"missing": 0, "doubled": 0, "out of order": 0, "in the store": 50} {
 		if f, found := o.find(name); !found || f.Value != want {
 			t.Errorf("%s: got %v (%v), want %v", name, f.Value, found, want)
@@ -111,29 +105,29 @@ func TestAnExamOfTenStudentsIsMeasuredAndLosesNothing(t *testing.T) {
 func TestAnAcknowledgedSignalThatTheStoreLostIsFound(t *testing.T) {
 	ctx := t.Context()
 	r, err := newRig(ctx, common{Vigil: built(t), Nodes: 1, Store: "sqlite", AtOnce: 4, ServerCPUs: "none"}, size{4, 1, 1}, systemVigil, t.Logf)
-	ok(t, err)
-	defer func() { ok(t, r.close()) }()
-	ok(t, r.seat(ctx))
-	ok(t, r.up(ctx, ConnectArgs{}))
+	testutil.OK(t, err)
+	defer func() { testutil.OK(t, r.close()) }()
+	testutil.OK(t, r.seat(ctx))
+	testutil.OK(t, r.up(ctx, ConnectArgs{}))
 	s, err := r.run(ctx, 20, 0, time.Second)
-	ok(t, err)
+	testutil.OK(t, err)
 	records, err := r.records(ctx)
-	ok(t, err)
-	ok(t, r.down(ctx))
+	testutil.OK(t, err)
+	testutil.OK(t, r.down(ctx))
 	var whole outcome
 	s.judge(&whole)
-	ok(t, r.verify(ctx, &whole, records))
+	testutil.OK(t, r.verify(ctx, &whole, records))
 	if len(whole.Failures) > 0 {
 		t.Fatalf("got %v, want no failure", whole.Failures)
 	}
 
 	db, err := sql.Open("sqlite", strings.TrimPrefix(r.vigil.store, "sqlite:"))
-	ok(t, err)
+	testutil.OK(t, err)
 	_, err = db.ExecContext(ctx, "DELETE FROM signals WHERE stream IN (SELECT no FROM streams WHERE name = ?) AND seq = 2", records[0].Stream)
-	ok(t, err)
-	ok(t, db.Close())
+	testutil.OK(t, err)
+	testutil.OK(t, db.Close())
 	var short outcome
-	ok(t, r.verify(ctx, &short, records))
+	testutil.OK(t, r.verify(ctx, &short, records))
 	if len(short.Failures) != 1 || !strings.Contains(short.Failures[0], "1 acknowledged signals are not in the store") {
 		t.Errorf("got %v, want one lost signal", short.Failures)
 	}
@@ -251,10 +245,10 @@ func TestTheCheckFindsWhatIsLostDoubledDisorderedOrMadeUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := fakeRig(t, c.deliver)
 			if c.want.Missing > 0 {
-				r.patience = 3 * time.Second // it is waited for in vain
+				r.patience = 3 * time.Second // the whole of it passes
 			}
 			s, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
-			ok(t, err)
+			testutil.OK(t, err)
 			got := s.verdict
 			got.Examples = nil
 			want := c.want
@@ -281,10 +275,10 @@ func fakeRig(t *testing.T, deliver func(seq int64, frame string, send func(strin
 	r := &rig{c: common{Nodes: 1, AtOnce: 2}, size: size{1, 1, 2}, name: "fake", sys: f, tell: t.Logf, patience: 90 * time.Second}
 	var err error
 	r.fleet, err = newFleet(ctx, 1, "", t.Logf)
-	ok(t, err)
-	t.Cleanup(func() { ok(t, r.close()) })
-	ok(t, r.found(ctx))
-	ok(t, r.up(ctx, ConnectArgs{}))
+	testutil.OK(t, err)
+	t.Cleanup(func() { testutil.OK(t, r.close()) })
+	testutil.OK(t, r.found(ctx))
+	testutil.OK(t, r.up(ctx, ConnectArgs{}))
 	return r
 }
 
@@ -299,7 +293,7 @@ func TestWhatIsRefusedForAWhileIsSentAgain(t *testing.T) {
 		send(frame)
 	})
 	s, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
-	ok(t, err)
+	testutil.OK(t, err)
 	if s.verdict.bad() > 0 || s.bad != 1 || s.sent != 5 {
 		t.Errorf("got %+v, %d errors, %d sent; want all five delivered, one after an error", s.verdict, s.bad, s.sent)
 	}
@@ -313,10 +307,10 @@ func TestWhatAStretchLostDoesNotCountAgainstTheNext(t *testing.T) {
 	})
 	r.patience = 3 * time.Second
 	first, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
-	ok(t, err)
+	testutil.OK(t, err)
 	r.patience = 90 * time.Second
 	next, err := r.run(t.Context(), 20, 0, 250*time.Millisecond)
-	ok(t, err)
+	testutil.OK(t, err)
 	if first.verdict.Missing != 2 || next.verdict.bad() != 0 || next.verdict.Expected != 10 {
 		t.Errorf("got %+v, then %+v; want two missing, then none", first.verdict, next.verdict)
 	}

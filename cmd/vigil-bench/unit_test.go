@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"vigil/internal/testutil"
 )
 
 // dialTest serves one socket and connects to it.
@@ -62,7 +64,7 @@ func TestASocketReadsSmallAndLargeAndDividedMessagesAndAnswersPings(t *testing.T
 		echoed <- "pong"
 		_ = ws.Close(4001, "enough") // the client answers
 	})
-	ok(t, err)
+	testutil.OK(t, err)
 	var got []string
 	err = s.read(func(msg []byte) { got = append(got, string(msg)) })
 	var c *closed
@@ -95,10 +97,10 @@ func TestWhatASocketSendsIsUnderstood(t *testing.T) {
 			}
 			got <- msg
 		})
-		ok(t, err)
+		testutil.OK(t, err)
 		want := bytes.Repeat([]byte("é"), size)[:size]
 		want = bytes.ToValidUTF8(want, []byte("?"))
-		ok(t, s.send(opText, want))
+		testutil.OK(t, s.send(opText, want))
 		if b := <-got; !bytes.Equal(b, want) {
 			t.Errorf("%d bytes: got %d others", len(want), len(b))
 		}
@@ -135,7 +137,7 @@ func FuzzFrame(f *testing.F) {
 
 func TestADroppedLineCarriesNothingMoreAndTellsNobody(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
+	testutil.OK(t, err)
 	defer l.Close()
 	served := make(chan net.Conn, 1)
 	go func() {
@@ -144,24 +146,24 @@ func TestADroppedLineCarriesNothingMoreAndTellsNobody(t *testing.T) {
 		}
 	}()
 	r, err := newLine(t.Context(), l.Addr().String())
-	ok(t, err)
+	testutil.OK(t, err)
 	client, err := net.Dial("tcp", r.address())
-	ok(t, err)
+	testutil.OK(t, err)
 	defer client.Close()
 	_, err = client.Write([]byte("before"))
-	ok(t, err)
+	testutil.OK(t, err)
 	server := <-served
 	defer server.Close()
 	buf := make([]byte, 16)
 	n, err := server.Read(buf)
-	ok(t, err)
+	testutil.OK(t, err)
 	if got := string(buf[:n]); got != "before" {
 		t.Errorf("got %q, want what was sent before", got)
 	}
 	r.drop(client)
 	_, err = client.Write([]byte("after"))
-	ok(t, err)
-	ok(t, server.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
+	testutil.OK(t, err)
+	testutil.OK(t, server.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
 	if n, err := server.Read(buf); n > 0 || !isTimeout(err) {
 		t.Errorf("got %d bytes and %v, want silence", n, err)
 	}
@@ -261,7 +263,7 @@ func TestAComparisonShowsRatiosWithTheirSpread(t *testing.T) {
 		t.Fatalf("got %+v, want one row of three rounds", rows)
 	}
 	var b bytes.Buffer
-	ok(t, printComparison(&b, comparison{Rows: rows, Rounds: rounds}, true))
+	testutil.OK(t, printComparison(&b, comparison{Rows: rows, Rounds: rounds}, true))
 	for _, want := range []string{"0.2 [0.1–0.3]", "stores nothing, which favours it", "FAILED, round 1", "≤ 0.3 at 1000/s"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("got\n%s\nwant %q in it", &b, want)
@@ -271,7 +273,7 @@ func TestAComparisonShowsRatiosWithTheirSpread(t *testing.T) {
 		rows[i].Baseline = nil
 	}
 	b.Reset()
-	ok(t, printComparison(&b, comparison{Rows: rows, Rounds: rounds}, false))
+	testutil.OK(t, printComparison(&b, comparison{Rows: rows, Rounds: rounds}, false))
 	if !strings.Contains(b.String(), "Vigil alone") || !strings.Contains(b.String(), "2 [1–3]") {
 		t.Errorf("got\n%s\nwant Vigil alone with its spread", &b)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/lti"
 	"vigil/lti/ltitest"
 	"vigil/realtime/protocol"
@@ -179,18 +180,18 @@ func TestGroupsAndRightsCountOnAllServers(t *testing.T) {
 	mine, other := s.student(student).Welcome().Session, s.student(another).Welcome().Session
 	to(two)
 	w := s.proctor()
-	until(t, "the student of the own group", func() bool { return w.Connection(mine) == vigil.ConnOnline })
+	testutil.Until(t, "the student of the own group", func() bool { return w.Connection(mine) == vigil.ConnOnline })
 	if rows := w.Rows(); len(rows) != 1 {
 		t.Fatalf("got %d rows, want the own group's", len(rows))
 	}
 	id, _ := w.Command(protocol.CommandUp{Kind: vigil.CommandTerminate, Targets: []string{other}})
-	until(t, "the refusal", func() bool { return w.Progress(id, other).Stage == vigil.StageRefused })
+	testutil.Until(t, "the refusal", func() bool { return w.Progress(id, other).Stage == vigil.StageRefused })
 
 	report := func(what string, counts func() bool) {
 		t.Helper()
 		began := time.Now()
 		s.ok(lms.SendAccess(t.Context()))
-		until(t, what, counts)
+		testutil.Until(t, what, counts)
 		t.Logf("%s: after %v", what, time.Since(began).Round(time.Millisecond))
 	}
 	to(one) // which is told, and has no dashboard
@@ -203,7 +204,7 @@ func TestGroupsAndRightsCountOnAllServers(t *testing.T) {
 		return len(w.Rows()) == 2 && slices.Equal(w.Access().Rights, []vigil.Right{vigil.RightWatch})
 	})
 	id, _ = w.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{mine}})
-	until(t, "a message to be refused", func() bool {
+	testutil.Until(t, "a message to be refused", func() bool {
 		return slices.ContainsFunc(w.Errors(), func(e protocol.Error) bool { return e.Ref == id && e.Code == vigil.CodeForbidden })
 	})
 	lms.SetAccess(instructor, ltitest.Access{})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage/sqlite"
 )
 
@@ -76,14 +77,12 @@ func TestACopyThatIsKilledGoesOn(t *testing.T) {
 	}
 	args := []string{"copy", "--from", from, "--to", dynamoStoreOf(t)}
 	var log output
-	cmd := exec.Command(program, args...)
+	cmd := exec.CommandContext(t.Context(), program, args...) // killed with the test, if nothing else
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); !strings.Contains(log.String(), "100 sessions") && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	testutil.Until(t, "100 sessions to be copied", func() bool { return strings.Contains(log.String(), "100 sessions") })
 	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
@@ -37,7 +38,7 @@ func (d *desk) give(c protocol.CommandUp) string {
 	d.Helper()
 	c.Targets = []string{d.session}
 	id := ""
-	until(d.T, "the proctor to be connected", func() (sent bool) {
+	testutil.Until(d.T, "the proctor to be connected", func() (sent bool) {
 		id, sent = d.proctor.Command(c)
 		return sent
 	})
@@ -59,7 +60,7 @@ func (d *desk) answer(id string, want vigil.LMSState) protocol.LMSProgress {
 				got, got.LMS, d.proctor.Errors(), d.proctor.Snapshots(), d.lms.Platform().Controls(), d.running.log)
 		}
 	}()
-	until(d.T, "the answer "+string(want), func() bool {
+	testutil.Until(d.T, "the answer "+string(want), func() bool {
 		got = d.proctor.Progress(id, d.session)
 		return got.LMS != nil && got.LMS.State == want
 	})
@@ -120,7 +121,7 @@ func TestEachCommandReachesThePlatform(t *testing.T) {
 
 	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandPause, Text: "Fire alarm", Reason: "environment"}), vigil.LMSAccepted)
 	d.want("after pause", d.seen().Status, ltitest.Paused)
-	until(t, "the student to be paused", func() bool { return st.State() == vigil.StatePaused })
+	testutil.Until(t, "the student to be paused", func() bool { return st.State() == vigil.StatePaused })
 	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
 	d.want("after resume", d.seen().Status, ltitest.Running)
 
@@ -129,7 +130,7 @@ func TestEachCommandReachesThePlatform(t *testing.T) {
 	if got := d.seen().Ends.Sub(ends); got < 2*time.Minute {
 		t.Errorf("the LMS's end moved: got %v, want two minutes and the pause", got)
 	}
-	until(t, "the student's clock to move", func() bool { end, _ := st.Clock(); return end >= before+120_000 })
+	testutil.Until(t, "the student's clock to move", func() bool { end, _ := st.Clock(); return end >= before+120_000 })
 
 	d.answer(d.give(protocol.CommandUp{Kind: vigil.CommandFlag, Text: "Talked", Reason: "behaviour", Severity: 0.5}), vigil.LMSAccepted)
 	if f := d.seen().Flags; len(f) != 1 || f[0].Severity != 0.5 || f[0].Code != "behaviour" || f[0].Message != "Talked" {
@@ -162,11 +163,11 @@ func TestAPlatformThatIsDownIsAskedAgainAndHearsItOnce(t *testing.T) {
 	s.down()
 	pause := d.give(protocol.CommandUp{Kind: vigil.CommandPause})
 	extend := d.extend(60)
-	until(t, "the dashboard to say why it waits", func() bool {
+	testutil.Until(t, "the dashboard to say why it waits", func() bool {
 		p := d.proctor.Progress(pause, d.session)
 		return p.LMS != nil && p.LMS.State == vigil.LMSWaiting && p.LMS.Problem != ""
 	})
-	until(t, "the pause, which needs no platform", func() bool { return d.proctor.Row(d.session).Life.State == vigil.StatePaused })
+	testutil.Until(t, "the pause, which needs no platform", func() bool { return d.proctor.Row(d.session).Life.State == vigil.StatePaused })
 	d.want("extra minutes while it is down", d.seen().Extra, 0)
 	s.up()
 	d.answer(pause, vigil.LMSAccepted)
@@ -295,9 +296,9 @@ func TestMinutesAreWholeAndTheRestIsCarried(t *testing.T) {
 	t.Cleanup(release)
 	d.once("update", ltitest.Fault{Wait: hold})
 	first := d.extend(90)
-	until(t, "the first to be on its way", func() bool { return len(d.requests("update")) == 1 })
+	testutil.Until(t, "the first to be on its way", func() bool { return len(d.requests("update")) == 1 })
 	second := d.extend(30) // given before it is known what the first was rounded up by
-	until(t, "the second to be queued", func() bool { return d.proctor.Progress(second, d.session).Stage == vigil.StageQueued })
+	testutil.Until(t, "the second to be queued", func() bool { return d.proctor.Progress(second, d.session).Stage == vigil.StageQueued })
 	release()
 	d.answer(first, vigil.LMSAccepted)
 	d.answer(second, vigil.LMSAccepted)
@@ -307,7 +308,7 @@ func TestMinutesAreWholeAndTheRestIsCarried(t *testing.T) {
 	d.answer(fourth, vigil.LMSAccepted)
 	d.want("extra minutes for 90 s, 30 s, 45 s and 75 s", d.seen().Extra, 4)
 	d.want("extensions sent", len(d.requests("update")), 3)
-	until(t, "four minutes to show", func() bool { return d.proctor.Row(d.session).Life.Granted == 240_000 })
+	testutil.Until(t, "four minutes to show", func() bool { return d.proctor.Row(d.session).Life.Granted == 240_000 })
 }
 
 func TestACommandThatWaitsForThePlatformOutlivesAKill(t *testing.T) {
@@ -349,10 +350,10 @@ func TestOurOwnOutageIsGivenBackAtThePlatform(t *testing.T) {
 	before, _ := st.Clock()
 	server.kill()
 	died := time.Now()
-	until(t, "an outage that is worth giving back", func() bool { return time.Since(died) > 2*vigil.MinExtend })
+	testutil.Until(t, "an outage that is worth giving back", func() bool { return time.Since(died) > 2*vigil.MinExtend })
 	s.process()
 	var lost int64
-	until(t, "the outage to be given back", func() bool {
+	testutil.Until(t, "the outage to be given back", func() bool {
 		l := p.Row(session).Lost
 		if l == nil || l.Gaps != 1 || l.Granted == 0 {
 			return false
@@ -360,9 +361,9 @@ func TestOurOwnOutageIsGivenBackAtThePlatform(t *testing.T) {
 		lost = l.Granted
 		return true
 	})
-	until(t, "the platform to have it", func() bool { return s.lms.Platform().Attempts(student, lms.LinkID)[0].Extra > 0 })
+	testutil.Until(t, "the platform to have it", func() bool { return s.lms.Platform().Attempts(student, lms.LinkID)[0].Extra > 0 })
 	minutes := (lost + 59_999) / 60_000 // the platform takes whole ones
-	until(t, "the student's clock to be the platform's", func() bool {
+	testutil.Until(t, "the student's clock to be the platform's", func() bool {
 		end, _ := st.Clock()
 		return end == before+minutes*60_000
 	})
@@ -399,7 +400,7 @@ func TestAKillWhileAnExtensionIsSentDoesNotDoubleIt(t *testing.T) {
 			t.Cleanup(func() { close(hold) })
 			d.once("update", ltitest.Fault{Wait: hold})
 			id := d.extend(60)
-			until(t, "the platform to have done it", func() bool { return d.seen().Extra == 1 })
+			testutil.Until(t, "the platform to have done it", func() bool { return d.seen().Extra == 1 })
 			server.kill()
 			s.process()
 			begin := time.Now()

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/realtime/client"
 )
@@ -56,7 +57,7 @@ func (d *demo) start(more ...string) (stop func()) {
 		}
 	}
 	d.Cleanup(stop)
-	until(d.T, "the demo's links", func() bool { return len(done) > 0 || strings.Contains(out.String(), "Ctrl+C") })
+	testutil.Until(d.T, "the demo's links", func() bool { return len(done) > 0 || strings.Contains(out.String(), "Ctrl+C") })
 	want := []string{"http://127.0.0.1:" + d.lms + "/", "http://localhost:" + d.tool + "/"}
 	if got := links.FindAllString(out.String(), -1); !slices.Equal(got, want) {
 		d.Fatalf("links: got %v, want %v\n%s\n%s", got, want, out.String(), errs.String())
@@ -121,7 +122,7 @@ func TestTheDemoFillsRestartsAndForgets(t *testing.T) {
 	}
 	d.press(b, "/", "/simulate", nil)
 	var ten []string
-	until(t, "ten students online", func() bool { ten = online(p); return len(ten) == 10 })
+	testutil.Until(t, "ten students online", func() bool { ten = online(p); return len(ten) == 10 })
 	names := map[string]bool{}
 	for _, row := range p.Rows() {
 		names[row.Who.Name] = true
@@ -137,7 +138,7 @@ func TestTheDemoFillsRestartsAndForgets(t *testing.T) {
 		}
 		stop = d.start()
 		p = watch(t, tool, b, page) // the browser's visit goes on, without another launch
-		until(t, "the ten to come back by themselves", func() bool { return slices.Equal(online(p), ten) })
+		testutil.Until(t, "the ten to come back by themselves", func() bool { return slices.Equal(online(p), ten) })
 		if rows := p.Rows(); len(rows) != 10 {
 			t.Errorf("got %d rows after a restart, want 10", len(rows))
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay/redisrelay/redistest"
@@ -194,18 +195,18 @@ func TestDisablingAPlatformEndsItsSocketsOnAllServers(t *testing.T) {
 			session := st.Welcome().Session
 			to(two)
 			w := s.proctor()
-			until(t, "the student on the dashboard", func() bool { return w.Connection(session) == vigil.ConnOnline })
+			testutil.Until(t, "the student on the dashboard", func() bool { return w.Connection(session) == vigil.ConnOnline })
 			args := []string{"platform", name, "--store=sqlite:" + s.db, s.platform}
 			if name == "remove" {
 				args = append(args, "--yes")
 			}
 			must(t, args...)
-			until(t, "the proctor's commands to be refused", func() bool {
+			testutil.Until(t, "the proctor's commands to be refused", func() bool {
 				_, sent := w.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "hello", Targets: []string{session}})
 				return !sent
 			})
 			store := s.open(s.db)
-			until(t, "the student to be away", func() bool {
+			testutil.Until(t, "the student to be away", func() bool {
 				v, err := store.Session(t.Context(), session)
 				return err == nil && v.Presence.Connection == vigil.ConnLost
 			})
@@ -214,7 +215,7 @@ func TestDisablingAPlatformEndsItsSocketsOnAllServers(t *testing.T) {
 				t.Errorf("got gaps %+v, %v, want some, and none that is the student's", gaps, err)
 			}
 			for _, n := range []*site{one, two} {
-				until(t, "no socket to be left", func() bool { return metrics(t, "http://"+n.admin+"/metrics")["vigil_sockets"] == 0 })
+				testutil.Until(t, "no socket to be left", func() bool { return metrics(t, "http://"+n.admin+"/metrics")["vigil_sockets"] == 0 })
 			}
 		})
 	}

@@ -15,6 +15,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
 )
@@ -126,7 +127,7 @@ func (r *room) notices() (told, over int) {
 // fails checks what happens while the store cannot save, and after.
 func (r *room) fails(server *node, p *client.Proctor, mend func()) {
 	r.Helper()
-	until(r.T, "every student to be told that saving waits", func() bool {
+	testutil.Until(r.T, "every student to be told that saving waits", func() bool {
 		if r.settled() { // a little at a time: floods are refused
 			r.give()
 		}
@@ -135,7 +136,7 @@ func (r *room) fails(server *node, p *client.Proctor, mend func()) {
 	})
 	before, retries := r.acked(), metrics(r.T, "http://"+r.admin+"/metrics")["vigil_store_retries_total"]
 	r.give()
-	until(r.T, "the store to be asked again", func() bool {
+	testutil.Until(r.T, "the store to be asked again", func() bool {
 		return metrics(r.T, "http://"+r.admin+"/metrics")["vigil_store_retries_total"] >= retries+2
 	})
 	if got := r.acked(); got != before {
@@ -153,7 +154,7 @@ func (r *room) fails(server *node, p *client.Proctor, mend func()) {
 	for _, st := range r.students {
 		r.ok(st.Settled(ctx))
 	}
-	until(r.T, "every student to be told that it is over", func() bool { _, over := r.notices(); return over >= len(r.students) })
+	testutil.Until(r.T, "every student to be told that it is over", func() bool { _, over := r.notices(); return over >= len(r.students) })
 	for _, st := range r.students {
 		st.Close()
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest/lms"
 )
 
@@ -59,7 +60,7 @@ func newSiteBehind(t *testing.T, scheme string) (s *site, front string) {
 func listenOn(t *testing.T, address string) net.Listener {
 	t.Helper()
 	var l net.Listener
-	until(t, "the port to be free", func() bool {
+	testutil.Until(t, "the port to be free", func() bool {
 		var err error
 		l, err = net.Listen("tcp", address)
 		return err == nil

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/storage/dynamo/dynamolocal"
 )
@@ -119,7 +120,7 @@ func TestFiftyLaunchesAtThreeNodesFindOneSession(t *testing.T) {
 		})
 	}
 	for _, admin := range admins {
-		until(t, "a node to be ready", func() bool { status, _ := get(t, "http://"+admin+"/readyz"); return status == http.StatusOK })
+		testutil.Until(t, "a node to be ready", func() bool { status, _ := get(t, "http://"+admin+"/readyz"); return status == http.StatusOK })
 	}
 	s.register()
 	front := http.Server{Addr: s.listen, ReadHeaderTimeout: headerTime, Handler: balance(t, nodes)}
@@ -129,7 +130,7 @@ func TestFiftyLaunchesAtThreeNodesFindOneSession(t *testing.T) {
 		}
 	})
 	defer front.Close()
-	until(t, "the load balancer", func() bool { status, _ := get(t, "http://"+s.listen+"/lti/keys"); return status == http.StatusOK })
+	testutil.Until(t, "the load balancer", func() bool { status, _ := get(t, "http://"+s.listen+"/lti/keys"); return status == http.StatusOK })
 
 	launch, err := s.lms.Proctored(student)
 	s.ok(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 )
 
 func TestExamsAreListed(t *testing.T) { onEach(t, listsExams) }
@@ -26,7 +27,7 @@ func listsExams(t *testing.T, place string, e vigil.Exam) {
 		t.Fatal(err)
 	}
 	var lines []string
-	until(t, "both exams", func() bool { // an index may lag behind
+	testutil.Until(t, "both exams", func() bool { // an index may lag behind
 		lines = strings.Split(strings.TrimSpace(must(t, "exam", "list", "--store", place)), "\n")
 		return len(lines) == 3
 	})

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay/redisrelay/redistest"
@@ -134,7 +135,7 @@ func (m *member) start() {
 		}
 	})
 	m.running = n
-	until(f.T, m.name+" to be ready", func() bool {
+	testutil.Until(f.T, m.name+" to be ready", func() bool {
 		select {
 		case <-n.done:
 			f.Fatalf("%s ended with %d:\n%s", m.name, n.code, n.log)
@@ -492,7 +493,7 @@ func connects(pupils []*scholar) []int {
 func (f *fleet) back(pupils []*scholar, before []int) time.Duration {
 	f.Helper()
 	begin := time.Now()
-	until(f.T, "everybody to be back", func() bool {
+	testutil.Until(f.T, "everybody to be back", func() bool {
 		for i, p := range pupils {
 			if p.Connects() <= before[i] {
 				return false
@@ -524,7 +525,7 @@ func (f *fleet) nobodyLost(what string, before map[string]int) {
 func (f *fleet) gone(m *member) {
 	f.Helper()
 	id := m.id
-	until(f.T, "the others to have taken over from "+m.name, func() bool {
+	testutil.Until(f.T, "the others to have taken over from "+m.name, func() bool {
 		nodes, err := f.kept.Nodes(context.Background())
 		f.ok(err)
 		for _, n := range nodes {

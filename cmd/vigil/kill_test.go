@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
 	"vigil/storage"
@@ -159,21 +160,17 @@ func TestKillingTheServerLosesNoAcknowledgedSignalAndDuplicatesNone(t *testing.T
 		}
 		e.victim.Store(server)
 		e.at.Store(e.arrived.Load() + between)
-		select {
-		case <-server.done:
-		case <-time.After(patience):
-			t.Fatalf("waited in vain for %d acknowledgements", between)
-		}
+		testutil.Receive(t, fmt.Sprintf("%d acknowledgements", between), server.done)
 		died := time.Now()
 		deaths = append(deaths, died)
-		until(t, "all students to have read the last that was sent to them", func() bool {
+		testutil.Until(t, "all students to have read the last that was sent to them", func() bool {
 			return all(pupils, func(p *pupil) bool { return p.Closes()[-1] > drops[p] })
 		})
 		given := count(pupils, func(p *pupil) int { return len(p.given) })
 		corpses = append(corpses, exhume(s, pupils))
 		server = s.process()
 		ready := time.Since(died)
-		until(t, "all students to be back", func() bool {
+		testutil.Until(t, "all students to be back", func() bool {
 			return all(pupils, func(p *pupil) bool { return p.Connects() > connects[p] })
 		})
 		t.Logf("%d signals given until the kill; ready again after %v, everybody back after %v",
@@ -187,7 +184,7 @@ func TestKillingTheServerLosesNoAcknowledgedSignalAndDuplicatesNone(t *testing.T
 		s.ok(p.Settled(ctx))
 	}
 	t.Logf("all outboxes empty %v after the last signal", time.Since(stopped).Round(time.Millisecond))
-	until(t, "the dashboard to show all students online", func() bool {
+	testutil.Until(t, "the dashboard to show all students online", func() bool {
 		return all(pupils, func(p *pupil) bool { return proctor.Connection(p.Welcome().Session) == vigil.ConnOnline })
 	})
 	proctor.Close()

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
 	"vigil/storage"
@@ -49,7 +50,7 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 	_, err := s.lms.Platform().HandIn(ended.attempt.ID)
 	s.ok(err)
 	s.ok(s.lms.Platform().SendReports(t.Context(), 0))
-	until(t, "handed in", func() bool { return ended.shown() == vigil.StateSubmitted })
+	testutil.Until(t, "handed in", func() bool { return ended.shown() == vigil.StateSubmitted })
 
 	pupils := make([]*pupil, students)
 	var g errgroup.Group
@@ -84,7 +85,7 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 	}
 	acked := func(n int) {
 		t.Helper()
-		until(t, fmt.Sprint(n, " acknowledgements for each"), func() bool {
+		testutil.Until(t, fmt.Sprint(n, " acknowledgements for each"), func() bool {
 			return all(pupils, func(p *pupil) bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.acked) >= n })
 		})
 	}
@@ -123,7 +124,7 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 	}
 	t.Log(must(t, "restore", file, "--store", s.store(), "--erasures=none"))
 	after := s.process()
-	until(t, "all students to be back", func() bool {
+	testutil.Until(t, "all students to be back", func() bool {
 		return all(pupils, func(p *pupil) bool { return p.Connects() > connects[p] })
 	})
 	t.Logf("back %v after the kill", time.Since(killed).Round(time.Millisecond))
@@ -133,7 +134,7 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 	}
 	t.Logf("all outboxes empty %v after the kill", time.Since(killed).Round(time.Millisecond))
 	proctor := s.proctor()
-	until(t, "the dashboard to show all students online", func() bool {
+	testutil.Until(t, "the dashboard to show all students online", func() bool {
 		return all(pupils, func(p *pupil) bool { return proctor.Connection(p.Welcome().Session) == vigil.ConnOnline })
 	})
 	proctor.Close()
@@ -181,7 +182,7 @@ func losesTheMachine(t *testing.T, s *site, students int) {
 func (e *sitting) chat(t *testing.T, text string) {
 	t.Helper()
 	e.student.Chat(text)
-	until(t, "the line on the dashboard", func() bool {
+	testutil.Until(t, "the line on the dashboard", func() bool {
 		for _, l := range e.proctor.Lines() {
 			if l.Text == text {
 				return true

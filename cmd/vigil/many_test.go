@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay/redisrelay/redistest"
 )
@@ -189,7 +190,7 @@ func (f *fleet) cross() {
 			begin := time.Now()
 			id, _ := w.Command(protocol.CommandUp{Kind: vigil.CommandMessage, Targets: []string{session}, Text: "Hello from a dashboard."})
 			for j, other := range f.proctors {
-				until(f.T, "a message to be seen on every dashboard", func() bool { return other.Progress(id, session).Stage == vigil.StageSeen })
+				testutil.Until(f.T, "a message to be seen on every dashboard", func() bool { return other.Progress(id, session).Stage == vigil.StageSeen })
 				_ = j
 			}
 			if i == 0 {
@@ -202,15 +203,15 @@ func (f *fleet) cross() {
 		session := p.Welcome().Session
 		line := p.Chat("Is anybody there?")
 		for _, other := range f.proctors {
-			until(f.T, "a student's line on every dashboard", func() bool { return hasLine(other.Lines(), line) })
+			testutil.Until(f.T, "a student's line on every dashboard", func() bool { return hasLine(other.Lines(), line) })
 		}
 		answer, _ := w.Chat(session, "Yes.")
-		until(f.T, "the answer to arrive", func() bool { return hasLine(p.Lines(), answer) })
+		testutil.Until(f.T, "the answer to arrive", func() bool { return hasLine(p.Lines(), answer) })
 		w.Seen(session)
 		for _, kind := range []vigil.CommandKind{vigil.CommandPause, vigil.CommandResume} {
 			id, _ := w.Command(protocol.CommandUp{Kind: kind, Targets: []string{session}})
 			for _, other := range f.proctors {
-				until(f.T, string(kind)+" to be seen on every dashboard", func() bool { return other.Progress(id, session).Stage == vigil.StageSeen })
+				testutil.Until(f.T, string(kind)+" to be seen on every dashboard", func() bool { return other.Progress(id, session).Stage == vigil.StageSeen })
 			}
 		}
 	}
@@ -270,7 +271,7 @@ func (f *fleet) killHeld() {
 	}
 	first := time.Duration(0)
 	for _, w := range f.proctors {
-		until(f.T, "every dashboard to show them lost by our fault", func() bool { return shown(w, vigil.ConnLost) })
+		testutil.Until(f.T, "every dashboard to show them lost by our fault", func() bool { return shown(w, vigil.ConnLost) })
 		if first == 0 {
 			first = time.Since(died)
 		}
@@ -284,7 +285,7 @@ func (f *fleet) killHeld() {
 	}
 	back := f.back(victims, were)
 	for _, w := range f.proctors {
-		until(f.T, "every dashboard to show them online", func() bool { return shown(w, vigil.ConnOnline) })
+		testutil.Until(f.T, "every dashboard to show them online", func() bool { return shown(w, vigil.ConnOnline) })
 	}
 	f.aim("until they were shown as back", time.Since(lifted), 3*time.Second)
 	f.Logf("back after %v, shown on all dashboards after %v (aim: 3 s)", back.Round(time.Millisecond), time.Since(lifted).Round(time.Millisecond))
@@ -293,7 +294,7 @@ func (f *fleet) killHeld() {
 		before[p.Welcome().Session]++
 	}
 	after := map[string]int{}
-	until(f.T, "the store to have that they were lost", func() bool {
+	testutil.Until(f.T, "the store to have that they were lost", func() bool {
 		after = f.reported(f.pupils)
 		for session, want := range before {
 			if after[session] < want {
@@ -331,13 +332,13 @@ func (f *fleet) redisAway(how string, least time.Duration, away, back func()) {
 	begin := time.Now()
 	away()
 	for _, w := range f.proctors {
-		until(f.T, "every dashboard to say that other servers come late", w.behind)
+		testutil.Until(f.T, "every dashboard to say that other servers come late", w.behind)
 	}
 	f.Logf("all dashboards said so after %v", time.Since(begin).Round(time.Millisecond))
 	told := time.Now()
 	id, _ := f.proctors[0].Command(protocol.CommandUp{Kind: vigil.CommandWarn, All: true, Text: "Redis is " + how + "."})
 	for _, p := range f.pupils {
-		until(f.T, "every student to get a command without Redis", func() bool {
+		testutil.Until(f.T, "every student to get a command without Redis", func() bool {
 			for _, c := range p.Commands() {
 				if c.ID == id {
 					return true
@@ -353,7 +354,7 @@ func (f *fleet) redisAway(how string, least time.Duration, away, back func()) {
 	back()
 	healed := time.Now()
 	for _, w := range f.proctors {
-		until(f.T, "every dashboard to say that it is over", func() bool { return !w.behind() })
+		testutil.Until(f.T, "every dashboard to say that it is over", func() bool { return !w.behind() })
 	}
 	f.Logf("over on all dashboards %v after Redis was back", time.Since(healed).Round(time.Millisecond))
 	f.nobodyLost("Redis "+how, before)
@@ -377,7 +378,7 @@ func (f *fleet) storeAway() {
 		p.give(0)
 	}
 	for _, p := range f.pupils {
-		until(f.T, "every student to be told that saving takes longer", p.saving.Load)
+		testutil.Until(f.T, "every student to be told that saving takes longer", p.saving.Load)
 	}
 	f.Logf("every student was told that saving takes longer after %v", time.Since(begin).Round(time.Millisecond))
 	acked := count(f.plain(), func(p *pupil) int { return len(p.acked) })
@@ -393,7 +394,7 @@ func (f *fleet) storeAway() {
 	}
 	healed := time.Now()
 	for _, p := range f.pupils {
-		until(f.T, "every student to be told that it is over", func() bool { return !p.saving.Load() })
+		testutil.Until(f.T, "every student to be told that it is over", func() bool { return !p.saving.Load() })
 	}
 	f.Logf("over for every student %v after the store was back", time.Since(healed).Round(time.Millisecond))
 	f.nobodyLost("the store away", before)

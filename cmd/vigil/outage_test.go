@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vigil"
+	"vigil/internal/testutil"
 )
 
 // faults reads the log: its lines at WARN and above, and how many events they stand for.
@@ -37,7 +38,7 @@ func TestAFullDiskDoesNotFillTheLog(t *testing.T) {
 	r := fill(s, students)
 	ballast := filepath.Join(disk, "ballast")
 	fillUp(t, ballast)
-	until(t, "many faults", func() bool {
+	testutil.Until(t, "many faults", func() bool {
 		for _, st := range r.students {
 			if len(st.Outbox()) == 0 {
 				st.Signal(vigil.KindPaste, 0, length(300))

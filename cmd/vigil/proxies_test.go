@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
@@ -99,7 +100,7 @@ func (f *front) run(name string, args ...string) {
 		}
 	})
 	hc := &http.Client{Transport: f.authority.transport(), Timeout: 5 * time.Second}
-	until(f.T, name+" to pass requests on", func() bool {
+	testutil.Until(f.T, name+" to pass requests on", func() bool {
 		select {
 		case <-done:
 			f.Fatalf("%s ended:\n%s", name, log)
@@ -182,7 +183,7 @@ func (f *front) exam() {
 	}))
 	f.ok(err)
 	w := watch(f.T, f.tool, b, page, func(c *client.Config) { c.HTTPClient = f.client() })
-	until(f.T, "all students on the dashboard", func() bool {
+	testutil.Until(f.T, "all students on the dashboard", func() bool {
 		for _, st := range students {
 			if w.Connection(st.Welcome().Session) != vigil.ConnOnline {
 				return false
@@ -214,7 +215,7 @@ func (f *front) exam() {
 	for _, st := range students {
 		f.ok(st.Settled(f.Context()))
 	}
-	until(f.T, "all students online on the dashboard again, with both signals", func() bool {
+	testutil.Until(f.T, "all students online on the dashboard again, with both signals", func() bool {
 		for _, st := range students {
 			row := w.Row(st.Welcome().Session)
 			if row.Conn == nil || row.Conn.Conn != vigil.ConnOnline || row.Tally == nil || row.Tally.Signals < 2 {

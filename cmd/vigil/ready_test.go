@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/protocol"
 )
 
@@ -30,7 +31,7 @@ func TestAServerThatStoresNoSignalsIsNotReady(t *testing.T) {
 	st := s.student(student)
 	s.exec(`ALTER TABLE counts RENAME TO elsewhere`)
 	st.Signal(vigil.KindCopy, 0, length(3))
-	until(t, "the server to be not ready", func() bool {
+	testutil.Until(t, "the server to be not ready", func() bool {
 		status, body := s.readiness()
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "signals cannot be stored")
 	})
@@ -39,7 +40,7 @@ func TestAServerThatStoresNoSignalsIsNotReady(t *testing.T) {
 	}
 	s.exec(`ALTER TABLE elsewhere RENAME TO counts`)
 	s.ok(st.Settled(t.Context()))
-	until(t, "the server to be ready again", func() bool { status, _ := s.readiness(); return status == http.StatusOK })
+	testutil.Until(t, "the server to be ready again", func() bool { status, _ := s.readiness(); return status == http.StatusOK })
 }
 
 // A newer program marks the store: this server says why it is not ready, sends everybody
@@ -52,7 +53,7 @@ func TestAServerEndsInOrderWhenANewerProgramMarksItsStore(t *testing.T) {
 	st.Signal(vigil.KindCopy, 0, length(3))
 	s.ok(st.Settled(t.Context()))
 	s.exec(`PRAGMA user_version = 9999`)
-	until(t, "the server to be not ready, and why", func() bool {
+	testutil.Until(t, "the server to be not ready, and why", func() bool {
 		status, body := s.readiness()
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "A newer program is changing the store's schema")
 	})
@@ -61,7 +62,7 @@ func TestAServerEndsInOrderWhenANewerProgramMarksItsStore(t *testing.T) {
 		!strings.Contains(server.log.String(), "vigil: A newer program is changing") {
 		t.Errorf("got exit code %d, want 1 and the reason in the log:\n%s", server.code, server.log)
 	}
-	until(t, "the student to be sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
+	testutil.Until(t, "the student to be sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	st.Signal(vigil.KindCopy, 0, length(4))
 	code, _, errs := command(t.Context(), nil, s.args()...)
 	if code != 1 || !strings.Contains(errs, "--stop-old") {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -132,7 +133,7 @@ func TestRetentionShowsThatItRan(t *testing.T) {
 	})
 	n := s.serve()
 	admin := "http://" + s.admin
-	until(t, "a run of the retention", func() bool { return metrics(t, admin+"/metrics")["vigil_retention_last_run_seconds"] > 0 })
+	testutil.Until(t, "a run of the retention", func() bool { return metrics(t, admin+"/metrics")["vigil_retention_last_run_seconds"] > 0 })
 	if m := metrics(t, admin+"/metrics"); m["vigil_retention_removed_total"] != 1 || m["vigil_retention_failed_total"] != 0 ||
 		time.Since(time.Unix(int64(m["vigil_retention_last_run_seconds"]), 0)) > time.Minute {
 		t.Errorf("got %v, want one thing removed just now", m)

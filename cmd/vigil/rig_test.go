@@ -23,6 +23,7 @@ import (
 
 	"vigil"
 	"vigil/cmd/internal/seat"
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
@@ -126,25 +127,8 @@ func freeAddress(t *testing.T) string {
 
 func portOf(address string) string { return address[strings.LastIndex(address, ":")+1:] }
 
-// patience bounds every wait; the machine may be busy with other tests.
-const patience = 90 * time.Second
-
-// until polls for a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	untilWithin(t, patience, what, ok)
-}
-
-func untilWithin(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	end := time.Now().Add(limit)
-	for !ok() {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
+// patience bounds what tests wait for with a context.
+const patience = testutil.Patience
 
 // plain makes requests that leave no connection behind.
 var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
@@ -250,9 +234,7 @@ func (s *site) register() {
 
 func (s *site) ok(err error) {
 	s.Helper()
-	if err != nil {
-		s.Fatal(err)
-	}
+	testutil.OK(s, err)
 }
 
 func (s *site) store() string { return cmp.Or(s.place, "sqlite:"+s.db) }
@@ -263,7 +245,7 @@ func (s *site) up() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var l net.Listener
-	until(s.T, "the LMS's port", func() (free bool) {
+	testutil.Until(s.T, "the LMS's port", func() (free bool) {
 		var err error
 		l, err = net.Listen("tcp", s.lmsAddress)
 		return err == nil
@@ -347,7 +329,7 @@ func (s *site) serve(more ...string) *node {
 
 func (s *site) ready(n *node) {
 	s.Helper()
-	until(s.T, "the server to be ready", func() bool {
+	testutil.Until(s.T, "the server to be ready", func() bool {
 		select {
 		case <-n.done:
 			s.Fatalf("the server ended with %d:\n%s", n.code, n.log)
@@ -454,7 +436,7 @@ func watch(t *testing.T, tool string, b *ltitest.Browser, page *ltitest.Page, ed
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close(); hc.CloseIdleConnections() })
-	until(t, "the dashboard's first snapshot", func() bool { return w.Snapshots() > 0 })
+	testutil.Until(t, "the dashboard's first snapshot", func() bool { return w.Snapshots() > 0 })
 	return w
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"vigil"
 	"vigil/cmd/internal/seat"
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
@@ -100,7 +101,7 @@ func TestTheAdminListenerTellsHealthReadinessAndMetrics(t *testing.T) {
 		t.Errorf("with the store locked: got %d for health, want 200", status)
 	}
 	unlock()
-	until(t, "the server to be ready again", func() bool { status, _ := get(t, admin+"/readyz"); return status == http.StatusOK })
+	testutil.Until(t, "the server to be ready again", func() bool { status, _ := get(t, admin+"/readyz"); return status == http.StatusOK })
 }
 
 func TestTheAdminListenerAnswersNoNameThatCouldBeAnybodys(t *testing.T) {
@@ -124,7 +125,7 @@ func TestTheAdminListenerCanBeOff(t *testing.T) {
 	ctx, stop := cancelable(t)
 	done := make(chan int, 1)
 	go func() { done <- run(ctx, append(s.args(), "--admin-listen=off"), nil, &output{}, n.log) }()
-	until(t, "the pages", func() bool { status, _ := get(t, s.tool+"/"); return status == http.StatusOK })
+	testutil.Until(t, "the pages", func() bool { status, _ := get(t, s.tool+"/"); return status == http.StatusOK })
 	if status, _ := get(t, "http://"+s.admin+"/healthz"); status != 0 {
 		t.Errorf("got %d, want nobody there", status)
 	}
@@ -155,10 +156,10 @@ func TestSIGTERMDrains(t *testing.T) {
 	t.Cleanup(func() { slow.Close() })
 	_, err = fmt.Fprintf(slow, "POST /api/v1/socket/token HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{", s.listen)
 	s.ok(err)
-	until(t, "the request to be in work", func() bool { return metrics(t, "http://"+s.admin+"/metrics")["vigil_students"] == 1 })
+	testutil.Until(t, "the request to be in work", func() bool { return metrics(t, "http://"+s.admin+"/metrics")["vigil_students"] == 1 })
 	ended := make(chan int, 1)
 	go func() { ended <- server.end() }()
-	until(t, "readiness to fail", func() bool {
+	testutil.Until(t, "readiness to fail", func() bool {
 		status, body := get(t, "http://"+s.admin+"/readyz")
 		return status == http.StatusServiceUnavailable && body == "draining\n"
 	})
@@ -174,12 +175,12 @@ func TestSIGTERMDrains(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("got exit code %d, want 0:\n%s", code, server.log)
 	}
-	until(t, "the student to be sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
+	testutil.Until(t, "the student to be sent away", func() bool { return st.Closes()[protocol.CloseDrain] == 1 })
 	st.Signal(vigil.KindCopy, 0, length(4)) // while nobody is there
 
 	s.process("--drop-grace=1m")
 	s.ok(st.Settled(t.Context()))
-	until(t, "the student to be shown online", func() bool { return p.Connection(session) == vigil.ConnOnline })
+	testutil.Until(t, "the student to be shown online", func() bool { return p.Connection(session) == vigil.ConnOnline })
 	if got := p.Gaps(session); len(got) != 0 {
 		t.Errorf("got gaps %+v, want none by a restart in order", got)
 	}
@@ -228,8 +229,8 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	d.give(protocol.CommandUp{Kind: vigil.CommandMessage, Text: "sensitive-message"})
 	st.Signal(vigil.KindCopy, 0, json.RawMessage(`{"length":5,"text":"sensitive-text"}`))
 	s.ok(st.Settled(t.Context()))
-	until(t, "the message", func() bool { return len(st.Commands()) > 0 })
-	until(t, "the chat", func() bool { return len(st.Lines()) > 0 && len(d.proctor.Lines()) > 1 })
+	testutil.Until(t, "the message", func() bool { return len(st.Commands()) > 0 })
+	testutil.Until(t, "the chat", func() bool { return len(st.Lines()) > 0 && len(d.proctor.Lines()) > 1 })
 
 	// What is refused is logged, too.
 	s.down()
@@ -246,7 +247,7 @@ func TestTheLogIsJSONAndHoldsNothingPersonal(t *testing.T) {
 	if _, err := s.seatOrNot(another); err == nil {
 		t.Error("got a seat while nothing can be stored, want a failure")
 	}
-	until(t, "the outage in the log", func() bool { return strings.Contains(server.log.String(), "signals cannot be stored") })
+	testutil.Until(t, "the outage in the log", func() bool { return strings.Contains(server.log.String(), "signals cannot be stored") })
 	unlock()
 	s.ok(st.Settled(t.Context()))
 	p.SetMischief(ltitest.Mischief{

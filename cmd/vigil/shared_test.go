@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/relay/redisrelay/redistest"
 )
 
@@ -80,7 +81,7 @@ func TestServersOfOneHostShareAFile(t *testing.T) {
 	to(one) // the student's way stays the dead server's until we say otherwise
 	seen := func(n int) {
 		t.Helper()
-		until(t, "the signals on the other server's dashboard", func() bool {
+		testutil.Until(t, "the signals on the other server's dashboard", func() bool {
 			row := w.Row(session)
 			return row.Tally != nil && row.Tally.Signals >= n
 		})
@@ -97,7 +98,7 @@ func TestServersOfOneHostShareAFile(t *testing.T) {
 
 	dies.kill()
 	give(1)
-	until(t, "the student lost by our fault", func() bool {
+	testutil.Until(t, "the student lost by our fault", func() bool {
 		c := w.Row(session).Conn
 		return c != nil && c.Conn == vigil.ConnLost && c.Cause == vigil.CauseServer
 	})

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"vigil/internal/testutil"
 )
 
 // authority signs certificates, and is trusted by whom roots is given to.
@@ -46,9 +48,7 @@ func newAuthority(t *testing.T) *authority {
 
 func (a *authority) ok(err error) {
 	a.Helper()
-	if err != nil {
-		a.Fatal(err)
-	}
+	testutil.OK(a, err)
 }
 
 func (a *authority) write(name, kind string, der []byte) string {

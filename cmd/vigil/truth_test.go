@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime/client"
@@ -30,7 +31,7 @@ func newSitting(s *site, userID string) *sitting {
 	seat := s.seat(userID)
 	st := s.connect(seat)
 	e := &sitting{desk: &desk{site: s, proctor: s.proctor(), attempt: seat.Attempt, session: st.Welcome().Session}, student: st}
-	until(s.T, "the student on the dashboard", func() bool { return e.proctor.Connection(e.session) == vigil.ConnOnline })
+	testutil.Until(s.T, "the student on the dashboard", func() bool { return e.proctor.Connection(e.session) == vigil.ConnOnline })
 	return e
 }
 
@@ -61,7 +62,7 @@ func (e *sitting) sameEnd(when string) {
 			e.Logf("%s: the LMS ends at %d, the student's page at %d, the dashboard at %d; the server's log:\n%s", when, want, page, board, e.running.log)
 		}
 	}()
-	until(e.T, "one end, "+when, func() bool {
+	testutil.Until(e.T, "one end, "+when, func() bool {
 		want = e.seen().EndsAt(time.Now()).UnixMilli()
 		page, _ = e.student.Clock()
 		board = e.proctor.Row(e.session).Life.End
@@ -95,23 +96,23 @@ func TestTheEndIsTheLMSsWhoeverMovesIt(t *testing.T) {
 			e.sameEnd("after a teacher's change")
 
 			e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
-			until(t, "the student to be paused", func() bool { return e.student.State() == vigil.StatePaused })
+			testutil.Until(t, "the student to be paused", func() bool { return e.student.State() == vigil.StatePaused })
 			begin := time.Now()
-			until(t, "a pause that shows", func() bool { return time.Since(begin) > 2500*time.Millisecond })
+			testutil.Until(t, "a pause that shows", func() bool { return time.Since(begin) > 2500*time.Millisecond })
 			e.answer(e.extend(90), vigil.LMSAccepted)
 			e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandResume}), vigil.LMSAccepted)
 			e.sameEnd("after a pause with 90 s given in it")
 			e.want("extra minutes", e.seen().Extra, 2)
 
 			e.student.Turn(3)
-			until(t, "the page turned", func() bool { return e.proctor.Row(e.session).Conn.Page == 3 })
+			testutil.Until(t, "the page turned", func() bool { return e.proctor.Row(e.session).Conn.Page == 3 })
 			e.sameEnd("after a page turn")
 
 			// While the tool's command waits, the teacher moves the end too.
 			hold := make(chan struct{})
 			e.once(vigil.ActionUpdate, ltitest.Fault{Wait: hold, Apply: true})
 			id := e.extend(60)
-			until(t, "the request at the LMS", func() bool { return len(e.requests("update")) == 2 })
+			testutil.Until(t, "the request at the LMS", func() bool { return len(e.requests("update")) == 2 })
 			if version != 1 {
 				_, err = s.lms.Platform().MoveEnd(e.attempt.ID, e.seen().Ends.Add(-5*time.Minute))
 				s.ok(err)
@@ -143,7 +144,7 @@ func TestAnExamHandedInWithoutAConnectionIsNeverLostAfterwards(t *testing.T) {
 			server := s.process()
 			e := newSitting(s, student)
 			e.student.Close() // no farewell: the network is gone
-			until(t, "the student to be lost", func() bool { return e.proctor.Connection(e.session) == vigil.ConnLost })
+			testutil.Until(t, "the student to be lost", func() bool { return e.proctor.Connection(e.session) == vigil.ConnLost })
 			_, err := s.lms.Platform().HandIn(e.attempt.ID)
 			s.ok(err)
 			handed := e.seen().Ended
@@ -156,9 +157,9 @@ func TestAnExamHandedInWithoutAConnectionIsNeverLostAfterwards(t *testing.T) {
 			c.by.Store(int64(time.Until(e.seen().Ends) + 5*time.Minute))
 			s.env = []string{testClock + "=" + time.Duration(c.by.Load()).String()}
 			s.process()
-			until(t, "the time to be up", func() bool { return e.shown() == vigil.StateTimeUp })
+			testutil.Until(t, "the time to be up", func() bool { return e.shown() == vigil.StateTimeUp })
 			s.ok(s.lms.Platform().SendReports(t.Context(), 0))
-			until(t, "handed in", func() bool { return e.shown() == vigil.StateSubmitted })
+			testutil.Until(t, "handed in", func() bool { return e.shown() == vigil.StateSubmitted })
 			if got := e.proctor.Row(e.session).Life.Ended; got/1000 != handed.Unix() {
 				t.Errorf("ended: got %d, want %d, when it was handed in", got, handed.UnixMilli())
 			}
@@ -166,7 +167,7 @@ func TestAnExamHandedInWithoutAConnectionIsNeverLostAfterwards(t *testing.T) {
 			if n := len(s.lms.Platform().Owed()); n != 0 {
 				t.Errorf("reports owed: got %d, want none", n)
 			}
-			until(t, "nothing to count as lost after the end", func() bool {
+			testutil.Until(t, "nothing to count as lost after the end", func() bool {
 				l := e.proctor.Row(e.session).Lost
 				return l != nil && l.Total <= handed.Add(time.Second).UnixMilli()-e.proctor.Row(e.session).Life.Started
 			})
@@ -182,7 +183,7 @@ func TestWhatHappensAtTheLMSIsShownAsItIs(t *testing.T) {
 	e, other := newSitting(s, student), newSitting(s, another)
 	s.ok(s.lms.Platform().Delete(other.attempt.ID))
 	s.ok(s.lms.Platform().SendReports(t.Context(), 0))
-	until(t, "the deleted attempt to be over", func() bool { return other.shown().Ended() })
+	testutil.Until(t, "the deleted attempt to be over", func() bool { return other.shown().Ended() })
 	<-other.student.Done()
 
 	e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandPause}), vigil.LMSAccepted)
@@ -191,7 +192,7 @@ func TestWhatHappensAtTheLMSIsShownAsItIs(t *testing.T) {
 		t.Errorf("a request for a quiz that is not proctored any more: got %q, want it to say so", got.Problem)
 	}
 	s.ok(s.lms.Platform().SendReports(t.Context(), 0))
-	until(t, "proctoring to be over", func() bool { return e.shown() == vigil.StateStopped })
+	testutil.Until(t, "proctoring to be over", func() bool { return e.shown() == vigil.StateStopped })
 	<-e.student.Done()
 	e.want("the attempt goes on", e.seen().Status, ltitest.Running)
 	if tally := e.proctor.Row(e.session).Tally; tally != nil && tally.Incidents != 0 {
@@ -224,11 +225,11 @@ func TestTheOlderToolWorksWithThisPlugin(t *testing.T) {
 	e.want("extra minutes", e.seen().Extra, 2)
 	e.answer(e.give(protocol.CommandUp{Kind: vigil.CommandFlag, Text: "Talked"}), vigil.LMSAccepted)
 	e.student.Turn(2)
-	until(t, "the page turned", func() bool { return e.proctor.Row(e.session).Conn.Page == 2 })
+	testutil.Until(t, "the page turned", func() bool { return e.proctor.Row(e.session).Conn.Page == 2 })
 	_, err := s.lms.Platform().HandIn(e.attempt.ID)
 	s.ok(err)
 	s.ok(s.lms.Platform().SendReports(t.Context(), 0))
-	until(t, "handed in", func() bool { return e.shown() == vigil.StateSubmitted })
+	testutil.Until(t, "handed in", func() bool { return e.shown() == vigil.StateSubmitted })
 	if n := len(s.lms.Platform().Owed()); n != 0 {
 		t.Errorf("reports owed: got %d, want none", n)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -45,9 +46,9 @@ func TestABackupIsOneMomentOfAStoreAtWork(t *testing.T) {
 	made := time.Now().UTC().Truncate(time.Millisecond)
 	for range 3 {
 		to := filepath.Join(t.TempDir(), "copy.db")
-		ok(t, sqlite.Backup(t.Context(), s.Path(), to, made, func(int64, int64) {}))
+		testutil.OK(t, sqlite.Backup(t.Context(), s.Path(), to, made, func(int64, int64) {}))
 		c, err := sqlite.Verify(t.Context(), to)
-		ok(t, err)
+		testutil.OK(t, err)
 		if !c.Made.Equal(made) || c.Schema == 0 {
 			t.Errorf("got a backup of %v with schema %d, want of %v", c.Made, c.Schema, made)
 		}
@@ -56,9 +57,9 @@ func TestABackupIsOneMomentOfAStoreAtWork(t *testing.T) {
 		}
 		b := open(t, sqlite.Config{Path: to})
 		n, top, err := b.StreamState(t.Context(), v.ID, "stream-0123456789")
-		ok(t, err)
+		testutil.OK(t, err)
 		w, err := b.Session(t.Context(), v.ID)
-		ok(t, err)
+		testutil.OK(t, err)
 		if n < 20 || n != top || int64(w.Tally.Signals) != n {
 			t.Errorf("got %d signals up to %d and a tally of %d, want the same of each", n, top, w.Tally.Signals)
 		}
@@ -72,25 +73,25 @@ func TestABackupHoldsNothingThatWasErasedNorWhatLivesForAMoment(t *testing.T) {
 	v := seed(t, s, 3)[0]
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	line := vigil.ChatLine{ID: newID(), SessionID: v.ID, ExamID: v.ExamID, Text: "SECRET-ERASED", At: now}
-	ok(t, s.AddChat(t.Context(), line))
+	testutil.OK(t, s.AddChat(t.Context(), line))
 	_, err := s.EraseUser(t.Context(), "https://lms.example", v.UserID)
-	ok(t, err)
-	ok(t, s.PutRecord(t.Context(), vigil.Record{Kind: "visit", Key: "k", Value: []byte("SECRET-VISIT")}))
-	ok(t, s.CreateInvitation(t.Context(), vigil.Invitation{Hash: "SECRET-INVITATION", Created: now, Expires: now.Add(time.Hour)}))
+	testutil.OK(t, err)
+	testutil.OK(t, s.PutRecord(t.Context(), vigil.Record{Kind: "visit", Key: "k", Value: []byte("SECRET-VISIT")}))
+	testutil.OK(t, s.CreateInvitation(t.Context(), vigil.Invitation{Hash: "SECRET-INVITATION", Created: now, Expires: now.Add(time.Hour)}))
 	other, err := s.SessionsOfUser(t.Context(), "https://lms.example", "user-1")
-	ok(t, err)
+	testutil.OK(t, err)
 	d := vigil.Delivery{
 		ID: newID(), SessionID: other[0].ID, ExamID: v.ExamID, Action: vigil.ActionUpdate, ExtraMinutes: 5, State: vigil.DeliveryWaiting, NextTry: now,
 		Version: other[0].Version,
 	}
-	ok(t, s.Transition(t.Context(), vigil.Transition{Session: other[0], From: other[0].Version, Deliveries: []vigil.Delivery{d}}))
+	testutil.OK(t, s.Transition(t.Context(), vigil.Transition{Session: other[0], From: other[0].Version, Deliveries: []vigil.Delivery{d}}))
 	if leased, err := s.LeaseDeliveries(t.Context(), "node", now, 1); err != nil || len(leased) != 1 {
 		t.Fatalf("got %v, %v, want a lease", leased, err)
 	}
 	to := filepath.Join(t.TempDir(), "copy.db")
-	ok(t, sqlite.Backup(t.Context(), path, to, now, nil))
+	testutil.OK(t, sqlite.Backup(t.Context(), path, to, now, nil))
 	raw, err := os.ReadFile(to)
-	ok(t, err)
+	testutil.OK(t, err)
 	for _, secret := range []string{"SECRET-ERASED", "SECRET-VISIT", "SECRET-INVITATION"} {
 		if bytes.Contains(raw, []byte(secret)) {
 			t.Errorf("got %s in the backup", secret)
@@ -102,17 +103,17 @@ func TestABackupHoldsNothingThatWasErasedNorWhatLivesForAMoment(t *testing.T) {
 	b := open(t, sqlite.Config{Path: to})
 	// Nobody knows whether it was sent since: extra time is not given twice.
 	waiting, err := b.DeliveriesOfSession(t.Context(), other[0].ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if len(waiting) != 1 || !waiting[0].Sent || waiting[0].LeaseOwner != "" {
 		t.Errorf("got deliveries %+v, want one that was perhaps sent and that nobody leases", waiting)
 	}
 	erased, _, err := b.Erasures(t.Context(), storage.Page{})
-	ok(t, err)
+	testutil.OK(t, err)
 	if len(erased) != 1 || !erased[0].Is("https://lms.example", v.UserID) {
 		t.Errorf("got erasures %+v, want the one", erased)
 	}
 	read, err := sqlite.ReadErasures(t.Context(), path)
-	ok(t, err)
+	testutil.OK(t, err)
 	if len(read) != 1 || read[0].ID != erased[0].ID {
 		t.Errorf("got %+v from the file, want %+v", read, erased)
 	}
@@ -128,16 +129,16 @@ func TestADamagedOrForeignFileIsNotVerified(t *testing.T) {
 		signals = append(signals, signal(v, n+1))
 	}
 	_, err := s.AppendSignals(t.Context(), signals)
-	ok(t, err)
+	testutil.OK(t, err)
 	good := filepath.Join(dir, "good.db")
-	ok(t, sqlite.Backup(t.Context(), path, good, time.Time{}, nil))
+	testutil.OK(t, sqlite.Backup(t.Context(), path, good, time.Time{}, nil))
 	c, err := sqlite.Verify(t.Context(), good)
-	ok(t, err)
+	testutil.OK(t, err)
 	if !c.Made.IsZero() {
 		t.Errorf("got a time %v, want none", c.Made)
 	}
 	raw, err := os.ReadFile(good)
-	ok(t, err)
+	testutil.OK(t, err)
 	for name, content := range map[string][]byte{
 		"text":      []byte("no database at all, but long enough to look like one if nobody looks at its head ..................."),
 		"cut":       raw[:len(raw)/2],
@@ -145,7 +146,7 @@ func TestADamagedOrForeignFileIsNotVerified(t *testing.T) {
 		"empty":     nil,
 	} {
 		bad := filepath.Join(dir, name)
-		ok(t, os.WriteFile(bad, content, 0o600))
+		testutil.OK(t, os.WriteFile(bad, content, 0o600))
 		_, err := sqlite.Verify(t.Context(), bad)
 		code(t, name, err, vigil.CodeIllegal)
 	}
@@ -155,7 +156,7 @@ func TestADamagedOrForeignFileIsNotVerified(t *testing.T) {
 	_, err = sqlite.ReadErasures(t.Context(), filepath.Join(dir, "older.db"))
 	code(t, "the erasures of an older store", err, vigil.CodeIllegal)
 	c, err = sqlite.Verify(t.Context(), filepath.Join(dir, "older.db"))
-	ok(t, err)
+	testutil.OK(t, err)
 	if c.Schema != 4 {
 		t.Errorf("got schema %d, want 4", c.Schema)
 	}
@@ -167,19 +168,19 @@ func TestABackupKeepsWhoMayWorkWithItButNoMark(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
 	s := open(t, sqlite.Config{Path: path})
 	oldest, err := s.WriterPragma(t.Context(), "user_version")
-	ok(t, err)
+	testutil.OK(t, err)
 	c, err := sqlite.Verify(t.Context(), path)
-	ok(t, err)
+	testutil.OK(t, err)
 	for mark, want := range map[int64]int64{oldest: oldest, int64(c.Schema) + 1: int64(c.Schema)} {
 		_, err := s.WriterPragma(t.Context(), fmt.Sprintf("user_version = %d", mark))
 		if err != nil && !strings.Contains(err.Error(), "no such") { // it answers with no row
 			t.Fatal(err)
 		}
 		to := filepath.Join(t.TempDir(), "copy.db")
-		ok(t, sqlite.Backup(t.Context(), path, to, time.Now(), nil))
+		testutil.OK(t, sqlite.Backup(t.Context(), path, to, time.Now(), nil))
 		b := open(t, sqlite.Config{Path: to})
 		got, err := b.WriterPragma(t.Context(), "user_version")
-		ok(t, err)
+		testutil.OK(t, err)
 		if got != want || oldest == 0 {
 			t.Errorf("marked with %d: got %d in the backup, want %d", mark, got, want)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -21,17 +22,17 @@ import (
 func written(b *testing.B) (n int64) {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/io")
-	ok(b, err)
+	testutil.OK(b, err)
 	_, text, _ = bytes.Cut(text, []byte("wchar: "))
 	_, err = fmt.Fscan(bytes.NewReader(text), &n)
-	ok(b, err)
+	testutil.OK(b, err)
 	return n
 }
 
 func cpu(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
-	ok(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	testutil.OK(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
@@ -123,7 +124,7 @@ func large(b *testing.B, s *sqlite.Store) (sessions []vigil.Session, next []int6
 		}
 		for part := range slices.Chunk(signals, 1000) {
 			_, err := s.AppendSignals(b.Context(), part)
-			ok(b, err)
+			testutil.OK(b, err)
 		}
 	}
 	return sessions, next
@@ -143,13 +144,13 @@ func BenchmarkSignalsOfSession(b *testing.B) {
 		}
 		for part := range slices.Chunk(signals, 1000) {
 			_, err := s.AppendSignals(b.Context(), part)
-			ok(b, err)
+			testutil.OK(b, err)
 		}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		list, _, err := s.SignalsOfSession(b.Context(), sessions[rand.IntN(1000)].ID, storage.Page{Limit: 200})
-		ok(b, err)
+		testutil.OK(b, err)
 		if len(list) != 200 {
 			b.Fatalf("got %d signals, want 200", len(list))
 		}

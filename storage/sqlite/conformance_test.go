@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 	"vigil/storage/storagetest"
@@ -50,10 +51,10 @@ func (s searched) Holds(t *testing.T, text string) (where []string) { return hol
 // holds looks for a text in all files of a database, byte by byte.
 func holds(t *testing.T, path, text string) (where []string) {
 	files, err := filepath.Glob(path + "*")
-	ok(t, err)
+	testutil.OK(t, err)
 	for _, f := range files {
 		b, err := os.ReadFile(f)
-		ok(t, err)
+		testutil.OK(t, err)
 		if bytes.Contains(b, []byte(text)) {
 			where = append(where, filepath.Base(f))
 		}

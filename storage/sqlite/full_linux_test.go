@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -24,11 +25,11 @@ func TestAFullDiskIsUnavailableAndAcknowledgesNothing(t *testing.T) {
 		}
 	})
 	ballast := filepath.Join(dir, "ballast")
-	ok(t, os.WriteFile(ballast, bytes.Repeat([]byte{1}, 1<<20), 0o600))
+	testutil.OK(t, os.WriteFile(ballast, bytes.Repeat([]byte{1}, 1<<20), 0o600))
 	path := filepath.Join(dir, "vigil.db")
-	ok(t, sqlite.Migrate(t.Context(), path, nil))
+	testutil.OK(t, sqlite.Migrate(t.Context(), path, nil))
 	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.DiscardHandler)})
-	ok(t, err)
+	testutil.OK(t, err)
 	v := seed(t, s, 1)[0]
 	stored := fillUp(t, s, v)
 	t.Logf("%d signals were acknowledged before the disk was full", len(stored))
@@ -38,18 +39,18 @@ func TestAFullDiskIsUnavailableAndAcknowledgesNothing(t *testing.T) {
 	exactly(t, s, v, stored)
 
 	// It goes on by itself when there is room again.
-	ok(t, os.Remove(ballast))
-	ok(t, s.Ping(t.Context()))
+	testutil.OK(t, os.Remove(ballast))
+	testutil.OK(t, s.Ping(t.Context()))
 	got, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, 900_000)})
-	ok(t, err)
+	testutil.OK(t, err)
 	if got[0] != storage.Stored {
 		t.Errorf("got %v once there was room, want Stored", got)
 	}
 	stored[900_000] = true
-	ok(t, s.Close())
+	testutil.OK(t, s.Close())
 
 	again, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
-	ok(t, err)
+	testutil.OK(t, err)
 	exactly(t, again, v, stored)
-	ok(t, again.Close())
+	testutil.OK(t, again.Close())
 }

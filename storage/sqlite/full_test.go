@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -49,7 +50,7 @@ func exactly(t *testing.T, s *sqlite.Store, v vigil.Session, want map[int64]bool
 	got := 0
 	for p := (storage.Page{}); ; {
 		list, next, err := s.SignalsOfSession(t.Context(), v.ID, p)
-		ok(t, err)
+		testutil.OK(t, err)
 		for _, g := range list {
 			if !want[g.Seq] {
 				t.Errorf("got signal %d, which was refused", g.Seq)
@@ -64,7 +65,7 @@ func exactly(t *testing.T, s *sqlite.Store, v vigil.Session, want map[int64]bool
 		t.Errorf("got %d signals, want the %d that were acknowledged", got, len(want))
 	}
 	read, err := s.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if read.Tally.Signals != len(want) {
 		t.Errorf("got a tally of %d, want %d", read.Tally.Signals, len(want))
 	}
@@ -74,7 +75,7 @@ func TestADatabaseThatMayNotGrowIsUnavailableAndAcknowledgesNothing(t *testing.T
 	s := open(t, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	v := seed(t, s, 1)[0]
 	_, err := s.WriterPragma(t.Context(), "max_page_count = 200")
-	ok(t, err)
+	testutil.OK(t, err)
 	stored := fillUp(t, s, v)
 	if len(stored) == 0 {
 		t.Fatal("got no signal stored before it was full")
@@ -88,11 +89,11 @@ func TestADatabaseThatMayNotGrowIsUnavailableAndAcknowledgesNothing(t *testing.T
 	}()})
 	code(t, "append", err, vigil.CodeUnavailable)
 	_, err = s.WriterPragma(t.Context(), "max_page_count = 100000")
-	ok(t, err)
+	testutil.OK(t, err)
 	got, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, 900_000)})
-	ok(t, err)
+	testutil.OK(t, err)
 	if got[0] != storage.Stored {
 		t.Errorf("got %v once there was room, want Stored", got)
 	}
-	ok(t, s.SetHand(t.Context(), v.ID, time.Now()))
+	testutil.OK(t, s.SetHand(t.Context(), v.ID, time.Now()))
 }

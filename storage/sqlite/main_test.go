@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage/sqlite"
 	"vigil/storage/sqlite/sqlitetest"
 )
@@ -102,7 +103,7 @@ func open(t testing.TB, c sqlite.Config) *sqlite.Store {
 	if _, err := os.Stat(c.Path); errors.Is(err, fs.ErrNotExist) {
 		sqlitetest.Create(t, c.Path)
 	} else {
-		ok(t, sqlite.Migrate(t.Context(), c.Path, nil))
+		testutil.OK(t, sqlite.Migrate(t.Context(), c.Path, nil))
 	}
 	s, err := sqlite.Open(t.Context(), c)
 	if err != nil {
@@ -116,28 +117,10 @@ func open(t testing.TB, c sqlite.Config) *sqlite.Store {
 	return s
 }
 
-func ok(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("got error %v, want none", err)
-	}
-}
-
 func code(t testing.TB, what string, err error, want vigil.Code) {
 	t.Helper()
 	if got := vigil.CodeOf(err); got != want {
 		t.Errorf("%s: got code %q (%v), want %q", what, got, err, want)
-	}
-}
-
-// until polls for a condition.
-func until(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !cond(); { // the machine may be busy with other tests
-		if time.Now().After(end) {
-			t.Fatalf("%s: did not happen in a minute", what)
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -148,7 +131,7 @@ func seed(t testing.TB, s *sqlite.Store, n int) []vigil.Session {
 	t.Helper()
 	now := time.Now()
 	e := vigil.Exam{ID: newID(), Issuer: "https://lms.example", Policy: vigil.DefaultPolicy(), Created: now, Version: 1}
-	ok(t, s.CreateExam(t.Context(), e))
+	testutil.OK(t, s.CreateExam(t.Context(), e))
 	out := make([]vigil.Session, n)
 	for i := range out {
 		out[i] = vigil.Session{
@@ -157,7 +140,7 @@ func seed(t testing.TB, s *sqlite.Store, n int) []vigil.Session {
 			ControlActions: []string{"pause", "resume"}, State: vigil.StateActive, Version: 3, Created: now, Ready: now, Started: now,
 			Changed: now, Presence: vigil.Presence{Connection: vigil.ConnOnline, Heard: now, Since: now, Node: "n"},
 		}
-		ok(t, s.CreateSession(t.Context(), out[i]))
+		testutil.OK(t, s.CreateSession(t.Context(), out[i]))
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"vigil"
+	"vigil/internal/testutil"
 	migrations "vigil/migrations/sqlite"
 	"vigil/storage"
 	"vigil/storage/sqlite"
@@ -21,16 +22,16 @@ import (
 func older(t *testing.T, path string, version int64) (do func(query string, args ...any)) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
-	ok(t, err)
-	t.Cleanup(func() { ok(t, db.Close()) })
+	testutil.OK(t, err)
+	t.Cleanup(func() { testutil.OK(t, db.Close()) })
 	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.Files, goose.WithDisableGlobalRegistry(true))
-	ok(t, err)
+	testutil.OK(t, err)
 	_, err = p.UpTo(t.Context(), version)
-	ok(t, err)
+	testutil.OK(t, err)
 	return func(query string, args ...any) {
 		t.Helper()
 		_, err := db.ExecContext(t.Context(), query, args...)
-		ok(t, err)
+		testutil.OK(t, err)
 	}
 }
 
@@ -82,7 +83,7 @@ func TestAFileOfTheFirstVersionKeepsItsSignals(t *testing.T) {
 		var got []vigil.Signal
 		for p := (storage.Page{Limit: 2}); ; {
 			list, next, err := s.SignalsOfSession(t.Context(), id, p)
-			ok(t, err)
+			testutil.OK(t, err)
 			got = append(got, list...)
 			if p.After = next; next == "" {
 				break
@@ -92,7 +93,7 @@ func TestAFileOfTheFirstVersionKeepsItsSignals(t *testing.T) {
 			t.Errorf("session %s: got (+) is not what was there (-):\n%s", id, d)
 		}
 		v, err := s.Session(t.Context(), id)
-		ok(t, err)
+		testutil.OK(t, err)
 		tally := vigil.Tally{Signals: 6 + 10*i, Incidents: 2, Open: 1, Severity: 0.6, LastKind: vigil.KindHidden, LastAt: now}
 		if d := cmp.Diff(tally, v.Tally); d != "" {
 			t.Errorf("tally of %s: got (+) is not what was there (-):\n%s", id, d)
@@ -103,7 +104,7 @@ func TestAFileOfTheFirstVersionKeepsItsSignals(t *testing.T) {
 		count, top      int64
 	}{{ids[0], "stream-0123456789", 4, 8}, {ids[0], "another-0123456789", 2, 6}, {ids[1], "stream-0123456789", 2, 12}} {
 		count, top, err := s.StreamState(t.Context(), st.session, st.stream)
-		ok(t, err)
+		testutil.OK(t, err)
 		if count != st.count || top != st.top {
 			t.Errorf("%s of %s: got %d, %d, want %d, %d", st.stream, st.session, count, top, st.count, st.top)
 		}
@@ -113,7 +114,7 @@ func TestAFileOfTheFirstVersionKeepsItsSignals(t *testing.T) {
 		other := g
 		other.Duration += time.Second
 		got, err := s.AppendSignals(t.Context(), []vigil.Signal{g, other})
-		ok(t, err)
+		testutil.OK(t, err)
 		if d := cmp.Diff([]storage.Appended{storage.Repeated, storage.Differs}, got); d != "" {
 			t.Errorf("signal %s again: got (+), want (-):\n%s", g.ID(), d)
 		}
@@ -123,18 +124,18 @@ func TestAFileOfTheFirstVersionKeepsItsSignals(t *testing.T) {
 		g := base
 		g.Seq = seq
 		got, err := s.AppendSignals(t.Context(), []vigil.Signal{g})
-		ok(t, err)
+		testutil.OK(t, err)
 		if got[0] != storage.Stored {
 			t.Errorf("number %d: got %d, want Stored", seq, got[0])
 		}
 	}
 	count, top, err := s.StreamState(t.Context(), ids[0], base.Stream)
-	ok(t, err)
+	testutil.OK(t, err)
 	if count != 9 || top != 9 {
 		t.Errorf("got %d numbers up to %d, want 9 up to 9", count, top)
 	}
 	n, err := s.EraseUser(t.Context(), "https://lms.example", ids[0])
-	ok(t, err)
+	testutil.OK(t, err)
 	if n != 1 {
 		t.Errorf("got %d erased, want 1", n)
 	}
@@ -156,7 +157,7 @@ func sweep(t *testing.T, s *sqlite.Store, now time.Time) {
 	t.Helper()
 	for {
 		n, err := s.Sweep(t.Context(), now, 2)
-		ok(t, err)
+		testutil.OK(t, err)
 		if n == 0 {
 			return
 		}
@@ -166,9 +167,9 @@ func sweep(t *testing.T, s *sqlite.Store, now time.Time) {
 func rows(t *testing.T, path, table string) (n int64) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path)
-	ok(t, err)
+	testutil.OK(t, err)
 	defer db.Close()
-	ok(t, db.QueryRowContext(context.Background(), `SELECT count(*) FROM `+table).Scan(&n))
+	testutil.OK(t, db.QueryRowContext(context.Background(), `SELECT count(*) FROM `+table).Scan(&n))
 	return n
 }
 
@@ -184,13 +185,13 @@ func TestWhatAnotherStoreRemovesIsForgotten(t *testing.T) {
 		return s.AppendSignals(t.Context(), []vigil.Signal{g})
 	}
 	_, err := add(a, 1, now)
-	ok(t, err)
+	testutil.OK(t, err)
 	sweep(t, b, now.Add(91*24*time.Hour))
 	if got := rows(t, path, "signals"); got != 0 {
 		t.Fatalf("got %d signals after sweeping, want 0", got)
 	}
 	_, err = add(a, 2, now)
-	ok(t, err)
+	testutil.OK(t, err)
 	sweep(t, b, now.Add(91*24*time.Hour)) // finds it only if its session says that it has some
 	if got := rows(t, path, "signals"); got != 0 {
 		t.Errorf("got %d signals after the second sweep, want 0", got)
@@ -200,9 +201,9 @@ func TestWhatAnotherStoreRemovesIsForgotten(t *testing.T) {
 	}
 	_, err = add(a, 3, now)
 	code(t, "append to an erased session", err, vigil.CodeNotFound)
-	ok(t, b.CreateSession(t.Context(), v))
+	testutil.OK(t, b.CreateSession(t.Context(), v))
 	got, err := add(a, 3, now)
-	ok(t, err)
+	testutil.OK(t, err)
 	if got[0] != storage.Stored {
 		t.Errorf("got %v, want Stored", got)
 	}
@@ -217,19 +218,19 @@ func TestTheNumberOfARemovedSignalIsNotGivenAgain(t *testing.T) {
 	add := func(v vigil.Session, seq int64) {
 		t.Helper()
 		_, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, seq)})
-		ok(t, err)
+		testutil.OK(t, err)
 	}
 	add(sessions[0], 1)
 	add(sessions[1], 1)
 	add(sessions[1], 2)
 	_, err := s.EraseUser(t.Context(), "https://lms.example", sessions[1].UserID)
-	ok(t, err)
+	testutil.OK(t, err)
 	add(sessions[0], 2)
 	db, err := sql.Open("sqlite", "file:"+path)
-	ok(t, err)
+	testutil.OK(t, err)
 	defer db.Close()
 	var no int64
-	ok(t, db.QueryRowContext(t.Context(), `SELECT max(no) FROM signals`).Scan(&no))
+	testutil.OK(t, db.QueryRowContext(t.Context(), `SELECT max(no) FROM signals`).Scan(&no))
 	if no != 4 {
 		t.Errorf("got number %d, want 4", no)
 	}
@@ -269,11 +270,11 @@ func TestSessionsOfAnOlderFileAreLookedAtOnce(t *testing.T) {
 	s := open(t, sqlite.Config{Path: path})
 	until := now.Add(time.Minute)
 	got, err := s.LeaseDue(t.Context(), now, until, 100)
-	ok(t, err)
+	testutil.OK(t, err)
 	var going []vigil.Session
 	for _, v := range want {
 		stored, err := s.Session(t.Context(), v.ID)
-		ok(t, err)
+		testutil.OK(t, err)
 		if !v.State.Ended() {
 			v.DueAt = until
 			going = append(going, v)
@@ -282,7 +283,7 @@ func TestSessionsOfAnOlderFileAreLookedAtOnce(t *testing.T) {
 			t.Errorf("session that is %s: got (+) is not what was there (-):\n%s", v.State, d)
 		}
 		gaps, err := s.GapsOfSession(t.Context(), v.ID)
-		ok(t, err)
+		testutil.OK(t, err)
 		gap := vigil.Gap{ID: "gap", SessionID: v.ID, ExamID: "exam", Start: now, Cause: vigil.CauseNavigation, Version: 2}
 		if d := cmp.Diff([]vigil.Gap{gap}, gaps); d != "" {
 			t.Errorf("gaps: got (+) is not what was there (-):\n%s", d)
@@ -292,7 +293,7 @@ func TestSessionsOfAnOlderFileAreLookedAtOnce(t *testing.T) {
 		t.Errorf("due at once: got (+), want all that have not ended (-):\n%s", d)
 	}
 	p, err := s.Platform(t.Context(), "platform")
-	ok(t, err)
+	testutil.OK(t, err)
 	if p.Plugin != 0 || p.Version != 3 {
 		t.Errorf("got a platform of plugin %d and version %d, want 0 and 3", p.Plugin, p.Version)
 	}
@@ -301,9 +302,9 @@ func TestSessionsOfAnOlderFileAreLookedAtOnce(t *testing.T) {
 	next, c := v, vigil.Command{ID: "now", SessionID: v.ID, Kind: vigil.CommandNote, At: now}
 	next.Version++
 	d := vigil.Delivery{ID: "a", SessionID: v.ID, CommandID: c.ID, Version: next.Version, Action: vigil.ActionResume, State: vigil.DeliveryWaiting, NextTry: now}
-	ok(t, s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
+	testutil.OK(t, s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
 	waiting, err := s.DeliveriesOfSession(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if len(waiting) != 2 || waiting[0].ID != "delivery-4" || waiting[0].Version != 0 || waiting[1].ID != "a" {
 		t.Errorf("got %+v waiting, want the older one first", waiting)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	migrations "vigil/migrations/sqlite"
 	"vigil/storage"
 	"vigil/storage/sqlite"
@@ -28,10 +29,10 @@ func withStep(t *testing.T, step string) fstest.MapFS {
 	t.Helper()
 	out := fstest.MapFS{"9001_more.sql": {Data: []byte(step)}}
 	steps, err := migrations.Steps(migrations.Files)
-	ok(t, err)
+	testutil.OK(t, err)
 	for _, s := range steps {
 		raw, err := migrations.Files.ReadFile(s.Name)
-		ok(t, err)
+		testutil.OK(t, err)
 		out[s.Name] = &fstest.MapFile{Data: raw}
 	}
 	return out
@@ -56,7 +57,7 @@ func newLived(t *testing.T) *lived {
 func (l *lived) renew() {
 	l.Helper()
 	l.beat = l.beat.Add(time.Millisecond)
-	ok(l.T, l.store.RenewNode(l.Context(), storage.Node{ID: "old", Host: "host", Heard: l.beat}))
+	testutil.OK(l.T, l.store.RenewNode(l.Context(), storage.Node{ID: "old", Host: "host", Heard: l.beat}))
 }
 
 // migrate is the newer program's; see is called with each line of progress, gone is for how long
@@ -91,9 +92,9 @@ func (l *lived) beating() (stop func()) {
 func (l *lived) version() (v int) {
 	l.Helper()
 	db, err := sql.Open("sqlite", "file:"+l.path)
-	ok(l.T, err)
-	ok(l.T, db.QueryRowContext(l.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&v))
-	ok(l.T, db.Close())
+	testutil.OK(l.T, err)
+	testutil.OK(l.T, db.QueryRowContext(l.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&v))
+	testutil.OK(l.T, db.Close())
 	return v
 }
 
@@ -101,7 +102,7 @@ func TestAnAdditiveStepLeavesOlderServersAndLetsThemStart(t *testing.T) {
 	l := newLived(t)
 	stop := l.beating()
 	defer stop()
-	ok(t, l.migrate(additive, false, time.Minute, func(line string) {
+	testutil.OK(t, l.migrate(additive, false, time.Minute, func(line string) {
 		if !strings.HasPrefix(line, "applied ") {
 			t.Errorf("got progress %q, want nobody waited for", line)
 		}
@@ -109,13 +110,13 @@ func TestAnAdditiveStepLeavesOlderServersAndLetsThemStart(t *testing.T) {
 	if got := l.version(); got != 9001 {
 		t.Errorf("got version %d, want 9001", got)
 	}
-	ok(t, l.store.CheckSchema(t.Context()))
-	ok(t, l.store.Ping(t.Context()))
-	ok(t, sqlite.Migrate(t.Context(), l.path, func(line string) { t.Errorf("got progress %q from the older program, want nothing to do", line) }))
+	testutil.OK(t, l.store.CheckSchema(t.Context()))
+	testutil.OK(t, l.store.Ping(t.Context()))
+	testutil.OK(t, sqlite.Migrate(t.Context(), l.path, func(line string) { t.Errorf("got progress %q from the older program, want nothing to do", line) }))
 	again, err := sqlite.Open(t.Context(), sqlite.Config{Path: l.path})
-	ok(t, err)
-	ok(t, again.Ping(t.Context()))
-	ok(t, again.Close())
+	testutil.OK(t, err)
+	testutil.OK(t, again.Ping(t.Context()))
+	testutil.OK(t, again.Close())
 }
 
 func TestABreakingStepIsRefusedWhileAnOlderServerRuns(t *testing.T) {
@@ -130,7 +131,7 @@ func TestABreakingStepIsRefusedWhileAnOlderServerRuns(t *testing.T) {
 	if got := l.version(); got != before {
 		t.Errorf("got version %d, want %d as before", got, before)
 	}
-	ok(t, l.store.CheckSchema(t.Context()))
+	testutil.OK(t, l.store.CheckSchema(t.Context()))
 }
 
 func TestABreakingStepMakesOlderServersEndAndThenKeepsThemOut(t *testing.T) {
@@ -140,7 +141,7 @@ func TestABreakingStepMakesOlderServersEndAndThenKeepsThemOut(t *testing.T) {
 	v := seed(t, l.store, 1)[0]
 	stop := l.beating()
 	waited := false
-	ok(t, l.migrate(breaking, true, 300*time.Millisecond, func(line string) {
+	testutil.OK(t, l.migrate(breaking, true, 300*time.Millisecond, func(line string) {
 		if waited || !strings.HasPrefix(line, "waiting ") {
 			return
 		}
@@ -151,7 +152,7 @@ func TestABreakingStepMakesOlderServersEndAndThenKeepsThemOut(t *testing.T) {
 		}
 		// What it has accepted is still stored.
 		got, err := l.store.AppendSignals(t.Context(), []vigil.Signal{signal(v, 1)})
-		ok(t, err)
+		testutil.OK(t, err)
 		if got[0] != storage.Stored {
 			t.Errorf("got %v, want Stored", got[0])
 		}
@@ -171,18 +172,18 @@ func TestABreakingStepMakesOlderServersEndAndThenKeepsThemOut(t *testing.T) {
 
 	// The way back is the copy from before.
 	back, err := sqlite.Open(t.Context(), sqlite.Config{Path: copied})
-	ok(t, err)
-	ok(t, back.CheckSchema(t.Context()))
-	ok(t, back.Close())
+	testutil.OK(t, err)
+	testutil.OK(t, back.CheckSchema(t.Context()))
+	testutil.OK(t, back.Close())
 }
 
 // vacuum copies a database that is in use.
 func vacuum(t *testing.T, from, to string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+from)
-	ok(t, err)
+	testutil.OK(t, err)
 	_, err = db.ExecContext(t.Context(), `VACUUM INTO ?`, to)
-	ok(t, errors.Join(err, db.Close()))
+	testutil.OK(t, errors.Join(err, db.Close()))
 }
 
 func TestAServerThatDoesNotEndKeepsItsSchema(t *testing.T) {
@@ -197,8 +198,8 @@ func TestAServerThatDoesNotEndKeepsItsSchema(t *testing.T) {
 	if got := l.version(); got != before {
 		t.Errorf("got version %d, want %d as before", got, before)
 	}
-	ok(t, l.store.CheckSchema(t.Context()))
-	ok(t, l.store.Ping(t.Context()))
+	testutil.OK(t, l.store.CheckSchema(t.Context()))
+	testutil.OK(t, l.store.Ping(t.Context()))
 }
 
 // A server whose row stands still may hold the file all the same.
@@ -222,12 +223,12 @@ func TestABreakingStepClaimsTheFile(t *testing.T) {
 	if got := l.version(); got != before {
 		t.Errorf("got version %d, want %d as before", got, before)
 	}
-	ok(t, l.store.CheckSchema(t.Context()))
+	testutil.OK(t, l.store.CheckSchema(t.Context()))
 	db, err := sql.Open("sqlite", "file:"+l.path)
-	ok(t, err)
+	testutil.OK(t, err)
 	_, err = db.ExecContext(t.Context(), `INSERT INTO nodes (id, host, heard, schema) VALUES ('new', 'host', ?, 9001)`, time.Now().UnixMilli())
-	ok(t, errors.Join(err, db.Close()))
-	ok(t, migrate(nil))
+	testutil.OK(t, errors.Join(err, db.Close()))
+	testutil.OK(t, migrate(nil))
 	if len(asked) != 2 || asked[0] || !asked[1] {
 		t.Errorf("got claims shared: %v, want alone, then beside one that may stay", asked)
 	}
@@ -257,39 +258,39 @@ func TestServersFromBeforeTheyCouldBeToldAreSeen(t *testing.T) {
 	if vigil.CodeOf(err) != vigil.CodeConflict || !strings.Contains(err.Error(), "knows version 4") {
 		t.Errorf("got %v, want a refusal that names the server", err)
 	}
-	ok(t, migrate("-- +goose Up\n-- vigil:oldest=4\nSELECT 1;\n")) // the first steps that say it are additive
-	do(`UPDATE nodes SET heard = heard + 1`)                       // and the server goes on
+	testutil.OK(t, migrate("-- +goose Up\n-- vigil:oldest=4\nSELECT 1;\n")) // the first steps that say it are additive
+	do(`UPDATE nodes SET heard = heard + 1`)                                // and the server goes on
 	do(`INSERT INTO nodes (id, host, heard) VALUES ('other', 'host', 0)`)
 	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
-	ok(t, err)
+	testutil.OK(t, err)
 	nodes, err := s.Nodes(t.Context())
-	ok(t, err)
+	testutil.OK(t, err)
 	for _, n := range nodes {
 		if n.Schema != 4 {
 			t.Errorf("node %s: got schema %d, want 4", n.ID, n.Schema)
 		}
 	}
-	ok(t, s.Close())
+	testutil.OK(t, s.Close())
 }
 
 func TestLookingAtAFileChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "other.db")
 	db, err := sql.Open("sqlite", "file:"+path)
-	ok(t, err)
+	testutil.OK(t, err)
 	_, err = db.ExecContext(t.Context(), `CREATE TABLE theirs (a)`)
-	ok(t, errors.Join(err, db.Close()))
+	testutil.OK(t, errors.Join(err, db.Close()))
 	before, err := os.ReadFile(path)
-	ok(t, err)
+	testutil.OK(t, err)
 	_, err = sqlite.Open(t.Context(), sqlite.Config{Path: path})
 	code(t, "open", err, vigil.CodeIllegal)
 	_, err = sqlite.Status(t.Context(), sqlite.MigrateOptions{Path: path})
 	code(t, "status", err, vigil.CodeIllegal)
 	code(t, "migrate", sqlite.Migrate(t.Context(), path, nil), vigil.CodeIllegal)
 	after, err := os.ReadFile(path)
-	ok(t, err)
+	testutil.OK(t, err)
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
-	ok(t, err)
+	testutil.OK(t, err)
 	if string(after) != string(before) || len(left) != 1 {
 		t.Errorf("got another file, or files %v, want it as it was", left)
 	}

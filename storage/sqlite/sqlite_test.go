@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 )
@@ -28,25 +29,25 @@ func TestOpeningAppliesNothingByItself(t *testing.T) {
 		t.Error("got a file made by Open, want none")
 	}
 	empty := filepath.Join(dir, "empty.db")
-	ok(t, os.WriteFile(empty, nil, 0o600))
+	testutil.OK(t, os.WriteFile(empty, nil, 0o600))
 	_, err = sqlite.Open(t.Context(), sqlite.Config{Path: empty})
 	code(t, "an empty file", err, vigil.CodeIllegal)
 	_, err = sqlite.Open(t.Context(), sqlite.Config{})
 	code(t, "no path", err, vigil.CodeInvalid)
 	other := filepath.Join(dir, "other.db")
-	ok(t, os.WriteFile(other, bytes.Repeat([]byte("this is no database"), 1000), 0o600))
+	testutil.OK(t, os.WriteFile(other, bytes.Repeat([]byte("this is no database"), 1000), 0o600))
 	_, err = sqlite.Open(t.Context(), sqlite.Config{Path: other})
 	code(t, "a file of another kind", err, vigil.CodeInternal)
 }
 
 func TestADatabaseOfANewerProgramIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	ok(t, sqlite.Migrate(t.Context(), path, nil))
+	testutil.OK(t, sqlite.Migrate(t.Context(), path, nil))
 	db, err := sql.Open("sqlite", "file:"+path)
-	ok(t, err)
+	testutil.OK(t, err)
 	_, err = db.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1); PRAGMA user_version = 9999`)
-	ok(t, err)
-	ok(t, db.Close())
+	testutil.OK(t, err)
+	testutil.OK(t, db.Close())
 	_, err = sqlite.Open(t.Context(), sqlite.Config{Path: path})
 	code(t, "open", err, vigil.CodeIllegal)
 	if err == nil || !strings.Contains(err.Error(), "newer") {
@@ -57,7 +58,7 @@ func TestADatabaseOfANewerProgramIsRefused(t *testing.T) {
 func TestMigratingTellsItsProgressAndIsDoneOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "an odd ?#% name.db")
 	before, err := sqlite.Status(t.Context(), sqlite.MigrateOptions{Path: path})
-	ok(t, err)
+	testutil.OK(t, err)
 	if len(before) == 0 || !before[0].Applied.IsZero() {
 		t.Errorf("got status %v, want steps that are not applied", before)
 	}
@@ -65,18 +66,18 @@ func TestMigratingTellsItsProgressAndIsDoneOnce(t *testing.T) {
 		t.Error("got a file made by Status, want none")
 	}
 	var told []string
-	ok(t, sqlite.Migrate(t.Context(), path, func(s string) { told = append(told, s) }))
+	testutil.OK(t, sqlite.Migrate(t.Context(), path, func(s string) { told = append(told, s) }))
 	if len(told) != len(before) || !strings.Contains(told[0], before[0].Name) {
 		t.Errorf("got progress %q, want one line for each of %v", told, before)
 	}
-	ok(t, sqlite.Migrate(t.Context(), path, func(s string) { t.Errorf("got progress %q by the second run, want none", s) }))
+	testutil.OK(t, sqlite.Migrate(t.Context(), path, func(s string) { t.Errorf("got progress %q by the second run, want none", s) }))
 	after, err := sqlite.Status(t.Context(), sqlite.MigrateOptions{Path: path})
-	ok(t, err)
+	testutil.OK(t, err)
 	if len(after) != len(before) || after[0].Applied.IsZero() || after[0].Name != before[0].Name {
 		t.Errorf("got status %v, want %v applied", after, before)
 	}
 	info, err := os.Stat(path)
-	ok(t, err)
+	testutil.OK(t, err)
 	if got := info.Mode().Perm(); got != 0o600 {
 		t.Errorf("got mode %o, want 600", got)
 	}
@@ -108,9 +109,9 @@ func TestEveryConnectionHasItsPragmas(t *testing.T) {
 		"query_only":    {0, 1},
 	} {
 		w, err := s.WriterPragma(t.Context(), name)
-		ok(t, err)
+		testutil.OK(t, err)
 		r, err := s.ReaderPragma(t.Context(), name)
-		ok(t, err)
+		testutil.OK(t, err)
 		if w != want.writer || r != want.reader {
 			t.Errorf("%s: got %d and %d, want %d and %d", name, w, r, want.writer, want.reader)
 		}
@@ -122,19 +123,19 @@ func TestTwoStoresOnOneFileSeeEachOthersWrites(t *testing.T) {
 	a, b := open(t, sqlite.Config{Path: path}), open(t, sqlite.Config{Path: path})
 	v := seed(t, a, 1)[0]
 	got, err := b.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	got.Version++
-	ok(t, b.Transition(t.Context(), vigil.Transition{Session: got, From: v.Version}))
+	testutil.OK(t, b.Transition(t.Context(), vigil.Transition{Session: got, From: v.Version}))
 	got.Version++
 	code(t, "from the old version", a.Transition(t.Context(), vigil.Transition{Session: got, From: v.Version}), vigil.CodeConflict)
 	for seq := range int64(20) {
 		for _, s := range []*sqlite.Store{a, b} {
 			_, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, seq+1)})
-			ok(t, err)
+			testutil.OK(t, err)
 		}
 	}
 	got, err = a.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if got.Tally.Signals != 20 {
 		t.Errorf("got a tally of %d, want 20", got.Tally.Signals)
 	}
@@ -160,18 +161,18 @@ func TestTwoStoresOnOneFileWriteAtTheSameTime(t *testing.T) {
 			return nil
 		})
 	}
-	ok(t, g.Wait())
+	testutil.OK(t, g.Wait())
 	total := 0
 	for _, v := range sessions {
 		got, err := stores[1].Session(t.Context(), v.ID)
-		ok(t, err)
+		testutil.OK(t, err)
 		total += got.Tally.Signals
 	}
 	if total != callers*each {
 		t.Errorf("got tallies of %d, want %d", total, callers*each)
 	}
 	epoch, err := stores[1].NextEpoch(t.Context(), sessions[0].ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if epoch != callers*each+1 {
 		t.Errorf("got epoch %d, want %d", epoch, callers*each+1)
 	}
@@ -183,12 +184,12 @@ func TestErasingLeavesNothingInTheFiles(t *testing.T) {
 	v := seed(t, s, 3)[1]
 	const secret = "what-only-this-student-wrote"
 	line := vigil.ChatLine{ID: "line-0001", SessionID: v.ID, From: vigil.Actor{Role: vigil.RoleStudent}, Text: secret, At: time.Now()}
-	ok(t, s.AddChat(t.Context(), line))
+	testutil.OK(t, s.AddChat(t.Context(), line))
 	if !inFiles(t, path, secret) {
 		t.Fatal("got nothing in the files before erasing: the test is wrong")
 	}
 	n, err := s.EraseUser(t.Context(), "https://lms.example", v.UserID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if n != 1 {
 		t.Errorf("got %d sessions erased, want 1", n)
 	}
@@ -202,10 +203,10 @@ func TestErasingLeavesNothingInTheFiles(t *testing.T) {
 func inFiles(t *testing.T, path, text string) bool {
 	t.Helper()
 	files, err := filepath.Glob(path + "*")
-	ok(t, err)
+	testutil.OK(t, err)
 	for _, f := range files {
 		b, err := os.ReadFile(f)
-		ok(t, err)
+		testutil.OK(t, err)
 		if bytes.Contains(b, []byte(text)) {
 			return true
 		}
@@ -218,10 +219,10 @@ func TestWhatIsGoneIsJudgedByTheStoresClock(t *testing.T) {
 	s := open(t, sqlite.Config{Now: func() time.Time { return now }})
 	v := seed(t, s, 1)[0]
 	_, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, 1)})
-	ok(t, err)
+	testutil.OK(t, err)
 	count := func() int {
 		list, _, err := s.SignalsOfSession(t.Context(), v.ID, storage.Page{})
-		ok(t, err)
+		testutil.OK(t, err)
 		return len(list)
 	}
 	now = now.Add(89 * 24 * time.Hour)
@@ -259,7 +260,7 @@ func FuzzCursor(f *testing.F) {
 			return
 		}
 		again, err := sqlite.ParseCursor(text)
-		ok(t, err)
+		testutil.OK(t, err)
 		if again != text {
 			t.Errorf("got %q, want %q", again, text)
 		}

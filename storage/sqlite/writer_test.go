@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/sqlite"
 	"vigil/storage/sqlite/sqlitetest"
@@ -26,7 +27,7 @@ func together(t *testing.T, s *sqlite.Store, path string, calls ...func() error)
 	for i, call := range calls {
 		wg.Go(func() { errs[i] = call() })
 	}
-	until(t, "all wait", func() bool { return s.Stats().Waiting == len(calls)-1 }) // the first waits for the lock
+	testutil.Until(t, "all wait", func() bool { return s.Stats().Waiting == len(calls)-1 }) // the first waits for the lock
 	release()
 	wg.Wait()
 	return errs
@@ -47,7 +48,7 @@ func TestWritesThatWaitAreCommittedTogether(t *testing.T) {
 		})
 	}
 	for _, err := range together(t, s, path, calls...) {
-		ok(t, err)
+		testutil.OK(t, err)
 	}
 	after := s.Stats()
 	if got := after.Commits - before.Commits; got != 1 {
@@ -66,7 +67,7 @@ func TestOneWriteOfAGroupThatFailsLeavesTheOthersAlone(t *testing.T) {
 	next.Version, next.Reason = v.Version+1, "must not be written"
 	c := vigil.Command{ID: "command-1", Kind: vigil.CommandNote, Stage: vigil.StageDone}
 	d := vigil.Delivery{ID: "delivery-1", State: vigil.DeliveryWaiting, NextTry: time.Now()}
-	ok(t, s.Transition(t.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
+	testutil.OK(t, s.Transition(t.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
 	second := c
 	second.ID = "command-2"
 	bad := signal(v, 1)
@@ -97,7 +98,7 @@ func TestOneWriteOfAGroupThatFailsLeavesTheOthersAlone(t *testing.T) {
 		}
 	}
 	got, err := s.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if got.Version != v.Version || got.Tally.Signals != 2 || got.Tally.Hand.IsZero() {
 		t.Errorf("got version %d, %d signals, hand %v, want %d, 2 and raised", got.Version, got.Tally.Signals, got.Tally.Hand, v.Version)
 	}
@@ -124,12 +125,12 @@ func TestALockedDatabaseIsUnavailableAndAcknowledgesNothing(t *testing.T) {
 	}
 	release()
 	count, _, err := s.StreamState(t.Context(), v.ID, "stream-0123456789")
-	ok(t, err)
+	testutil.OK(t, err)
 	if count != 0 {
 		t.Errorf("got %d signals stored, want none of those that were refused", count)
 	}
 	got, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, 1)})
-	ok(t, err)
+	testutil.OK(t, err)
 	if got[0] != storage.Stored {
 		t.Errorf("got %v after the lock was gone, want Stored", got)
 	}
@@ -154,7 +155,7 @@ func TestAWriteWhoseContextEndsBeforeItBeganIsWithdrawn(t *testing.T) {
 			errs <- err
 		}()
 	}
-	until(t, "all wait", func() bool { return s.Stats().Waiting == 4 })
+	testutil.Until(t, "all wait", func() bool { return s.Stats().Waiting == 4 })
 	for _, cancel := range contexts {
 		cancel()
 	}
@@ -162,9 +163,9 @@ func TestAWriteWhoseContextEndsBeforeItBeganIsWithdrawn(t *testing.T) {
 		code(t, "append", <-errs, vigil.CodeUnavailable)
 	}
 	release()
-	ok(t, s.Ping(t.Context())) // a later write: those before it are through
+	testutil.OK(t, s.Ping(t.Context())) // a later write: those before it are through
 	count, _, err := s.StreamState(t.Context(), v.ID, "stream-0123456789")
-	ok(t, err)
+	testutil.OK(t, err)
 	if count != 0 {
 		t.Errorf("got %d signals stored, want 0", count)
 	}
@@ -182,13 +183,13 @@ func TestAFullQueueMakesCallersWait(t *testing.T) {
 			errs <- err
 		}()
 	}
-	until(t, "the queue is full", func() bool { return s.Stats().Waiting == 2 })
+	testutil.Until(t, "the queue is full", func() bool { return s.Stats().Waiting == 2 })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	code(t, "a caller that cannot wait", s.SetHand(ctx, v.ID, time.Now()), vigil.CodeUnavailable)
 	release()
 	for range 20 {
-		ok(t, <-errs)
+		testutil.OK(t, <-errs)
 	}
 }
 
@@ -196,7 +197,7 @@ func TestClosingFinishesWhatWaitsAndRefusesWhatComesLater(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
 	sqlitetest.Create(t, path)
 	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, LockWait: time.Minute})
-	ok(t, err)
+	testutil.OK(t, err)
 	v := seed(t, s, 1)[0]
 	release := lock(t, path)
 	errs := make(chan error, 10)
@@ -206,23 +207,23 @@ func TestClosingFinishesWhatWaitsAndRefusesWhatComesLater(t *testing.T) {
 			errs <- err
 		}()
 	}
-	until(t, "all wait", func() bool { return s.Stats().Waiting == 9 })
+	testutil.Until(t, "all wait", func() bool { return s.Stats().Waiting == 9 })
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
-	until(t, "it refuses", func() bool {
+	testutil.Until(t, "it refuses", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		return vigil.CodeOf(s.SetHand(ctx, "nobody", time.Now())) == vigil.CodeUnavailable
 	})
 	release()
-	ok(t, <-closed)
+	testutil.OK(t, <-closed)
 	for range 10 {
-		ok(t, <-errs)
+		testutil.OK(t, <-errs)
 	}
 	code(t, "append after closing", s.SetHand(t.Context(), v.ID, time.Now()), vigil.CodeUnavailable)
 	again := open(t, sqlite.Config{Path: path})
 	count, _, err := again.StreamState(t.Context(), v.ID, "stream-0123456789")
-	ok(t, err)
+	testutil.OK(t, err)
 	if count != 10 {
 		t.Errorf("got %d signals, want 10", count)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 )
 
@@ -96,9 +97,7 @@ func idAt(at time.Time) string {
 
 func (s *suite) ok(err error) {
 	s.Helper()
-	if err != nil {
-		s.Fatalf("got error %v, want none", err)
-	}
+	testutil.OK(s, err)
 }
 
 // code checks an error's code.

@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"vigil/internal/testutil"
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/internal/faketool"
 	"vigil/lti/ltitest/lms"
@@ -303,11 +304,7 @@ func TestEndsAreReportedByThemselves(t *testing.T) {
 		t.Errorf("got %v at once, want it later", got)
 	}
 	d.clk.Add(lms.TimeLimit + 3*time.Second)
-	for deadline := time.Now().Add(20 * time.Second); len(d.Platform().Owed()) > 0 || len(d.tool.Reports()) < 2; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting for the reports: got %v", d.tool.Reports())
-		}
-	}
+	testutil.Until(t, "the reports of both ends", func() bool { return len(d.Platform().Owed()) == 0 && len(d.tool.Reports()) >= 2 })
 	for _, c := range d.tool.Reports() {
 		if c["outcome"] != "submitted" || c["sub"] != "3" && c["sub"] != "4" {
 			t.Errorf("got %v", c)
