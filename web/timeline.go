@@ -278,6 +278,9 @@ func (s *Server) apiTimeline(w http.ResponseWriter, r *http.Request, v staff) {
 		}
 		entries = entries[i:]
 	}
+	if len(entries) > 0 { // a look at the timeline as any other: the dashboard's panel reads it here, and others may
+		s.audit(r.Context(), v.exam.ID, session.ID, "timeline.view", actorOf(v.pass), "")
+	}
 	next := ""
 	if len(entries) > timelinePageSize {
 		entries = entries[:timelinePageSize]

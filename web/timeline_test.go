@@ -87,6 +87,31 @@ func TestTimelinePagesFollowEachOther(t *testing.T) {
 	r.want("entries of a page read anew", len(whole), 500)
 }
 
+// TestReadingATimelineIsRecorded: the dashboard's panel reads by the API, from any place, and whoever
+// reads there leaves the entry that the page leaves.
+func TestReadingATimelineIsRecorded(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p, teacher := l.person(student), l.person(instructor)
+	checkin := p.attempt(1)
+	s := r.session(last(checkin))
+	p.start(checkin)
+	exam := teacher.dashboard()
+	path := "/api/v1/exams/" + exam + "/sessions/" + s.ID + "/timeline"
+	for n, after := range []string{"", "?after=0.0.0.", "?after=9999999999999.4.0.z"} {
+		r.want("status", teacher.call("GET", path+after, "").status, http.StatusOK)
+		entries, _, err := r.store.AuditOfExam(t.Context(), exam, vigil.Page{})
+		r.ok(err)
+		looks := 0
+		for _, e := range entries {
+			if e.Action == "timeline.view" && len(e.Sessions) == 1 && e.Sessions[0] == s.ID && e.By.Role == vigil.RoleProctor {
+				looks++
+			}
+		}
+		r.want("looks recorded after "+after, looks, min(n+1, 2)) // nothing stands after the end
+	}
+}
+
 // TestTimelineRefusesForeignPlaces asks for what stands after no place at all.
 func TestTimelineRefusesForeignPlaces(t *testing.T) {
 	r := newRig(t)
