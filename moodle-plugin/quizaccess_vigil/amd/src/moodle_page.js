@@ -111,8 +111,9 @@ const heard = new WeakSet();
  * Hears of core's saves. It may be called again: core's part may come after ours.
  *
  * @param {() => void} saved
+ * @param {() => Promise<void>|null} [before] what a save is to wait for; null: nothing
  */
-export const onAutosave = saved => {
+export const onAutosave = (saved, before = () => null) => {
     const quiz = moodle().mod_quiz;
     const autosave = quiz?.autosave;
     if (!autosave || heard.has(autosave) || typeof autosave.save_changes !== 'function') {
@@ -121,10 +122,23 @@ export const onAutosave = saved => {
     heard.add(autosave);
     const save = autosave.save_changes;
     autosave.save_changes = function(...args) {
-        save.apply(this, args);
-        // Near the end of the attempt it saves nothing.
-        if (autosave.save_transaction) {
-            saved();
+        const now = () => {
+            save.apply(this, args);
+            // Near the end of the attempt it saves nothing.
+            if (autosave.save_transaction) {
+                saved();
+            }
+        };
+        const ready = before();
+        if (!ready) {
+            now();
+            return;
         }
+        // Meanwhile it is to core as if its timer still ran. It may be stopped: the form was sent, or the attempt is paused.
+        void ready.then(() => {
+            if (autosave.delay_timer !== true && !autosave.save_transaction) {
+                now();
+            }
+        });
     };
 };

@@ -207,10 +207,12 @@ export const init = async(config) => {
             }
         },
     }) : null;
-    const saved = () => receipts?.sent();
-    if (receipts) {
-        onAutosave(saved);
-    }
+    const hear = () => {
+        if (receipts) {
+            onAutosave(receipts.sent, receipts.waking);
+        }
+    };
+    hear();
 
     document.addEventListener('vigil:time', event => {
         void onTime(/** @type {CustomEvent} */ (event).detail);
@@ -273,10 +275,8 @@ export const init = async(config) => {
         explained: config.held,
         back: quizUrl,
         onReceipt: frame => {
-            if (receipts) {
-                onAutosave(saved);
-                receipts.take(frame);
-            }
+            hear();
+            receipts?.take(frame);
         },
     });
 };

@@ -22,11 +22,17 @@ const LONGEST = 4096;
 const QUIET = 100000;
 /** Without receipts for so long the LMS is asked how the attempt stands, in ms; twice as often, and whatever else is sent. */
 const ALONE = 120000;
+/** A page that had receipts and then none for so long slept, or was frozen, in ms: the next one comes when its connection wakes. */
+const SLEPT = 150000;
+/** How long a save waits for that one, in ms: a connection that died in the sleep is noticed in six seconds. */
+const WAKING = 10000;
 
 /**
  * @typedef {object} Receipts
  * @property {(frame: import('./protocol').ReceiptFrame) => void} take
  * @property {() => void} sent the answers were sent, and the receipts with them
+ * @property {() => Promise<void>|null} waking what a save waits for, if the page has just woken: without the receipt that comes now
+ *     it would look like one of a page that nobody watches. Once for each sleep
  * @property {() => void} stop
  */
 
@@ -37,12 +43,17 @@ const ALONE = 120000;
  * @param {(receipts: string) => Promise<void>} options.send hands them to the LMS by themselves; without any it asks how things stand
  * @param {boolean} [options.atOnce] each goes by itself: the page sends no answers, and waits for what the LMS makes of them
  * @param {() => number} [options.ticks] ms of a clock that nobody can set
+ * @param {() => number} [options.now] ms of one that goes on while the machine sleeps
  * @returns {Receipts}
  */
-export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance.now()}) => {
+export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance.now(), now: wall = Date.now}) => {
     let last = ticks();
     let asked = last;
     let heard = last;
+    /** When a receipt came last, by the other clock; 0: none has, or a save has waited for one since. */
+    let awake = 0;
+    /** @type {Set<() => void>} */
+    const waiting = new Set();
     let sending = false;
     /** @type {HTMLInputElement|null} */
     let field = null;
@@ -100,8 +111,10 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
                 return;
             }
             heard = ticks();
+            awake = wall();
             tab.set('receipts', kept().filter(one => one.page !== page).concat({page, receipt}).slice(-PAGES));
             write();
+            waiting.forEach(go => go());
             if (atOnce || ticks() - last >= QUIET) {
                 void deliver();
             }
@@ -109,8 +122,24 @@ export const makeReceipts = ({tab, form, send, atOnce, ticks = () => performance
         sent: () => {
             last = ticks();
         },
+        waking: () => {
+            if (!awake || wall() - awake < SLEPT && ticks() - heard < SLEPT) {
+                return null;
+            }
+            awake = 0;
+            return new Promise(resolve => {
+                const go = () => {
+                    clearTimeout(timer);
+                    waiting.delete(go);
+                    resolve();
+                };
+                const timer = setTimeout(go, WAKING);
+                waiting.add(go);
+            });
+        },
         stop: () => {
             clearInterval(alone);
+            waiting.forEach(go => go());
             if (field) {
                 field.remove();
             }

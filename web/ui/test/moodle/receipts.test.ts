@@ -17,6 +17,7 @@ const refusing = {
 
 let sent: string[];
 let now: number;
+let wall: number;
 let made: ReturnType<typeof makeReceipts> | undefined;
 const field = () => document.querySelector<HTMLInputElement>(`input[name=${FIELD}]`);
 const frame = (page: string, n = 1) => ({ t: "receipt" as const, page, until: n, receipt: `${page}.${n}.s` });
@@ -27,6 +28,7 @@ const open = (options: Partial<Parameters<typeof makeReceipts>[0]> = {}) => {
     form: "responseform",
     send: async (text) => void sent.push(text),
     ticks: () => now,
+    now: () => wall,
     ...options,
   });
   return made;
@@ -34,6 +36,7 @@ const open = (options: Partial<Parameters<typeof makeReceipts>[0]> = {}) => {
 const wait = async (ms: number) => {
   for (let gone = 0; gone < ms; gone += 1000) {
     now += Math.min(1000, ms - gone);
+    wall += Math.min(1000, ms - gone);
     await vi.advanceTimersByTimeAsync(Math.min(1000, ms - gone));
   }
   await vi.advanceTimersByTimeAsync(0);
@@ -60,6 +63,7 @@ const watchHidden = () => {
 beforeEach(() => {
   vi.useFakeTimers();
   now = 1000;
+  wall = 1_800_000_000_000;
   sent = [];
   sessionStorage.clear();
   document.body.innerHTML =
@@ -197,20 +201,26 @@ describe("without answers", () => {
 });
 
 describe("core's saves", () => {
-  it("are heard of once each, but not those that it leaves out near the end", () => {
-    const calls: string[] = [];
+  /** Core's part of the page, as far as its saves go. */
+  const core = (calls: string[]) => {
     const autosave = {
-      delay_timer: null,
+      delay_timer: null as unknown,
       save_transaction: null as unknown,
       over: false,
       save_changes() {
-        calls.push("core");
+        calls.push(`core ${field()?.value ?? ""}`.trim());
         this.save_transaction = this.over ? null : {};
       },
       stop_autosaving: () => undefined,
       start_save_timer_if_necessary: () => undefined,
     };
     vi.stubGlobal("M", { cfg: { wwwroot: "" }, mod_quiz: { autosave } });
+    return autosave;
+  };
+
+  it("are heard of once each, but not those that it leaves out near the end", () => {
+    const calls: string[] = [];
+    const autosave = core(calls);
     const saved = () => void calls.push("heard");
     onAutosave(saved);
     onAutosave(saved);
@@ -224,5 +234,60 @@ describe("core's saves", () => {
   it("may not be there", () => {
     vi.stubGlobal("M", { cfg: { wwwroot: "" } });
     expect(() => onAutosave(() => undefined)).not.toThrow();
+  });
+
+  /** A page whose machine sleeps for some ms after its last receipt; stopped: its monotonic clock stood still. */
+  const asleep = (ms: number, { stopped = false, first = true } = {}) => {
+    const calls: string[] = [];
+    const autosave = core(calls);
+    const receipts = open();
+    onAutosave(receipts.sent, receipts.waking);
+    if (first) receipts.take(frame("p1", 1));
+    wall += ms;
+    now += stopped ? 0 : ms;
+    return { calls, autosave, receipts };
+  };
+
+  it.each([false, true])(
+    "of a page that wakes go with the receipt that comes then (monotonic clock stood still: %s)",
+    async (stopped) => {
+      const { calls, autosave, receipts } = asleep(200_000, { stopped });
+      autosave.save_changes();
+      await wait(2000);
+      expect(calls).toEqual([]);
+      receipts.take(frame("p1", 2));
+      await wait(0);
+      expect(calls).toEqual(["core p1.2.s"]);
+    },
+  );
+
+  it("of a page that wakes go without one after ten seconds, and the next at once", async () => {
+    const { calls, autosave } = asleep(200_000);
+    autosave.save_changes();
+    await wait(9000);
+    expect(calls).toEqual([]);
+    await wait(1000);
+    expect(calls).toEqual(["core p1.1.s"]);
+    autosave.save_transaction = null;
+    autosave.save_changes();
+    expect(calls).toHaveLength(2);
+  });
+
+  it.each([
+    ["the last receipt is new", 120_000, true],
+    ["none ever came", 600_000, false],
+  ])("wait for nothing where %s", (_, ms, first) => {
+    const { calls, autosave } = asleep(ms, { first });
+    autosave.save_changes();
+    expect(calls).toHaveLength(1);
+  });
+
+  it("do not follow when the form was sent or the attempt paused meanwhile", async () => {
+    const { calls, autosave, receipts } = asleep(200_000);
+    autosave.save_changes();
+    autosave.delay_timer = true; // as core's stop_autosaving leaves it
+    receipts.take(frame("p1", 2));
+    await wait(20_000);
+    expect(calls).toEqual([]);
   });
 });
