@@ -75,8 +75,9 @@ func (sc *studentConn) ask(now time.Time) {
 		return
 	}
 	if !a.can {
-		if st.could { // a note: a page of before an update, say
-			st.could = false
+		newer := st.vouched != nil && st.vouched.epoch == sc.epoch && st.vouched.asked // the monitor that belongs to this page can
+		if st.could || newer && !st.cannot {                                           // a note: a page of before an update, say
+			st.could, st.cannot = false, true
 			own := st.ownSignal(vigil.KindMonitorSilent, now, protocol.Encode(monitorData{Why: "can"}))
 			own.Severity, own.Incident = 0, false
 			st.emitLocked(own, nil)
@@ -84,7 +85,7 @@ func (sc *studentConn) ask(now time.Time) {
 		st.monitorLocked(st.monitor.Become(vigil.MonitorUnsupported, now), now)
 		return
 	}
-	st.could = true
+	st.could, st.cannot = true, false
 	if !a.open.IsZero() && now.Sub(a.open)+st.askSpent >= sc.h.cfg.AliveWait {
 		at := a.open
 		a.open, st.askSpent = time.Time{}, 0

@@ -384,6 +384,33 @@ func TestAMonitorThatCouldBeAskedAndCannotAnyMoreIsNoted(t *testing.T) {
 	r.until("noted", func() bool { return strings.Join(r.silences(s.ID), ", ") == "0 can" })
 }
 
+func TestAPageOfANewerPluginWhoseMonitorCannotBeAskedIsNotedOnce(t *testing.T) {
+	t.Parallel()
+	r, pages, _ := asking(t, vigil.UnwatchedNote, asked)
+	p := r.proctor()
+	s := r.session(proctored)
+	newer := func(page *realtime.Page) { page.Receipts = true }
+	w := r.wire(studentClaims(s))
+	w.write(helloWith(pages.print(s, "page-1", func(*realtime.Page) {}))) // of an older plugin
+	r.until("unsupported", func() bool { m := p.Row(s.ID).Monitor; return m != nil && m.State == vigil.MonitorUnsupported })
+	if got := r.silences(s.ID); len(got) != 0 {
+		t.Errorf("an older plugin: got %v, want none", got)
+	}
+	for _, page := range []string{"page-2", "page-3"} {
+		w.write(`{"t":"bye","reason":"navigating"}`)
+		_ = w.ws.CloseNow()
+		w = r.wire(studentClaims(s))
+		w.write(helloWith(pages.print(s, page, newer)))
+		r.until("noted", func() bool { return len(r.silences(s.ID)) > 0 })
+	}
+	w.write(`{"t":"bye","reason":"finished"}`)
+	_ = w.ws.CloseNow()
+	r.until("gone", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })
+	if got := strings.Join(r.silences(s.ID), ", "); got != "0 can" {
+		t.Errorf("got %q, want one note", got)
+	}
+}
+
 func TestTotalsOfAShownPageGoWithTheTime(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

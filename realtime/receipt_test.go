@@ -249,3 +249,32 @@ func TestNothingVouchesForAMonitorThatDoesNotAnswer(t *testing.T) {
 		t.Errorf("got %d receipts for a monitor that cannot be asked", len(got))
 	}
 }
+
+func TestNothingVouchesForASilentMonitorThatWasForgottenMeanwhile(t *testing.T) {
+	t.Parallel()
+	r, pages, signer := asking(t, vigil.UnwatchedHold, func(c *realtime.Config) {
+		c.AliveEvery, c.AliveWait = 200*time.Millisecond, 100*time.Millisecond
+	})
+	s := r.session(proctored)
+	w := r.wire(studentClaims(s))
+	w.write(asksHello(pages.of(s, "page-1")))
+	r.until("it is stored that the monitor is silent", func() bool { return r.read(s.ID).Monitor.State == vigil.MonitorSilent })
+	// Whoever stays away for a while is not remembered, nor by the server's next process.
+	before := r.cfg
+	r.stop()
+	r.start(func(c *realtime.Config) {
+		c.Pages, c.Receipts, c.Liveness, c.ReceiptEvery = before.Pages, before.Receipts, before.Liveness, before.ReceiptEvery
+		c.AliveEvery, c.AliveWait = before.AliveEvery, before.AliveWait
+	})
+	w = r.wire(studentClaims(s))
+	w.write(asksHello(pages.of(s, "page-2")))
+	w.asked()
+	id := w.asked() // the one before was not answered
+	if got := len(signer.of("page-2")); got != 0 {
+		t.Errorf("got %d receipts for a page of a silent monitor", got)
+	}
+	w.write(word(id, "page-two", 10, 0, 0, ""))
+	if got := w.receipt(); got.Page != "page-2" {
+		t.Errorf("got a receipt of %q, want one of the page that answers", got.Page)
+	}
+}

@@ -60,6 +60,7 @@ type student struct {
 	askDue       time.Time     // when the monitor is asked next, on whatever socket; zero: it was not asked yet
 	askSpent     time.Duration // how long an unanswered question has waited on sockets that are gone
 	could        bool          // a monitor said that it can be asked
+	cannot       bool          // it is noted that one could not be asked whose page is of a plugin with one that can
 	docs         []pageTotals  // newest last, few
 	watching     bool          // a job notes that the attempt is watched
 	guests       []guest       // who was here without owning the session; few
@@ -191,6 +192,12 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 	// server to server is asked as often as others.
 	if last := later(s.Started, s.Monitor.Heard); !last.IsZero() {
 		st.askDue = last.Add(h.cfg.AliveEvery)
+	}
+	switch s.Monitor.State { // what it left unanswered before: nothing vouches for it until it answers
+	case vigil.MonitorSilent:
+		st.unanswered = 1
+	case vigil.MonitorAway:
+		st.away = 1
 	}
 	st.who.Store(h.identityOf(s))
 	st.used.Store(h.now().UnixMilli())
