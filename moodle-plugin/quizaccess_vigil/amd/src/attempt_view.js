@@ -62,6 +62,7 @@ export const makeAttemptView = ({panel, words, tab, clock, commands, explained, 
         if (before.state !== 'paused') {
             tab.set('still', still ? attempt.reason : undefined);
             tab.set('resumed', undefined);
+            tab.set('ordered', commands.waits('pause') || undefined);
         }
         panel.removeCard('resumed');
         pause(attempt);
@@ -69,15 +70,18 @@ export const makeAttemptView = ({panel, words, tab, clock, commands, explained, 
     };
 
     /**
-     * A pause is over, and the attempt goes on. Without a command to resume there was no pause for the LMS: it did not take it.
+     * A pause is over, and the attempt goes on. One that a proctor ordered, and that ends without a command to resume, was none for
+     * the LMS: it did not take it. One of the LMS's own, because nobody watched, ends so.
      *
      * @param {import('./attempt').Attempt} attempt
      */
     const resumed = attempt => {
         const asked = commands.waits('resume');
+        const refused = !asked && tab.get('ordered');
         tab.set('resumed', asked || undefined);
+        tab.set('ordered', undefined);
         if (attempt.state === 'active') {
-            panel.card({id: 'resumed', title: words.text('resume.title'), text: [words.text(asked ? 'resume.text' : 'resume.unpaused')]});
+            panel.card({id: 'resumed', title: words.text('resume.title'), text: [words.text(refused ? 'resume.unpaused' : 'resume.text')]});
         }
         dispatch('resumed', times(attempt));
     };

@@ -237,6 +237,24 @@ describe("a pause", () => {
     expect(told("paused")).toBe(1);
   });
 
+  it("of the LMS's own, because nobody watched, took no time that it did not say", async () => {
+    await open({ explained: true }, { state: "paused", reason: "The learning platform holds the attempt." });
+    await settle();
+    state("active", 5, "The learning platform let the attempt go on.");
+    await settle();
+    expect(card()).toContain("You are back in.");
+    expect(card()).not.toContain("kept running");
+  });
+
+  it("of the LMS's own is no proctor's on the next page either", async () => {
+    await open({ explained: true }, { state: "paused", reason: "The learning platform holds the attempt." });
+    await settle();
+    monitor?.stop();
+    await open({}, { state: "active", version: 5 });
+    expect(card()).toContain("You are back in.");
+    expect(card()).not.toContain("kept running");
+  });
+
   it("that ends when the time is over is over, too", async () => {
     await open();
     command("command01", "pause");
