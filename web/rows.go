@@ -41,7 +41,7 @@ func rowsOf(entries []entry, w words) []timelineRow {
 		dur := e.Dur
 		switch e.Type {
 		case "signal":
-			row.What = w.text("kind." + e.Kind)
+			row.What = w.signal(e.Kind, e.Severity)
 			row.Detail = w.detailOf(e.Kind, e.Data)
 		case "gap":
 			row.What = w.text("gap." + string(e.Cause))
@@ -98,6 +98,15 @@ func (w words) reason(reason string) string {
 		return w.text("reason." + reason)
 	}
 	return reason
+}
+
+// signal is what a signal is called. A monitor that missed a question or two, on a phone that froze,
+// say, is called neither silent nor altered.
+func (w words) signal(kind string, severity float64) string {
+	if kind == string(vigil.KindMonitorSilent) && severity == 0 {
+		return w.text("monitor.unanswered")
+	}
+	return w.text("kind." + kind)
 }
 
 // detailOf shows a signal's data in short: it is a flat object of short values. What needs a sentence

@@ -264,3 +264,25 @@ func TestATimeThatCannotBeIsMarked(t *testing.T) {
 	}
 	r.want("rows", found, len(want))
 }
+
+// TestAMonitorThatMissedAQuestionIsNotCalledAltered: a phone that froze for a minute is no accusation.
+func TestAMonitorThatMissedAQuestionIsNotCalledAltered(t *testing.T) {
+	r := newRig(t)
+	l := r.lms(pluginQuiz(`{}`))
+	p, teacher := l.person(student), l.person(instructor)
+	checkin := p.attempt(1)
+	s := r.session(last(checkin))
+	p.start(checkin)
+	at := r.now().Add(time.Hour).Truncate(time.Millisecond).UTC()
+	note := vigil.Signal{SessionID: s.ID, ExamID: s.ExamID, Stream: "server:0123456789abcdef", Seq: 1, Kind: vigil.KindMonitorSilent, At: at, Received: at, Data: []byte(`{"missed":1}`)}
+	_, err := r.store.AppendSignals(t.Context(), []vigil.Signal{note})
+	r.ok(err)
+	path := "/dashboard/" + teacher.dashboard() + "/sessions/" + s.ID
+	page := teacher.get(path)
+	r.contains(page, "The monitor did not answer")
+	r.want("silent or altered", strings.Contains(page.Body, "silent or altered"), false)
+	note.Seq, note.Severity, note.Incident, note.Data = 2, 0.6, true, []byte(`{"missed":3,"why":"silent"}`)
+	_, err = r.store.AppendSignals(t.Context(), []vigil.Signal{note})
+	r.ok(err)
+	r.contains(teacher.get(path), "The monitor is silent or altered")
+}

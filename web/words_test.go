@@ -88,7 +88,7 @@ func TestEveryKeyThatIsUsedHasWords(t *testing.T) {
 		"review.": stringsOf(vigil.ReviewStates), "watch.": append(stringsOf(vigil.AllWatches), "connection", "elsewhere", "people"), "severity.": {"none", "low", "medium", "high", "critical"},
 		"role.":        {"student", "proctor", "system", "lms"},
 		"chat.":        {"student", "proctor", "system"},
-		"monitor.":     {"answers", "unsupported", "silent", "away", "altered"},
+		"monitor.":     {"answers", "unsupported", "silent", "away", "unanswered", "altered"},
 		"gap.":         {"student", "server", "lms", "unclear", "open", "granted", "refused"},
 		"fault.":       {"student", "server", "lms", "unclear"},
 		"lms.":         {"waiting", "accepted", "refused", "failed", "unknown"},

@@ -19,7 +19,7 @@ import { fullTime, lengthText, timeText } from "./format";
 import { ProgressWords } from "./results";
 import type { State } from "./protocol";
 import { Severity } from "./row";
-import { named, t } from "./words";
+import { named, signalNamed, t } from "./words";
 
 const first = 150;
 
@@ -109,7 +109,7 @@ function Body({ e, now, state }: { e: Entry; now: number; state: State | undefin
       return (
         <>
           <p>
-            <strong>{named("kind", e.kind)}</strong>
+            <strong>{signalNamed(e.kind, e.severity)}</strong>
             {e.dur ? ` ${t("took", { length: lengthText(e.dur, t.lang) })}` : ""}{" "}
             {e.severity > 0 && <Severity severity={e.severity} />}
           </p>

@@ -464,6 +464,7 @@ const en = {
   kind_token_replay: "Access used from elsewhere",
   kind_sequence_tampering: "Records were altered",
   kind_monitor_silent: "The monitor is silent or altered",
+  monitor_unanswered: "The monitor did not answer",
   data_browser: "another browser than before, from the same address",
   data_missed: "answers missing: {n}",
   silent_silent: "no answer while the page was shown",
@@ -471,7 +472,7 @@ const en = {
   silent_numbers: "signals were given out and never came",
   silent_next: "it counts its signals from 1 again",
   silent_away: "the page was hidden, and did not answer",
-  silent_can: "it could be asked before, and cannot any more",
+  silent_can: "it cannot be asked, and should be able to",
   kind_sequence_hole: "Records are missing",
   kind_user_mismatch: "Quiz page of someone else",
   kind_chat: "Message",
@@ -924,6 +925,7 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   kind_token_replay: "Akses dipakai dari tempat lain",
   kind_sequence_tampering: "Catatan diubah",
   kind_monitor_silent: "Pemantau diam atau diubah",
+  monitor_unanswered: "Pemantau tidak menjawab",
   data_browser: "peramban lain dari sebelumnya, dari alamat yang sama",
   data_missed: "jawaban hilang: {n}",
   silent_silent: "tidak menjawab saat halaman terlihat",
@@ -931,7 +933,7 @@ const id: Record<keyof typeof en, string | { one?: string; other: string }> = {
   silent_numbers: "sinyal diberi nomor dan tidak pernah datang",
   silent_next: "menghitung sinyalnya dari 1 lagi",
   silent_away: "halaman tersembunyi, dan tidak menjawab",
-  silent_can: "sebelumnya dapat ditanya, dan sekarang tidak lagi",
+  silent_can: "tidak dapat ditanya, padahal seharusnya dapat",
   kind_sequence_hole: "Catatan hilang",
   kind_user_mismatch: "Halaman kuis milik orang lain",
   kind_chat: "Pesan",
@@ -971,6 +973,11 @@ export function named(
 ): string {
   const key = `${prefix}_${value}`;
   return key in words.en ? t(key as Word) : value;
+}
+
+/** What a signal is called. A monitor that missed a question or two, on a phone that froze, say, is called neither silent nor altered. */
+export function signalNamed(kind: string, severity: number): string {
+  return kind === "monitor_silent" && severity === 0 ? t("monitor_unanswered") : named("kind", kind);
 }
 
 /** Several things as one part of a sentence. */
