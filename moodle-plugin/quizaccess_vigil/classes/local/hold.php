@@ -96,14 +96,15 @@ final class hold {
      * Holds an attempt whose page was just found unwatched, if that is to be.
      *
      * @param stdClass $session
+     * @param string $verdict
      * @return bool
      */
-    public function consider(stdClass $session): bool {
+    public function consider(stdClass $session, string $verdict = watch::UNWATCHED): bool {
         $now = $this->clock->time();
-        if (
-            session_store::is_paused($session) || !$session->unwatchedat || $now < $session->unwatchedat + self::AGAIN
-                || $now < $session->watchedat + self::AFTER || !$this->may_hold($session)
-        ) {
+        // Pages that are watched beside it say nothing for this one, and do not put it off.
+        $again = $verdict === watch::BESIDE ? watch::was_beside($session, $now - self::AGAIN)
+            : $session->unwatchedat && $now >= $session->unwatchedat + self::AGAIN && $now >= $session->watchedat + self::AFTER;
+        if (session_store::is_paused($session) || !$again || !$this->may_hold($session)) {
             return false;
         }
         $session->pausedat = $now;

@@ -76,13 +76,15 @@ final class page_stamp {
 
     /**
      * A line that says that the page is not connected, until the monitor is and takes it away. It needs no script: who blocks the
-     * monitor, or whose network does, reads it.
+     * monitor, or whose network does, reads it. It keeps clear of the monitor's pill; on the waiting page it stands where it is, or it
+     * would cover on a phone what is to be pressed there.
      *
      * @return string HTML
      */
     private static function line(): string {
+        $style = self::$page === watch::WAITING ? 'margin-bottom: 4rem;' : 'position: sticky; bottom: 3.25rem;';
         return \html_writer::div(get_string('notconnected', 'quizaccess_vigil'), 'alert alert-warning', [
-            'role' => 'status', 'data-vigil-line' => '', 'style' => 'position: sticky; bottom: 0;',
+            'role' => 'status', 'data-vigil-line' => '', 'style' => $style,
         ]);
     }
 

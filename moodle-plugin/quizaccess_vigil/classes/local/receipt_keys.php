@@ -96,27 +96,42 @@ class receipt_keys {
     }
 
     /**
-     * Whether the tool answers, by a request of the last 30 seconds, or one now.
+     * Whether the tool answers, by a request of the last 30 seconds, or one now. While somebody else asks that is waited for: else
+     * whoever looks at the same moment would be let out of a hold.
      *
      * @param stdClass $tool
      * @return bool
      */
     public function is_up(stdClass $tool): bool {
         $kept = $this->read($tool);
-        if ($kept['asked'] <= $this->clock->time() - self::ONCE_IN) {
-            $lock = \core\lock\lock_config::get_lock_factory('quizaccess_vigil')->get_lock('receiptkeys_' . $tool->id, 0);
+        if ($this->is_old($kept)) {
+            $lock = \core\lock\lock_config::get_lock_factory('quizaccess_vigil')
+                ->get_lock('receiptkeys_' . $tool->id, (int)self::PATIENCE + 1);
             if (!$lock) {
-                // Somebody asks at this moment. Until that is known, nobody is held.
+                // Somebody asks, and has not heard. Until that is known, nobody is held.
                 return false;
             }
             try {
-                $this->fetch($tool);
+                $kept = $this->read($tool);
+                if ($this->is_old($kept)) {
+                    $this->fetch($tool);
+                }
             } finally {
                 $lock->release();
             }
             $kept = $this->read($tool);
         }
         return $kept['up'];
+    }
+
+    /**
+     * Whether the tool was asked longer ago than 30 seconds.
+     *
+     * @param array $kept
+     * @return bool
+     */
+    private function is_old(array $kept): bool {
+        return $kept['asked'] <= $this->clock->time() - self::ONCE_IN;
     }
 
     /**

@@ -57,7 +57,7 @@ final class save_guard {
         $attempt = $DB->get_record('quiz_attempts', ['id' => $attemptid], 'id, state, layout');
         $refusal = self::refusal($session, $attempt ? (string)$attempt->state : '', $clock->time());
         if ($refusal === '') {
-            self::watch($session, (string)$attempt->layout);
+            self::watch($session, (string)$attempt->layout, $ajax);
             return;
         }
         $url = new moodle_url('/mod/quiz/view.php', ['id' => $session->cmid]);
@@ -116,8 +116,9 @@ final class save_guard {
      *
      * @param \stdClass $session
      * @param string $layout of the attempt
+     * @param bool $ajax
      */
-    private static function watch(\stdClass $session, string $layout): void {
+    private static function watch(\stdClass $session, string $layout, bool $ajax): void {
         if ($session->state !== session_store::OPEN) {
             return;
         }
@@ -130,18 +131,53 @@ final class save_guard {
             );
             $verdict = watch::instance()->posted(
                 $session,
-                optional_param(page_stamp::FIELD, '', PARAM_ALPHANUMEXT),
-                self::pages($layout, optional_param('slots', null, PARAM_SEQUENCE)),
-                optional_param('vigil_receipts', '', PARAM_RAW_TRIMMED),
+                self::said(page_stamp::FIELD, PARAM_ALPHANUMEXT) ?? '',
+                self::pages($layout, self::said('slots', PARAM_SEQUENCE)),
+                self::said('vigil_receipts', PARAM_RAW_TRIMMED) ?? '',
                 $requested
             );
             // Who hands in is not kept from it: what was not watched is noted.
-            $ends = optional_param('finishattempt', false, PARAM_BOOL) || optional_param('timeup', false, PARAM_BOOL);
-            if ($verdict === watch::UNWATCHED && !$ends) {
-                hold::instance()->consider($session);
+            if (watch::is_unwatched($verdict) && !self::ends((int)$session->attemptid, $ajax, $clock->time())) {
+                hold::instance()->consider($session, $verdict);
             }
         } catch (\Throwable $e) {
             debugging("Vigil: it is not known whether this page is watched. {$e->getMessage()}", DEBUG_NORMAL, $e->getTrace());
         }
+    }
+
+    /**
+     * What the request says. What is no text, which anybody can send, says nothing: it must not keep the page from being judged.
+     *
+     * @param string $name
+     * @param string $type
+     * @return string|null
+     */
+    private static function said(string $name, string $type): ?string {
+        try {
+            return optional_param($name, null, $type);
+        } catch (\coding_exception $e) {
+            return null;
+        }
+    }
+
+    /**
+     * Whether core ends the attempt with this request. The form's own word that the time is up counts where there is no time limit
+     * only, and an autosave ends nothing.
+     *
+     * @param int $attemptid
+     * @param bool $ajax
+     * @param int $now
+     * @return bool
+     */
+    private static function ends(int $attemptid, bool $ajax, int $now): bool {
+        if ($ajax) {
+            return false;
+        }
+        if (self::said('finishattempt', PARAM_BOOL)) {
+            return true;
+        }
+        $attemptobj = quiz_attempt::create($attemptid);
+        $end = $attemptobj->get_access_manager($now)->get_end_time($attemptobj->get_attempt());
+        return $end === false ? (bool)self::said('timeup', PARAM_BOOL) : $now > $end - QUIZ_MIN_TIME_TO_CONTINUE;
     }
 }

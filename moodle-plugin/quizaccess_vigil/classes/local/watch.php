@@ -43,6 +43,9 @@ final class watch {
     /** @var string none was */
     public const UNWATCHED = 'unwatched';
 
+    /** @var string none ever was, and another page was watched meanwhile: that is no bad line */
+    public const BESIDE = 'beside';
+
     /** @var string that cannot be told */
     public const UNTOLD = 'untold';
 
@@ -60,6 +63,9 @@ final class watch {
 
     /** @var int milliseconds for which a receipt is valid: there is one each minute, two may be lost or late */
     public const VALID = 180000;
+
+    /** @var int milliseconds for which the page before may still be watched while a page is on its way */
+    private const LOADING = 30000;
 
     /** @var int receipts that are read of one request, at most */
     private const MOST = 8;
@@ -136,7 +142,7 @@ final class watch {
             }
         }
         $verdict = self::NONE;
-        foreach ([self::UNWATCHED, self::UNTOLD, self::WATCHED] as $worst) {
+        foreach ([self::BESIDE, self::UNWATCHED, self::UNTOLD, self::WATCHED] as $worst) {
             if (isset($judged[$worst])) {
                 $verdict = $worst;
                 break;
@@ -337,7 +343,47 @@ final class watch {
         if ($untold || !$tool || !$tool->active || !$this->keys->is_up($tool) || !$this->keys->can_tell($tool)) {
             return self::UNTOLD;
         }
-        return self::UNWATCHED;
+        return $this->is_beside($page, $requested) ? self::BESIDE : self::UNWATCHED;
+    }
+
+    /**
+     * Whether a page that was never watched was open beside one that was.
+     *
+     * @param stdClass $page
+     * @param int $requested in milliseconds
+     * @return bool
+     */
+    private function is_beside(stdClass $page, int $requested): bool {
+        global $DB;
+        // A tab that was left for another one had its first receipt.
+        return !$page->watcheduntil && $DB->record_exists_select(
+            self::TABLE,
+            'sessionid = ? AND id <> ? AND watcheduntil >= ?',
+            [$page->sessionid, $page->id, max($page->timeserved + self::LOADING, $requested - self::VALID)]
+        );
+    }
+
+    /**
+     * Whether a verdict is that nobody watched.
+     *
+     * @param string $verdict
+     * @return bool
+     */
+    public static function is_unwatched(string $verdict): bool {
+        return $verdict === self::UNWATCHED || $verdict === self::BESIDE;
+    }
+
+    /**
+     * Whether a page was found unwatched beside a watched one, by a time.
+     *
+     * @param stdClass $session
+     * @param int $by in seconds
+     * @return bool
+     */
+    public static function was_beside(stdClass $session, int $by): bool {
+        global $DB;
+        $select = 'sessionid = ? AND verdict = ? AND timejudged <= ?';
+        return $DB->record_exists_select(self::TABLE, $select, [$session->id, self::BESIDE, $by]);
     }
 
     /**
@@ -354,14 +400,14 @@ final class watch {
         }
         $now = $this->clock->time();
         // That a page was once found unwatched stays with it.
-        if ($page->verdict !== self::UNWATCHED) {
+        if (!self::is_unwatched((string)$page->verdict) || $verdict === self::BESIDE && $page->verdict !== self::BESIDE) {
             $DB->update_record(self::TABLE, (object)['id' => $page->id, 'verdict' => $verdict, 'timejudged' => $now]);
         }
         if ($verdict === self::WATCHED) {
             // Until then it was watched; that the receipt is valid for a while more is not the same.
             $session->watchedat = max((int)$session->watchedat, min($now, intdiv((int)$page->watcheduntil, 1000)));
             self::clear($session);
-        } else if ($verdict === self::UNWATCHED && !$session->unwatchedat) {
+        } else if (self::is_unwatched($verdict) && !$session->unwatchedat) {
             $session->unwatchedat = $now;
             $session->unwatchedpage = $page->id;
             attempt_unwatched::of($session)->trigger();

@@ -63,7 +63,7 @@ final class page_stamp_test extends \advanced_testcase {
         page_stamp::ask($this->session);
         $html = page_stamp::html($server);
         // What the page says until the monitor is connected needs no script, and nothing hides it.
-        $line = '#^<div class="alert alert-warning" role="status" data-vigil-line="" style="position: sticky; bottom: 0;">[^<]+</div>#';
+        $line = '#^<div class="alert alert-warning" role="status" data-vigil-line="" style="position: sticky; bottom: 3.25rem;">[^<]+</div>#';
         $this->assertMatchesRegularExpression($line, $html);
         $html = preg_replace($line, '', $html);
         if ($html === '') {

@@ -96,8 +96,119 @@ final class save_guard_test extends \advanced_testcase {
         ];
         save_guard::check(true);
         $verdict = static fn(string $nonce) => $DB->get_field(watch::TABLE, 'verdict', ['nonce' => $nonce]);
-        $this->assertSame(watch::UNWATCHED, $verdict('blocked'));
+        $this->assertSame(watch::BESIDE, $verdict('blocked'));
         $this->assertNull($verdict('decoy'));
+    }
+
+    /**
+     * An attempt at a quiz that holds, whose page was unwatched before and is again: with the next answers it is held.
+     *
+     * @param int $limit of the quiz, in seconds
+     * @param int $left of it, in seconds
+     * @return \stdClass the session; the request of its page is in $_POST
+     */
+    private function unwatched(int $limit = 3600, int $left = 1800): \stdClass {
+        global $CFG, $DB;
+        require_once($CFG->dirroot . '/mod/quiz/locallib.php');
+        $this->resetAfterTest();
+        $this->setAdminUser();
+        $clock = $this->mock_clock_with_frozen(time());
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        $typeid = $generator->create_tool();
+        $generator->serve_receipt_keys();
+        [$quiz, $student] = $generator->create_quiz(['timelimit' => $limit]);
+        $DB->set_field('quizaccess_vigil', 'policy', json_encode(['unwatched' => 'hold']), ['quizid' => $quiz->id]);
+        receipt_keys::instance()->fetch((new lti_bridge())->tool_by_id($typeid));
+        $session = $generator->create_session($quiz, $student, $typeid);
+        $now = $clock->time();
+        $DB->update_record('quiz_attempts', (object)['id' => $session->attemptid, 'timestart' => $now - $limit + $left]);
+        watch::served($session, 'blocked', 0, 1000 * ($now - 400));
+        $DB->update_record(session_store::TABLE, (object)[
+            'id' => $session->id, 'watchedat' => $now - 400, 'unwatchedat' => $now - 100, 'unwatchedpage' => 1,
+        ]);
+        $this->setUser($student);
+        $_SERVER['REQUEST_TIME_FLOAT'] = (float)$now;
+        $_POST = ['attempt' => $session->attemptid, 'thispage' => '0', page_stamp::FIELD => 'blocked', 'vigil_receipts' => ''];
+        return $session;
+    }
+
+    /**
+     * Whether the attempt is held, and what was found of its page.
+     *
+     * @param \stdClass $session
+     * @return array
+     */
+    private function found(\stdClass $session): array {
+        global $DB;
+        $row = $DB->get_record(session_store::TABLE, ['id' => $session->id]);
+        return [hold::is_held($row), $DB->get_field(watch::TABLE, 'verdict', ['nonce' => 'blocked'])];
+    }
+
+    /**
+     * Fields of another form than the plugin's do not keep the page from being judged.
+     *
+     * @param array $fields
+     * @dataProvider shapes
+     */
+    #[DataProvider('shapes')]
+    public function test_what_is_no_text_says_nothing(array $fields): void {
+        $session = $this->unwatched();
+        $_POST = $fields + $_POST;
+        save_guard::check(false);
+        $this->assertSame([true, watch::UNWATCHED], $this->found($session));
+    }
+
+    /**
+     * Fields.
+     *
+     * @return array
+     */
+    public static function shapes(): array {
+        return [
+            'as the page has them' => [[]],
+            'a nonce' => [[page_stamp::FIELD => ['blocked']]],
+            'receipts' => [['vigil_receipts' => ['a', 'b']]],
+            'slots' => [['slots' => ['1']]],
+            'what ends' => [['finishattempt' => ['1']]],
+            'time up' => [['timeup' => ['1']]],
+        ];
+    }
+
+    /**
+     * Who hands in is not held; who only says so is.
+     *
+     * @param array $fields
+     * @param bool $ajax
+     * @param int $limit
+     * @param int $left
+     * @param bool $held
+     * @dataProvider ends
+     */
+    #[DataProvider('ends')]
+    public function test_only_what_ends_the_attempt_is_not_held(array $fields, bool $ajax, int $limit, int $left, bool $held): void {
+        $session = $this->unwatched($limit, $left);
+        $_POST += $fields;
+        save_guard::check($ajax);
+        $this->assertSame([$held, watch::UNWATCHED], $this->found($session));
+    }
+
+    /**
+     * Requests.
+     *
+     * @return array
+     */
+    public static function ends(): array {
+        return [
+            'answers' => [[], false, 3600, 1800, true],
+            'hands in' => [['finishattempt' => '1'], false, 3600, 1800, false],
+            'an autosave ends nothing' => [['finishattempt' => '1', 'timeup' => '1'], true, 3600, 1800, true],
+            'the time is not up' => [['timeup' => '1'], false, 3600, 1800, true],
+            'the time is not quite up' => [['timeup' => '1'], false, 3600, 2, true],
+            'the time is up' => [['timeup' => '1'], false, 3600, 1, false],
+            'the time is up, whatever the form says' => [['timeup' => '0'], false, 3600, 0, false],
+            'no limit: core takes the form\'s word' => [['timeup' => '1'], false, 0, 0, false],
+            'no limit' => [['timeup' => '0'], false, 0, 0, true],
+        ];
     }
 
     /**

@@ -138,8 +138,8 @@ final class watch_test extends \advanced_testcase {
     private function post(\stdClass $session, string $nonce, string $receipts = '', int $page = 0): string {
         $row = $this->fresh($session);
         $verdict = watch::instance()->posted($row, $nonce, [$page], $receipts, $this->now());
-        if ($verdict === watch::UNWATCHED) {
-            hold::instance()->consider($row);
+        if (watch::is_unwatched($verdict)) {
+            hold::instance()->consider($row, $verdict);
         }
         return $verdict;
     }
@@ -217,7 +217,7 @@ final class watch_test extends \advanced_testcase {
                 'forged' => substr($this->receipt($session, $own, 230), 0, -4) . 'AAAA',
             ] as $name => $receipt
         ) {
-            $this->assertSame(watch::UNWATCHED, $this->post($session, $own, $receipt), $name);
+            $this->assertTrue(watch::is_unwatched($this->post($session, $own, $receipt)), $name);
         }
         $this->assertSame(watch::WATCHED, $this->post($session, $own, $this->receipt($session, $own, 230)));
         // The field that names the page was taken out, or another page's was put in: the last one whose answers came counts.
@@ -364,7 +364,7 @@ final class watch_test extends \advanced_testcase {
         $this->wait(100);
         $row = $this->fresh($session);
         $receipt = $this->receipt($session, $decoy, 100);
-        $this->assertSame(watch::UNWATCHED, watch::instance()->posted($row, $decoy, [0, 1], $receipt, $this->now()));
+        $this->assertSame(watch::BESIDE, watch::instance()->posted($row, $decoy, [0, 1], $receipt, $this->now()));
         $this->assertNotSame(0, (int)$this->fresh($session)->unwatchedat);
     }
 
@@ -484,6 +484,64 @@ final class watch_test extends \advanced_testcase {
             $this->assertSame($at <= 240 ? watch::WATCHED : watch::UNWATCHED, $this->post($session, $nonce));
         }
         $this->assertTrue($this->held($session));
+    }
+
+    /**
+     * Who works in a page that is blocked, with a watched one beside it that sends its answers, too, is held: the second time, and
+     * then at once.
+     */
+    public function test_a_watched_page_beside_puts_no_hold_off(): void {
+        $session = $this->ready();
+        $decoy = $this->serve($session, 1);
+        $blocked = $this->serve($session, 0);
+        $this->wait(89);
+        $this->assertSame(watch::NONE, $this->post($session, $blocked));
+        $this->assertSame(watch::WATCHED, $this->post($session, $decoy, $this->receipt($session, $decoy, 80), 1));
+        $this->wait(1);
+        $this->assertSame(watch::BESIDE, $this->post($session, $blocked));
+        $this->wait(59);
+        $this->assertSame(watch::WATCHED, $this->post($session, $decoy, $this->receipt($session, $decoy, 150), 1));
+        $this->assertSame(watch::BESIDE, $this->post($session, $blocked));
+        $this->assertFalse($this->held($session), 'not on the first look');
+        $this->wait(1);
+        $this->assertSame(watch::BESIDE, $this->post($session, $blocked));
+        $this->assertTrue($this->held($session));
+        $row = $this->fresh($session);
+        hold::end_pause($row, $this->clock->time());
+        (new session_store($this->clock))->save($row);
+        $this->wait(5);
+        $this->assertSame(watch::WATCHED, $this->post($session, $decoy, $this->receipt($session, $decoy, 10), 1));
+        $this->assertSame(watch::BESIDE, $this->post($session, $blocked));
+        $this->assertTrue($this->held($session));
+    }
+
+    /**
+     * Tabs that are worked in by turns hold nobody: only one of them is connected, and each was when it was opened. Nor does a slow
+     * page, while the one before it is still watched, nor a line that comes back with the next page.
+     */
+    public function test_tabs_and_slow_pages_are_not_beside(): void {
+        $session = $this->ready();
+        $tabs = [];
+        foreach ([0, 1, 2, 3] as $page) {
+            $tabs[$page] = $this->serve($session, $page);
+            $this->post($session, $tabs[$page], $this->receipt($session, $tabs[$page]), $page);
+        }
+        foreach ([0, 1, 2, 3] as $page) {
+            $this->wait(200);
+            $this->assertSame(watch::UNWATCHED, $this->post($session, $tabs[$page], '', $page), 'before it is connected again');
+            $this->post($session, $tabs[$page], $this->receipt($session, $tabs[$page]), $page);
+        }
+        $last = $tabs[3];
+        foreach ([4, 5, 6] as $page) {
+            $next = $this->serve($session, $page);
+            $this->wait(29);
+            $this->post($session, $last, $this->receipt($session, $last, 29), $page - 1);
+            $this->wait(100);
+            $this->assertSame(watch::UNWATCHED, $this->post($session, $next, '', $page));
+            $last = $this->serve($session, $page);
+            $this->post($session, $last, $this->receipt($session, $last), $page);
+        }
+        $this->assertFalse($this->held($session));
     }
 
     /**
@@ -627,6 +685,29 @@ final class watch_test extends \advanced_testcase {
         watch::instance()->sent($row, $this->receipt($session, $waiting));
         $this->assertFalse(hold::instance()->reconsider($row));
         $this->assertNotSame(0, (int)$this->fresh($session)->pausedat);
+    }
+
+    /**
+     * Who looks while somebody else asks whether the tool answers is let go on only if it does not.
+     */
+    public function test_looking_at_the_same_moment_ends_no_hold(): void {
+        global $CFG;
+        require_once(__DIR__ . '/../fixtures/busy_lock_factory.php');
+        $session = $this->ready();
+        $this->block($session);
+        $CFG->lock_factory = \quizaccess_vigil\busy_lock_factory::class;
+        foreach ([true, false] as $up) {
+            $this->wait(receipt_keys::ONCE_IN);
+            $this->tool->up = $up;
+            $asked = 0;
+            \quizaccess_vigil\busy_lock_factory::$meanwhile = function () use (&$asked): void {
+                $asked++;
+                receipt_keys::instance()->fetch((new lti_bridge())->tool_by_id($this->typeid));
+            };
+            $this->assertSame(!$up, hold::instance()->reconsider($this->fresh($session)));
+            $this->assertSame(1, $asked);
+        }
+        $this->assertFalse($this->held($session));
     }
 
     /**
