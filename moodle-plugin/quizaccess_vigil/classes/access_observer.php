@@ -37,7 +37,7 @@ class access_observer {
     }
 
     /**
-     * Something about a whole course: its groups, groupings, group mode, ways of enrolment.
+     * Something about a whole course: its groups, groupings, group mode, sections, ways of enrolment.
      *
      * @param \core\event\base $event
      */
@@ -60,7 +60,10 @@ class access_observer {
      * @param \core\event\base $event
      */
     public static function capability(\core\event\base $event): void {
-        $ours = array_merge(array_values(access::RIGHTS), [access::ALL_GROUPS, access::VIEW_COURSE]);
+        $ours = array_merge(array_values(access::RIGHTS), [
+            access::ALL_GROUPS, access::HIDDEN_GROUPS, access::VIEW_COURSE, access::VIEW_QUIZ,
+            access::HIDDEN_QUIZ, access::HIDDEN_COURSE, access::RESTRICTED_QUIZ,
+        ]);
         if (in_array($event->other['capability'] ?? '', $ours, true)) {
             access_changes::note('context', (int)$event->contextid);
         }

@@ -81,6 +81,7 @@ $concerns = [
         'grouping_group_assigned',
         'grouping_group_unassigned',
         'course_updated',
+        'course_section_updated',
         'enrol_instance_updated',
         'enrol_instance_deleted',
     ],

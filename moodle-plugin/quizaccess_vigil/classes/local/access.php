@@ -63,6 +63,18 @@ final class access {
     /** @var string the capability to be in a course without being enrolled */
     public const VIEW_COURSE = 'moodle/course:view';
 
+    /** @var string the capability to open the quiz, and those that open it where it is hidden, its course is, or it is for others */
+    public const VIEW_QUIZ = 'mod/quiz:view';
+
+    /** @var string see VIEW_QUIZ */
+    public const HIDDEN_QUIZ = 'moodle/course:viewhiddenactivities';
+
+    /** @var string see VIEW_QUIZ */
+    public const HIDDEN_COURSE = 'moodle/course:viewhiddencourses';
+
+    /** @var string see VIEW_QUIZ */
+    public const RESTRICTED_QUIZ = 'moodle/course:ignoreavailabilityrestrictions';
+
     /** @var int groups of one person, at most: the tool takes no more */
     public const MOST_GROUPS = 1000;
 
@@ -85,7 +97,7 @@ final class access {
      * @param clock $clock
      */
     private function __construct(
-        /** @var stdClass id, course, cmid, groupmode (the effective one) and groupingid */
+        /** @var stdClass id, course, cmid, groupmode (the effective one), groupingid, visible, coursevisible */
         public readonly stdClass $quiz,
         /** @var clock what time it is */
         private readonly clock $clock,
@@ -105,7 +117,8 @@ final class access {
     public static function at(int $quizid, clock $clock): ?self {
         global $DB;
         $quiz = $DB->get_record_sql(
-            "SELECT q.id, q.course, cm.id AS cmid, cm.groupmode, cm.groupingid, c.groupmode AS coursemode, c.groupmodeforce
+            "SELECT q.id, q.course, cm.id AS cmid, cm.groupmode, cm.groupingid, cm.visible,
+                    c.groupmode AS coursemode, c.groupmodeforce, c.visible AS coursevisible
                FROM {quiz} q
                JOIN {quizaccess_vigil} v ON v.quizid = q.id
                JOIN {modules} m ON m.name = 'quiz'
@@ -121,7 +134,7 @@ final class access {
         return new self((object)[
             'id' => (int)$quiz->id, 'course' => (int)$quiz->course, 'cmid' => (int)$quiz->cmid,
             'groupmode' => (int)($quiz->groupmodeforce ? $quiz->coursemode : $quiz->groupmode),
-            'groupingid' => (int)$quiz->groupingid,
+            'groupingid' => (int)$quiz->groupingid, 'visible' => (bool)$quiz->visible, 'coursevisible' => (bool)$quiz->coursevisible,
         ], $clock);
     }
 
@@ -148,7 +161,7 @@ final class access {
         foreach (self::RIGHTS as $right => $capability) {
             $may[$right] = $this->able($capability, $this->context, $userids);
             if ($right === self::WATCH) {
-                $userids = $this->there(array_keys($may[self::WATCH]));
+                $userids = $this->shown($this->there(array_keys($may[self::WATCH])));
             }
             if (!$userids) {
                 return $out;
@@ -299,6 +312,34 @@ final class access {
     }
 
     /**
+     * Those whom Moodle lets open the quiz: it may be hidden from them, or restricted to others. Conditions that end by themselves
+     * (a date, a grade) keep nobody out, as in core's own lists of people.
+     *
+     * @param int[] $userids
+     * @return int[]
+     */
+    private function shown(array $userids): array {
+        $able = array_flip($userids);
+        $keep = function (string $capability, \context $context) use (&$able): void {
+            $able = $able ? $this->able($capability, $context, array_keys($able)) : [];
+        };
+        $keep(self::VIEW_QUIZ, $this->context);
+        if (!$this->quiz->visible) {
+            $keep(self::HIDDEN_QUIZ, $this->context);
+        }
+        if (!$this->quiz->coursevisible) {
+            $keep(self::HIDDEN_COURSE, context_course::instance($this->quiz->course));
+        }
+        $free = $able ? $this->able(self::RESTRICTED_QUIZ, $this->context, array_keys($able)) : [];
+        $bound = array_diff_key($able, $free);
+        if ($bound) {
+            $cm = get_fast_modinfo($this->quiz->course)->get_cm($this->quiz->cmid);
+            $free += (new \core_availability\info_module($cm))->filter_user_list($bound);
+        }
+        return array_values(array_filter($userids, static fn(int $userid): bool => isset($free[$userid])));
+    }
+
+    /**
      * The enrolments that are good at this moment. Core's own list rounds the time by up to fifty seconds, so that somebody who
      * was enrolled just now is not in it yet.
      *
@@ -340,7 +381,8 @@ final class access {
             return [];
         }
         $all = array_map(fn(stdClass $row): array => $this->told($row), array_values($rows));
-        $able = $this->able(self::HIDDEN_GROUPS, $this->context, $userids);
+        // As core asks for it: a role at the quiz alone shows no groups of the course.
+        $able = $this->able(self::HIDDEN_GROUPS, context_course::instance($this->quiz->course), $userids);
         $own = $this->groups(array_keys(array_diff_key(array_flip($userids), $able)));
         $ofhidden = static fn(array $group): bool => isset($group['hidden']);
         return array_map(static fn(): array => $all, $able)

@@ -298,6 +298,35 @@ final class access_changes_test extends \advanced_testcase {
                 set_coursemodule_groupmode($this->quiz->cmid, VISIBLEGROUPS);
                 \core\event\course_module_updated::create_from_cm(get_coursemodule_from_id('quiz', $this->quiz->cmid))->trigger();
                 break;
+            case 'quiz hidden from who may not see that':
+                assign_capability(access::HIDDEN_QUIZ, CAP_PREVENT, $role('teacher'), \context_system::instance(), true);
+                $this->tell();
+                set_coursemodule_visible($this->quiz->cmid, 0);
+                \core\event\course_module_updated::create_from_cm(get_coursemodule_from_id('quiz', $this->quiz->cmid))->trigger();
+                break;
+            case 'section hidden from who may not see that':
+                assign_capability(access::HIDDEN_QUIZ, CAP_PREVENT, $role('teacher'), \context_system::instance(), true);
+                $this->tell();
+                set_section_visible($course->id, get_fast_modinfo($course)->get_cm($this->quiz->cmid)->sectionnum, 0);
+                break;
+            case 'quiz restricted to others':
+                assign_capability(access::RESTRICTED_QUIZ, CAP_PREVENT, $role('teacher'), \context_system::instance(), true);
+                $this->tell();
+                $others = \availability_group\condition::get_json($this->groups['B']->id);
+                $DB->set_field('course_modules', 'availability', json_encode(\core_availability\tree::get_root_json([$others])), [
+                    'id' => $this->quiz->cmid,
+                ]);
+                rebuild_course_cache($course->id, true);
+                \core\event\course_module_updated::create_from_cm(get_coursemodule_from_id('quiz', $this->quiz->cmid))->trigger();
+                break;
+            case 'capability to see hidden groups':
+                $editor = $this->getDataGenerator()->create_and_enrol($course, 'editingteacher');
+                groups_update_group((object)(['visibility' => GROUPS_VISIBILITY_MEMBERS] + (array)$this->groups['B']));
+                $this->launch($editor, access::STAFF);
+                $this->tell();
+                assign_capability(access::HIDDEN_GROUPS, CAP_PREVENT, $role('editingteacher'), $context, true);
+                $this->assertSame([$editor->id => [true, [], array_keys(access::RIGHTS)]], self::told($this->tell())['staff']);
+                break;
             case 'group mode of the course':
                 update_course((object)['id' => $course->id, 'groupmode' => NOGROUPS, 'groupmodeforce' => 1]);
                 break;
@@ -336,6 +365,10 @@ final class access_changes_test extends \advanced_testcase {
             ['enrolment method switched off', [false, [], []], null],
             ['account suspended', [false, [], []], null],
             ['account deleted', [false, [], []], null],
+            ['quiz hidden from who may not see that', [false, [], []], null],
+            ['section hidden from who may not see that', [false, [], []], null],
+            ['quiz restricted to others', [false, [], []], null],
+            ['capability to see hidden groups', null, null],
             ['group mode of the quiz', [true, [], $rights], null],
             ['group mode of the course', [true, [], $rights], []],
         ];

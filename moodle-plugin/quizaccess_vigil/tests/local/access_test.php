@@ -126,14 +126,72 @@ final class access_test extends \advanced_testcase {
         $this->assertSame([true, ['needs more time'], self::EVERY], $this->staff($editor));
         $role = $generator->create_role();
         $system = \context_system::instance();
-        foreach (['quizaccess/vigil:proctor', access::ALL_GROUPS] as $capability) {
+        foreach (['quizaccess/vigil:proctor', access::ALL_GROUPS, access::VIEW_QUIZ] as $capability) {
             assign_capability($capability, CAP_ALLOW, $role, $system);
         }
         $invigilator = $generator->create_user();
         $generator->enrol_user($invigilator->id, $this->quiz->course, $role);
         $this->assertSame([true, [], ['watch']], $this->staff($invigilator));
+        role_assign($this->role('editingteacher'), $invigilator->id, \context_module::instance($this->quiz->cmid));
+        $this->assertSame([true, [], self::EVERY], $this->staff($invigilator), 'a role at the quiz shows no groups of the course');
         groups_add_member($hidden, $invigilator);
-        $this->assertSame([true, ['needs more time'], ['watch']], $this->staff($invigilator));
+        $this->assertSame([true, ['needs more time'], self::EVERY], $this->staff($invigilator));
+    }
+
+    /**
+     * Whoever cannot open the quiz in Moodle sees nobody there, whatever their role may do at quizzes.
+     */
+    public function test_a_quiz_that_is_not_shown(): void {
+        global $DB;
+        $this->make();
+        $seen = [false, ['A & a'], ['watch', 'talk', 'time']];
+        $none = [false, [], []];
+        $may = fn(string $capability, bool $able) => assign_capability(
+            $capability,
+            $able ? CAP_ALLOW : CAP_PREVENT,
+            $this->role('teacher'),
+            \context_system::instance(),
+            true
+        );
+        set_coursemodule_visible($this->quiz->cmid, 0);
+        $this->assertSame($seen, $this->staff());
+        $may(access::HIDDEN_QUIZ, false);
+        $this->assertSame($none, $this->staff());
+        $this->assertTrue($this->staff(get_admin())[0]);
+        set_coursemodule_visible($this->quiz->cmid, 1);
+        $this->assertSame($seen, $this->staff());
+
+        $DB->set_field('course', 'visible', 0, ['id' => $this->quiz->course]);
+        $this->assertSame($seen, $this->staff());
+        $may(access::HIDDEN_COURSE, false);
+        $this->assertSame($none, $this->staff());
+        $DB->set_field('course', 'visible', 1, ['id' => $this->quiz->course]);
+
+        $others = \availability_group\condition::get_json($this->groups[1]->id);
+        $DB->set_field('course_modules', 'availability', json_encode(\core_availability\tree::get_root_json([$others])), [
+            'id' => $this->quiz->cmid,
+        ]);
+        rebuild_course_cache($this->quiz->course, true);
+        $this->assertSame($seen, $this->staff());
+        $may(access::RESTRICTED_QUIZ, false);
+        $this->assertSame($none, $this->staff());
+        $this->assertTrue($this->staff(get_admin())[0]);
+        groups_add_member($this->groups[1], $this->teacher);
+        $this->assertSame([false, ['A & a', 'B'], $seen[2]], $this->staff());
+
+        $may(access::VIEW_QUIZ, false);
+        $this->assertSame($none, $this->staff());
+    }
+
+    /**
+     * The id of a role.
+     *
+     * @param string $name
+     * @return int
+     */
+    private function role(string $name): int {
+        global $DB;
+        return (int)$DB->get_field('role', 'id', ['shortname' => $name], MUST_EXIST);
     }
 
     /**
