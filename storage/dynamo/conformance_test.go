@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	migrations "vigil/migrations/dynamodb"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/dynamo"
 	"vigil/storage/dynamo/dynamolocal"
@@ -38,7 +39,7 @@ func (s searched) Holds(t *testing.T, text string) (where []string) {
 	for _, table := range []string{migrations.Main(s.prefix), migrations.Records(s.prefix)} {
 		for p := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{TableName: &table}); p.HasMorePages(); {
 			out, err := p.NextPage(t.Context())
-			ok(t, err)
+			testutil.OK(t, err)
 			for _, it := range out.Items {
 				if strings.Contains(written(&types.AttributeValueMemberM{Value: it}), text) {
 					where = append(where, textOf(it["pk"])+" "+textOf(it["sk"]))
@@ -88,7 +89,7 @@ func TestStoreFulfilsTheContract(t *testing.T) {
 	// Of what the whole contract asks of the service nothing is refused, and nothing else allowed.
 	t.Run("PolicyAllowsThatAndNothingElse", func(t *testing.T) {
 		allowed, err := dynamolocal.Allowed(filepath.Join("..", "..", "deploy", "dynamodb-policy.json"))
-		ok(t, err)
+		testutil.OK(t, err)
 		if needed := calls.Needed(); !slices.Equal(allowed, needed) {
 			t.Errorf("the policy allows\n%s\nneeded is\n%s", strings.Join(allowed, "\n"), strings.Join(needed, "\n"))
 		}

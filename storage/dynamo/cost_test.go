@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/dynamo"
 )
@@ -71,7 +72,7 @@ func TestStandardExamCosts(t *testing.T) {
 func replay(t *testing.T, s *dynamo.Store) {
 	ctx := t.Context()
 	now := time.Now()
-	do := func(err error) { t.Helper(); ok(t, err) }
+	do := func(err error) { t.Helper(); testutil.OK(t, err) }
 	platform := vigil.Platform{
 		ID: newID(), Issuer: "https://lms.example", ClientID: "client", Name: "LMS", State: vigil.PlatformActive, Created: now, Version: 1,
 		AuthorizationEndpoint: "https://lms.example/mod/lti/auth.php", TokenEndpoint: "https://lms.example/mod/lti/token.php",
@@ -136,7 +137,7 @@ func replay(t *testing.T, s *dynamo.Store) {
 
 func takeExam(t *testing.T, s *dynamo.Store, platform vigil.Platform, v vigil.Session) {
 	ctx, now := t.Context(), time.Now()
-	do := func(err error) { t.Helper(); ok(t, err) }
+	do := func(err error) { t.Helper(); testutil.OK(t, err) }
 	seq := int64(0)
 	appended := func(edit func(g *vigil.Signal)) {
 		seq++
@@ -196,11 +197,11 @@ func takeExam(t *testing.T, s *dynamo.Store, platform vigil.Platform, v vigil.Se
 func proctorLooks(t *testing.T, s *dynamo.Store, e vigil.Exam) {
 	ctx := t.Context()
 	_, _, err := s.SessionsOfExam(ctx, e.ID, storage.Page{})
-	ok(t, err)
+	testutil.OK(t, err)
 	_, _, err = s.IncidentsOfExam(ctx, e.ID, storage.Page{})
-	ok(t, err)
+	testutil.OK(t, err)
 	_, _, err = s.GapsOfExam(ctx, e.ID, storage.Page{})
-	ok(t, err)
+	testutil.OK(t, err)
 	_, _, err = s.CommandsOfExam(ctx, e.ID, time.Time{}, storage.Page{})
-	ok(t, err)
+	testutil.OK(t, err)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/dynamo"
 	"vigil/storage/dynamo/dynamolocal"
@@ -19,7 +20,7 @@ func whole[T any](t *testing.T, read func(p storage.Page) ([]T, string, error)) 
 	t.Helper()
 	for p := (storage.Page{Limit: 2}); ; {
 		part, next, err := read(p)
-		ok(t, err)
+		testutil.OK(t, err)
 		out = append(out, part...)
 		if p.After = next; next == "" {
 			return out
@@ -33,24 +34,24 @@ func TestADumperListsEverything(t *testing.T) {
 	var calls dynamolocal.Calls
 	s := open(t, dynamo.Config{Client: raw, Scan: dynamodb.New(raw.Options(), calls.Watch)})
 	d, err := s.Dumper()
-	ok(t, err)
+	testutil.OK(t, err)
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	var exams, hashes []string
 	for range 3 {
 		v := seed(t, s, 1)[0]
-		ok(t, s.CreateGap(t.Context(), gap(v, 1))) // in the same index
+		testutil.OK(t, s.CreateGap(t.Context(), gap(v, 1))) // in the same index
 		exams = append(exams, v.ExamID)
 		i := vigil.Invitation{Hash: newID(), Created: now, Expires: now.Add(time.Hour)}
-		ok(t, s.CreateInvitation(t.Context(), i))
+		testutil.OK(t, s.CreateInvitation(t.Context(), i))
 		hashes = append(hashes, i.Hash)
 	}
 	p := vigil.Platform{ID: newID(), Issuer: "https://lms.example", ClientID: newID(), State: vigil.PlatformActive, Created: now, Version: 1}
-	ok(t, s.CreatePlatform(t.Context(), p))
+	testutil.OK(t, s.CreatePlatform(t.Context(), p))
 	for _, id := range []string{"1", "2", "3"} {
-		ok(t, s.CreateLink(t.Context(), vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: id, ExamID: exams[0], Created: now}))
+		testutil.OK(t, s.CreateLink(t.Context(), vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: id, ExamID: exams[0], Created: now}))
 	}
 	slices.Sort(exams)
-	until(t, "all exams in the index", func() bool {
+	testutil.Until(t, "all exams in the index", func() bool {
 		got := whole(t, func(p storage.Page) ([]string, string, error) { return d.ExamIDs(t.Context(), p) })
 		slices.Sort(got)
 		return slices.Equal(got, exams)
@@ -74,7 +75,7 @@ func TestADumperListsEverything(t *testing.T) {
 	code(t, "after no such place", err, vigil.CodeInvalid)
 	// What it asks for beyond a server's requests is what its policy allows.
 	allowed, err := dynamolocal.Allowed(filepath.Join("..", "..", "deploy", "dynamodb-backup-policy.json"))
-	ok(t, err)
+	testutil.OK(t, err)
 	if needed := calls.Needed(); !slices.Equal(allowed, needed) {
 		t.Errorf("the policy allows %q, needed is %q", allowed, needed)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"vigil"
+	"vigil/internal/testutil"
 	migrations "vigil/migrations/dynamodb"
 	"vigil/storage/dynamo"
 )
@@ -34,7 +35,7 @@ func TestNothingIsAddedToASessionThatIsBeingErased(t *testing.T) {
 	prefix := migrated(t)
 	other := open(t, dynamo.Config{Prefix: prefix})
 	v := seed(t, other, 1)[0]
-	ok(t, other.CreateGap(t.Context(), gap(v, 1)))
+	testutil.OK(t, other.CreateGap(t.Context(), gap(v, 1)))
 	api := &between{API: client(t, server.URL), do: func() {
 		c := vigil.Command{ID: newID(), SessionID: v.ID, ExamID: v.ExamID, Kind: vigil.CommandNote, At: time.Now()}
 		next := v
@@ -48,14 +49,14 @@ func TestNothingIsAddedToASessionThatIsBeingErased(t *testing.T) {
 	}}
 	s := open(t, dynamo.Config{Prefix: prefix, Client: api})
 	n, err := s.EraseUser(t.Context(), "https://lms.example", v.UserID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if n != 1 {
 		t.Errorf("got %d sessions erased, want 1", n)
 	}
 	raw, end := fullClient(t, server.URL)
 	defer end()
 	out, err := raw.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(migrations.Main(prefix))}) // a test may
-	ok(t, err)
+	testutil.OK(t, err)
 	for _, it := range out.Items {
 		if pk := textOf(it["pk"]); !strings.HasPrefix(pk, "x#") && pk != "erasures" {
 			t.Errorf("got %s %s left, want nothing but the exam and the list of erasures", pk, textOf(it["sk"]))

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"vigil"
+	"vigil/internal/testutil"
 	migrations "vigil/migrations/dynamodb"
 	"vigil/storage/dynamo"
 )
@@ -22,25 +23,25 @@ func TestAnOlderServersChangeOfAnExamKeepsItsAccessSource(t *testing.T) {
 		ID: newID(), Issuer: "https://lms.example", ContextID: "c", Policy: vigil.DefaultPolicy(), Created: time.Now().UTC().Truncate(time.Millisecond), Version: 1,
 		Access: vigil.AccessSource{PlatformID: "p", URL: "https://lms.example/access"},
 	}
-	ok(t, s.CreateExam(t.Context(), e))
+	testutil.OK(t, s.CreateExam(t.Context(), e))
 	raw, end := fullClient(t, server.URL)
 	defer end()
 	table := aws.String(migrations.Main(prefix))
 	out, err := raw.GetItem(t.Context(), &dynamodb.GetItemInput{
 		TableName: table, Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "x#" + e.ID}, "sk": &types.AttributeValueMemberS{Value: "a"}},
 	})
-	ok(t, err)
+	testutil.OK(t, err)
 	delete(out.Item, "Access")
 	out.Item["Title"], out.Item["Version"] = &types.AttributeValueMemberS{Value: "Changed"}, &types.AttributeValueMemberN{Value: "2"}
 	_, err = raw.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: table, Item: out.Item})
-	ok(t, err)
+	testutil.OK(t, err)
 	got, err := s.Exam(t.Context(), e.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if got.Access != e.Access || got.Title != "Changed" || got.Version != 2 {
 		t.Errorf("got %+v, want the change, and the source %+v as before", got, e.Access)
 	}
 	got.Access = vigil.AccessSource{} // and it can be taken away
-	ok(t, s.UpdateExam(t.Context(), got))
+	testutil.OK(t, s.UpdateExam(t.Context(), got))
 	if got, err = s.Exam(t.Context(), e.ID); err != nil || got.Access.Told() {
 		t.Errorf("got source %+v, %v, want none", got.Access, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage"
 	"vigil/storage/dynamo"
 )
@@ -22,11 +23,11 @@ func seed(t testing.TB, s *dynamo.Store, n int) []vigil.Session {
 	t.Helper()
 	now := time.Now()
 	e := vigil.Exam{ID: newID(), Issuer: "https://lms.example", ContextID: "c", Policy: vigil.DefaultPolicy(), Created: now, Version: 1}
-	ok(t, s.CreateExam(t.Context(), e))
+	testutil.OK(t, s.CreateExam(t.Context(), e))
 	out := make([]vigil.Session, n)
 	for i := range out {
 		out[i] = newSession(e, fmt.Sprint("user-", i))
-		ok(t, s.CreateSession(t.Context(), out[i]))
+		testutil.OK(t, s.CreateSession(t.Context(), out[i]))
 	}
 	return out
 }
@@ -141,9 +142,9 @@ func TestFaultsLoseNothing(t *testing.T) {
 			t.Errorf("got access record %+v, %v, want the last one", a, err)
 		}
 		got, err := s.Session(t.Context(), v.ID)
-		ok(t, err)
+		testutil.OK(t, err)
 		list, _, err := s.SignalsOfSession(t.Context(), v.ID, storage.Page{})
-		ok(t, err)
+		testutil.OK(t, err)
 		if len(list) != signals || got.Version != steps+1 {
 			t.Errorf("got %d signals and version %d, want %d and %d", len(list), got.Version, signals, steps+1)
 		}
@@ -152,20 +153,20 @@ func TestFaultsLoseNothing(t *testing.T) {
 			t.Errorf("got the tally %+v, want %d signals, %d incidents and %d lines", n, signals, signals/3, lines)
 		}
 		commands, _, err := s.CommandsOfSession(t.Context(), v.ID, storage.Page{})
-		ok(t, err)
+		testutil.OK(t, err)
 		chat, _, err := s.ChatOfSession(t.Context(), v.ID, storage.Page{})
-		ok(t, err)
+		testutil.OK(t, err)
 		if len(commands) != steps/2 || len(chat) != lines {
 			t.Errorf("got %d commands and %d lines, want %d and %d", len(commands), len(chat), steps/2, lines)
 		}
 		gaps, err := s.GapsOfSession(t.Context(), v.ID)
-		ok(t, err)
+		testutil.OK(t, err)
 		var versions []int64
 		for _, g := range gaps {
 			versions = append(versions, g.Version)
 		}
 		waiting, err := s.DeliveriesOfSession(t.Context(), v.ID)
-		ok(t, err)
+		testutil.OK(t, err)
 		if !slices.Equal(versions, []int64{2, 2, 2, 1, gapSteps}) || len(waiting) != steps/2 {
 			t.Errorf("got gaps of the versions %v and %d deliveries, want 2, 2, 2, 1, %d and %d", versions, len(waiting), gapSteps, steps/2)
 		}
@@ -222,20 +223,20 @@ func TestALostAnswerCountsOnce(t *testing.T) {
 		for range 5 {
 			seq++
 			_, err := other.AppendSignals(t.Context(), []vigil.Signal{signal(v, seq)})
-			ok(t, err)
+			testutil.OK(t, err)
 		}
-		ok(t, other.SetPresence(t.Context(), v.ID, vigil.Presence{Connection: vigil.ConnOnline, Heard: time.Now(), Node: "n"}))
+		testutil.OK(t, other.SetPresence(t.Context(), v.ID, vigil.Presence{Connection: vigil.ConnOnline, Heard: time.Now(), Node: "n"}))
 	}
 	incident := signal(v, 1)
 	incident.Kind, incident.Severity, incident.Incident = vigil.KindHidden, 0.6, true
 	api.armed.Store(true)
 	_, err := s.AppendSignals(t.Context(), []vigil.Signal{incident, signal(v, 2)})
-	ok(t, err)
+	testutil.OK(t, err)
 	if api.armed.Load() {
 		t.Fatal("no update was sent twice")
 	}
 	got, err := s.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if n := got.Tally; n.Signals != 7 || n.Incidents != 1 || n.Open != 1 {
 		t.Errorf("got the tally %+v, want 7 signals and one incident", n)
 	}
@@ -263,12 +264,12 @@ func TestATallyThatFailedIsMadeUpFor(t *testing.T) {
 			}
 			p.spoil(0)
 			got, err := s.AppendSignals(t.Context(), append(batch, signal(v, 3)))
-			ok(t, err)
+			testutil.OK(t, err)
 			if !slices.Equal(got, []storage.Appended{storage.Repeated, storage.Repeated, storage.Stored}) {
 				t.Errorf("got %v, want two repeated and one stored", got)
 			}
 			w, err := s.Session(t.Context(), v.ID)
-			ok(t, err)
+			testutil.OK(t, err)
 			if w.Tally.Signals != 3 {
 				t.Errorf("got %d signals in the tally, want 3", w.Tally.Signals)
 			}
@@ -295,13 +296,13 @@ func TestAPutWithoutAnAnswerIsCounted(t *testing.T) {
 	p.spoil(0)
 	for _, want := range []storage.Appended{storage.Stored, storage.Repeated} {
 		got, err := s.AppendSignals(t.Context(), batch)
-		ok(t, err)
+		testutil.OK(t, err)
 		if !slices.Equal(got, []storage.Appended{want, want}) {
 			t.Errorf("got %v, want %v of both", got, want)
 		}
 	}
 	w, err := s.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if w.Tally.Signals != 2 {
 		t.Errorf("got %d signals in the tally, want 2", w.Tally.Signals)
 	}
@@ -330,7 +331,7 @@ func TestAFullQueueHoldsBackAcknowledgements(t *testing.T) {
 			acknowledged.Add(1)
 		})
 	}
-	until(t, "the queue to be full", func() bool { return p.held() == room })
+	testutil.Until(t, "the queue to be full", func() bool { return p.held() == room })
 	if got := acknowledged.Load(); got != 0 {
 		t.Errorf("got %d acknowledged while the service did not answer, want none", got)
 	}
@@ -344,9 +345,9 @@ func TestAFullQueueHoldsBackAcknowledgements(t *testing.T) {
 		t.Errorf("got %d requests at the service at once, want at most %d", got, room)
 	}
 	got, err := s.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	list, _, err := s.SignalsOfSession(t.Context(), v.ID, storage.Page{})
-	ok(t, err)
+	testutil.OK(t, err)
 	if len(list) != callers || got.Tally.Signals != callers {
 		t.Errorf("got %d signals and %d in the tally, want %d", len(list), got.Tally.Signals, callers)
 	}
@@ -369,11 +370,11 @@ func TestAnOutageIsToldAndNothingIsAcknowledged(t *testing.T) {
 	code(t, "ping", s.Ping(ctx), vigil.CodeUnavailable)
 	p.spoil(0)
 	got, err := s.AppendSignals(t.Context(), []vigil.Signal{signal(v, 1)})
-	ok(t, err)
+	testutil.OK(t, err)
 	if got[0] != storage.Stored {
 		t.Errorf("got %v after the outage, want stored", got[0])
 	}
-	ok(t, s.Ping(t.Context()))
+	testutil.OK(t, s.Ping(t.Context()))
 }
 
 // TestFiftyCheckInsOnSeveralNodesFindOneSession is the rule of the first attempt.
@@ -384,7 +385,7 @@ func TestFiftyCheckInsOnSeveralNodesFindOneSession(t *testing.T) {
 		nodes[i] = open(t, dynamo.Config{Prefix: prefix})
 	}
 	e := vigil.Exam{ID: newID(), Issuer: "https://lms.example", Policy: vigil.DefaultPolicy(), Created: time.Now(), Version: 1}
-	ok(t, nodes[0].CreateExam(t.Context(), e))
+	testutil.OK(t, nodes[0].CreateExam(t.Context(), e))
 	found := make([]string, 50)
 	var wg sync.WaitGroup
 	start := make(chan struct{})

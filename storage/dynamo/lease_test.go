@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"vigil"
+	"vigil/internal/testutil"
 	migrations "vigil/migrations/dynamodb"
 	"vigil/storage/dynamo"
 )
@@ -46,7 +47,7 @@ func TestWhatWasLeasedBeforeAFaultIsGiven(t *testing.T) {
 		d := vigil.Delivery{ID: newID(), ExamID: v.ExamID, CommandID: c.ID, Action: vigil.ActionUpdate, State: vigil.DeliveryWaiting, NextTry: now}
 		next := v
 		next.Version, next.DueAt = v.Version+1, now
-		ok(t, s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
+		testutil.OK(t, s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
 	}
 	for _, lease := range []struct {
 		name string
@@ -75,9 +76,9 @@ func TestWhatWasLeasedBeforeAFaultIsGiven(t *testing.T) {
 		api.all.Store(false)
 		api.left.Store(2)
 		first, err := lease.do()
-		ok(t, err)
+		testutil.OK(t, err)
 		rest, err := lease.do()
-		ok(t, err)
+		testutil.OK(t, err)
 		all := append(first, rest...)
 		slices.Sort(all)
 		if len(first) == 0 || len(first) == 3 || len(slices.Compact(all)) != 3 {
@@ -97,7 +98,7 @@ func TestUnderFaultsASessionIsLeasedOnce(t *testing.T) {
 	now := time.Now()
 	const sessions = 24
 	for _, v := range seed(t, nodes[0], sessions) {
-		ok(t, nodes[0].SetDue(t.Context(), v.ID, v.Version, now))
+		testutil.OK(t, nodes[0].SetDue(t.Context(), v.ID, v.Version, now))
 	}
 	p.spoil(0.3)
 	var mu sync.Mutex
@@ -137,13 +138,13 @@ func TestDueSessionsLieInSeveralListsAndLeaveThem(t *testing.T) {
 	now := time.Now()
 	sessions := seed(t, s, 40)
 	for _, v := range sessions {
-		ok(t, s.SetDue(t.Context(), v.ID, v.Version, now))
+		testutil.OK(t, s.SetDue(t.Context(), v.ID, v.Version, now))
 	}
 	raw, end := fullClient(t, server.URL)
 	defer end()
 	lists := func() map[string]int {
 		out, err := raw.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(migrations.Main(prefix)), IndexName: aws.String("list")}) // a test may
-		ok(t, err)
+		testutil.OK(t, err)
 		n := map[string]int{}
 		for _, it := range out.Items {
 			if list := textOf(it["lk"]); strings.HasPrefix(list, "later#") {
@@ -152,7 +153,7 @@ func TestDueSessionsLieInSeveralListsAndLeaveThem(t *testing.T) {
 		}
 		return n
 	}
-	until(t, "all sessions to be in the index", func() bool {
+	testutil.Until(t, "all sessions to be in the index", func() bool {
 		sum := 0
 		for _, n := range lists() {
 			sum += n
@@ -166,12 +167,12 @@ func TestDueSessionsLieInSeveralListsAndLeaveThem(t *testing.T) {
 	}
 	for i, v := range sessions { // half of them by either way
 		if i%2 == 0 {
-			ok(t, s.SetDue(t.Context(), v.ID, v.Version, time.Time{}))
+			testutil.OK(t, s.SetDue(t.Context(), v.ID, v.Version, time.Time{}))
 			continue
 		}
 		next := v
 		next.Version, next.State = v.Version+1, vigil.StateSubmitted
-		ok(t, s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version}))
+		testutil.OK(t, s.Transition(t.Context(), vigil.Transition{Session: next, From: v.Version}))
 	}
-	until(t, "the lists to be empty", func() bool { return len(lists()) == 0 })
+	testutil.Until(t, "the lists to be empty", func() bool { return len(lists()) == 0 })
 }

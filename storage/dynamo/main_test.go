@@ -104,27 +104,10 @@ func open(t testing.TB, c dynamo.Config) *dynamo.Store {
 	return s
 }
 
-func ok(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("got error %v, want none", err)
-	}
-}
-
 func code(t testing.TB, what string, err error, want vigil.Code) {
 	t.Helper()
 	if got := vigil.CodeOf(err); got != want {
 		t.Errorf("%s: got code %q (%v), want %q", what, got, err, want)
-	}
-}
-
-// until polls for a condition; the machine may be busy with other tests.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
 	}
 }
 

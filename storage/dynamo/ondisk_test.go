@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"vigil"
+	"vigil/internal/testutil"
 	migrations "vigil/migrations/dynamodb"
 	"vigil/storage"
 	"vigil/storage/dynamo"
@@ -184,11 +185,11 @@ func TestWhatIsOnDiskStaysAsItIs(t *testing.T) {
 	writeDisk(t, fixed(prefix), r)
 	got := tablesJSON(t, raw, prefix)
 	if os.Getenv("VIGIL_WRITE") != "" {
-		ok(t, os.MkdirAll(filepath.Dir(diskFile), 0o755))
-		ok(t, os.WriteFile(diskFile, got, 0o600))
+		testutil.OK(t, os.MkdirAll(filepath.Dir(diskFile), 0o755))
+		testutil.OK(t, os.WriteFile(diskFile, got, 0o600))
 	}
 	want, err := os.ReadFile(diskFile)
-	ok(t, err)
+	testutil.OK(t, err)
 	if !bytes.Equal(got, want) {
 		t.Errorf("what is written is not what %s holds: %s", diskFile, firstDifference(got, want))
 	}
@@ -204,64 +205,64 @@ func TestWhatIsOnDiskStaysAsItIs(t *testing.T) {
 
 func writeDisk(t *testing.T, s *dynamo.Store, r records) {
 	ctx := t.Context()
-	ok(t, s.CreatePlatform(ctx, r.Platform))
-	ok(t, s.SaveDeployment(ctx, r.Deployment))
-	ok(t, s.CreateInvitation(ctx, r.Invitation))
-	ok(t, s.CreateKey(ctx, r.Key))
-	ok(t, s.PutRecord(ctx, r.Record))
-	ok(t, s.CreateExam(ctx, r.Exam))
-	ok(t, s.CreateLink(ctx, r.Link))
-	ok(t, s.CreateSession(ctx, r.Session))
-	ok(t, s.SetHand(ctx, r.Session.ID, r.Session.Tally.Hand))
+	testutil.OK(t, s.CreatePlatform(ctx, r.Platform))
+	testutil.OK(t, s.SaveDeployment(ctx, r.Deployment))
+	testutil.OK(t, s.CreateInvitation(ctx, r.Invitation))
+	testutil.OK(t, s.CreateKey(ctx, r.Key))
+	testutil.OK(t, s.PutRecord(ctx, r.Record))
+	testutil.OK(t, s.CreateExam(ctx, r.Exam))
+	testutil.OK(t, s.CreateLink(ctx, r.Link))
+	testutil.OK(t, s.CreateSession(ctx, r.Session))
+	testutil.OK(t, s.SetHand(ctx, r.Session.ID, r.Session.Tally.Hand))
 	before := vigil.Session{
 		ID: r.Moved.ID, ExamID: r.Moved.ExamID, UserID: r.Moved.UserID, Attempt: r.Moved.Attempt, Generation: r.Moved.Generation, Previous: r.Moved.Previous,
 		State: vigil.StateCreated, Version: r.Moved.Version - 1, Created: r.Moved.Created,
 	}
-	ok(t, s.CreateSession(ctx, before))
-	ok(t, s.SetGroups(ctx, r.Moved.ID, r.Moved.Groups, r.Moved.GroupsVersion))
-	ok(t, s.SetPresence(ctx, r.Moved.ID, r.Moved.Presence))
-	ok(t, s.SetMonitor(ctx, r.Moved.ID, r.Moved.Monitor))
+	testutil.OK(t, s.CreateSession(ctx, before))
+	testutil.OK(t, s.SetGroups(ctx, r.Moved.ID, r.Moved.Groups, r.Moved.GroupsVersion))
+	testutil.OK(t, s.SetPresence(ctx, r.Moved.ID, r.Moved.Presence))
+	testutil.OK(t, s.SetMonitor(ctx, r.Moved.ID, r.Moved.Monitor))
 	_, err := s.AppendSignals(ctx, []vigil.Signal{r.Signal})
-	ok(t, err)
+	testutil.OK(t, err)
 	review := r.Incident
 	review.Version--
-	ok(t, s.UpdateIncident(ctx, review))
-	ok(t, s.CreateGap(ctx, r.Gap))
+	testutil.OK(t, s.UpdateIncident(ctx, review))
+	testutil.OK(t, s.CreateGap(ctx, r.Gap))
 	change := r.Gap
 	change.ID, change.SessionID = "changed", "moved"
 	fresh := vigil.Gap{ID: change.ID, SessionID: change.SessionID, ExamID: change.ExamID, Start: diskTime(1), Version: change.Version - 1}
-	ok(t, s.CreateGap(ctx, fresh))
+	testutil.OK(t, s.CreateGap(ctx, fresh))
 	change.Version--
-	ok(t, s.Transition(ctx, vigil.Transition{
+	testutil.OK(t, s.Transition(ctx, vigil.Transition{
 		Session: r.Moved, From: before.Version, Command: &r.Command, Gaps: []vigil.Gap{change}, Deliveries: []vigil.Delivery{r.Delivery},
 	}))
-	ok(t, s.UpdateCommand(ctx, r.Command))
+	testutil.OK(t, s.UpdateCommand(ctx, r.Command))
 	writeSparse(t, s)
-	ok(t, s.SaveDelivery(ctx, r.Delivery, r.Delivery.LeaseOwner))
-	ok(t, s.AddChat(ctx, r.Chat))
-	ok(t, s.AppendAudit(ctx, r.Audit))
-	ok(t, s.PutAuditCheckpoint(ctx, r.Checkpoint))
-	ok(t, s.PutAccess(ctx, r.Access))
-	ok(t, s.AddErasure(ctx, r.Erasure))
-	ok(t, s.RenewNode(ctx, r.Node))
+	testutil.OK(t, s.SaveDelivery(ctx, r.Delivery, r.Delivery.LeaseOwner))
+	testutil.OK(t, s.AddChat(ctx, r.Chat))
+	testutil.OK(t, s.AppendAudit(ctx, r.Audit))
+	testutil.OK(t, s.PutAuditCheckpoint(ctx, r.Checkpoint))
+	testutil.OK(t, s.PutAccess(ctx, r.Access))
+	testutil.OK(t, s.AddErasure(ctx, r.Erasure))
+	testutil.OK(t, s.RenewNode(ctx, r.Node))
 }
 
 // writeSparse writes records in which as little as can be is filled in.
 func writeSparse(t *testing.T, s *dynamo.Store) {
 	ctx := t.Context()
-	ok(t, s.CreateExam(ctx, vigil.Exam{ID: "sparse-exam", Policy: vigil.Policy{Watch: []vigil.Watch{}}}))
+	testutil.OK(t, s.CreateExam(ctx, vigil.Exam{ID: "sparse-exam", Policy: vigil.Policy{Watch: []vigil.Watch{}}}))
 	v := vigil.Session{
 		ID: "sparse", ExamID: "exam", Created: diskTime(1), Grants: []vigil.Grant{{}}, ControlActions: []string{"", "pause"},
 		Presence: vigil.Presence{Node: "node"},
 	}
-	ok(t, s.CreateSession(ctx, v))
+	testutil.OK(t, s.CreateSession(ctx, v))
 	_, err := s.AppendSignals(ctx, []vigil.Signal{{SessionID: v.ID, Stream: "s", Seq: 1, Received: diskTime(2)}})
-	ok(t, err)
+	testutil.OK(t, err)
 	v.Version = 1
 	c := vigil.Command{ID: "sparse", ExamID: "exam"}
-	ok(t, s.Transition(ctx, vigil.Transition{Session: v, Command: &c, Deliveries: []vigil.Delivery{{ID: "sparse"}}, NewGaps: []vigil.Gap{{ID: "sparse"}}}))
-	ok(t, s.AppendAudit(ctx, vigil.Audit{ID: "sparse", At: diskTime(3), Sessions: []string{}}))
-	ok(t, s.PutRecord(ctx, vigil.Record{Kind: "sparse", Value: []byte{}}))
+	testutil.OK(t, s.Transition(ctx, vigil.Transition{Session: v, Command: &c, Deliveries: []vigil.Delivery{{ID: "sparse"}}, NewGaps: []vigil.Gap{{ID: "sparse"}}}))
+	testutil.OK(t, s.AppendAudit(ctx, vigil.Audit{ID: "sparse", At: diskTime(3), Sessions: []string{}}))
+	testutil.OK(t, s.PutRecord(ctx, vigil.Record{Kind: "sparse", Value: []byte{}}))
 }
 
 // readDisk reads each record: what was got, and what was to be got.
@@ -269,11 +270,11 @@ func readDisk(t *testing.T, s *dynamo.Store, r records) map[string][2]any {
 	ctx := t.Context()
 	out := map[string][2]any{}
 	see := func(what string, want any, got any, err error) {
-		ok(t, err)
+		testutil.OK(t, err)
 		out[what] = [2]any{got, want}
 	}
 	one := func(what string, want, list any, err error) {
-		ok(t, err)
+		testutil.OK(t, err)
 		if v := reflect.ValueOf(list); v.Len() == 1 {
 			list = v.Index(0).Interface()
 		}
@@ -336,7 +337,7 @@ func tablesJSON(t *testing.T, c *dynamodb.Client, prefix string) []byte {
 		out[table] = map[string]map[string]string{}
 		for p := dynamodb.NewScanPaginator(c, &dynamodb.ScanInput{TableName: &name}); p.HasMorePages(); {
 			page, err := p.NextPage(context.WithoutCancel(t.Context()))
-			ok(t, err)
+			testutil.OK(t, err)
 			for _, it := range page.Items {
 				attributes := map[string]string{}
 				for name, a := range it {
@@ -344,7 +345,7 @@ func tablesJSON(t *testing.T, c *dynamodb.Client, prefix string) []byte {
 						a = &types.AttributeValueMemberS{Value: "random"}
 					}
 					raw, err := json.Marshal(attributeJSON(t, a))
-					ok(t, err)
+					testutil.OK(t, err)
 					attributes[name] = string(raw)
 				}
 				out[table][textOf(it["pk"])+" "+textOf(it["sk"])] = attributes
@@ -370,7 +371,7 @@ func object[V any](m map[string]V, indent string, value func(V) string) string {
 // fillTables puts into tables what tablesJSON made.
 func fillTables(t *testing.T, c *dynamodb.Client, prefix string, raw []byte) {
 	var all map[string]map[string]map[string]any
-	ok(t, json.Unmarshal(raw, &all))
+	testutil.OK(t, json.Unmarshal(raw, &all))
 	for table, name := range map[string]string{"main": migrations.Main(prefix), "records": migrations.Records(prefix)} {
 		for _, it := range all[table] {
 			in := map[string]types.AttributeValue{}
@@ -378,7 +379,7 @@ func fillTables(t *testing.T, c *dynamodb.Client, prefix string, raw []byte) {
 				in[name] = attributeOf(t, a)
 			}
 			_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &name, Item: in})
-			ok(t, err)
+			testutil.OK(t, err)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/storage/dynamo"
 )
 
@@ -35,7 +36,7 @@ func TestALostAnswerOfATransitionIsNoLostRace(t *testing.T) {
 	s := open(t, dynamo.Config{Prefix: prefix, Client: api})
 	v := seed(t, s, 1)[0]
 	g := gap(v, 1)
-	ok(t, s.CreateGap(t.Context(), g))
+	testutil.OK(t, s.CreateGap(t.Context(), g))
 	now := time.Now()
 	step := func() vigil.Transition { // and the session's next version
 		next, c := v, vigil.Command{ID: newID(), SessionID: v.ID, ExamID: v.ExamID, Kind: vigil.CommandNote, At: now}
@@ -56,7 +57,7 @@ func TestALostAnswerOfATransitionIsNoLostRace(t *testing.T) {
 			t.Fatalf("%s: nothing was sent twice", what)
 		}
 	}
-	changes := func() { ok(t, other.Transition(t.Context(), step())) }
+	changes := func() { testutil.OK(t, other.Transition(t.Context(), step())) }
 	mine := step()
 	lost("a transition", func() error { return s.Transition(t.Context(), mine) }, changes)
 	alone := vigil.Transition{Session: v, From: v.Version, Gaps: []vigil.Gap{g}, NewGaps: []vigil.Gap{gap(v, 50)}}
@@ -70,16 +71,16 @@ func TestALostAnswerOfATransitionIsNoLostRace(t *testing.T) {
 		return err
 	}, func() { // nobody else gets it
 		got, err := other.LeaseDue(t.Context(), now, now.Add(time.Minute), 10)
-		ok(t, err)
+		testutil.OK(t, err)
 		if len(got) != 0 {
 			t.Errorf("got %d sessions leased twice", len(got))
 		}
 	})
 	lost("SetDue", func() error { return s.SetDue(t.Context(), v.ID, v.Version, now.Add(time.Hour)) }, changes)
 	got, err := s.Session(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	gaps, err := s.GapsOfSession(t.Context(), v.ID)
-	ok(t, err)
+	testutil.OK(t, err)
 	if got.Version != v.Version || len(gaps) != 6 || gaps[0].Version != g.Version {
 		t.Errorf("got version %d and %d gaps, the first of version %d, want %d, 6 and %d", got.Version, len(gaps), gaps[0].Version, v.Version, g.Version)
 	}
@@ -105,12 +106,12 @@ func TestARepeatedCommandIsNoLostRace(t *testing.T) {
 	s := open(t, dynamo.Config{Prefix: prefix, Client: partial{client(t, server.URL)}})
 	v := seed(t, s, 1)[0]
 	g := gap(v, 1)
-	ok(t, s.CreateGap(t.Context(), g))
+	testutil.OK(t, s.CreateGap(t.Context(), g))
 	c := vigil.Command{ID: newID(), ExamID: v.ExamID, Kind: vigil.CommandExtend, At: time.Now()}
 	next := v
 	next.Version++
 	tr := vigil.Transition{Session: next, From: v.Version, Command: &c, Gaps: []vigil.Gap{g}}
-	ok(t, s.Transition(t.Context(), tr))
+	testutil.OK(t, s.Transition(t.Context(), tr))
 	code(t, "refused by the session", s.Transition(t.Context(), tr), vigil.CodeExists)
 	tr.From = next.Version
 	code(t, "refused by the gap", s.Transition(t.Context(), tr), vigil.CodeExists)

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"vigil"
+	"vigil/internal/testutil"
 	migrations "vigil/migrations/dynamodb"
 	"vigil/storage/dynamo"
 )
@@ -23,38 +24,38 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 	s := open(t, dynamo.Config{Prefix: prefix})
 	ctx, now := t.Context(), time.Now().UTC().Truncate(time.Millisecond)
 	p := vigil.Platform{ID: newID(), Issuer: "https://lms.example", ClientID: "c", State: vigil.PlatformActive, Created: now, Version: 1}
-	ok(t, s.CreatePlatform(ctx, p))
-	ok(t, s.SaveDeployment(ctx, vigil.Deployment{PlatformID: p.ID, ID: "1", Created: now}))
-	ok(t, s.CreateKey(ctx, vigil.Key{ID: "kid", Use: vigil.KeyLTI, Created: now, Version: 1}))
-	ok(t, s.CreateInvitation(ctx, vigil.Invitation{Hash: "hash", Created: now, Expires: now.Add(time.Hour)}))
+	testutil.OK(t, s.CreatePlatform(ctx, p))
+	testutil.OK(t, s.SaveDeployment(ctx, vigil.Deployment{PlatformID: p.ID, ID: "1", Created: now}))
+	testutil.OK(t, s.CreateKey(ctx, vigil.Key{ID: "kid", Use: vigil.KeyLTI, Created: now, Version: 1}))
+	testutil.OK(t, s.CreateInvitation(ctx, vigil.Invitation{Hash: "hash", Created: now, Expires: now.Add(time.Hour)}))
 	e := vigil.Exam{ID: newID(), Issuer: p.Issuer, ContextID: "c", Policy: vigil.DefaultPolicy(), Created: now, Version: 1}
 	e.Access = vigil.AccessSource{PlatformID: p.ID, URL: "https://lms.example/access"}
 	e.Policy.Retention = vigil.Retention{Signals: 10, Chat: 20, Sessions: 30, Audit: 40}
-	ok(t, s.CreateExam(ctx, e))
-	ok(t, s.CreateLink(ctx, vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "17", ExamID: e.ID, Created: now}))
+	testutil.OK(t, s.CreateExam(ctx, e))
+	testutil.OK(t, s.CreateLink(ctx, vigil.Link{PlatformID: p.ID, DeploymentID: "1", ResourceLinkID: "17", ExamID: e.ID, Created: now}))
 	v := newSession(e, "user")
 	v.Created, v.Changed = now, now
-	ok(t, s.CreateSession(ctx, v))
+	testutil.OK(t, s.CreateSession(ctx, v))
 	incident := signal(v, 2)
 	incident.Incident, incident.Severity = true, 0.6
 	_, err := s.AppendSignals(ctx, []vigil.Signal{signal(v, 1), incident})
-	ok(t, err)
-	ok(t, s.CreateGap(ctx, vigil.Gap{ID: newID(), SessionID: v.ID, ExamID: e.ID, Start: now}))
+	testutil.OK(t, err)
+	testutil.OK(t, s.CreateGap(ctx, vigil.Gap{ID: newID(), SessionID: v.ID, ExamID: e.ID, Start: now}))
 	c := vigil.Command{ID: newID(), SessionID: v.ID, ExamID: e.ID, Kind: vigil.CommandPause, At: now}
 	d := vigil.Delivery{ID: newID(), SessionID: v.ID, ExamID: e.ID, CommandID: c.ID, State: vigil.DeliveryWaiting, NextTry: now}
 	v.Version++
-	ok(t, s.Transition(ctx, vigil.Transition{Session: v, From: v.Version - 1, Command: &c, Deliveries: []vigil.Delivery{d}}))
-	ok(t, s.SetPresence(ctx, v.ID, vigil.Presence{Connection: vigil.ConnOnline, Heard: now, Node: "n"}))
-	ok(t, s.AddChat(ctx, vigil.ChatLine{ID: newID(), SessionID: v.ID, ExamID: e.ID, Text: "?", At: now}))
-	ok(t, s.AppendAudit(ctx, vigil.Audit{ID: newID(), ExamID: e.ID, Action: "look", At: now}))
-	ok(t, s.PutAccess(ctx, vigil.Access{ExamID: e.ID, UserID: "told once", Version: 1, At: now}))
+	testutil.OK(t, s.Transition(ctx, vigil.Transition{Session: v, From: v.Version - 1, Command: &c, Deliveries: []vigil.Delivery{d}}))
+	testutil.OK(t, s.SetPresence(ctx, v.ID, vigil.Presence{Connection: vigil.ConnOnline, Heard: now, Node: "n"}))
+	testutil.OK(t, s.AddChat(ctx, vigil.ChatLine{ID: newID(), SessionID: v.ID, ExamID: e.ID, Text: "?", At: now}))
+	testutil.OK(t, s.AppendAudit(ctx, vigil.Audit{ID: newID(), ExamID: e.ID, Action: "look", At: now}))
+	testutil.OK(t, s.PutAccess(ctx, vigil.Access{ExamID: e.ID, UserID: "told once", Version: 1, At: now}))
 	for _, at := range []time.Time{now.Add(-time.Hour), now} {
-		ok(t, s.PutAccess(ctx, vigil.Access{ExamID: e.ID, UserID: "told again", Version: 1, At: at}))
+		testutil.OK(t, s.PutAccess(ctx, vigil.Access{ExamID: e.ID, UserID: "told again", Version: 1, At: at}))
 	}
-	ok(t, s.RenewNode(ctx, vigil.Node{ID: "n", Heard: now}))
-	ok(t, s.Ping(ctx))
-	ok(t, s.PutRecord(ctx, vigil.Record{Kind: "state", Key: "k", Expires: now.Add(time.Minute)}))
-	ok(t, s.PutRecord(ctx, vigil.Record{Kind: "stays", Key: "k"}))
+	testutil.OK(t, s.RenewNode(ctx, vigil.Node{ID: "n", Heard: now}))
+	testutil.OK(t, s.Ping(ctx))
+	testutil.OK(t, s.PutRecord(ctx, vigil.Record{Kind: "state", Key: "k", Expires: now.Add(time.Minute)}))
+	testutil.OK(t, s.PutRecord(ctx, vigil.Record{Kind: "stays", Key: "k"}))
 
 	const day = 24 * time.Hour
 	never := time.Duration(-1)
@@ -90,7 +91,7 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 	seen := map[int]bool{}
 	for table, name := range map[string]string{"main": migrations.Main(prefix), "records": migrations.Records(prefix)} {
 		out, err := raw.Scan(ctx, &dynamodb.ScanInput{TableName: aws.String(name)}) // a test may
-		ok(t, err)
+		testutil.OK(t, err)
 		for _, it := range out.Items {
 			pk, sk, rule := textOf(it["pk"]), textOf(it["sk"]), -1
 			for i, r := range rules {
@@ -108,7 +109,7 @@ func TestWhatExpiresIsRemovedByTheServiceNotBeforeItsTime(t *testing.T) {
 				t.Errorf("%s %s: got a time of removal %v, want %v", pk, sk, has, least != never)
 			} else if has {
 				seconds, err := strconv.ParseInt(n.Value, 10, 64)
-				ok(t, err)
+				testutil.OK(t, err)
 				if at := time.Unix(seconds, 0); at.Before(now.Add(least)) || at.After(now.Add(least+60*day)) {
 					t.Errorf("%s %s: got removed from %v, want within 60 days after %v", pk, sk, at, now.Add(least))
 				}
