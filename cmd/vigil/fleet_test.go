@@ -163,6 +163,11 @@ func (m *member) look() bool {
 	return status == http.StatusOK
 }
 
+// retries is how often the server has tried again to store.
+func (m *member) retries() float64 {
+	return metrics(m.f.T, "http://"+m.admin+"/metrics")["vigil_store_retries_total"]
+}
+
 // balance gives each connection to the next server that is ready.
 func (f *fleet) balance() {
 	l, err := net.Listen("tcp", f.listen)

@@ -385,7 +385,11 @@ func (f *fleet) storeAway() {
 	for _, p := range f.pupils {
 		p.give(1)
 	}
-	time.Sleep(2 * time.Second) // nothing is to happen
+	// Each server has tried to store since then, and once more.
+	for _, m := range f.members {
+		before := m.retries()
+		testutil.Until(f.T, m.name+" to try to store again", func() bool { return m.retries() >= before+2 })
+	}
 	if n := count(f.plain(), func(p *pupil) int { return len(p.acked) }); n != acked {
 		f.Errorf("%d signals were acknowledged while there was no store", n-acked)
 	}

@@ -6,32 +6,38 @@ import (
 	"bytes"
 	"log/slog"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 func TestTurnsAreTakenOneAfterTheOther(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	a, b := newTurn(path, time.Minute, slog.Default()), newTurn(path, time.Minute, slog.Default())
-	defer a.close()
-	defer b.close()
-	a.take()
-	taken := make(chan struct{})
-	go func() {
-		b.take()
-		close(taken)
-	}()
-	select {
-	case <-taken:
-		t.Fatal("got the turn while another had it")
-	case <-time.After(20 * time.Millisecond):
+	var atWork atomic.Int32
+	var ready, processes sync.WaitGroup
+	ready.Add(2)
+	for range 2 {
+		processes.Go(func() {
+			turn := newTurn(path, time.Minute, slog.Default())
+			defer turn.close()
+			ready.Done()
+			ready.Wait()
+			for range 200 {
+				turn.take()
+				if n := atWork.Add(1); n != 1 || !turn.held {
+					t.Errorf("got %d at work, the turn held: %t; want one that holds it", n, turn.held)
+				}
+				for range 10 {
+					runtime.Gosched() // so that the other would be at work, too, if it could
+				}
+				atWork.Add(-1)
+				turn.give()
+			}
+		})
 	}
-	a.give()
-	<-taken
-	if !b.held {
-		t.Error("got no turn once it was free")
-	}
-	b.give()
+	processes.Wait()
 }
 
 func TestATurnThatIsNeverGivenIsNotWaitedForLonger(t *testing.T) {
