@@ -82,7 +82,8 @@ echo $OUTPUT->render_from_template('quizaccess_vigil/paused', [
     'hasreason' => (string)$own->session->reason !== '',
     'held' => hold::is_held($own->session),
     'heldtext' => get_string('heldtext', 'quizaccess_vigil', (int)ceil(hold::left($own->session) / 60)),
-    'againurl' => $PAGE->url->out(false),
+    // In another browser than the attempt's the way on is the check-in.
+    'againurl' => ($checked ? $PAGE->url : $attemptobj->view_url())->out(false),
     'viewurl' => $attemptobj->view_url()->out(false),
 ]);
 echo $OUTPUT->footer();

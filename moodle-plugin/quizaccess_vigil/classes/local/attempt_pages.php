@@ -163,7 +163,14 @@ final class attempt_pages {
             if ($session->terminated) {
                 return get_string('terminatedaccess', 'quizaccess_vigil');
             }
-            $text = get_string('pausedaccess', 'quizaccess_vigil');
+            $held = hold::is_held($session);
+            $checked = (new session_store(\core\di::get(\core\clock::class)))
+                ->is_checked_in((int)$session->quizid, (int)$session->userid, (int)$session->attempt);
+            if ($held && !$checked) {
+                // Only a watched page ends the hold, and another browser has to pass the check-in to have one.
+                continue;
+            }
+            $text = get_string($held ? 'heldaccess' : 'pausedaccess', 'quizaccess_vigil');
             return !self::is_page() ? $text : $text . ' ' . \html_writer::link(
                 new moodle_url('/mod/quiz/accessrule/vigil/paused.php', ['attempt' => $session->attemptid]),
                 get_string('pausedlink', 'quizaccess_vigil')

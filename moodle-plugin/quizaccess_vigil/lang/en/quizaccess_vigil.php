@@ -182,6 +182,7 @@ $string['health_versions_missing'] = 'The plugin ltiservice_vigil is not install
 $string['health_versions_missing_desc'] = 'Install it under Site administration > Plugins > Install plugins.';
 $string['health_versions_name'] = 'Vigil: versions';
 $string['health_versions_ok'] = 'Both plugins have version {$a->rule}.';
+$string['heldaccess'] = 'Your attempt is paused: Vigil does not watch it.';
 $string['heldagain'] = 'Try again';
 $string['heldtext'] = 'Your answers are saved. This quiz is only worked in while Vigil watches, and Vigil has not heard from your browser for some minutes. Allow this page to connect to Vigil (switch off what blocks it: a content blocker, a VPN, a network filter), then try again: you go on as soon as the connection is there. If that is not possible, tell your invigilator, who can let you go on. Up to {$a} more minutes of this waiting are given back to you; after that your time runs.';
 $string['hold_cap'] = 'Minutes that waiting gives back';

@@ -182,6 +182,7 @@ $string['health_versions_missing'] = 'Plugin ltiservice_vigil belum terpasang.';
 $string['health_versions_missing_desc'] = 'Pasang di Administrasi situs > Plugin > Pasang plugin.';
 $string['health_versions_name'] = 'Vigil: versi';
 $string['health_versions_ok'] = 'Kedua plugin berversi {$a->rule}.';
+$string['heldaccess'] = 'Percobaan Anda dijeda: Vigil tidak mengawasinya.';
 $string['heldagain'] = 'Coba lagi';
 $string['heldtext'] = 'Jawaban Anda sudah disimpan. Kuis ini hanya dikerjakan selama Vigil mengawasi, dan selama beberapa menit Vigil tidak menerima kabar dari peramban Anda. Izinkan halaman ini terhubung ke Vigil (matikan yang memblokirnya: pemblokir konten, VPN, penyaring jaringan), lalu coba lagi: Anda melanjutkan begitu koneksi tersambung. Jika tidak bisa, beri tahu pengawas Anda, yang dapat mengizinkan Anda melanjutkan. Hingga {$a} menit lagi dari waktu tunggu ini dikembalikan kepada Anda; setelah itu waktu Anda berjalan.';
 $string['hold_cap'] = 'Menit tunggu yang dikembalikan';

@@ -223,8 +223,8 @@ final class watch_test extends \advanced_testcase {
         // The field that names the page was taken out, or another page's was put in: the last one whose answers came counts.
         $next = $this->serve($session, 1);
         $this->wait(100);
-        $this->assertSame(watch::UNWATCHED, $this->post($session, '', $this->receipt($session, $own, 230), 1));
-        $this->assertSame(watch::UNWATCHED, $this->post($session, $own, $this->receipt($session, $own, 230), 1));
+        $this->assertSame(watch::BESIDE, $this->post($session, '', $this->receipt($session, $own, 230), 1));
+        $this->assertSame(watch::BESIDE, $this->post($session, $own, $this->receipt($session, $own, 230), 1));
         $this->assertSame(watch::WATCHED, $this->post($session, '', $this->receipt($session, $next, 100), 1));
     }
 
@@ -467,7 +467,14 @@ final class watch_test extends \advanced_testcase {
         $this->assertSame('', save_guard::refusal($this->fresh($session), 'inprogress', $this->clock->time()));
         $quizobj = \mod_quiz\quiz_settings::create((int)$this->quiz->id, (int)$session->userid);
         $this->setUser((int)$session->userid);
-        $this->assertNotFalse(attempt_pages::prevented($quizobj));
+        // Another browser may pass the check-in, for only a watched page ends the hold; this one waits.
+        $this->assertFalse(attempt_pages::prevented($quizobj));
+        $row = $this->fresh($session);
+        (new session_store($this->clock))->check_in($row);
+        $this->assertSame(get_string('heldaccess', 'quizaccess_vigil'), attempt_pages::prevented($quizobj));
+        $row->pausecause = null;
+        (new session_store($this->clock))->save($row);
+        $this->assertSame(get_string('pausedaccess', 'quizaccess_vigil'), attempt_pages::prevented($quizobj), 'a proctor has');
     }
 
     /**
