@@ -133,7 +133,6 @@ final class hold {
         self::end_pause($session, $this->clock->time());
         time_grant::apply_or_leave($session);
         (new session_store($this->clock))->save($session);
-        report_standing::queue($session);
         attempt_resumed::of($session, ['code' => self::CAUSE])->trigger();
         return true;
     }
@@ -174,6 +173,8 @@ final class hold {
             $session->heldseconds += $length;
             $session->watchedat = $now;
             watch::clear($session);
+            // The tool takes the whole pause for given back until it hears, and a proctor who ends it is answered without the end.
+            report_standing::queue($session);
         }
         $session->returned += $length;
         $session->pausedat = 0;

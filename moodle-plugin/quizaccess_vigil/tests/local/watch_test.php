@@ -583,6 +583,27 @@ final class watch_test extends \advanced_testcase {
     }
 
     /**
+     * A hold that a proctor ends after its cap gives back less than it lasted: the tool hears when the attempt ends now, though no
+     * page of it is connected.
+     */
+    public function test_the_tool_hears_what_a_proctors_end_of_a_hold_gives_back(): void {
+        $session = $this->ready();
+        $this->block($session);
+        $http = $this->createMock(http::class);
+        $http->method('ask')->willReturn(new answer(200, '{}'));
+        \core\di::set(http::class, $http);
+        $this->runAdhocTasks(\quizaccess_vigil\task\report_standing::class);
+        $this->wait(1000);
+        (new control($this->clock))->handle($this->typeid, json_encode([
+            'user' => ['iss' => (new lti_bridge())->issuer(), 'sub' => (string)$session->userid],
+            'resource_link' => ['id' => lti_bridge::link_id((int)$this->quiz->cmid)], 'attempt_number' => 1, 'action' => 'resume',
+            'incident_time' => gmdate('Y-m-d\TH:i:s\Z', $this->clock->time()), 'incident_severity' => '0.0', 'request_id' => 'r1',
+        ]));
+        $this->assertSame([0, 300], [(int)$this->fresh($session)->pausedat, (int)$this->fresh($session)->returned]);
+        $this->assertCount(1, \core\task\manager::get_adhoc_tasks(\quizaccess_vigil\task\report_standing::class));
+    }
+
+    /**
      * Under note and ask nobody is held, and the event is there.
      */
     public function test_note_and_ask_hold_nobody(): void {
