@@ -9,8 +9,8 @@ import (
 // JSON problems and error frames, and clients decide by them what to do.
 type Code string
 
-// The codes. Package web maps each to one HTTP status, package realtime each to
-// one close code or error frame; nothing else in Vigil chooses a status by hand.
+// The codes. Each has one HTTP status, and package realtime maps each to one close code or error
+// frame.
 const (
 	CodeInvalid      Code = "invalid"       // the input breaks a rule; sending it again will not help
 	CodeUnauthorized Code = "unauthorized"  // who is asking is not proven
@@ -23,6 +23,27 @@ const (
 	CodeUnavailable  Code = "unavailable"   // a part we depend on does not answer; try again
 	CodeInternal     Code = "internal"      // our fault
 )
+
+// Status is the HTTP status of an answer with this code.
+func (c Code) Status() int {
+	switch c {
+	case CodeInvalid:
+		return 400
+	case CodeUnauthorized:
+		return 401
+	case CodeForbidden:
+		return 403
+	case CodeNotFound:
+		return 404
+	case CodeExists, CodeConflict, CodeIllegal:
+		return 409
+	case CodeTooMany:
+		return 429
+	case CodeUnavailable:
+		return 503
+	}
+	return 500
+}
 
 // Error is the one error type of Vigil. Message is written for the person who
 // reads it and says what to do; it never holds secrets, personal data or another

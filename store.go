@@ -1,12 +1,52 @@
 package vigil
 
-import "time"
+import (
+	"context"
+	"iter"
+	"time"
+)
 
 // Page asks for part of a list: After is opaque and comes from the page before; a Limit
 // of 0 is the backend's largest.
 type Page struct {
 	After string
 	Limit int
+}
+
+// Pages are the pages of a list that read reads one of, to its end. An error is the last of them.
+func Pages[T any](read func(Page) (list []T, next string, err error)) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		var page Page
+		for {
+			list, next, err := read(page)
+			if !yield(list, err) || err != nil || next == "" {
+				return
+			}
+			page.After = next
+		}
+	}
+}
+
+// Each is all that is in a list that read reads a page of, to its end. An error is the last.
+func Each[T any](read func(Page) (list []T, next string, err error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for list, err := range Pages(read) {
+			for _, v := range list {
+				if !yield(v, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+		}
+	}
+}
+
+// EachOf is Each of a list that belongs to something, such as the sessions of an exam.
+func EachOf[T any](ctx context.Context, read func(ctx context.Context, id string, p Page) (list []T, next string, err error), id string) iter.Seq2[T, error] {
+	return Each(func(p Page) ([]T, string, error) { return read(ctx, id, p) })
 }
 
 // Transition is one conditional change of a session, and what belongs to it. All of it

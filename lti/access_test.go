@@ -355,7 +355,7 @@ func TestSocketTokenNamesTheAccessRecord(t *testing.T) {
 	g.ensureKeys()
 	ctx := context.Background()
 	for _, version := range []int64{0, 1, 1790000000123} {
-		token, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "p|5", Exam: "e", Role: "proctor", Access: version})
+		token, _, err := g.tool.MintSocket(ctx, vigil.SocketClaims{Subject: "p|5", Exam: "e", Role: "proctor", Access: version})
 		if err != nil {
 			t.Fatal(err)
 		}

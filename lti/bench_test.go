@@ -60,7 +60,7 @@ func BenchmarkAssertion(b *testing.B) {
 		if _, err := g.tool.VerifyAssertion(ctx, token); err != nil {
 			b.Fatal(err)
 		}
-		if _, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "p|u", Session: "s", Role: "student"}); err != nil {
+		if _, _, err := g.tool.MintSocket(ctx, vigil.SocketClaims{Subject: "p|u", Session: "s", Role: "student"}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -71,7 +71,7 @@ func BenchmarkVerifySocket(b *testing.B) {
 	g := newRig(b)
 	g.ensureKeys()
 	ctx := context.Background()
-	token, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "p|u", Session: "s", Role: "student"})
+	token, _, err := g.tool.MintSocket(ctx, vigil.SocketClaims{Subject: "p|u", Session: "s", Role: "student"})
 	if err != nil {
 		b.Fatal(err)
 	}

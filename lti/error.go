@@ -65,20 +65,8 @@ func plainError(w http.ResponseWriter, _ *http.Request, e *LaunchError) {
 // statusOf maps the code of a refusal to an HTTP status. A refusal is never a 500: what
 // is our own fault is shown as 503, to be tried again.
 func statusOf(code vigil.Code) int {
-	switch code {
-	case vigil.CodeUnauthorized:
-		return http.StatusUnauthorized
-	case vigil.CodeForbidden:
-		return http.StatusForbidden
-	case vigil.CodeNotFound:
-		return http.StatusNotFound
-	case vigil.CodeExists, vigil.CodeConflict, vigil.CodeIllegal:
-		return http.StatusConflict
-	case vigil.CodeTooMany:
-		return http.StatusTooManyRequests
-	case vigil.CodeUnavailable, vigil.CodeInternal:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusBadRequest
+	if code == vigil.CodeInternal {
+		code = vigil.CodeUnavailable
 	}
+	return code.Status()
 }

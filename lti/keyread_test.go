@@ -264,7 +264,7 @@ func TestSocketTokenOfAnUnknownKeyWhileTheStoreIsDown(t *testing.T) {
 	if err := g.tool.Keys().Rotate(ctx, vigil.KeySocket); err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
+	token, _, err := g.tool.MintSocket(ctx, vigil.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (t *Tool) ServeLaunch(w http.ResponseWriter, r *http.Request, onLaunch func
 		t.refuseLaunch(w, r, p, form, err)
 		return
 	}
-	launch.Reference = newReference()
+	launch.Reference = NewReference()
 	t.cfg.Log.InfoContext(r.Context(), "launch", "reference", launch.Reference, "platform", p.ID,
 		"message", string(launch.Message), "role", string(launch.Role))
 	onLaunch(w, r, launch)
@@ -246,7 +246,7 @@ func (t *Tool) refuse(w http.ResponseWriter, r *http.Request, stage string, p vi
 
 // logRefusal makes a LaunchError and logs it under its reference.
 func (t *Tool) logRefusal(r *http.Request, stage string, p vigil.Platform, err error) *LaunchError {
-	e := &LaunchError{Reference: newReference(), Stage: stage, Status: statusOf(vigil.CodeOf(err)), Platform: p, Fault: FaultOf(err), Err: err}
+	e := &LaunchError{Reference: NewReference(), Stage: stage, Status: statusOf(vigil.CodeOf(err)), Platform: p, Fault: FaultOf(err), Err: err}
 	if ve, ok := errors.AsType[*vigil.Error](err); ok && ve.Message != "" {
 		e.Message = ve.Message
 	} else {
@@ -264,5 +264,5 @@ func (t *Tool) logRefusal(r *http.Request, stage string, p vigil.Platform, err e
 	return e
 }
 
-// newReference makes a number for people to read out: ten letters and digits.
-func newReference() string { return rand.Text()[:10] }
+// NewReference makes a number for people to read out: ten letters and digits.
+func NewReference() string { return rand.Text()[:10] }

@@ -31,7 +31,7 @@
 //	ended, err := tool.VerifyEnded(ctx, compact)                   // POST /api/v1/attempts/ended
 //	opened, err := tool.VerifyOpened(ctx, compact)                 // POST /api/v1/attempts/opened
 //	report, err := tool.VerifyAccess(ctx, compact)                 // POST /api/v1/access
-//	token, expires, err := tool.MintSocket(ctx, SocketClaims{…})
+//	token, expires, err := tool.MintSocket(ctx, vigil.SocketClaims{…})
 //	claims, err := tool.VerifySocket(ctx, token)
 //	receipt, err := tool.SignReceipt(ctx, ReceiptClaims{…})
 //

@@ -18,22 +18,6 @@ const (
 	typSocket       = "vigil-socket+jwt"
 )
 
-// SocketClaims say who may open a socket, and to what. Exactly one of Session and Exam
-// is set: a student's socket belongs to a session, a proctor's to an exam.
-type SocketClaims struct {
-	Subject string    // platform id | user, as package realtime writes it
-	Session string    // a student's session
-	Exam    string    // a proctor's exam
-	Role    string    // as package realtime names it
-	Name    string    // shown to others; may be empty
-	Access  int64     // version of the proctor's access record when it was made; 0: the platform tells of none
-	Guest   string    // a student's: for a page of ours, a vigil.Guest
-	Until   time.Time // when renewals end for good; zero: no such end
-	ID      string    // jti; made when empty
-	Issued  time.Time // now when zero
-	Expires time.Time // Issued plus SocketTokenLife when zero, and never later than Until
-}
-
 // Why a socket token was refused.
 var (
 	ErrSocketToken     = &Fault{"socket_token", vigil.CodeUnauthorized, "The connection's token is not one of ours. Reload the page."}
@@ -45,7 +29,7 @@ var (
 
 // MintSocket signs a socket token, and tells when it expires. Where the claims leave the
 // times out, the tool's own clock decides.
-func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (token string, expires time.Time, err error) {
+func (t *Tool) MintSocket(ctx context.Context, c vigil.SocketClaims) (token string, expires time.Time, err error) {
 	if c.Subject == "" || c.Role == "" || (c.Session == "") == (c.Exam == "") {
 		return "", time.Time{}, vigil.Errorf(vigil.CodeInternal, "A socket token needs a subject, a role, and either a session or an exam.")
 	}
@@ -68,7 +52,7 @@ func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (token string, ex
 		"aud": SocketAudience, "sub": c.Subject, "role": c.Role, "jti": c.ID,
 		"iat": c.Issued.Unix(), "exp": c.Expires.Unix(),
 	}
-	for name, value := range map[string]string{"session": c.Session, "exam": c.Exam, "name": c.Name, "guest": c.Guest} {
+	for name, value := range map[string]string{"session": c.Session, "exam": c.Exam, "name": c.Name, "guest": string(c.Guest)} {
 		if value != "" {
 			claims[name] = value
 		}
@@ -87,63 +71,64 @@ func (t *Tool) MintSocket(ctx context.Context, c SocketClaims) (token string, ex
 
 // VerifySocket checks a socket token: signed by one of our socket keys, for
 // SocketAudience, in its time, complete. Times come back in whole seconds.
-func (t *Tool) VerifySocket(ctx context.Context, compact string) (SocketClaims, error) {
+func (t *Tool) VerifySocket(ctx context.Context, compact string) (vigil.SocketClaims, error) {
 	head, payload, err := splitToken(compact)
 	if err != nil {
-		return SocketClaims{}, ErrSocketToken.because("%w", err)
+		return vigil.SocketClaims{}, ErrSocketToken.because("%w", err)
 	}
 	if head.Alg != algEdDSA || head.Typ != typSocket || head.Kid == "" {
-		return SocketClaims{}, ErrSocketToken.because("alg, typ or kid")
+		return vigil.SocketClaims{}, ErrSocketToken.because("alg, typ or kid")
 	}
 	key, err := t.keys.verifier(ctx, vigil.KeySocket, head.Kid)
 	if err != nil {
 		if vigil.CodeOf(err) != vigil.CodeNotFound {
-			return SocketClaims{}, vigil.Wrap(err, vigil.CodeUnavailable, "The keys cannot be read at the moment; try again.")
+			return vigil.SocketClaims{}, vigil.Wrap(err, vigil.CodeUnavailable, "The keys cannot be read at the moment; try again.")
 		}
-		return SocketClaims{}, ErrSocketSignature.because("unknown key")
+		return vigil.SocketClaims{}, ErrSocketSignature.because("unknown key")
 	}
 	if err := verifyToken(compact, algEdDSA, key.key); err != nil {
-		return SocketClaims{}, ErrSocketSignature.because("%w", err)
+		return vigil.SocketClaims{}, ErrSocketSignature.because("%w", err)
 	}
 	claims, err := parseObject(payload)
 	if err != nil {
-		return SocketClaims{}, ErrSocketToken.because("%w", err)
+		return vigil.SocketClaims{}, ErrSocketToken.because("%w", err)
 	}
 	if aud, _ := claims.str("aud"); aud != SocketAudience {
-		return SocketClaims{}, ErrSocketAudience.because("aud")
+		return vigil.SocketClaims{}, ErrSocketAudience.because("aud")
 	}
 	now := t.cfg.Now()
 	iat, okIat := claims.integer("iat")
 	exp, okExp := claims.integer("exp")
 	if !okIat || !okExp || exp-iat > int64(maxSigned/time.Second) {
-		return SocketClaims{}, ErrSocketClaims.because("iat or exp")
+		return vigil.SocketClaims{}, ErrSocketClaims.because("iat or exp")
 	}
 	if !now.Before(time.Unix(exp, 0)) || time.Unix(iat, 0).After(now.Add(socketSkew)) {
-		return SocketClaims{}, ErrSocketExpired.because("not in its time")
+		return vigil.SocketClaims{}, ErrSocketExpired.because("not in its time")
 	}
-	out := SocketClaims{Issued: time.Unix(iat, 0), Expires: time.Unix(exp, 0)}
+	out := vigil.SocketClaims{Issued: time.Unix(iat, 0), Expires: time.Unix(exp, 0)}
 	out.Subject, _ = claims.str("sub")
-	out.Role, _ = claims.str("role")
+	role, _ := claims.str("role")
 	out.ID, _ = claims.str("jti")
 	out.Session, _ = claims.str("session")
 	out.Exam, _ = claims.str("exam")
 	out.Name, _ = claims.str("name")
-	out.Guest, _ = claims.str("guest")
+	guest, _ := claims.str("guest")
+	out.Role, out.Guest = vigil.Role(role), vigil.Guest(guest)
 	if claims.has("until") {
 		until, ok := claims.integer("until")
 		if !ok {
-			return SocketClaims{}, ErrSocketClaims.because("until")
+			return vigil.SocketClaims{}, ErrSocketClaims.because("until")
 		}
 		out.Until = time.Unix(until, 0)
 	}
 	if claims.has("access") {
 		var ok bool
 		if out.Access, ok = claims.integer("access"); !ok || out.Access < 1 {
-			return SocketClaims{}, ErrSocketClaims.because("access")
+			return vigil.SocketClaims{}, ErrSocketClaims.because("access")
 		}
 	}
 	if out.Subject == "" || out.Role == "" || out.ID == "" || (out.Session == "") == (out.Exam == "") {
-		return SocketClaims{}, ErrSocketClaims.because("sub, role, jti, session or exam")
+		return vigil.SocketClaims{}, ErrSocketClaims.because("sub, role, jti, session or exam")
 	}
 	return out, nil
 }

@@ -17,7 +17,7 @@ func TestSocketTokenComesBack(t *testing.T) {
 	ctx := context.Background()
 	g.ensureKeys()
 	until := g.clock.now().Add(2 * time.Minute)
-	in := lti.SocketClaims{Subject: "p1|u1", Session: "s1", Role: "student", Name: "Amara", Until: until, Guest: "other"}
+	in := vigil.SocketClaims{Subject: "p1|u1", Session: "s1", Role: "student", Name: "Amara", Until: until, Guest: "other"}
 	token, expires, err := g.tool.MintSocket(ctx, in)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestSocketTokenOutlivesARotationAndIsKnownToEveryNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.clock.add(6 * time.Minute)
-	token, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
+	token, _, err := g.tool.MintSocket(ctx, vigil.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestSocketTokenOutlivesARotationAndIsKnownToEveryNode(t *testing.T) {
 			t.Errorf("a token of the retired key: got %v, want none", err)
 		}
 	}
-	token, _, err = g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
+	token, _, err = g.tool.MintSocket(ctx, vigil.SocketClaims{Subject: "a", Exam: "e1", Role: "proctor"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestSocketTokensThatAreRefused(t *testing.T) {
 	g := newRig(t)
 	ctx := context.Background()
 	g.ensureKeys()
-	honest, _, err := g.tool.MintSocket(ctx, lti.SocketClaims{Subject: "a", Session: "s", Role: "student"})
+	honest, _, err := g.tool.MintSocket(ctx, vigil.SocketClaims{Subject: "a", Session: "s", Role: "student"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestSocketTokensThatAreNotMinted(t *testing.T) {
 	g := newRig(t)
 	ctx := context.Background()
 	g.ensureKeys()
-	for _, c := range []lti.SocketClaims{
+	for _, c := range []vigil.SocketClaims{
 		{},
 		{Subject: "a", Role: "student"},
 		{Subject: "a", Role: "student", Session: "s", Exam: "e"},

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -291,23 +292,17 @@ func (s *Server) takeGroups(ctx context.Context, exam vigil.Exam, students []vig
 	for _, a := range students {
 		groups[a.UserID] = a
 	}
-	for page := (vigil.Page{}); ; {
-		sessions, next, err := s.store.SessionsOfExam(ctx, exam.ID, page)
+	for session, err := range vigil.EachOf(ctx, s.store.SessionsOfExam, exam.ID) {
 		if err != nil {
 			return err
 		}
-		for _, session := range sessions {
-			if a, told := groups[session.UserID]; told && a.Version > session.GroupsVersion {
-				if err := s.hub.Regrouped(ctx, session.ID, a.Groups, a.Version); err != nil && !errors.Is(err, vigil.ErrNotFound) {
-					return err
-				}
+		if a, told := groups[session.UserID]; told && a.Version > session.GroupsVersion {
+			if err := s.hub.Regrouped(ctx, session.ID, a.Groups, a.Version); err != nil && !errors.Is(err, vigil.ErrNotFound) {
+				return err
 			}
 		}
-		if next == "" {
-			return nil
-		}
-		page.After = next
 	}
+	return nil
 }
 
 // Bounds of what is kept of students for the list of who is missing.
@@ -408,19 +403,11 @@ const accessAtOnce = 8
 // accessChanged takes a platform's report, from server to server, of who may see and do what
 // (docs/assertion.md). What it told later counts; told again it changes nothing.
 func (s *Server) accessChanged(w http.ResponseWriter, r *http.Request) {
+	report, ok := reported(s, w, r, s.tool.VerifyAccess)
+	if !ok {
+		return
+	}
 	ctx := r.Context()
-	var in struct {
-		Assertion string `json:"assertion"`
-	}
-	if err := readJSON(w, r, &in); err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	report, err := s.tool.VerifyAccess(ctx, in.Assertion)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
 	exam, err := s.examOfReport(ctx, report)
 	if errors.Is(err, vigil.ErrNotFound) {
 		err = errors.Join(s.keepTold(ctx, ofLink(report, toldStaff), report.Staff...), s.keepTold(ctx, ofLink(report, toldStudent), report.Students...))
@@ -584,7 +571,7 @@ func (s *Server) keptTold(ctx context.Context, key string) (told, error) {
 func groupNames(groups []vigil.Group) []string {
 	out := make([]string, len(groups))
 	for i, g := range groups {
-		out[i] = firstOf(g.Name, g.ID)
+		out[i] = cmp.Or(g.Name, g.ID)
 	}
 	return out
 }

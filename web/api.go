@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -129,7 +130,7 @@ func (s *Server) membersOf(ctx context.Context, v staff) ([]member, error) {
 		names[m.User] = m.Name
 	}
 	for i, m := range members {
-		members[i].Name = firstOf(m.Name, names[m.User])
+		members[i].Name = cmp.Or(m.Name, names[m.User])
 	}
 	return members, nil
 }

@@ -49,12 +49,12 @@ func (s *Server) writeReportCSV(w http.ResponseWriter, r *http.Request, rep repo
 func (s *Server) writeTimelineCSV(w http.ResponseWriter, r *http.Request, entries []entry) {
 	rows := [][]string{{"type", "client_time", "server_time", "kind", "severity", "incident", "duration_seconds", "text", "by", "stage", "lms", "review", "data", "id", "client_time_impossible"}}
 	for _, e := range entries {
-		kind, dur := firstOf(e.Kind, string(e.State), string(e.Cause), string(e.From)), e.Dur
+		kind, dur := cmp.Or(e.Kind, string(e.State), string(e.Cause), string(e.From)), e.Dur
 		if e.Type == "gap" && e.End != 0 {
 			dur = e.End - e.At
 		}
 		row := []string{
-			e.Type, iso(time.UnixMilli(e.At)), "", kind, "", "", "", e.Text, firstOf(e.By, e.Name), string(e.Stage), "", "", string(e.Data), e.ID, "",
+			e.Type, iso(time.UnixMilli(e.At)), "", kind, "", "", "", e.Text, cmp.Or(e.By, e.Name), string(e.Stage), "", "", string(e.Data), e.ID, "",
 		}
 		if e.Recv != 0 {
 			row[2] = iso(time.UnixMilli(e.Recv))

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -47,7 +48,7 @@ func readQuizzes(custom string) ([]quizChoice, error) {
 		if q.ID == "" || len(q.ID) > 255 {
 			return nil, vigil.Invalid(customQuizzes, "A quiz in the learning platform's list has no proper id.")
 		}
-		list[i].Title = firstOf(tidy(q.Title), "Exam")
+		list[i].Title = cmp.Or(tidy(q.Title), "Exam")
 	}
 	return list, nil
 }
@@ -64,7 +65,7 @@ func (s *Server) deepLinkStart(w http.ResponseWriter, r *http.Request, l lti.Lau
 	p := s.passOf(l, passLink, rand.Text()) // one for each request: several may be open in one browser
 	p.Link = &linkPass{
 		Deployment: l.Deployment, Issuer: l.Platform.Issuer, ContextID: l.Context.ID,
-		Course: tidy(firstOf(l.Context.Title, l.Context.Label)), ReturnURL: l.DeepLinking.ReturnURL, Data: l.DeepLinking.Data,
+		Course: tidy(cmp.Or(l.Context.Title, l.Context.Label)), ReturnURL: l.DeepLinking.ReturnURL, Data: l.DeepLinking.Data,
 		Quizzes: quizzes,
 	}
 	if err := s.admit(r.Context(), p); err != nil {

@@ -19,19 +19,11 @@ const endedSlack = 2 * time.Second
 // attempt that began anew since then ends the old one, not the new. A platform that hears
 // not_found need not ask again.
 func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
+	e, ok := reported(s, w, r, s.tool.VerifyEnded)
+	if !ok {
+		return
+	}
 	ctx := r.Context()
-	var in struct {
-		Assertion string `json:"assertion"`
-	}
-	if err := readJSON(w, r, &in); err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	e, err := s.tool.VerifyEnded(ctx, in.Assertion)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
 	newest, err := s.attemptOf(ctx, e.Assertion)
 	if err != nil {
 		s.problem(w, r, err)
@@ -80,19 +72,11 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 // attemptStanding takes a platform's report, from server to server, of how an attempt stands.
 // Reporting it again changes nothing.
 func (s *Server) attemptStanding(w http.ResponseWriter, r *http.Request) {
+	a, ok := reported(s, w, r, s.tool.VerifyStanding)
+	if !ok {
+		return
+	}
 	ctx := r.Context()
-	var in struct {
-		Assertion string `json:"assertion"`
-	}
-	if err := readJSON(w, r, &in); err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	a, err := s.tool.VerifyStanding(ctx, in.Assertion)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
 	session, err := s.attemptOf(ctx, a)
 	if err == nil {
 		session, err = s.hub.ReportEnd(ctx, session.ID, a.Report)
@@ -107,19 +91,11 @@ func (s *Server) attemptStanding(w http.ResponseWriter, r *http.Request) {
 // attemptOpened takes a platform's report, from server to server, that an attempt was opened
 // (docs/assertion.md), whenever it comes. Reporting it again changes nothing.
 func (s *Server) attemptOpened(w http.ResponseWriter, r *http.Request) {
+	o, ok := reported(s, w, r, s.tool.VerifyOpened)
+	if !ok {
+		return
+	}
 	ctx := r.Context()
-	var in struct {
-		Assertion string `json:"assertion"`
-	}
-	if err := readJSON(w, r, &in); err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	o, err := s.tool.VerifyOpened(ctx, in.Assertion)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
 	session, err := s.attemptOf(ctx, o.Assertion)
 	if err != nil {
 		s.problem(w, r, err)
@@ -201,19 +177,11 @@ type consented struct {
 // attemptExport answers a platform's question, from server to server, for all that is kept
 // of an attempt (docs/assertion.md).
 func (s *Server) attemptExport(w http.ResponseWriter, r *http.Request) {
+	a, ok := reported(s, w, r, s.tool.VerifyExport)
+	if !ok {
+		return
+	}
 	ctx := r.Context()
-	var in struct {
-		Assertion string `json:"assertion"`
-	}
-	if err := readJSON(w, r, &in); err != nil {
-		s.problem(w, r, err)
-		return
-	}
-	a, err := s.tool.VerifyExport(ctx, in.Assertion)
-	if err != nil {
-		s.problem(w, r, err)
-		return
-	}
 	session, err := s.attemptOf(ctx, a)
 	if err != nil {
 		s.problem(w, r, err)

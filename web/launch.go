@@ -46,7 +46,7 @@ func (s *Server) launched(w http.ResponseWriter, r *http.Request, l lti.Launch) 
 		err = vigil.Errorf(vigil.CodeInvalid, "Vigil does not know what to do with this kind of launch.")
 	}
 	if err != nil {
-		status := statusOf(vigil.CodeOf(err))
+		status := vigil.CodeOf(err).Status()
 		detail, _, reference := s.describe(r, status, err, l.Reference)
 		s.anyFrame(w)
 		s.showError(w, r, status, errorView{
@@ -232,7 +232,7 @@ func (s *Server) examOf(ctx context.Context, l lti.Launch, settings vigil.Settin
 		}
 		exam, err := s.store.Exam(ctx, link.ExamID)
 		if errors.Is(err, vigil.ErrNotFound) {
-			exam = s.newExam(link.ExamID, firstOf(l.Resource.Title, l.Context.Title, l.Context.Label), l)
+			exam = s.newExam(link.ExamID, cmp.Or(l.Resource.Title, l.Context.Title, l.Context.Label), l)
 			if settings.Policy != nil {
 				exam.Policy, exam.Managed = *settings.Policy, true
 			}
@@ -279,8 +279,8 @@ func (s *Server) tie(ctx context.Context, l lti.Launch) (vigil.Link, error) {
 
 func (s *Server) newExam(id, title string, l lti.Launch) vigil.Exam {
 	return vigil.Exam{
-		ID: id, Title: firstOf(tidy(title), "Exam"), Issuer: l.Platform.Issuer, ContextID: l.Context.ID,
-		Course: tidy(firstOf(l.Context.Title, l.Context.Label)), Policy: vigil.DefaultPolicy(), Created: s.now(), Version: 1,
+		ID: id, Title: cmp.Or(tidy(title), "Exam"), Issuer: l.Platform.Issuer, ContextID: l.Context.ID,
+		Course: tidy(cmp.Or(l.Context.Title, l.Context.Label)), Policy: vigil.DefaultPolicy(), Created: s.now(), Version: 1,
 	}
 }
 
@@ -296,7 +296,7 @@ func (s *Server) refresh(ctx context.Context, exam vigil.Exam, l lti.Launch, set
 	if next.Managed {
 		next.Policy = *settings.Policy
 	}
-	next.Title = firstOf(tidy(l.Resource.Title), exam.Title)
+	next.Title = cmp.Or(tidy(l.Resource.Title), exam.Title)
 	next.Access = sourceOf(exam, l, settings)
 	if next.Title == exam.Title && next.Access == exam.Access && next.Managed == exam.Managed && samePolicy(next.Policy, exam.Policy) {
 		return exam, nil
@@ -381,7 +381,7 @@ func (s *Server) newSession(exam vigil.Exam, l lti.Launch, settings vigil.Settin
 func (s *Server) resume(ctx context.Context, old, fresh vigil.Session) (vigil.Session, error) {
 	return s.hub.Relaunched(ctx, old.ID, func(old vigil.Session) (vigil.Session, bool) {
 		next := old
-		next.Name = firstOf(fresh.Name, old.Name)
+		next.Name = cmp.Or(fresh.Name, old.Name)
 		next.PlatformID, next.DeploymentID, next.ResourceLinkID = fresh.PlatformID, fresh.DeploymentID, fresh.ResourceLinkID
 		next.Plugin, next.Locale, next.ReturnURL = fresh.Plugin, fresh.Locale, fresh.ReturnURL
 		next.ControlURL, next.ControlActions = fresh.ControlURL, fresh.ControlActions

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -68,7 +69,7 @@ func (s *Server) apiOpen(w http.ResponseWriter, r *http.Request, v staff) {
 		return
 	}
 	base := "/dashboard/" + v.exam.ID
-	path, ok := localPath(firstOf(in.Path, base))
+	path, ok := localPath(cmp.Or(in.Path, base))
 	if !ok || path != base && !strings.HasPrefix(path, base+"/") && !strings.HasPrefix(path, base+"?") {
 		s.problem(w, r, vigil.Invalid("path", "The page must be one of this exam's."))
 		return

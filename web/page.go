@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -93,7 +94,7 @@ type errorView struct {
 // showError says what happened and what to do.
 func (s *Server) showError(w http.ResponseWriter, r *http.Request, status int, e errorView) {
 	e.Lang = pickLang(e.Lang, r)
-	e.Title = catalogue[e.Lang].text(firstOf(e.Title, "error.title"))
+	e.Title = catalogue[e.Lang].text(cmp.Or(e.Title, "error.title"))
 	s.show(w, r, status, "error.html", view{Title: e.Title, Lang: e.Lang, Page: "error", Data: e})
 }
 

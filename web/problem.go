@@ -1,7 +1,7 @@
 package web
 
 import (
-	"crypto/rand"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"vigil"
+	"vigil/lti"
 )
 
 // Problem is a JSON problem (RFC 9457) with what a client needs to go on.
@@ -36,27 +37,6 @@ func writeProblem(w http.ResponseWriter, status int, p Problem) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
-// statusOf is the one table from codes to HTTP statuses.
-func statusOf(code vigil.Code) int {
-	switch code {
-	case vigil.CodeInvalid:
-		return http.StatusBadRequest
-	case vigil.CodeUnauthorized:
-		return http.StatusUnauthorized
-	case vigil.CodeForbidden:
-		return http.StatusForbidden
-	case vigil.CodeNotFound:
-		return http.StatusNotFound
-	case vigil.CodeExists, vigil.CodeConflict, vigil.CodeIllegal:
-		return http.StatusConflict
-	case vigil.CodeTooMany:
-		return http.StatusTooManyRequests
-	case vigil.CodeUnavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
-
 // dutyOf tells a client of the token exchange what to do: try again later, come with a
 // fresh proof, or stop.
 func dutyOf(code vigil.Code) string {
@@ -68,9 +48,6 @@ func dutyOf(code vigil.Code) string {
 	}
 	return "stop"
 }
-
-// newReference makes a number for people to read out.
-func newReference() string { return rand.Text()[:10] }
 
 // describe words an error for the person who sees it, and logs what they must not see. The
 // reference joins the two: the given one, or for our own faults a new one; refusals that
@@ -85,7 +62,7 @@ func (s *Server) describe(r *http.Request, status int, err error, given string) 
 	level, what := slog.LevelInfo, "request refused"
 	if status >= http.StatusInternalServerError {
 		level, what = slog.LevelError, "request failed"
-		reference = firstOf(reference, newReference())
+		reference = cmp.Or(reference, lti.NewReference())
 	}
 	args := []any{"reference", reference, "method", r.Method, "route", routeOf(r), "status", status, "error", err}
 	if p, ok := errors.AsType[panicked](err); ok {
@@ -101,14 +78,14 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, new(*http.MaxBytesError)) {
 		err, code = vigil.Wrap(err, vigil.CodeInvalid, "The request is too large."), vigil.CodeInvalid
 	}
-	status := statusOf(code)
+	status := code.Status()
 	detail, field, reference := s.describe(r, status, err, "")
 	writeProblem(w, status, Problem{Detail: detail, Code: code, Duty: dutyOf(code), Field: field, Reference: reference})
 }
 
 // refuse answers a request for a page, or for data under /api/.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	s.refuseWith(w, r, statusOf(vigil.CodeOf(err)), err)
+	s.refuseWith(w, r, vigil.CodeOf(err).Status(), err)
 }
 
 func (s *Server) refuseWith(w http.ResponseWriter, r *http.Request, status int, err error) {

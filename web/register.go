@@ -76,8 +76,8 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 // notRegistered says why a registration cannot be. The person who reads this will ask
 // the operator: always with a reference.
 func (s *Server) notRegistered(w http.ResponseWriter, r *http.Request, err error) {
-	status := statusOf(vigil.CodeOf(err))
-	detail, _, reference := s.describe(r, status, err, newReference())
+	status := vigil.CodeOf(err).Status()
+	detail, _, reference := s.describe(r, status, err, lti.NewReference())
 	s.showError(w, r, status, errorView{Code: vigil.CodeOf(err), Detail: detail, Reference: reference})
 }
 

@@ -129,7 +129,7 @@ func (s *Server) report(ctx context.Context, v staff) (report, error) {
 	for _, session := range sessions {
 		session = s.hub.Live(session).Settled(exam.Policy, now)
 		row := reportRow{
-			Session: session, Name: firstOf(session.Name, session.UserID), Gaps: count[session.ID],
+			Session: session, Name: cmp.Or(session.Name, session.UserID), Gaps: count[session.ID],
 			Worst: worst[session.ID], Commands: given[session.ID],
 		}
 		w := watchedOf(session, now)

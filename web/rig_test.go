@@ -108,10 +108,7 @@ type tokens struct{ tool *lti.Tool }
 
 func (t tokens) VerifySocket(ctx context.Context, token string) (realtime.Claims, error) {
 	c, err := t.tool.VerifySocket(ctx, token)
-	return realtime.Claims{
-		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: vigil.Role(c.Role), Name: c.Name,
-		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
-	}, err
+	return realtime.Claims(c), err
 }
 
 func (t tokens) MintSocket(context.Context, realtime.Claims) (string, time.Time, error) {

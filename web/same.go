@@ -1,20 +1,12 @@
 package web
 
 import (
+	"cmp"
 	"slices"
 
 	"vigil"
 	"vigil/lti"
 )
-
-func firstOf(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}
 
 // maxTitle bounds names and titles as platforms send them, in bytes.
 const maxTitle = 200
@@ -24,7 +16,7 @@ func tidy(text string) string { return vigil.CleanName(text, maxTitle) }
 
 // nameOf is what a launch calls its user; empty where the platform shares no names.
 func nameOf(l lti.Launch) string {
-	return firstOf(tidy(l.Name), tidy(l.GivenName+" "+l.FamilyName))
+	return cmp.Or(tidy(l.Name), tidy(l.GivenName+" "+l.FamilyName))
 }
 
 func samePolicy(a, b vigil.Policy) bool {

@@ -64,19 +64,14 @@ func only[T any](keep func(T) bool, read func(vigil.Page) ([]T, string, error)) 
 // there are more.
 func all[T any](limit int, read func(vigil.Page) ([]T, string, error)) ([]T, bool, error) {
 	var out []T
-	page := vigil.Page{}
-	for {
-		list, next, err := read(page)
+	for v, err := range vigil.Each(read) {
 		if err != nil {
 			return nil, false, err
 		}
-		out = append(out, list...)
-		if next == "" {
-			return out, false, nil
+		if len(out) == limit {
+			return out, true, nil
 		}
-		if len(out) >= limit {
-			return out[:limit], true, nil
-		}
-		page.After = next
+		out = append(out, v)
 	}
+	return out, false, nil
 }

@@ -222,7 +222,7 @@ func reviewOf(i vigil.Incident) *entryReview {
 func commandEntry(c vigil.Command) entry {
 	e := entry{
 		Type: "command", At: ms(c.At), ID: c.ID, Kind: string(c.Kind), Text: c.Text, Reason: c.ReasonCode,
-		Seconds: int64(c.Time / time.Second), By: firstOf(c.By.Name, string(c.By.Role)), Stage: c.Stage, Problem: c.Problem,
+		Seconds: int64(c.Time / time.Second), By: cmp.Or(c.By.Name, string(c.By.Role)), Stage: c.Stage, Problem: c.Problem,
 	}
 	if c.LMS.State != "" && c.LMS.State != vigil.LMSNone {
 		e.LMS = &entryLMS{State: c.LMS.State, Status: c.LMS.Status, Problem: c.LMS.Problem, At: ms(c.LMS.At)}
@@ -240,10 +240,10 @@ func stateEntries(s vigil.Session) []entry {
 		out = append(out, entry{Type: "state", At: ms(s.Started), State: vigil.StateActive})
 	}
 	if s.State == vigil.StateTimeUp {
-		out = append(out, entry{Type: "state", At: ms(s.Changed), State: s.State, By: firstOf(s.By.Name, string(s.By.Role)), Reason: s.Reason})
+		out = append(out, entry{Type: "state", At: ms(s.Changed), State: s.State, By: cmp.Or(s.By.Name, string(s.By.Role)), Reason: s.Reason})
 	}
 	if !s.Ended.IsZero() {
-		out = append(out, entry{Type: "state", At: ms(s.Ended), State: s.State, By: firstOf(s.By.Name, string(s.By.Role)), Reason: s.Reason})
+		out = append(out, entry{Type: "state", At: ms(s.Ended), State: s.State, By: cmp.Or(s.By.Name, string(s.By.Role)), Reason: s.Reason})
 	}
 	return out
 }
@@ -315,7 +315,7 @@ func (s *Server) timelinePage(w http.ResponseWriter, r *http.Request, v staff) {
 	lang := pickLang(p.Lang, r)
 	s.allowFrame(w, p.Frame)
 	s.show(w, r, http.StatusOK, "timeline.html", view{
-		Title: firstOf(session.Name, session.UserID), Lang: lang, Page: "timeline", Wide: true,
+		Title: cmp.Or(session.Name, session.UserID), Lang: lang, Page: "timeline", Wide: true,
 		Config: map[string]any{
 			"lang": lang, "page": "timeline", "now": s.now().UnixMilli(), "session": session.ID,
 			"api":     "/api/v1/exams/" + exam.ID + "/sessions/" + session.ID,

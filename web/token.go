@@ -29,7 +29,7 @@ func (s *Server) socketURL() string {
 	return "ws" + strings.TrimPrefix(s.tool.Origin(), "http") + "/socket"
 }
 
-func (s *Server) answerToken(w http.ResponseWriter, r *http.Request, c lti.SocketClaims) {
+func (s *Server) answerToken(w http.ResponseWriter, r *http.Request, c vigil.SocketClaims) {
 	token, expires, err := s.tool.MintSocket(r.Context(), c)
 	if err != nil {
 		s.problem(w, r, err)
@@ -111,8 +111,8 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, err)
 		return
 	}
-	s.answerToken(w, r, lti.SocketClaims{
-		Subject: a.Platform.ID + "|" + a.Subject, Session: session.ID, Role: string(vigil.RoleStudent),
+	s.answerToken(w, r, vigil.SocketClaims{
+		Subject: a.Platform.ID + "|" + a.Subject, Session: session.ID, Role: vigil.RoleStudent,
 	})
 }
 
@@ -214,8 +214,8 @@ func (s *Server) pageToken(w http.ResponseWriter, r *http.Request) {
 			s.problem(w, r, err)
 			return
 		}
-		s.answerToken(w, r, lti.SocketClaims{
-			Subject: v.pass.PlatformID + "|" + v.pass.UserID, Exam: in.Exam, Role: string(vigil.RoleProctor), Name: v.pass.Name, Until: v.pass.Until,
+		s.answerToken(w, r, vigil.SocketClaims{
+			Subject: v.pass.PlatformID + "|" + v.pass.UserID, Exam: in.Exam, Role: vigil.RoleProctor, Name: v.pass.Name, Until: v.pass.Until,
 			Access: v.access.Version,
 		})
 	case in.Session != "" && in.Exam == "":
@@ -229,13 +229,28 @@ func (s *Server) pageToken(w http.ResponseWriter, r *http.Request) {
 			s.problem(w, r, err)
 			return
 		}
-		s.answerToken(w, r, lti.SocketClaims{
-			Subject: p.PlatformID + "|" + p.UserID, Session: in.Session, Role: string(vigil.RoleStudent), Until: p.Until,
-			Guest: string(s.guest(ctx, session)),
+		s.answerToken(w, r, vigil.SocketClaims{
+			Subject: p.PlatformID + "|" + p.UserID, Session: in.Session, Role: vigil.RoleStudent, Until: p.Until,
+			Guest: s.guest(ctx, session),
 		})
 	default:
 		s.problem(w, r, vigil.Invalid("exam", "Name either an exam or a session."))
 	}
+}
+
+// reported reads the assertion that a platform's server sends and verifies it; where that fails it answers.
+func reported[T any](s *Server, w http.ResponseWriter, r *http.Request, verify func(ctx context.Context, assertion string) (T, error)) (v T, ok bool) {
+	var in struct {
+		Assertion string `json:"assertion"`
+	}
+	err := readJSON(w, r, &in)
+	if err == nil {
+		v, err = verify(r.Context(), in.Assertion)
+	}
+	if err != nil {
+		s.problem(w, r, err)
+	}
+	return v, err == nil
 }
 
 // readJSON reads one JSON object of a request.

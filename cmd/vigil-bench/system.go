@@ -259,18 +259,12 @@ type kept struct {
 func checkStore(ctx context.Context, s storage.Store, records []Record) (k kept, err error) {
 	for _, r := range records {
 		seen := make([]int, r.Given+1)
-		for page := (vigil.Page{}); ; {
-			signals, next, err := s.SignalsOfSession(ctx, r.Session, page)
+		for sig, err := range vigil.EachOf(ctx, s.SignalsOfSession, r.Session) {
 			if err != nil {
 				return k, fmt.Errorf("read the store: %w", err)
 			}
-			for _, sig := range signals {
-				if sig.Stream == r.Stream && sig.Seq >= 1 && sig.Seq <= int64(r.Given) {
-					seen[sig.Seq]++
-				}
-			}
-			if page.After = next; next == "" {
-				break
+			if sig.Stream == r.Stream && sig.Seq >= 1 && sig.Seq <= int64(r.Given) {
+				seen[sig.Seq]++
 			}
 		}
 		k.Given += int64(r.Given)

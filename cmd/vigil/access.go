@@ -147,15 +147,11 @@ func (k *accessAsker) renew(ctx context.Context, a vigil.Access) error {
 // allOf reads all pages of a list.
 func allOf[T any](page func(vigil.Page) ([]T, string, error)) ([]T, error) {
 	var out []T
-	for at := (vigil.Page{}); ; {
-		list, next, err := page(at)
+	for list, err := range vigil.Pages(page) {
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, list...)
-		if next == "" {
-			return out, nil
-		}
-		at.After = next
 	}
+	return out, nil
 }

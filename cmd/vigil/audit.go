@@ -48,10 +48,8 @@ func examsToAudit(ctx context.Context, store storage.Store, exam string) ([]stri
 	if err != nil {
 		return nil, err
 	}
-	all := []string{""}
-	err = eachPage(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) },
-		func(id string) error { all = append(all, id); return nil })
-	return all, err
+	ids, err := allOf(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) })
+	return append([]string{""}, ids...), err
 }
 
 type auditVerifyCmd struct {

@@ -25,23 +25,12 @@ var (
 // VerifySocket implements realtime.Verifier.
 func (t socketTokens) VerifySocket(ctx context.Context, token string) (realtime.Claims, error) {
 	c, err := t.tool.VerifySocket(ctx, token)
-	if err != nil {
-		return realtime.Claims{}, err
-	}
-	return realtime.Claims{
-		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: vigil.Role(c.Role), Name: c.Name,
-		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
-		Guest: vigil.Guest(c.Guest),
-	}, nil
+	return realtime.Claims(c), err
 }
 
 // MintSocket implements realtime.Signer: a fresh token for the same rights.
 func (t socketTokens) MintSocket(ctx context.Context, c realtime.Claims) (string, time.Time, error) {
-	return t.tool.MintSocket(ctx, lti.SocketClaims{
-		Subject: c.Subject, Session: c.Session, Exam: c.Exam, Role: string(c.Role), Name: c.Name,
-		ID: c.ID, Issued: c.Issued, Expires: c.Expires, Until: c.Until, Access: c.Access,
-		Guest: string(c.Guest),
-	})
+	return t.tool.MintSocket(ctx, vigil.SocketClaims(c))
 }
 
 // pageStamps lets package realtime check the page stamps of platforms.

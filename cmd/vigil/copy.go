@@ -252,9 +252,7 @@ func (c *copier) invitations(ctx context.Context) error {
 }
 
 func (c *copier) exams(ctx context.Context) error {
-	var ids []string
-	err := eachPages(func(page storage.Page) ([]string, string, error) { return c.dump.ExamIDs(ctx, page) },
-		func(list []string) error { ids = append(ids, list...); return nil })
+	ids, err := allOf(func(page storage.Page) ([]string, string, error) { return c.dump.ExamIDs(ctx, page) })
 	if err != nil {
 		return err
 	}
@@ -434,7 +432,7 @@ func (c *copier) saveNodes(ctx context.Context) error {
 // erasures copies the list of what was erased. Who was erased while the store was copied may
 // have been copied before, and is erased in the target, too.
 func (c *copier) erasures(ctx context.Context) error {
-	entries, err := listAll(func(p storage.Page) ([]vigil.Erasure, string, error) { return c.source.Erasures(ctx, p) })
+	entries, err := allOf(func(p storage.Page) ([]vigil.Erasure, string, error) { return c.source.Erasures(ctx, p) })
 	if err != nil {
 		return err
 	}
@@ -462,24 +460,6 @@ func (c *copier) erasures(ctx context.Context) error {
 
 // clocksApart is by how much the clocks of servers may differ at most.
 const clocksApart = time.Minute
-
-// eachPages reads a list to its end, a page at a time.
-func eachPages[T any](read func(p storage.Page) ([]T, string, error), do func([]T) error) error {
-	var p storage.Page
-	for {
-		list, next, err := read(p)
-		if err != nil {
-			return err
-		}
-		if err := do(list); err != nil {
-			return err
-		}
-		if next == "" {
-			return nil
-		}
-		p.After = next
-	}
-}
 
 // hashSink adds up the hashes of rows.
 type hashSink struct {

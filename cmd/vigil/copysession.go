@@ -36,7 +36,7 @@ func readSession(ctx context.Context, store storage.Store, lister storage.Delive
 	}
 	for {
 		before := c.rest()
-		c.signals, err = listAll(func(p storage.Page) ([]vigil.Signal, string, error) { return store.SignalsOfSession(ctx, id, p) })
+		c.signals, err = allOf(func(p storage.Page) ([]vigil.Signal, string, error) { return store.SignalsOfSession(ctx, id, p) })
 		if err != nil {
 			return c, again, err
 		}
@@ -57,27 +57,22 @@ func (c *sessionCopy) readRest(ctx context.Context, store storage.Store, lister 
 	if c.session, err = store.Session(ctx, id); err != nil {
 		return err
 	}
-	c.incidents, err = listAll(func(p storage.Page) ([]vigil.Incident, string, error) { return store.IncidentsOfSession(ctx, id, p) })
+	c.incidents, err = allOf(func(p storage.Page) ([]vigil.Incident, string, error) { return store.IncidentsOfSession(ctx, id, p) })
 	if err != nil {
 		return err
 	}
 	if c.gaps, err = store.GapsOfSession(ctx, id); err != nil {
 		return err
 	}
-	c.commands, err = listAll(func(p storage.Page) ([]vigil.Command, string, error) { return store.CommandsOfSession(ctx, id, p) })
+	c.commands, err = allOf(func(p storage.Page) ([]vigil.Command, string, error) { return store.CommandsOfSession(ctx, id, p) })
 	if err != nil {
 		return err
 	}
 	if c.deliveries, err = lister.DeliveriesOfSession(ctx, id); err != nil {
 		return err
 	}
-	c.chat, err = listAll(func(p storage.Page) ([]vigil.ChatLine, string, error) { return store.ChatOfSession(ctx, id, p) })
+	c.chat, err = allOf(func(p storage.Page) ([]vigil.ChatLine, string, error) { return store.ChatOfSession(ctx, id, p) })
 	return err
-}
-
-func listAll[T any](read func(p storage.Page) ([]T, string, error)) (out []T, err error) {
-	err = eachPages(read, func(list []T) error { out = append(out, list...); return nil })
-	return out, err
 }
 
 // rest is a checksum over all but the signals, and but for what a student changes by being

@@ -128,7 +128,7 @@ func (s storeSettings) readErasures(ctx context.Context) (entries []vigil.Erasur
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return listAll(func(p storage.Page) ([]vigil.Erasure, string, error) { return store.Erasures(ctx, p) })
+	return allOf(func(p storage.Page) ([]vigil.Erasure, string, error) { return store.Erasures(ctx, p) })
 }
 
 func writeErasure(w io.Writer, e vigil.Erasure) error {

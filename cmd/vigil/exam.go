@@ -76,10 +76,14 @@ func listExams(ctx context.Context, store storage.Store, dump storage.Dumper) ([
 			return err
 		}
 		row := examRow{ID: e.ID, Title: e.Title, Course: e.Course, Issuer: e.Issuer, Created: e.Created}
-		err = eachPages(func(p storage.Page) ([]vigil.Session, string, error) { return store.SessionsOfExam(ctx, id, p) },
-			func(list []vigil.Session) error { row.Attempts += len(list); return nil })
+		for _, err := range vigil.EachOf(ctx, store.SessionsOfExam, id) {
+			if err != nil {
+				return err
+			}
+			row.Attempts++
+		}
 		rows = append(rows, row)
-		return err
+		return nil
 	})
 	slices.SortStableFunc(rows, func(a, b examRow) int { return b.Created.Compare(a.Created) })
 	return rows, err

@@ -321,22 +321,15 @@ func (x exporter) session(ctx context.Context, v vigil.Session) error {
 
 // eachPage reads a list to its end.
 func eachPage[T any](read func(p storage.Page) ([]T, string, error), do func(T) error) error {
-	var p storage.Page
-	for {
-		list, next, err := read(p)
+	for v, err := range vigil.Each(read) {
+		if err == nil {
+			err = do(v)
+		}
 		if err != nil {
 			return err
 		}
-		for _, v := range list {
-			if err := do(v); err != nil {
-				return err
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		p.After = next
 	}
+	return nil
 }
 
 // stampOf writes a time as exports do; a zero one is empty.

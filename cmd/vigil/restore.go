@@ -256,7 +256,7 @@ func vacantStore(ctx context.Context, store storage.Store) error {
 			return len(list), err
 		},
 		func() (int, error) {
-			list, err := listAll(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) })
+			list, err := allOf(func(p storage.Page) ([]string, string, error) { return dump.ExamIDs(ctx, p) })
 			return len(list), err
 		},
 	} {

@@ -176,7 +176,7 @@ func (p *Platform) serveControl(w http.ResponseWriter, r *http.Request) {
 		refuse(fault.Status, "mischief")
 		return
 	case err != nil:
-		refuse(statusOf(err), messageOf(err))
+		refuse(vigil.CodeOf(err).Status(), messageOf(err))
 		return
 	}
 	out := map[string]any{"status": string(answer.Status), "extra_time": answer.Extra}

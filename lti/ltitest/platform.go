@@ -299,25 +299,6 @@ func (p *Platform) firstTime(id string, expires time.Time) bool {
 	return true
 }
 
-// statusOf is the HTTP status of an error.
-func statusOf(err error) int {
-	switch vigil.CodeOf(err) {
-	case vigil.CodeInvalid:
-		return http.StatusBadRequest
-	case vigil.CodeUnauthorized:
-		return http.StatusUnauthorized
-	case vigil.CodeForbidden:
-		return http.StatusForbidden
-	case vigil.CodeNotFound:
-		return http.StatusNotFound
-	case vigil.CodeConflict, vigil.CodeExists, vigil.CodeIllegal:
-		return http.StatusConflict
-	case vigil.CodeUnavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
-
 // messageOf is what a person may read of an error.
 func messageOf(err error) string {
 	var e *vigil.Error
@@ -329,7 +310,7 @@ func messageOf(err error) string {
 
 // fail shows an error page.
 func (p *Platform) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p.failWith(w, r, statusOf(err), err)
+	p.failWith(w, r, vigil.CodeOf(err).Status(), err)
 }
 
 func (p *Platform) failWith(w http.ResponseWriter, r *http.Request, status int, err error) {

@@ -93,7 +93,7 @@ func (p *Platform) VerifyStart(ctx context.Context, token string) (Start, error)
 // one-time code leads the browser on; Open edX insists on its cookie.
 func (p *Platform) serveStart(w http.ResponseWriter, r *http.Request) {
 	refuse := func(err error) {
-		status := statusOf(err)
+		status := vigil.CodeOf(err).Status()
 		if p.cfg.Like == OpenEdX && vigil.CodeOf(err) != vigil.CodeForbidden {
 			status = http.StatusInternalServerError
 		}

@@ -35,26 +35,19 @@ func Verify(ctx context.Context, store Reader, examID string, further []vigil.Au
 ) (Report, error) {
 	var r Report
 	chains := map[string][]vigil.Audit{}
-	for page := (vigil.Page{}); ; {
-		entries, next, err := store.AuditOfExam(ctx, examID, page)
+	for a, err := range vigil.EachOf(ctx, store.AuditOfExam, examID) {
 		if err != nil {
 			return r, err
 		}
-		for _, a := range entries {
-			r.Entries++
-			if a.Chain.Seq == 0 {
-				r.Unchained++
-				continue
-			}
-			if a.Erased() {
-				r.Erased++
-			}
-			chains[a.Chain.ID] = append(chains[a.Chain.ID], a)
+		r.Entries++
+		if a.Chain.Seq == 0 {
+			r.Unchained++
+			continue
 		}
-		if next == "" {
-			break
+		if a.Erased() {
+			r.Erased++
 		}
-		page.After = next
+		chains[a.Chain.ID] = append(chains[a.Chain.ID], a)
 	}
 	r.Chains = len(chains)
 	checkpoints, err := store.AuditCheckpoints(ctx, examID)

@@ -59,9 +59,6 @@ func (s *Store) AppendAudit(ctx context.Context, entries ...vigil.Audit) error {
 	return g.Wait()
 }
 
-// oldAudit is an entry of before there were chains, which names one session.
-type oldAudit struct{ SessionID string }
-
 // auditOf reads an entry.
 func auditOf(it item) (vigil.Audit, error) {
 	a, err := decode[vigil.Audit](it)

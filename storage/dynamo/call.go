@@ -60,6 +60,17 @@ type outcome struct {
 	new  item // of an update that is done
 }
 
+// versioned is the error of a write that was conditional on a version.
+func (o outcome) versioned(what string) error {
+	switch {
+	case o.done:
+		return nil
+	case o.old == nil:
+		return notFound(what)
+	}
+	return conflict(what)
+}
+
 // failed reads a failed condition. A request that the client sent again may find its own
 // work there: then it is done after all.
 func failed(err error, note string) (outcome, error) {

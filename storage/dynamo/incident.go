@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"vigil"
 	"vigil/storage"
@@ -36,15 +35,6 @@ func decodeIncident(it item) (*vigil.Incident, error) {
 	}
 	in.Review, in.Reviewer, in.Note, in.Reviewed, in.Version = r.Review, r.Reviewer, r.Note, r.Reviewed, r.Version
 	return &in, nil
-}
-
-// review is what an incident has beside its signal.
-type review struct {
-	Review   vigil.ReviewState
-	Reviewer vigil.Actor
-	Note     string
-	Reviewed time.Time
-	Version  int64
 }
 
 func decodeIncidents(_ context.Context, items []item) ([]*vigil.Incident, error) {

@@ -109,17 +109,6 @@ func (s *Store) UpdatePlatform(ctx context.Context, p vigil.Platform) error {
 	return exists("platform")
 }
 
-// versioned is the error of a write that was conditional on a version.
-func (o outcome) versioned(what string) error {
-	switch {
-	case o.done:
-		return nil
-	case o.old == nil:
-		return notFound(what)
-	}
-	return conflict(what)
-}
-
 // DeletePlatform implements storage.Platforms. The platform itself goes first: what is
 // left of its partition if this ends half-way leads nowhere, and a second call cannot
 // find it; ids are never used again.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"vigil"
 )
@@ -55,6 +56,21 @@ var attributes = schemaOf(map[reflect.Type]string{
 	reflect.TypeFor[vigil.Erasure]():         `ID Salt Hash ExamID Attempt At`,
 	reflect.TypeFor[vigil.Node]():            `ID Host Heard Schema`,
 })
+
+// review is what an incident has beside its signal.
+type review struct {
+	Review   vigil.ReviewState
+	Reviewer vigil.Actor
+	Note     string
+	Reviewed time.Time
+	Version  int64
+}
+
+// monitored is the part of the live item that is a struct of its own.
+type monitored struct{ Monitor vigil.Monitor }
+
+// oldAudit is an entry of before there were chains, which names one session.
+type oldAudit struct{ SessionID string }
 
 // attr is a field of a struct and its attribute.
 type attr struct {

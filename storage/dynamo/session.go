@@ -185,9 +185,6 @@ func joined(main, live item) (vigil.Session, error) {
 	return v, err
 }
 
-// monitored is the part of the live item that is a struct of its own.
-type monitored struct{ Monitor vigil.Monitor }
-
 // Session implements storage.Sessions.
 func (s *Store) Session(ctx context.Context, id string) (vigil.Session, error) {
 	v, _, err := s.session(ctx, id)
