@@ -14,11 +14,11 @@ func TestWhatAMonitorDidNotAnswerIsKnownUntilTheNextSocket(t *testing.T) {
 		ago  time.Duration
 		kept bool
 	}{
-		"nothing is left":      {func(*student) {}, oustFor + time.Second, false},
+		"nothing is left":       {func(*student) {}, oustFor + time.Second, false},
 		"one answer is missing": {func(st *student) { st.unanswered = 1 }, oustFor + time.Second, true},
-		"a question waited":    {func(st *student) { st.askSpent = time.Second }, oustFor + time.Second, true},
-		"away":                 {func(st *student) { st.away = 1 }, oustFor + time.Second, true},
-		"not for ever":         {func(st *student) { st.unanswered = 2 }, unansweredFor + time.Second, false},
+		"a question waited":     {func(st *student) { st.askSpent = time.Second }, oustFor + time.Second, true},
+		"away":                  {func(st *student) { st.away = 1 }, oustFor + time.Second, true},
+		"not for ever":          {func(st *student) { st.unanswered = 2 }, unansweredFor + time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &Hub{cfg: Config{Now: func() time.Time { return now }}.withDefaults()}

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	migrations "vigil/migrations/dynamodb"
 	"vigil/internal/testutil"
+	migrations "vigil/migrations/dynamodb"
 	"vigil/storage"
 	"vigil/storage/dynamo"
 	"vigil/storage/dynamo/dynamolocal"
