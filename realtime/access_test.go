@@ -659,3 +659,52 @@ func TestWhatProctorsMayDoStaysWhileTheStoreIsAway(t *testing.T) {
 		t.Errorf("got %v, want the dashboard as it was", w.Err())
 	}
 }
+
+// Many attempts take a while. What a proctor may not do any more is not done to those that are left.
+func TestACommandToManyStopsWhereItIsNotAllowedAnyMore(t *testing.T) {
+	t.Parallel()
+	for _, change := range []struct {
+		name string
+		edit func(a *vigil.Access)
+		want string
+	}{
+		{"whom they see", func(a *vigil.Access) { a.Groups = []vigil.Group{groupB} }, "no such attempt"},
+		{"what they may do", without(vigil.RightTime), "not allowed any more"},
+	} {
+		for _, grant := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, lost time %v", change.name, grant), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, func(c *realtime.Config) { c.AccessEvery, c.Limits.Commands = 10*time.Millisecond, 1 })
+				r.told()
+				r.grants("ada")
+				first, second := r.session(inGroups(groupA)), r.session(inGroups(groupA))
+				p := r.watcher("ada")
+				targets := []string{first.ID, second.ID}
+				var k *hold
+				var id string
+				if grant {
+					k = r.store.holdNext("Command") // whether the first had it before
+					id, _ = p.LostTime(true, targets...)
+				} else {
+					k = r.store.holdNext("Transition")
+					id, _ = p.Command(protocol.CommandUp{Kind: vigil.CommandPause, Targets: targets})
+				}
+				<-k.entered
+				r.grants("ada", change.edit)
+				n := r.store.calls("AccessOfExam")
+				r.until("read again", func() bool { return r.store.calls("AccessOfExam") > n+2 })
+				close(k.release)
+				r.until("answered", func() bool { return p.Progress(id, second.ID).Stage == vigil.StageRefused })
+				if got := p.Progress(id, second.ID).Problem; !strings.Contains(got, change.want) {
+					t.Errorf("got %q, want that there is %s", got, change.want)
+				}
+				if got := r.read(second.ID).State; got != vigil.StateActive {
+					t.Errorf("got %s, want what was left as it was", got)
+				}
+				if _, err := r.db.Command(r.ctx, second.ID, id); vigil.CodeOf(err) != vigil.CodeNotFound {
+					t.Errorf("got %v, want no command", err)
+				}
+			})
+		}
+	}
+}

@@ -14,13 +14,14 @@ import (
 
 // Command does a proctor's command to its targets, for the API; the sockets' commands go
 // the same way. by may do it by access, and only to the attempts that they see: others are
-// not there for them. It returns the progress of each target, in the order of the targets, as
+// not there for them. access is asked anew for each target, because what it says may change
+// while many are worked on: from then on nothing is done that it does not allow. It returns the progress of each target, in the order of the targets, as
 // every dashboard of the exam sees it, too. A target that the rules refuse has the stage
 // refused; that answer is kept, so that giving the same id again gives the same progress.
 // The error is CodeInvalid for a command that is not well formed, and CodeUnavailable
 // where some target could not be served, or it is not known whether it was: then there is no
 // progress of it, and giving the same command again does what is missing and nothing twice.
-func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, c protocol.CommandUp) ([]protocol.Progress, error) {
+func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access func() vigil.Access, c protocol.CommandUp) ([]protocol.Progress, error) {
 	exam, err := h.exam(ctx, examID)
 	if err != nil {
 		return nil, err
@@ -29,10 +30,11 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 	if err != nil {
 		return nil, err
 	}
-	if err := access.Allow(command.Kind.Right()); err != nil {
+	now := access()
+	if err := now.Allow(command.Kind.Right()); err != nil {
 		return nil, err
 	}
-	targets, err := h.targets(ctx, exam, access, c)
+	targets, err := h.targets(ctx, exam, now, c)
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +64,12 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 	return out, nil
 }
 
-// reached are the targets that are there for who commands; the audit entry names no others.
+// reached are the targets that are there for who commands, and to which they may do it; the audit
+// entry names no others.
 func reached(targets []string, done []*protocol.Progress) []string {
 	out := make([]string, 0, len(targets))
 	for i, id := range targets {
-		if p := done[i]; p == nil || p.Stage != vigil.StageRefused || p.Problem != errNoAttempt.Message {
+		if p := done[i]; p == nil || p.Stage != vigil.StageRefused || p.Problem != errNoAttempt.Message && p.Problem != errNoMore.Message {
 			out = append(out, id)
 		}
 	}
@@ -145,7 +148,7 @@ type fitting func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.C
 // errors. Where the command depends on the session, fit completes it, or says that there
 // is nothing to do, and then the progress is empty. A command that came before is told
 // again to everyone who should know of it: it may be that nobody was told.
-func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, access vigil.Access, c vigil.Command, fit fitting) (protocol.Progress, error) {
+func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, access func() vigil.Access, c vigil.Command, fit fitting) (protocol.Progress, error) {
 	c.SessionID, c.ExamID = session, exam.ID
 	// The platform's answer may come at once: what is told of it waits for what is told here.
 	unlock, err := h.lockCommands(ctx, session)
@@ -155,8 +158,8 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, a
 	defer unlock()
 	deliveryID := h.cfg.NewID()
 	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
-		if s.ExamID != exam.ID || !access.Sees(s.Groups) {
-			return plan{}, errNoAttempt
+		if err := reaches(access(), c.Kind.Right(), exam, s); err != nil {
+			return plan{}, err
 		}
 		stored, s, c := s, s.Settled(e.Policy, now), c
 		c.At = now
@@ -197,6 +200,9 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, a
 	case errors.Is(err, vigil.ErrNotFound):
 		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoAttempt.Message, h.now()
 		return protocol.ProgressOf(c), nil
+	case errors.Is(err, errNoMore):
+		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoMore.Message, h.now()
+		return protocol.ProgressOf(c), nil
 	case err != nil || p.command == nil:
 		return protocol.Progress{}, err
 	}
@@ -235,7 +241,21 @@ func (h *Hub) tellAgain(ctx context.Context, session, id string) (protocol.Progr
 	return protocol.ProgressOf(c), nil
 }
 
-var errNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
+// reaches tells whether somebody may do to a session of the exam what needs a right.
+func reaches(a vigil.Access, right vigil.Right, exam vigil.Exam, s vigil.Session) error {
+	switch {
+	case a.Allow(right) != nil:
+		return errNoMore
+	case s.ExamID != exam.ID || !a.Sees(s.Groups):
+		return errNoAttempt
+	}
+	return nil
+}
+
+var (
+	errNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
+	errNoMore    = vigil.Errorf(vigil.CodeForbidden, "What you may do in this exam was changed meanwhile, and this is not allowed any more.")
+)
 
 // audit records who did something to whom; to nobody is not recorded. A failure is logged, for
 // the deed is done.

@@ -194,7 +194,7 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			got, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), extend)
+			got, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, extend)
 			if err != nil || len(got) != 1 || got[0].Stage == vigil.StageRefused {
 				t.Errorf("got %+v %v, want progress of one session", got, err)
 			}
@@ -213,14 +213,14 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 	}
 	// A refusal stands as well.
 	resume := protocol.CommandUp{ID: "resume-0001", Kind: vigil.CommandResume, Targets: []string{s.ID}}
-	first, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), resume)
+	first, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, resume)
 	r.ok(err)
 	if first[0].Stage != vigil.StageRefused {
 		t.Fatalf("resume of an active session: got %+v, want refused", first[0])
 	}
-	_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
+	_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
 	r.ok(err)
-	second, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), resume)
+	second, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, resume)
 	r.ok(err)
 	if second[0].Stage != vigil.StageRefused || second[0].Problem != first[0].Problem {
 		t.Fatalf("given again: got %+v, want the same refusal", second[0])
@@ -283,7 +283,7 @@ func TestTheQueueNeverDoublesAnExtension(t *testing.T) {
 			platform := &lms{}
 			r := newRig(t) // no controller yet: the node that leased it died
 			s := r.session(controlled, func(s *vigil.Session) { s.Plugin = row.plugin })
-			_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.CommandUp{
+			_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 				ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 			})
 			r.ok(err)
@@ -315,7 +315,7 @@ func TestAnAnswerThatCannotBeStoredIsStoredLater(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	r.store.set("UpdateCommand", errDown)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 		ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 	})
 	r.ok(err)
@@ -334,7 +334,7 @@ func TestTheFirstFinalAnswerStands(t *testing.T) {
 	t.Parallel()
 	r := newRig(t) // no controller: the test answers
 	s := r.session(controlled)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess(), protocol.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
 	})
 	r.ok(err)

@@ -35,7 +35,7 @@ func TestTimeKeptForAnAttemptThatNeverBeginsIsRefusedInWords(t *testing.T) {
 	for _, row := range ends {
 		s := r.session(controlled, waiting)
 		by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
 		r.ok(err)
 		row.end(s.ID)
 		r.until(row.name+": refused", func() bool {
@@ -58,7 +58,7 @@ func TestARequestIsNotDoneToAnotherAttemptOfTheSameNumber(t *testing.T) {
 	r := newRig(t) // sends nothing
 	s := r.session(controlled)
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
-	_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: "terminate-01", Kind: vigil.CommandTerminate, Targets: []string{s.ID}})
+	_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "terminate-01", Kind: vigil.CommandTerminate, Targets: []string{s.ID}})
 	r.ok(err)
 	_, err = r.hub.Deleted(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
@@ -86,7 +86,7 @@ func TestAResumptionFromBeforeTheEndDoesNotOpenTheAttemptAgain(t *testing.T) {
 	s := r.session(controlled)
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
 	for _, kind := range []vigil.CommandKind{vigil.CommandPause, vigil.CommandTerminate, vigil.CommandResume} {
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: string(kind) + "-0001", Kind: kind, Targets: []string{s.ID}})
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: string(kind) + "-0001", Kind: kind, Targets: []string{s.ID}})
 		r.ok(err)
 	}
 	r.stop()
@@ -108,7 +108,7 @@ func TestAResumptionFromBeforeTheEndDoesNotOpenTheAttemptAgain(t *testing.T) {
 	}
 	// Taken back, it goes on when that is asked for.
 	for _, kind := range []vigil.CommandKind{vigil.CommandReactivate, vigil.CommandResume} {
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: string(kind) + "-0002", Kind: kind, Targets: []string{s.ID}})
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: string(kind) + "-0002", Kind: kind, Targets: []string{s.ID}})
 		r.ok(err)
 	}
 	r.until("goes on", func() bool { l := platform.requests(); return l[len(l)-1].Action == vigil.ActionResume })
@@ -123,7 +123,7 @@ func TestTimeWhoseAnswerWasLostIsToldToItsStudent(t *testing.T) {
 	st := r.student(s)
 	r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
-	_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+	_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
 	r.ok(err)
 	l.transition.Store(1)
 	d := vigil.Delivery{SessionID: s.ID, CommandID: "extend-0001", Action: vigil.ActionUpdate, ExtraMinutes: 10}
@@ -148,7 +148,7 @@ func TestAnotherChangeIsNotTakenForOneThatFailed(t *testing.T) {
 	s := r.session(controlled)
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
 	for _, id := range []string{"extend-0001", "extend-0002"} {
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), protocol.CommandUp{ID: id, Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: id, Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
 		r.ok(err)
 	}
 	other := r.another(silent("another"))

@@ -42,7 +42,7 @@ func TestLostTimeIsGivenOnceHoweverManyApproveIt(t *testing.T) {
 	var given atomic.Int64
 	for j := range proctors {
 		wg.Go(func() {
-			done, err := r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: fmt.Sprint("p", j)}, vigil.FullAccess(),
+			done, err := r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: fmt.Sprint("p", j)}, vigil.FullAccess,
 				protocol.LostTimeUp{ID: fmt.Sprint("approve-all-", j), Targets: ids, Grant: true})
 			if err != nil {
 				t.Error(err)
@@ -135,12 +135,12 @@ func TestACommandWhoseAnswerWasLostIsToldAndSentOnce(t *testing.T) {
 		if both {
 			r.store.failNext("Command", errMaybe)
 		}
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), up)
+		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, up)
 		if (err != nil) != both {
 			t.Fatalf("given: got %v, want an error: %v", err, both)
 		}
 		if both { // as the dashboard does
-			_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess(), up)
+			_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, up)
 			r.ok(err)
 		}
 		r.ok(st.Wait(r.ctx, func(c *client.Student) bool { return c.State() == vigil.StatePaused }))
@@ -622,7 +622,7 @@ func TestADrainWaitsForRequestsToPlatforms(t *testing.T) {
 	})
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess(),
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess,
 		protocol.CommandUp{ID: "more-time", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
 	r.ok(err)
 	<-asked

@@ -22,7 +22,7 @@ func (h *Hub) giveBack(ctx context.Context, gap vigil.Gap) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.commandOne(ctx, exam, gap.SessionID, vigil.FullAccess(), vigil.Command{
+	_, err = h.commandOne(ctx, exam, gap.SessionID, vigil.FullAccess, vigil.Command{
 		ID: giveBackID(gap), Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: system,
 	}, h.fromGaps(func(g vigil.Gap) bool { return g.ID == gap.ID }))
 	return err
@@ -57,8 +57,8 @@ func (h *Hub) fromGaps(want func(g vigil.Gap) bool) fitting {
 // LostTime decides on what the ledger proposes for the targets. Granted time is an extend
 // command with the given id; so is its progress. A refusal has the stage done. Of access
 // holds what Command says.
-func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, access vigil.Access, l protocol.LostTimeUp) ([]protocol.Progress, error) {
-	if err := access.Allow(vigil.RightTime); err != nil {
+func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, access func() vigil.Access, l protocol.LostTimeUp) ([]protocol.Progress, error) {
+	if err := access().Allow(vigil.RightTime); err != nil {
 		return nil, err
 	}
 	if !vigil.ValidID(l.ID) {
@@ -93,14 +93,20 @@ func (h *Hub) LostTime(ctx context.Context, examID string, by vigil.Actor, acces
 	return out, nil
 }
 
-func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, by vigil.Actor, access vigil.Access, l protocol.LostTimeUp) (protocol.Progress, error) {
+func (h *Hub) lostTimeOne(ctx context.Context, exam vigil.Exam, session string, by vigil.Actor, access func() vigil.Access, l protocol.LostTimeUp) (protocol.Progress, error) {
 	c := vigil.Command{ID: l.ID, SessionID: session, ExamID: exam.ID, Kind: vigil.CommandExtend, ReasonCode: reasonLostTime, By: by, At: h.now()}
 	s, err := h.store.Session(ctx, session)
-	if errors.Is(err, vigil.ErrNotFound) || err == nil && (s.ExamID != exam.ID || !access.Sees(s.Groups)) {
+	if err == nil {
+		err = reaches(access(), vigil.RightTime, exam, s)
+	}
+	switch {
+	case errors.Is(err, vigil.ErrNotFound):
 		c.Stage, c.Problem = vigil.StageRefused, errNoAttempt.Message
 		return protocol.ProgressOf(c), nil
-	}
-	if err != nil {
+	case errors.Is(err, errNoMore):
+		c.Stage, c.Problem = vigil.StageRefused, errNoMore.Message
+		return protocol.ProgressOf(c), nil
+	case err != nil:
 		return protocol.Progress{}, err
 	}
 	before, err := h.store.Command(ctx, session, l.ID)

@@ -259,7 +259,7 @@ func (p *proctor) command(f *protocol.Up) {
 		Reason: f.Reason, Seconds: f.Seconds, Severity: f.Severity,
 	}
 	p.later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.Command(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), *p.access.Load(), c)
+		done, err := p.h.Command(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), p.mayNow, c)
 		p.answer(ctx, done)
 		return err
 	})
@@ -268,11 +268,14 @@ func (p *proctor) command(f *protocol.Up) {
 func (p *proctor) lostTime(f *protocol.Up) {
 	l := protocol.LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
 	p.later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.LostTime(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), *p.access.Load(), l)
+		done, err := p.h.LostTime(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), p.mayNow, l)
 		p.answer(ctx, done)
 		return err
 	})
 }
+
+// mayNow is whom the proctor sees and what they may do at this moment.
+func (p *proctor) mayNow() vigil.Access { return *p.access.Load() }
 
 // answer gives the sender the progress of each target. Others hear of what changed; the
 // sender also of what did not.

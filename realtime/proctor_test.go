@@ -69,7 +69,7 @@ func TestASnapshotShowsWhatTheStoreDoesNotKnowYet(t *testing.T) {
 	s := r.session(controlled)
 	r.store.set("SetPresence", errDown)
 	r.student(s, func(c *client.Config) { c.Page = 3 })
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, Name: "Other"}, vigil.FullAccess(), protocol.CommandUp{
+	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, Name: "Other"}, vigil.FullAccess, protocol.CommandUp{
 		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
 	})
 	r.ok(err)

@@ -420,7 +420,7 @@ func TestWhatHappenedElsewhereIsToldThoughItCouldNotBeReadAtOnce(t *testing.T) {
 		second := r.another(node("two", &late{}))
 		s := r.session()
 		st := r.student(s)
-		_, err := second.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess(), protocol.CommandUp{
+		_, err := second.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess, protocol.CommandUp{
 			ID: "a-message-from-elsewhere", Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID},
 		})
 		r.ok(err)

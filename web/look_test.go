@@ -44,7 +44,7 @@ func (r *rig) fill(s vigil.Session, signals int) {
 			ID: fmt.Sprintf("chat-%06d", i), SessionID: s.ID, ExamID: s.ExamID, From: vigil.Actor{Role: vigil.RoleStudent, Name: s.Name}, Text: text, At: at.Add(time.Duration(i) * time.Minute),
 		}))
 	}
-	_, err = r.hub.Command(ctx, s.ExamID, proctor, vigil.FullAccess(), commandUp(s.ID))
+	_, err = r.hub.Command(ctx, s.ExamID, proctor, vigil.FullAccess, commandUp(s.ID))
 	r.ok(err)
 }
 
