@@ -171,6 +171,7 @@ final class launcher {
         $hint = json_decode(optional_param('lti_message_hint', '', PARAM_TEXT));
         $launchid = is_object($hint) && is_string($hint->launchid ?? null) ? $hint->launchid : '';
         if (!self::is_ours($launchid)) {
+            $this->refuse_core_launch(optional_param('client_id', '', PARAM_TEXT));
             return;
         }
         $id = $SESSION->quizaccess_vigil_launch[$launchid] ?? 0;
@@ -186,6 +187,19 @@ final class launcher {
         $fields['state'] = optional_param('state', '', PARAM_TEXT);
         self::post_form(required_param('redirect_uri', PARAM_URL), $fields);
         die;
+    }
+
+    /**
+     * Refuses a launch of core's own into the tool (of an activity of the course, or to pick one) by somebody who is logged in as
+     * another user. The tool would take them for that user: for hours, in the same browser, and in its records.
+     *
+     * @param string $clientid
+     * @throws moodle_exception
+     */
+    private function refuse_core_launch(string $clientid): void {
+        if (\core\session\manager::is_loggedinas() && $this->bridge->is_client($clientid)) {
+            throw new moodle_exception('errorloginas', 'quizaccess_vigil');
+        }
     }
 
     /**

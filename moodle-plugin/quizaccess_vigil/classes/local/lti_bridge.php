@@ -115,6 +115,21 @@ class lti_bridge {
     }
 
     /**
+     * Whether a client id is that of the tool that proctors, or of another registration of it.
+     *
+     * @param string $clientid
+     * @return bool
+     */
+    public function is_client(string $clientid): bool {
+        global $DB;
+        if ($clientid === '') {
+            return false;
+        }
+        $tool = $this->tool_by_id((int)$DB->get_field('lti_types', 'id', ['clientid' => $clientid]));
+        return $tool && $tool->origin === $this->tool()?->origin;
+    }
+
+    /**
      * Whether people's names are shared with the tool that proctors, as its settings have it.
      *
      * @return bool

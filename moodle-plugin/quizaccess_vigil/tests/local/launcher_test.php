@@ -241,4 +241,39 @@ final class launcher_test extends \advanced_testcase {
         $this->assertSame('errornotool', $error());
         $this->assertFalse($DB->record_exists(launch_store::TABLE, []));
     }
+
+    /**
+     * Whoever is logged in as another user comes into the tool by no activity of the course either: it would take them for that
+     * user. Other tools are core's affair.
+     */
+    public function test_no_launch_of_core_while_logged_in_as_another_user(): void {
+        global $DB;
+        [$quiz, $student, $launcher, $typeid] = $this->ready();
+        $chosen = $DB->get_field('lti_types', 'clientid', ['id' => $typeid]);
+        $generator = $this->getDataGenerator()->get_plugin_generator('quizaccess_vigil');
+        $again = $DB->get_field('lti_types', 'clientid', ['id' => $generator->create_tool()]);
+        $other = $generator->create_tool();
+        $DB->set_field('lti_types_config', 'value', 'https://other.example/login', ['typeid' => $other, 'name' => 'initiatelogin']);
+        $foreign = $DB->get_field('lti_types', 'clientid', ['id' => $other]);
+        set_config('typeid', $typeid, 'quizaccess_vigil');
+        $refused = function (string $clientid) use ($launcher): string {
+            $_POST['client_id'] = $clientid;
+            $_POST['lti_message_hint'] = json_encode(['cmid' => 5, 'launchid' => 'ltilaunch5_77']);
+            try {
+                $launcher->answer_authorization();
+            } catch (\moodle_exception $e) {
+                return $e->errorcode;
+            } finally {
+                unset($_POST['client_id'], $_POST['lti_message_hint']);
+            }
+            return '';
+        };
+        $this->assertSame('', $refused($chosen));
+        $this->setAdminUser();
+        \core\session\manager::loginas((int)$student->id, \context_system::instance());
+        $this->assertSame('errorloginas', $refused($chosen));
+        $this->assertSame('errorloginas', $refused($again), 'another registration of the tool');
+        $this->assertSame('', $refused($foreign));
+        $this->assertSame('', $refused(''));
+    }
 }
