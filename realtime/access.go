@@ -9,6 +9,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // Who sees and does what (DESIGN 14). A proctor's access record is the store's, and is read again
@@ -46,12 +47,12 @@ func rightOf(f *protocol.Up) (vigil.Right, bool) {
 }
 
 // accessOf is what somebody may see and do who comes with a token for an exam.
-func (h *Hub) accessOf(ctx context.Context, e vigil.Exam, claims Claims) (vigil.Access, error) {
+func (h *Hub) accessOf(ctx context.Context, e vigil.Exam, claims socket.Claims) (vigil.Access, error) {
 	if !e.Access.Told() {
 		return vigil.FullAccess(), nil
 	}
 	began := h.now()
-	a, err := h.store.Access(ctx, e.ID, subjectUser(claims.Subject))
+	a, err := h.store.Access(ctx, e.ID, socket.SubjectUser(claims.Subject))
 	h.noteRead(began, err)
 	switch {
 	case errors.Is(err, vigil.ErrNotFound):
@@ -125,7 +126,7 @@ func (r *room) readAccess(ctx context.Context) error {
 		page.After = next
 	}
 	for _, p := range before {
-		user := subjectUser(p.claims.Load().Subject)
+		user := socket.SubjectUser(p.Claims().Subject)
 		a, there := records[user]
 		if !there { // a list may be a moment behind what was stored
 			var err error
@@ -147,18 +148,18 @@ const accessWait = 10 * time.Second
 func (p *proctor) setAccess(a vigil.Access) {
 	old := p.access.Swap(&a)
 	if !a.May(vigil.RightWatch) {
-		p.close(protocol.CloseForbidden, "")
+		p.Close(protocol.CloseForbidden, "")
 		return
 	}
-	if claims := p.claims.Load(); claims.Access != a.Version {
+	if claims := p.Claims(); claims.Access != a.Version {
 		next := *claims
 		next.Access = a.Version
-		p.claims.CompareAndSwap(claims, &next) // a renewal at the same time names the older one
+		p.ReplaceClaims(claims, &next) // a renewal at the same time names the older one
 	}
 	was, is := protocol.AccessOf(*old), protocol.AccessOf(a)
 	seen := was.All != is.All || !maps.Equal(groupIDs(*old), groupIDs(a))
 	if seen || !slices.Equal(was.Rights, is.Rights) { // of other groups it says nothing new but that
-		p.send(protocol.Encode(protocol.AccessDown{T: protocol.TypeAccess, AccessView: is}))
+		p.Send(protocol.Encode(protocol.AccessDown{T: protocol.TypeAccess, AccessView: is}))
 	}
 	if seen {
 		p.afresh()

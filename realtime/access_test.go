@@ -19,6 +19,7 @@ import (
 	"vigil/realtime/internal/docpage"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay/relaytest"
+	"vigil/realtime/socket"
 )
 
 // versions are those of what is told, each later than the one before.
@@ -66,8 +67,8 @@ func inGroups(groups ...vigil.Group) func(s *vigil.Session) {
 }
 
 // claimsOf are those of a proctor other than the rig's.
-func (r *rig) claimsOf(user string) realtime.Claims {
-	return realtime.Claims{Subject: "platform-1|" + user, Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher " + user}
+func (r *rig) claimsOf(user string) socket.Claims {
+	return socket.Claims{Subject: "platform-1|" + user, Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher " + user}
 }
 
 // watcher is a dashboard that keeps all that it was sent.
@@ -246,9 +247,9 @@ func TestEachFrameNeedsItsRight(t *testing.T) {
 		}
 	}
 	r := newRig(t, func(c *realtime.Config) {
-		c.Rates = map[protocol.Type]realtime.Rate{}
+		c.Rates = map[protocol.Type]socket.Rate{}
 		for _, typ := range []protocol.Type{protocol.TypeSubscribe, protocol.TypeCommand, protocol.TypeChat, protocol.TypeSeen, protocol.TypeLostTime, protocol.TypeTime, ""} {
-			c.Rates[typ] = realtime.Rate{Burst: 1000, PerSecond: 1000}
+			c.Rates[typ] = socket.Rate{Burst: 1000, PerSecond: 1000}
 		}
 	})
 	r.told()
@@ -598,7 +599,7 @@ func TestNobodyWatchesWithoutAnAccessRecord(t *testing.T) {
 	newer := r.claimsOf("ada")
 	newer.Access = a.Version + 1
 	for name, row := range map[string]struct {
-		claims realtime.Claims
+		claims socket.Claims
 		status int
 	}{
 		"a record":                    {r.claimsOf("ada"), 101},

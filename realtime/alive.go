@@ -67,7 +67,7 @@ func (sc *studentConn) ask(now time.Time) {
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.owner != sc.conn || !st.life.state.Started() || st.life.state.Ended() {
+	if st.owner != sc.Conn || !st.life.state.Started() || st.life.state.Ended() {
 		return
 	}
 	if st.presence.Connection != vigil.ConnOnline { // it does not even answer pings: that is its line
@@ -86,7 +86,7 @@ func (sc *studentConn) ask(now time.Time) {
 		return
 	}
 	st.could, st.cannot = true, false
-	if !a.open.IsZero() && now.Sub(a.open)+st.askSpent >= sc.h.cfg.AliveWait {
+	if !a.open.IsZero() && now.Sub(a.open)+st.askSpent >= sc.st.h.cfg.AliveWait {
 		at := a.open
 		a.open, st.askSpent = time.Time{}, 0
 		sc.missedLocked(at, now)
@@ -99,15 +99,15 @@ func (sc *studentConn) ask(now time.Time) {
 func (sc *studentConn) askLocked(now time.Time) {
 	a := &sc.asking
 	a.asked++
-	a.open, a.next = now, now.Add(sc.h.cfg.AliveEvery)
+	a.open, a.next = now, now.Add(sc.st.h.cfg.AliveEvery)
 	sc.st.askDue = a.next
-	sc.send(protocol.Encode(protocol.Alive{T: protocol.TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
+	sc.Send(protocol.Encode(protocol.Alive{T: protocol.TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
 }
 
 // mayAsk has the monitor asked from now on, behind the welcome: at once where that was due before,
 // on a socket that is gone.
 func (sc *studentConn) mayAsk() {
-	st, now := sc.st, sc.h.now()
+	st, now := sc.st, sc.st.h.now()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	a := &sc.asking
@@ -115,7 +115,7 @@ func (sc *studentConn) mayAsk() {
 	if st.askDue.IsZero() {
 		st.askDue = a.next
 	}
-	if a.can && st.owner == sc.conn && a.open.IsZero() && !st.askDue.IsZero() && !now.Before(st.askDue) && st.life.state.Started() && !st.life.state.Ended() {
+	if a.can && st.owner == sc.Conn && a.open.IsZero() && !st.askDue.IsZero() && !now.Before(st.askDue) && st.life.state.Started() && !st.life.state.Ended() {
 		sc.askLocked(now)
 	}
 }
@@ -129,7 +129,7 @@ func (sc *studentConn) leaveOpenLocked(now time.Time) {
 	if a.open.IsZero() {
 		return
 	}
-	at, wait := a.open, sc.h.cfg.AliveWait
+	at, wait := a.open, sc.st.h.cfg.AliveWait
 	a.open = time.Time{}
 	st.askDue = now
 	if a.hidden || st.life.state.Ended() {
@@ -216,20 +216,20 @@ func (sc *studentConn) alive(f *protocol.Up) {
 		err = errNotAsked
 	}
 	if err != nil {
-		sc.sendError(f, err, 0)
+		sc.SendError(f, err, 0)
 		return
 	}
-	st, now := sc.st, sc.h.now()
+	st, now := sc.st, sc.st.h.now()
 	st.room.order.RLock()
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	a := &sc.asking
-	if st.owner != sc.conn || !st.life.state.Started() || st.life.state.Ended() {
+	if st.owner != sc.Conn || !st.life.state.Started() || st.life.state.Ended() {
 		return
 	}
 	if n > a.asked {
-		sc.sendError(f, errNotAsked, 0)
+		sc.SendError(f, errNotAsked, 0)
 		return
 	}
 	if n == a.asked && n > 0 {
@@ -237,7 +237,7 @@ func (sc *studentConn) alive(f *protocol.Up) {
 	}
 	if n > 0 || a.hidden && !f.Away { // an answer, however late, or one that is back
 		if st.unanswered+st.away > 0 && sc.receiptAt.Load() != 0 { // nothing vouched for it, and its answers may come at once
-			sc.jobs.Add(sc.h.tasks, 2, sc.sendReceipt)
+			sc.Do(2, sc.sendReceipt)
 		}
 		st.unanswered, st.away = 0, 0
 	}
@@ -294,12 +294,12 @@ func (a *asking) stands(t vigil.Totals, now time.Time) bool {
 // missing rightly. st.mu is held, in the read loop.
 func (sc *studentConn) lookForGiven(given int64, now time.Time) {
 	st := sc.st
-	if given < max(sc.high, sc.next) || sc.putOff || st.storing > 0 || now.Sub(sc.signaled) < sc.h.cfg.HoleWait {
+	if given < max(sc.high, sc.next) || sc.PutOff || st.storing > 0 || now.Sub(sc.signaled) < sc.st.h.cfg.HoleWait {
 		return
 	}
 	stream := sc.stream
-	sc.jobs.Add(sc.h.tasks, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
-		count, _, err := sc.h.store.StreamState(ctx, st.id, stream)
+	sc.Do(sc.st.h.cfg.Limits.Jobs, func(ctx context.Context) {
+		count, _, err := sc.st.h.store.StreamState(ctx, st.id, stream)
 		if err != nil || count >= given {
 			return
 		}
@@ -320,7 +320,7 @@ func (sc *studentConn) lookAtNext(ctx context.Context) error {
 	if !look {
 		return nil
 	}
-	_, highest, err := sc.h.store.StreamState(ctx, st.id, stream)
+	_, highest, err := sc.st.h.store.StreamState(ctx, st.id, stream)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (r *room) watch(s relay.State, now time.Time) {
 func (r *room) tellAway(over bool) {
 	frame := protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeRelay, Over: over})
 	for _, p := range *r.proctors.Load() {
-		p.send(frame)
+		p.Send(frame)
 	}
 }
 

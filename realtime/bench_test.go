@@ -9,6 +9,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // quiet is a store that keeps nothing of signals, so that a benchmark measures the hub.
@@ -25,7 +26,7 @@ func BenchmarkSignal(b *testing.B) {
 		b.Run(fmt.Sprintf("students=%d", students), func(b *testing.B) {
 			r := newRig(b, func(c *realtime.Config) {
 				c.Store, c.Liveness = quietStore{c.Store}, vigil.DefaultLiveness()
-				c.Rates = map[protocol.Type]realtime.Rate{protocol.TypeSignal: {Burst: 1 << 30, PerSecond: 1 << 30}}
+				c.Rates = map[protocol.Type]socket.Rate{protocol.TypeSignal: {Burst: 1 << 30, PerSecond: 1 << 30}}
 			})
 			for range 10 {
 				cfg := r.config(r.proctorClaims())

@@ -3,23 +3,23 @@ package realtime
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"vigil"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
+	"vigil/realtime/socket"
 )
 
 // Config is what a Hub needs. Store, Verifier, Signer and Origin must be given; every
 // other field works when zero.
 type Config struct {
 	Store    Store
-	Verifier Verifier
-	Signer   Signer
+	Verifier socket.Verifier
+	Signer   socket.Signer
 	// Controller sends commands to platforms; nil: the queue stays as it is.
 	Controller Controller
 	// Pages checks the page stamps of the platforms' quiz pages; nil: they are not looked at.
@@ -38,7 +38,7 @@ type Config struct {
 	// Allow is asked before a socket is opened and before each renewal of its token,
 	// beside the hub's own checks; an error refuses. nil: nothing more is asked. origin is the
 	// page's that opens the socket, where that is not the tool's own; else, and at renewals, "".
-	Allow func(ctx context.Context, c Claims, origin string) error
+	Allow func(ctx context.Context, c socket.Claims, origin string) error
 	// Address is the client's network address, for telling that it changed; nil: the host
 	// of RemoteAddr. Forwarded addresses are the caller's to trust.
 	Address func(r *http.Request) string
@@ -49,12 +49,12 @@ type Config struct {
 	// OneHost: the store serves one host. Recover refuses while a node of another host lives.
 	OneHost bool
 
-	Now      func() time.Time       // time.Now
-	NewID    func() string          // an id that sorts by its time; called by many at once; UUIDv7 when nil
-	Rand     func(n int64) int64    // a number from 0 to n-1, for jitter; called by many at once; math/rand/v2 when nil
-	Log      *slog.Logger           // discarded when nil
-	Liveness vigil.Liveness         // what is zero is as in vigil.DefaultLiveness
-	Rates    map[protocol.Type]Rate // those of docs/protocol.md; given ones replace single types
+	Now      func() time.Time              // time.Now
+	NewID    func() string                 // an id that sorts by its time; called by many at once; UUIDv7 when nil
+	Rand     func(n int64) int64           // a number from 0 to n-1, for jitter; called by many at once; math/rand/v2 when nil
+	Log      *slog.Logger                  // discarded when nil
+	Liveness vigil.Liveness                // what is zero is as in vigil.DefaultLiveness
+	Rates    map[protocol.Type]socket.Rate // those of docs/protocol.md; given ones replace single types
 	Limits   Limits
 
 	RenewBefore  time.Duration // how long before its end a token is renewed; 60 s
@@ -82,12 +82,6 @@ type Config struct {
 	StoreEvery   time.Duration // from one batch of signals to the next while there are more; 30 ms
 	RetryFirst   time.Duration // first pause when the store does not answer; doubles to RetryMost; 100 ms
 	RetryMost    time.Duration // 5 s
-}
-
-// Rate is a token bucket: Burst at once, PerSecond in the long run.
-type Rate struct {
-	Burst     int
-	PerSecond rate.Limit
 }
 
 // Limits bound what the hub holds. What is over a limit is refused or dropped, and
@@ -125,13 +119,8 @@ func (c Config) withDefaults() Config {
 		c.Relay = relay.None{}
 	}
 	c.Liveness = c.Liveness.WithDefaults()
-	rates := make(map[protocol.Type]Rate, len(defaultRates))
-	for t, r := range defaultRates {
-		rates[t] = r
-	}
-	for t, r := range c.Rates {
-		rates[t] = r
-	}
+	rates := socket.DefaultRates()
+	maps.Copy(rates, c.Rates)
 	c.Rates = rates
 	for _, d := range []struct {
 		v        *time.Duration
@@ -211,19 +200,3 @@ func (c Config) validate() error {
 	}
 	return c.Liveness.Validate()
 }
-
-// defaultRates are those of docs/protocol.md; rateOther is for the types not in it.
-var defaultRates = map[protocol.Type]Rate{
-	protocol.TypeSignal:    {200, 20},
-	protocol.TypeChat:      {5, 0.5},
-	protocol.TypeSeen:      {50, 10},
-	protocol.TypeTime:      {10, 1},
-	protocol.TypeAlive:     {20, 1},
-	protocol.TypeCommand:   {20, 2},
-	protocol.TypeSubscribe: {5, 0.2},
-	protocol.TypeLostTime:  {5, 0.5},
-	rateOther:              {20, 2},
-}
-
-// rateOther is the key of Config.Rates for all types that have no rate of their own.
-const rateOther protocol.Type = ""

@@ -9,6 +9,7 @@ import (
 	"vigil"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
+	"vigil/realtime/socket"
 )
 
 // eventKind says what one node tells the others.
@@ -103,10 +104,10 @@ var errDeltas = errors.New("this is no list of deltas of this version of Vigil")
 
 // cutDelta takes the first delta off a list. Its frame is a part of b.
 func cutDelta(b []byte) (d delta, rest []byte, err error) {
-	if len(b) == 0 || b[0]&^createdMark > byte(levelIncident) {
+	if len(b) == 0 || b[0]&^createdMark > byte(socket.LevelIncident) {
 		return delta{}, nil, errDeltas
 	}
-	d.level, d.created = level(b[0]&^createdMark), b[0]&createdMark != 0
+	d.level, d.created = socket.Level(b[0]&^createdMark), b[0]&createdMark != 0
 	b = b[1:]
 	var parts [4][]byte
 	for i := range parts {

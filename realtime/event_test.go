@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"vigil"
+	"vigil/realtime/socket"
 )
 
 func TestDeltasBetweenNodesAreReadAsTheyWereWritten(t *testing.T) {
 	want := []delta{
 		{key: "tally/s", session: "s", frame: []byte(`{"t":"session"}`)},
-		{level: levelIncident, frame: []byte(`{"t":"signal"}`)},
+		{level: socket.LevelIncident, frame: []byte(`{"t":"signal"}`)},
 		{key: "new/s", session: "s", created: true, frame: []byte(`{}`), groups: &groupWord{7, []vigil.Group{{ID: "1", Name: "A"}}}},
 		{session: "s", groups: &groupWord{Version: 8}},
 	}
@@ -40,7 +41,7 @@ func TestDeltasBetweenNodesAreReadAsTheyWereWritten(t *testing.T) {
 	if len(rest) > 0 {
 		t.Errorf("got %d bytes more, want none", len(rest))
 	}
-	if _, _, err := cutDelta([]byte{byte(levelIncident) + 1, 0, 0, 0, 0}); err == nil {
+	if _, _, err := cutDelta([]byte{byte(socket.LevelIncident) + 1, 0, 0, 0, 0}); err == nil {
 		t.Error("got a delta of a level that is none")
 	}
 }

@@ -2,15 +2,10 @@ package realtime
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"vigil"
-	"vigil/realtime/protocol"
 )
-
-// DefaultRates are those that hold where Config.Rates says nothing.
-func DefaultRates() map[protocol.Type]Rate { return maps.Clone(defaultRates) }
 
 // Claim is claim.
 func (h *Hub) Claim(ctx context.Context, n vigil.Node) (bool, error) { return h.claim(ctx, n) }

@@ -1,13 +1,10 @@
 package realtime
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"vigil"
-	"vigil/realtime/internal/wire"
-	"vigil/realtime/protocol"
 )
 
 func benchSignal() vigil.Signal {
@@ -26,27 +23,6 @@ func BenchmarkSignalDelta(b *testing.B) {
 		if d := signalDelta(s); len(d.frame) == 0 {
 			b.Fatal("no frame")
 		}
-	}
-}
-
-// BenchmarkFillMessage puts the frames that wait for a socket into one message.
-func BenchmarkFillMessage(b *testing.B) {
-	for _, n := range []int{1, 64} {
-		items := make([]item, n)
-		for i := range items {
-			items[i] = item{frame: signalDelta(benchSignal()).frame}
-		}
-		b.Run(fmt.Sprintf("frames=%d", n), func(b *testing.B) {
-			buf := make([]byte, 0, wire.MaxHead+protocol.MaxMessage)
-			c := &conn{h: &Hub{}}
-			b.ReportAllocs()
-			for b.Loop() {
-				c.queue = append(c.queue[:0], items...)
-				if c.message(buf); len(c.queue) > 0 {
-					b.Fatal("not all fit")
-				}
-			}
-		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // wire is a raw socket with what it has read.
@@ -26,7 +27,7 @@ type wire struct {
 	closed chan error
 }
 
-func (r *rig) wire(c realtime.Claims, headers ...string) *wire {
+func (r *rig) wire(c socket.Claims, headers ...string) *wire {
 	r.Helper()
 	return r.wireOn(r.raw(c, headers...))
 }
@@ -308,7 +309,7 @@ func TestEveryCloseCode(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) {
 		c.RateGrace = 50 * time.Millisecond
 		c.HelloWait = 300 * time.Millisecond
-		c.Rates = map[protocol.Type]realtime.Rate{protocol.TypeTime: {Burst: 1, PerSecond: 1}}
+		c.Rates = map[protocol.Type]socket.Rate{protocol.TypeTime: {Burst: 1, PerSecond: 1}}
 	})
 	t.Run("4000 ended", func(t *testing.T) {
 		s := r.session()
@@ -442,7 +443,7 @@ func TestARenewalAsksAnewWhetherThePersonIsAllowed(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
 		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
-		c.Allow = func(context.Context, realtime.Claims, string) error {
+		c.Allow = func(context.Context, socket.Claims, string) error {
 			select {
 			case <-barred:
 				return vigil.Errorf(vigil.CodeForbidden, "barred")

@@ -1,33 +1,19 @@
 package realtime
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
-
-// FuzzOffered feeds subprotocol headers: whatever is offered, at most one token comes of
-// it, and only beside ours.
-func FuzzOffered(f *testing.F) {
-	for _, s := range []string{"vigil.v1, vigil.token.abc", "vigil.token.abc", "vigil.v1", "", ",", "vigil.v1,vigil.token.a,vigil.token.b", "VIGIL.V1, vigil.token.a"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		token, err := offered(map[string][]string{"Sec-Websocket-Protocol": {line}})
-		if err == nil && (token == "" || strings.ContainsAny(token, ", ") || !strings.Contains(line, protocol.Subprotocol)) {
-			t.Fatalf("%q: got the token %q", line, token)
-		}
-	})
-}
 
 // FuzzEvent feeds the relay's entries: one of another version, or a broken one, must not
 // panic.
 func FuzzEvent(f *testing.F) {
-	f.Add(appendDelta(appendDelta(nil, delta{key: "tally/s", level: levelSignal, frame: []byte(`{"t":"pulse"}`)}), delta{key: "new/s", session: "s", created: true, frame: []byte(`{}`), groups: &groupWord{Version: 1}}))
+	f.Add(appendDelta(appendDelta(nil, delta{key: "tally/s", level: socket.LevelSignal, frame: []byte(`{"t":"pulse"}`)}), delta{key: "new/s", session: "s", created: true, frame: []byte(`{}`), groups: &groupWord{Version: 1}}))
 	f.Add([]byte{deltasMark, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	for _, s := range []string{`{"k":"student","s":"x","f":[1]}`, `{"k":"epoch","n":5}`, `{`, `null`, `[]`} {
 		f.Add([]byte(s))

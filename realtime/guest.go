@@ -7,6 +7,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // Sockets that only test. The check-in tries the way before anybody agrees to anything, and it
@@ -30,17 +31,17 @@ const (
 	guestAgain = 10 * time.Minute // after which one that was noted counts anew
 )
 
-// start waits for the hello: it, and not the socket, makes this the session's connection.
-func (sc *studentConn) start(context.Context) error {
+// Start waits for the hello: it, and not the socket, makes this the session's connection.
+func (sc *studentConn) Start(context.Context) error {
 	st := sc.st
-	sc.opened = sc.h.now()
+	sc.opened = sc.st.h.now()
 	st.used.Store(sc.opened.UnixMilli())
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.conns = append(st.conns, sc.conn)
-	sc.hello = time.AfterFunc(sc.h.cfg.TrialWait, func() {
-		if sc.h.tasks.Begin() {
-			defer sc.h.tasks.Done()
+	st.conns = append(st.conns, sc.Conn)
+	sc.hello = time.AfterFunc(sc.st.h.cfg.TrialWait, func() {
+		if sc.st.h.tasks.Begin() {
+			defer sc.st.h.tasks.Done()
 			sc.unclaimed()
 		}
 	})
@@ -51,7 +52,7 @@ func (sc *studentConn) start(context.Context) error {
 // where the attempt runs in a page of the platform's that has the monitor. st.mu is held.
 func (sc *studentConn) mayOwnLocked() bool {
 	l := sc.st.life
-	return sc.claims.Load().Guest == "" || !l.plugin || !l.state.Started()
+	return sc.Claims().Guest == "" || !l.plugin || !l.state.Started()
 }
 
 // unclaimed welcomes a socket that says no hello, or has to know the time first: it is told how
@@ -59,19 +60,19 @@ func (sc *studentConn) mayOwnLocked() bool {
 // to come again.
 func (sc *studentConn) unclaimed() {
 	st := sc.st
-	now := sc.h.now()
+	now := sc.st.h.now()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if sc.owned || sc.tried || sc.closed() != 0 {
+	if sc.owned || sc.tried || sc.Closed() != 0 {
 		return
 	}
 	sc.tried = true
 	sc.hello.Stop()
-	sc.hello = time.AfterFunc(max(0, sc.h.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.close(protocol.CloseSilent, "no hello") })
+	sc.hello = time.AfterFunc(max(0, sc.st.h.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.Close(protocol.CloseSilent, "no hello") })
 	sc.visitedLocked(now)
-	sc.jobs.Add(sc.h.tasks, 0, func(ctx context.Context) {
+	sc.Do(0, func(ctx context.Context) {
 		if err := sc.trial(ctx); err != nil {
-			sc.refuse(err)
+			sc.Refuse(err)
 		}
 	})
 }
@@ -80,9 +81,9 @@ func (sc *studentConn) unclaimed() {
 // read who has not said hello, and nothing counts as delivered.
 func (sc *studentConn) trial(ctx context.Context) error {
 	st := sc.st
-	ctx, cancel := context.WithTimeout(ctx, sc.h.cfg.WriteWait)
+	ctx, cancel := context.WithTimeout(ctx, sc.st.h.cfg.WriteWait)
 	defer cancel()
-	s, err := sc.h.store.Session(ctx, st.id)
+	s, err := sc.st.h.store.Session(ctx, st.id)
 	if err != nil {
 		return err
 	}
@@ -93,17 +94,17 @@ func (sc *studentConn) trial(ctx context.Context) error {
 	}
 	s = st.life.session()
 	st.mu.Unlock()
-	now := sc.h.now()
+	now := sc.st.h.now()
 	exam := *st.room.known.Load()
 	version := s.Version
 	s = s.Settled(exam.Policy, now)
-	sc.open(item{frame: protocol.Encode(protocol.Welcome{
+	sc.Welcome(socket.Item{Frame: protocol.Encode(protocol.Welcome{
 		T: protocol.TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: protocol.ExamOf(exam), Now: protocol.Millis(now),
 		State: s.State, Version: version, End: protocol.Millis(s.Deadline(exam.Policy)), Left: protocol.PausedLeft(s, exam.Policy, now),
-		Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(),
+		Ping: sc.st.h.cfg.Liveness.PingEvery.Milliseconds(),
 	})})
 	if s.State.Ended() {
-		sc.close(protocol.CloseEnded, "")
+		sc.Close(protocol.CloseEnded, "")
 	}
 	return nil
 }
@@ -115,9 +116,9 @@ func (sc *studentConn) visitedLocked(now time.Time) {
 	}
 	sc.visited = true
 	sc.replayedLocked(now)
-	c := claim{Address: sc.address, Browser: sc.browser.Value(), Guest: sc.claims.Load().Guest}
+	c := claim{Address: sc.Address(), Browser: sc.Browser(), Guest: sc.Claims().Guest}
 	sc.st.visitedLocked(c, now)
-	sc.h.publish(sc.st.room.exam, event{Kind: eventGuest, Session: sc.st.id, Claim: &c, At: protocol.Millis(now)})
+	sc.st.h.publish(sc.st.room.exam, event{Kind: eventGuest, Session: sc.st.id, Claim: &c, At: protocol.Millis(now)})
 }
 
 // visited takes in that somebody was at another node without owning the session.
@@ -178,7 +179,7 @@ func (st *student) dismissLocked() {
 	if st.owner == nil {
 		return
 	}
-	if sc, ok := st.owner.peer.(*studentConn); !ok || sc.mayOwnLocked() {
+	if sc, ok := st.owner.Peer().(*studentConn); !ok || sc.mayOwnLocked() {
 		return
 	}
 	st.jobs.Add(st.h.tasks, 0, func(context.Context) {
@@ -190,7 +191,7 @@ func (st *student) dismissLocked() {
 		if st.owner == nil {
 			return
 		}
-		if sc, ok := st.owner.peer.(*studentConn); !ok || sc.mayOwnLocked() {
+		if sc, ok := st.owner.Peer().(*studentConn); !ok || sc.mayOwnLocked() {
 			return
 		}
 		st.owner = nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,9 +11,9 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
-	"vigil/realtime/internal/line"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/relay"
+	"vigil/realtime/socket"
 )
 
 // Hub holds the sockets of one node. Everything that changes a session while people are
@@ -42,23 +41,19 @@ type Hub struct {
 	sights    sights       // of other nodes
 	upgrading atomic.Int64 // sockets that are being opened
 	requests  atomic.Int64 // to platforms, under way
-	opened    atomic.Int64 // sockets, ever
 	serverSeq atomic.Int64 // of signals that this node makes
 	snapshots atomic.Int64
-	checks    atomic.Int64 // trial sockets that are open
 	queueWake chan struct{}
 	rowsWake  chan struct{}
 	writer    *writer
 	outages   outages
 	refusals  refusals
 	turns     turns
-	rush      rush
 	stale     stale
 	retelling retelling
-	polls     []line.Poll
-	flusher   *flusher
-	beats     *beats
 	stats     counters
+	counters  socket.Counters
+	sockets   *socket.Server
 
 	commandLocks commandLocks
 
@@ -67,8 +62,6 @@ type Hub struct {
 	mu       sync.RWMutex
 	rooms    map[string]*room
 	students map[string]*student // by session
-	conns    map[*conn]struct{}
-	pending  map[string]int // sockets per session, those being opened included
 }
 
 // New makes a hub and starts its background work: the writer of signals, the queue to
@@ -84,19 +77,24 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		cfg: cfg, log: cfg.Log.With("node", cfg.Node), store: cfg.Store, boot: cfg.Node,
-		seed: maphash.MakeSeed(), queueWake: make(chan struct{}, 1), rowsWake: make(chan struct{}, 1), polls: make([]line.Poll, runtime.GOMAXPROCS(0)),
+		seed: maphash.MakeSeed(), queueWake: make(chan struct{}, 1), rowsWake: make(chan struct{}, 1),
 		rooms: map[string]*room{}, students: map[string]*student{},
-		conns: map[*conn]struct{}{}, pending: map[string]int{},
 	}
 	_, h.alone = cfg.Relay.(relay.None)
 	h.commandLocks = newCommandLocks()
 	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
 	h.tasks = tasks.NewGroup()
 	h.ctx = h.tasks.Context()
+	h.sockets = socket.New(socket.Env{
+		Now: h.now, Log: h.log, Tasks: h.tasks, Signer: cfg.Signer, Rand: cfg.Rand, Liveness: cfg.Liveness, Rates: cfg.Rates, Counters: &h.counters,
+		Limits: socket.Limits{
+			Sockets: cfg.Limits.Sockets, SocketsPerSession: cfg.Limits.SocketsPerSession,
+			Queue: cfg.Limits.Queue, QueueBytes: cfg.Limits.QueueBytes, Jobs: cfg.Limits.Jobs,
+		},
+		RenewBefore: cfg.RenewBefore, TokenGrace: cfg.TokenGrace, RateGrace: cfg.RateGrace, WriteWait: cfg.WriteWait,
+	})
 	h.writer = newWriter(h)
-	h.flusher = newFlusher()
-	h.beats = newBeats(cfg.Liveness.PingEvery, cfg.Liveness.PongWait, cfg.Rand)
-	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, h.accessLoop, func() { h.beats.run(h) }} {
+	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, h.accessLoop} {
 		h.tasks.Go(work)
 	}
 	if watched, ok := cfg.Relay.(relay.Watched); ok {
@@ -120,17 +118,14 @@ func (h *Hub) Saving() bool {
 func (h *Hub) Close() {
 	h.draining.Store(true)
 	h.tasks.Stop()
-	for _, c := range h.allConns() {
-		c.kill()
+	for _, c := range h.sockets.All() {
+		c.Kill()
 	}
 	for _, st := range h.allStudents() {
 		st.stopTimer()
 	}
 	h.tasks.Wait()
-	for i := range h.polls {
-		h.polls[i].Close()
-	}
-	h.flusher.end()
+	h.sockets.Close()
 	h.mu.Lock()
 	rooms := h.rooms
 	h.rooms = map[string]*room{}

@@ -476,7 +476,7 @@ func (h *Hub) forsaken(why string) {
 		st.reachable.Store(false)
 		st.stopTimerLocked()
 		for _, c := range st.conns {
-			c.drain(h.spread())
+			c.Drain(h.spread())
 		}
 		st.mu.Unlock()
 	}

@@ -16,11 +16,12 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // proctor is a socket that watches an exam.
 type proctor struct {
-	*conn
+	*socket.Conn
 	room   *room
 	access atomic.Pointer[vigil.Access] // what it may see and do; replaced, never changed
 
@@ -48,45 +49,45 @@ const (
 	fallWindow = time.Minute
 )
 
-func (p *proctor) start(context.Context) error {
+func (p *proctor) Start(context.Context) error {
 	if !p.room.addProctor(p) {
 		return vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open.")
 	}
 	exam := *p.room.known.Load()
 	welcome := protocol.ProctorWelcome{
-		T: protocol.TypeWelcome, Role: vigil.RoleProctor, Exam: protocol.ExamOf(exam), Now: protocol.Millis(p.h.now()),
-		Ping: p.h.cfg.Liveness.PingEvery.Milliseconds(), Name: p.claims.Load().Name,
+		T: protocol.TypeWelcome, Role: vigil.RoleProctor, Exam: protocol.ExamOf(exam), Now: protocol.Millis(p.room.h.now()),
+		Ping: p.room.h.cfg.Liveness.PingEvery.Milliseconds(), Name: p.Claims().Name,
 	}
 	if exam.Access.Told() {
 		view := protocol.AccessOf(*p.access.Load())
 		welcome.Access = &view
 	}
-	p.open(item{frame: protocol.Encode(welcome)})
-	if _, saving := p.h.writer.state(); !saving {
-		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving}))
+	p.Welcome(socket.Item{Frame: protocol.Encode(welcome)})
+	if _, saving := p.room.h.writer.state(); !saving {
+		p.Send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving}))
 	}
 	if p.room.away.Load() {
-		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeRelay}))
+		p.Send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeRelay}))
 	}
 	return nil
 }
 
-func (p *proctor) heard(time.Time) {}
+func (p *proctor) Heard(time.Time) {}
 
-func (p *proctor) missed(time.Time, int) {}
+func (p *proctor) Missed(time.Time, int) {}
 
-func (p *proctor) due(time.Time) {}
+func (p *proctor) Due(time.Time) {}
 
-func (p *proctor) gone(time.Time, websocket.StatusCode) { p.room.removeProctor(p) }
+func (p *proctor) Gone(time.Time, websocket.StatusCode) { p.room.removeProctor(p) }
 
-// allowed checks that the proctor may still watch this exam.
-func (p *proctor) allowed(ctx context.Context) error {
-	claims := *p.claims.Load()
+// Allowed checks that the proctor may still watch this exam.
+func (p *proctor) Allowed(ctx context.Context) error {
+	claims := *p.Claims()
 	if err := p.room.reload(ctx); err != nil {
 		return gone(err)
 	}
-	if p.h.cfg.Allow != nil {
-		if err := p.h.cfg.Allow(ctx, claims, ""); err != nil {
+	if p.room.h.cfg.Allow != nil {
+		if err := p.room.h.cfg.Allow(ctx, claims, ""); err != nil {
 			return err
 		}
 	}
@@ -98,8 +99,8 @@ func (p *proctor) push(d delta) {
 	p.state.Lock()
 	want := p.subscribed && !p.behind
 	switch {
-	case d.level == levelSignal && p.signals != signalsAll,
-		d.level == levelIncident && p.signals == signalsNone:
+	case d.level == socket.LevelSignal && p.signals != signalsAll,
+		d.level == socket.LevelIncident && p.signals == signalsNone:
 		want = false
 	}
 	if p.asked && d.created {
@@ -111,17 +112,17 @@ func (p *proctor) push(d delta) {
 	dropped := p.subscribed && p.behind
 	p.state.Unlock()
 	if dropped {
-		p.h.stats.framesDropped.Add(1)
+		p.room.h.counters.FramesDropped.Add(1)
 	}
 	if want {
-		p.putDelta(d)
+		p.PutDelta(d.key, d.level, d.frame)
 	}
 }
 
-// overflow is a queue that was full: its deltas were dropped, and a fresh snapshot
+// Overflow is a queue that was full: its deltas were dropped, and a fresh snapshot
 // follows when what is left has been written.
-func (p *proctor) overflow() {
-	now := p.h.now()
+func (p *proctor) Overflow() {
+	now := p.room.h.now()
 	p.state.Lock()
 	first := !p.behind
 	p.behind = true
@@ -131,17 +132,17 @@ func (p *proctor) overflow() {
 	hopeless := len(p.falls) == maxFalls && now.Sub(p.falls[0]) < fallWindow
 	p.state.Unlock()
 	if hopeless {
-		p.close(protocol.CloseSlow, "")
+		p.Close(protocol.CloseSlow, "")
 		return
 	}
 	if first {
-		p.h.stats.behind.Add(1)
-		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeBehind}))
+		p.room.h.stats.behind.Add(1)
+		p.Send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeBehind}))
 	}
 }
 
-// idle begins the fresh snapshot of a proctor who was behind.
-func (p *proctor) idle() {
+// Idle begins the fresh snapshot of a proctor who was behind.
+func (p *proctor) Idle() {
 	p.state.Lock()
 	behind := p.behind
 	p.state.Unlock()
@@ -176,19 +177,19 @@ func (p *proctor) ask() {
 		return
 	}
 	p.asked, p.created, p.counted = true, nil, map[string]bool{}
-	added := p.jobs.Add(p.h.tasks, 0, func(ctx context.Context) { // there is one at a time
+	added := p.Do(0, func(ctx context.Context) { // there is one at a time
 		err := p.snapshot(ctx)
 		p.state.Lock()
 		again := p.again
 		p.asked, p.again, p.created, p.counted = false, false, nil, nil
 		p.state.Unlock()
 		switch {
-		case errors.Is(err, errGone) || err != nil && ctx.Err() != nil:
+		case errors.Is(err, socket.ErrEnded) || err != nil && ctx.Err() != nil:
 		case err != nil:
-			p.h.log.Warn("a snapshot could not be made; trying again", "exam", p.room.exam, "error", err)
-			p.sendError(nil, err, 0)
-			p.h.tasks.Go(func() { // the dashboard is blind until there is one
-				if tasks.Sleep(p.h.ctx, p.h.cfg.RetryMost) && p.closed() == 0 {
+			p.room.h.log.Warn("a snapshot could not be made; trying again", "exam", p.room.exam, "error", err)
+			p.SendError(nil, err, 0)
+			p.room.h.tasks.Go(func() { // the dashboard is blind until there is one
+				if tasks.Sleep(p.room.h.ctx, p.room.h.cfg.RetryMost) && p.Closed() == 0 {
 					p.ask()
 				}
 			})
@@ -201,19 +202,19 @@ func (p *proctor) ask() {
 	}
 }
 
-// frame takes one frame of a proctor. Each is checked anew against role and exam.
-func (p *proctor) frame(f *protocol.Up) {
-	if p.closed() != 0 {
+// Frame takes one frame of a proctor. Each is checked anew against role and exam.
+func (p *proctor) Frame(f *protocol.Up) {
+	if p.Closed() != 0 {
 		return
 	}
-	claims := p.claims.Load()
+	claims := p.Claims()
 	if claims.Role != vigil.RoleProctor || claims.Exam != p.room.exam {
-		p.sendError(f, vigil.Errorf(vigil.CodeForbidden, "This connection belongs to another exam."), 0)
+		p.SendError(f, vigil.Errorf(vigil.CodeForbidden, "This connection belongs to another exam."), 0)
 		return
 	}
 	if right, needed := rightOf(f); needed {
 		if err := p.access.Load().Allow(right); err != nil {
-			p.sendError(f, err, 0)
+			p.SendError(f, err, 0)
 			return
 		}
 	}
@@ -229,12 +230,12 @@ func (p *proctor) frame(f *protocol.Up) {
 	case protocol.TypeSeen:
 		p.seen(f)
 	case protocol.TypeTime:
-		p.send(protocol.Encode(protocol.Time{T: protocol.TypeTime, At: f.At, Now: protocol.Millis(p.h.now())}))
+		p.Send(protocol.Encode(protocol.Time{T: protocol.TypeTime, At: f.At, Now: protocol.Millis(p.room.h.now())}))
 	case protocol.TypeBye: // nothing depends on it
 	case protocol.TypeHello, protocol.TypeSignal, protocol.TypeAlive:
-		p.sendError(f, vigil.Errorf(vigil.CodeForbidden, "Only students send this."), 0)
+		p.SendError(f, vigil.Errorf(vigil.CodeForbidden, "Only students send this."), 0)
 	default:
-		p.sendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
+		p.SendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
 	}
 }
 
@@ -244,7 +245,7 @@ func (p *proctor) subscribe(f *protocol.Up) {
 		f.Signals = signalsAll
 	case signalsAll, signalsIncidents, signalsNone:
 	default:
-		p.sendError(f, vigil.Invalid("signals", "Signals are all, incidents or none."), 0)
+		p.SendError(f, vigil.Invalid("signals", "Signals are all, incidents or none."), 0)
 		return
 	}
 	p.state.Lock()
@@ -258,8 +259,8 @@ func (p *proctor) command(f *protocol.Up) {
 		ID: f.ID, Kind: vigil.CommandKind(f.Kind), Targets: f.Targets, All: f.All, Text: f.Text,
 		Reason: f.Reason, Seconds: f.Seconds, Severity: f.Severity,
 	}
-	p.later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.Command(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), p.mayNow, c)
+	p.Later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
+		done, err := p.room.h.Command(withAddress(ctx, p.Address()), p.room.exam, p.Claims().Actor(), p.mayNow, c)
 		p.answer(ctx, done)
 		return err
 	})
@@ -267,8 +268,8 @@ func (p *proctor) command(f *protocol.Up) {
 
 func (p *proctor) lostTime(f *protocol.Up) {
 	l := protocol.LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
-	p.later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.h.LostTime(withAddress(ctx, p.address), p.room.exam, p.claims.Load().Actor(), p.mayNow, l)
+	p.Later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
+		done, err := p.room.h.LostTime(withAddress(ctx, p.Address()), p.room.exam, p.Claims().Actor(), p.mayNow, l)
 		p.answer(ctx, done)
 		return err
 	})
@@ -281,8 +282,8 @@ func (p *proctor) mayNow() vigil.Access { return *p.access.Load() }
 // sender also of what did not.
 func (p *proctor) answer(ctx context.Context, done []protocol.Progress) {
 	for i, pr := range done {
-		p.send(protocol.Encode(pr))
-		if i%64 == 63 && p.written(ctx) != nil {
+		p.Send(protocol.Encode(pr))
+		if i%64 == 63 && p.Written(ctx) != nil {
 			return
 		}
 	}
@@ -290,11 +291,11 @@ func (p *proctor) answer(ctx context.Context, done []protocol.Progress) {
 
 // of reads a session and checks that it belongs to the exam, and that the proctor sees it.
 func (p *proctor) of(ctx context.Context, session string) (vigil.Session, error) {
-	s, err := p.h.store.Session(ctx, session)
+	s, err := p.room.h.store.Session(ctx, session)
 	if errors.Is(err, vigil.ErrNotFound) || err == nil && (s.ExamID != p.room.exam || !p.access.Load().Sees(s.Groups)) {
 		return s, errNoAttempt
 	}
-	return s.Settled(p.room.policy(), p.h.now()), err
+	return s.Settled(p.room.policy(), p.room.h.now()), err
 }
 
 func (p *proctor) chat(f *protocol.Up) {
@@ -303,11 +304,11 @@ func (p *proctor) chat(f *protocol.Up) {
 		err = vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _.")
 	}
 	if err != nil {
-		p.sendError(f, err, 0)
+		p.SendError(f, err, 0)
 		return
 	}
 	ref := protocol.Up{ID: f.ID, Session: f.Session}
-	p.later(&ref, func(ctx context.Context) error {
+	p.Later(&ref, func(ctx context.Context) error {
 		s, err := p.of(ctx, ref.Session)
 		if err != nil {
 			return err
@@ -316,20 +317,20 @@ func (p *proctor) chat(f *protocol.Up) {
 			return errEnded
 		}
 		line := vigil.ChatLine{
-			ID: ref.ID, SessionID: s.ID, ExamID: s.ExamID, From: p.claims.Load().Actor(), Text: text, At: p.h.now(),
+			ID: ref.ID, SessionID: s.ID, ExamID: s.ExamID, From: p.Claims().Actor(), Text: text, At: p.room.h.now(),
 		}
 		down := protocol.ChatOf(line)
-		err = p.h.store.AddChat(ctx, line)
+		err = p.room.h.store.AddChat(ctx, line)
 		if errors.Is(err, vigil.ErrExists) { // came before; whoever stored it may not have heard that, and told nobody
-			down, err = p.h.storedLine(ctx, s.ID, ref.ID)
+			down, err = p.room.h.storedLine(ctx, s.ID, ref.ID)
 		}
 		if err != nil {
 			return err
 		}
 		frame := protocol.Encode(down)
-		p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{frame}, nil, false) // a page shows each line once
+		p.room.h.toStudent(s.ExamID, s.ID, []json.RawMessage{frame}, nil, false) // a page shows each line once
 		p.room.toProctors(delta{session: s.ID, frame: frame})
-		p.send(protocol.Encode(protocol.Ack{T: protocol.TypeAck, ID: ref.ID}))
+		p.Send(protocol.Encode(protocol.Ack{T: protocol.TypeAck, ID: ref.ID}))
 		return nil
 	})
 }
@@ -337,30 +338,27 @@ func (p *proctor) chat(f *protocol.Up) {
 // seen records that a proctor dealt with a session's chat and raised hand.
 func (p *proctor) seen(f *protocol.Up) {
 	ref := protocol.Up{Session: f.Session}
-	p.later(&ref, func(ctx context.Context) error {
+	p.Later(&ref, func(ctx context.Context) error {
 		s, err := p.of(ctx, ref.Session)
 		if err != nil {
 			return err
 		}
-		err = p.h.store.ReadChat(ctx, s.ID)
+		err = p.room.h.store.ReadChat(ctx, s.ID)
 		if err == nil {
-			err = p.h.store.SetHand(ctx, s.ID, time.Time{})
+			err = p.room.h.store.SetHand(ctx, s.ID, time.Time{})
 			if !s.Tally.Hand.IsZero() && (err == nil || vigil.Transient(err)) { // it may be stored all the same
-				p.h.toStudent(s.ExamID, s.ID, []json.RawMessage{protocol.Encode(protocol.HandDown{T: protocol.TypeHand})}, nil, false)
+				p.room.h.toStudent(s.ExamID, s.ID, []json.RawMessage{protocol.Encode(protocol.HandDown{T: protocol.TypeHand})}, nil, false)
 			}
 		}
 		if err == nil {
-			err = p.h.reloadTally(ctx, s.ID)
+			err = p.room.h.reloadTally(ctx, s.ID)
 		}
 		if err != nil {
-			p.h.tellLater(s.ID) // as much of it as may be stored
+			p.room.h.tellLater(s.ID) // as much of it as may be stored
 		}
 		return err
 	})
 }
-
-// errGone is a socket that ended while something was made for it.
-var errGone = errors.New("the socket has ended")
 
 // snapshot sends the exam's rows, page by page, each when the one before was written.
 // Deltas flow from its beginning on.
@@ -378,20 +376,20 @@ func (p *proctor) snapshot(ctx context.Context) error {
 	p.subscribed, p.behind = true, false
 	p.state.Unlock()
 	exam := *p.room.known.Load()
-	answers, err := p.h.openAnswers(ctx, exam.ID)
+	answers, err := p.room.h.openAnswers(ctx, exam.ID)
 	if err != nil {
 		return err
 	}
-	gaps, err := p.h.ledgers(ctx, exam.ID)
+	gaps, err := p.room.h.ledgers(ctx, exam.ID)
 	if err != nil {
 		return err
 	}
-	number := p.h.snapshots.Add(1)
+	number := p.room.h.snapshots.Add(1)
 	page := 0
-	at := vigil.Page{Limit: p.h.cfg.Limits.Rows}
+	at := vigil.Page{Limit: p.room.h.cfg.Limits.Rows}
 	var sessions []vigil.Session // to be sent: full pages, so that they tell nothing of those who are left out
 	for {
-		list, next, err := p.h.store.SessionsOfExam(ctx, exam.ID, at)
+		list, next, err := p.room.h.store.SessionsOfExam(ctx, exam.ID, at)
 		if err != nil {
 			return err
 		}
@@ -402,12 +400,12 @@ func (p *proctor) snapshot(ctx context.Context) error {
 			}
 		}
 		p.room.order.RUnlock()
-		if next != "" && len(sessions) < p.h.cfg.Limits.Rows {
+		if next != "" && len(sessions) < p.room.h.cfg.Limits.Rows {
 			at.After = next
 			continue
 		}
 		p.room.order.Lock()
-		now := p.h.now()
+		now := p.room.h.now()
 		rows := make([]protocol.Row, 0, len(sessions))
 		access := p.access.Load()
 		for _, s := range sessions {
@@ -415,7 +413,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 			if !access.Sees(groups.List) { // any more
 				continue
 			}
-			r := p.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID])
+			r := p.room.h.liveRow(s, exam.Policy, now, answers[s.ID], gaps[s.ID])
 			r.Group = protocol.GroupsOf(*access, groups.Version, groups.List)
 			if p.told(s.ID) { // which is newer than what was read
 				r.Tally = nil
@@ -431,10 +429,10 @@ func (p *proctor) snapshot(ctx context.Context) error {
 			p.state.Unlock()
 		}
 		for _, frame := range pages(number, &page, rows, next == "") {
-			p.send(frame)
+			p.Send(frame)
 		}
 		p.room.order.Unlock()
-		if err := p.written(ctx); err != nil {
+		if err := p.Written(ctx); err != nil {
 			return err
 		}
 		if next == "" {
@@ -443,7 +441,7 @@ func (p *proctor) snapshot(ctx context.Context) error {
 		sessions, at.After = nil, next
 	}
 	if wasBehind {
-		p.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeBehind, Over: true}))
+		p.Send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeBehind, Over: true}))
 	}
 	return nil
 }

@@ -75,17 +75,17 @@ func (st *student) againLocked(a arrival) {
 // (alive.go) nothing vouches for the page.
 func (sc *studentConn) sendReceipt(ctx context.Context) {
 	st := sc.st
-	now := sc.h.now()
+	now := sc.st.h.now()
 	st.mu.Lock()
 	v := st.vouched
-	if v == nil || v.epoch != sc.epoch || st.owner != sc.conn || st.life.state.Ended() {
+	if v == nil || v.epoch != sc.epoch || st.owner != sc.Conn || st.life.state.Ended() {
 		st.mu.Unlock()
 		return
 	}
 	// It does not answer at the moment, or only the browser does, and not the page's monitor.
 	if st.presence.Connection != vigil.ConnOnline || !sc.asking.can || st.unanswered+st.away > 0 {
 		st.mu.Unlock()
-		sc.receiptAt.Store(now.Add(min(receiptRetry, sc.h.cfg.ReceiptEvery)).UnixMilli())
+		sc.receiptAt.Store(now.Add(min(receiptRetry, sc.st.h.cfg.ReceiptEvery)).UnixMilli())
 		return
 	}
 	s := st.life.session()
@@ -96,16 +96,16 @@ func (sc *studentConn) sendReceipt(ctx context.Context) {
 	}
 	r := v.receipt
 	st.mu.Unlock()
-	text, err := sc.h.cfg.Receipts.SignReceipt(ctx, r)
+	text, err := sc.st.h.cfg.Receipts.SignReceipt(ctx, r)
 	if err != nil {
 		if ctx.Err() == nil {
-			sc.h.log.Warn("receipt not signed", "session", st.id, "error", err)
+			sc.st.h.log.Warn("receipt not signed", "session", st.id, "error", err)
 		}
 		sc.receiptAt.Store(now.Add(receiptRetry).UnixMilli())
 		return
 	}
-	sc.send(protocol.Encode(protocol.ReceiptDown{T: protocol.TypeReceipt, Page: r.Nonce, Until: protocol.Millis(r.Until), Receipt: text}))
-	sc.h.stats.receipts.Add(1)
+	sc.Send(protocol.Encode(protocol.ReceiptDown{T: protocol.TypeReceipt, Page: r.Nonce, Until: protocol.Millis(r.Until), Receipt: text}))
+	sc.st.h.stats.receipts.Add(1)
 }
 
 // asksForReceipts tells whether the student's quiz does, by its page or by its policy.
@@ -121,7 +121,7 @@ func (sc *studentConn) firstReceipt(ctx context.Context) {
 	if !sc.st.asksForReceipts() {
 		return
 	}
-	sc.receiptAt.Store(sc.h.now().Add(sc.h.cfg.ReceiptEvery).UnixMilli())
+	sc.receiptAt.Store(sc.st.h.now().Add(sc.st.h.cfg.ReceiptEvery).UnixMilli())
 	sc.sendReceipt(ctx)
 }
 
@@ -129,11 +129,11 @@ func (sc *studentConn) firstReceipt(ctx context.Context) {
 // must not wait.
 func (sc *studentConn) nextReceipt(now time.Time) {
 	at := sc.receiptAt.Load()
-	if at == 0 || now.Add(sc.h.cfg.Liveness.PingEvery/2).UnixMilli() < at {
+	if at == 0 || now.Add(sc.st.h.cfg.Liveness.PingEvery/2).UnixMilli() < at {
 		return
 	}
-	next := now.Add(sc.h.cfg.ReceiptEvery).UnixMilli()
-	if sc.receiptAt.CompareAndSwap(at, next) && !sc.jobs.Add(sc.h.tasks, 2, sc.sendReceipt) {
+	next := now.Add(sc.st.h.cfg.ReceiptEvery).UnixMilli()
+	if sc.receiptAt.CompareAndSwap(at, next) && !sc.Do(2, sc.sendReceipt) {
 		sc.receiptAt.CompareAndSwap(next, at) // the store is slow: at the next ping
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // Recover judges what nodes that are gone left behind, before the first socket is served:
@@ -219,7 +220,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		}
 	})
 	if !begun || !ended {
-		return nil, errDraining
+		return nil, socket.ErrDraining
 	}
 	return all, nil
 }
@@ -268,8 +269,8 @@ func (st *student) lostWith(heard time.Time) {
 // that comes next. It returns when that is done or the context ends; Close follows.
 func (h *Hub) Drain(ctx context.Context) error {
 	h.draining.Store(true)
-	for _, c := range h.allConns() {
-		c.drain(h.spread())
+	for _, c := range h.sockets.All() {
+		c.Drain(h.spread())
 	}
 	for {
 		for _, r := range h.allRooms() {
@@ -304,7 +305,7 @@ type leftovers struct{ sockets, students, refusals, signals, requests int }
 func (h *Hub) left() leftovers {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	l := leftovers{sockets: len(h.conns) + int(h.upgrading.Load()), refusals: h.refusals.pending(), signals: h.writer.left(), requests: int(h.requests.Load())}
+	l := leftovers{sockets: h.sockets.Count() + int(h.upgrading.Load()), refusals: h.refusals.pending(), signals: h.writer.left(), requests: int(h.requests.Load())}
 	for _, st := range h.students {
 		if !st.jobs.Idle() {
 			l.students++

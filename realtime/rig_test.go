@@ -23,6 +23,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/relay/relaytest"
+	"vigil/realtime/socket"
 	"vigil/storage/sqlite"
 	"vigil/storage/sqlite/sqlitetest"
 )
@@ -43,7 +44,7 @@ var calm = vigil.Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second
 // tokens signs and verifies socket tokens that are just random names.
 type tokens struct {
 	mu    sync.Mutex
-	known map[string]realtime.Claims
+	known map[string]socket.Claims
 	life  time.Duration
 	fail  error // of Verify
 	mint  error // of Mint
@@ -51,14 +52,14 @@ type tokens struct {
 }
 
 func newTokens() *tokens {
-	return &tokens{known: map[string]realtime.Claims{}, life: 5 * time.Minute, now: time.Now}
+	return &tokens{known: map[string]socket.Claims{}, life: 5 * time.Minute, now: time.Now}
 }
 
-func (k *tokens) VerifySocket(_ context.Context, token string) (realtime.Claims, error) {
+func (k *tokens) VerifySocket(_ context.Context, token string) (socket.Claims, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.fail != nil {
-		return realtime.Claims{}, k.fail
+		return socket.Claims{}, k.fail
 	}
 	c, ok := k.known[token]
 	if !ok {
@@ -67,7 +68,7 @@ func (k *tokens) VerifySocket(_ context.Context, token string) (realtime.Claims,
 	return c, nil
 }
 
-func (k *tokens) MintSocket(_ context.Context, c realtime.Claims) (string, time.Time, error) {
+func (k *tokens) MintSocket(_ context.Context, c socket.Claims) (string, time.Time, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.mint != nil {
@@ -453,22 +454,22 @@ func (r *rig) session(edits ...func(s *vigil.Session)) vigil.Session {
 	return s
 }
 
-func studentClaims(s vigil.Session) realtime.Claims {
-	return realtime.Claims{Subject: realtime.Subject("platform-1", s.UserID), Session: s.ID, Role: vigil.RoleStudent}
+func studentClaims(s vigil.Session) socket.Claims {
+	return socket.Claims{Subject: socket.Subject("platform-1", s.UserID), Session: s.ID, Role: vigil.RoleStudent}
 }
 
-func (r *rig) proctorClaims() realtime.Claims {
-	return realtime.Claims{Subject: "platform-1|teacher", Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher"}
+func (r *rig) proctorClaims() socket.Claims {
+	return socket.Claims{Subject: "platform-1|teacher", Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher"}
 }
 
-func (r *rig) mint(c realtime.Claims) string {
+func (r *rig) mint(c socket.Claims) string {
 	r.Helper()
 	token, _, err := r.tokens.MintSocket(r.ctx, c)
 	r.ok(err)
 	return token
 }
 
-func (r *rig) config(c realtime.Claims) client.Config {
+func (r *rig) config(c socket.Claims) client.Config {
 	return client.Config{
 		Origin: platformOrigin, BackoffFirst: 5 * time.Millisecond, BackoffMost: 50 * time.Millisecond,
 		TokenSource: func(ctx context.Context) (client.Token, error) {

@@ -10,6 +10,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // room is an exam on this node: it exists while the exam has a socket here, or a student
@@ -125,20 +126,11 @@ func (r *room) removeProctor(p *proctor) {
 	r.proctors.Store(&next)
 }
 
-// level says which proctors want a delta, and what may be left out when one is slow.
-type level uint8
-
-const (
-	levelState    level = iota // always wanted
-	levelSignal                // a signal below the threshold
-	levelIncident              // one at or over it
-)
-
 // delta is one frame for an exam's proctors. A later one with the same key replaces it
 // in the queue of a proctor who is slow.
 type delta struct {
 	key   string
-	level level
+	level socket.Level
 	frame []byte // nil: only groups are told
 	// session is whose delta it is: only proctors who see the student get it. "": it is of
 	// nobody, and for those only who see everyone, unless it is forAll.
@@ -150,9 +142,9 @@ type delta struct {
 
 // signalDelta is the delta of a signal.
 func signalDelta(s vigil.Signal) delta {
-	d := delta{session: s.SessionID, level: levelSignal, frame: protocol.Encode(protocol.SignalOf(s))}
+	d := delta{session: s.SessionID, level: socket.LevelSignal, frame: protocol.Encode(protocol.SignalOf(s))}
 	if s.Incident {
-		d.level = levelIncident
+		d.level = socket.LevelIncident
 	}
 	return d
 }
@@ -262,7 +254,6 @@ func (h *Hub) rowsLoop() {
 	defer rows.Stop()
 	pulse := time.NewTicker(h.cfg.PulseEvery)
 	defer pulse.Stop()
-	defer h.rush.loosen()
 	for turn, gathering := 0, true; ; {
 		select {
 		case <-h.ctx.Done():
@@ -292,7 +283,7 @@ func (h *Hub) rowsLoop() {
 				}
 			}
 			h.sweep()
-			h.watchMemory()
+			h.sockets.TuneMemory()
 		}
 	}
 }

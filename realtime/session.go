@@ -12,6 +12,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // exam reads an exam, from the room where one is open.
@@ -217,14 +218,14 @@ func (st *student) deliver(fs []json.RawMessage, sent *sentCommand, ended bool) 
 		return false
 	}
 	for i, f := range fs {
-		it := item{frame: f}
+		it := socket.Item{Frame: f}
 		if i == 0 && sent != nil {
-			it.sent = func() { st.h.delivered(st, sent.ID) }
+			it.Sent = func() { st.h.delivered(st, sent.ID) }
 		}
-		c.put(it)
+		c.Put(it)
 	}
 	if ended {
-		c.close(protocol.CloseEnded, "")
+		c.Close(protocol.CloseEnded, "")
 	}
 	return true
 }
@@ -578,20 +579,16 @@ func (h *Hub) ExamChanged(_ context.Context, e vigil.Exam) {
 
 // Expel closes the sockets of those whose claims are such with CloseForbidden: they are not
 // allowed any more, and it is none of their own doing. Config.Allow must refuse them already.
-func (h *Hub) Expel(such func(Claims) bool) {
-	for _, c := range h.allConns() {
-		if claims := c.claims.Load(); claims != nil && such(*claims) {
-			c.close(protocol.CloseForbidden, "")
+func (h *Hub) Expel(such func(socket.Claims) bool) {
+	for _, c := range h.sockets.All() {
+		if claims := c.Claims(); claims != nil && such(*claims) {
+			c.Close(protocol.CloseForbidden, "")
 		}
 	}
 }
 
 // Sockets tells how many are open.
-func (h *Hub) Sockets() int {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return len(h.conns)
-}
+func (h *Hub) Sockets() int { return h.sockets.Count() }
 
 // Live returns the session with the presence and the counts that this node knows better
 // than the store, if its student is connected here.

@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/coder/websocket"
@@ -44,46 +43,28 @@ type Stats struct {
 
 // counters are behind Stats.
 type counters struct {
-	refused, framesIn, framesOut, framesDropped, framesCoalesced, behind, writeFailed             atomic.Int64
-	malformed, rateRefused                                                                        atomic.Int64
-	stored, repeated, differ, signalsRefused, batches, storeRetries                               atomic.Int64
-	stampsRefused, receipts, lost, renewed, deliveries, relayHoles, relayBad, relayAway, forsaken atomic.Int64
-
-	mu    sync.Mutex
-	codes map[websocket.StatusCode]int64
-}
-
-func (s *counters) closed(code websocket.StatusCode) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.codes == nil {
-		s.codes = map[websocket.StatusCode]int64{}
-	}
-	s.codes[code]++
+	behind                                                                               atomic.Int64
+	stored, repeated, differ, signalsRefused, batches, storeRetries                      atomic.Int64
+	stampsRefused, receipts, lost, deliveries, relayHoles, relayBad, relayAway, forsaken atomic.Int64
 }
 
 // Stats returns the counts as they are now.
 func (h *Hub) Stats() Stats {
-	s := &h.stats
+	s, c := &h.stats, &h.counters
 	out := Stats{
-		Refused: s.refused.Load(), FramesIn: s.framesIn.Load(), FramesOut: s.framesOut.Load(),
-		FramesDropped: s.framesDropped.Load(), FramesCoalesced: s.framesCoalesced.Load(), Behind: s.behind.Load(),
-		WriteFailed: s.writeFailed.Load(), Malformed: s.malformed.Load(), RateRefused: s.rateRefused.Load(),
+		Refused: c.Refused.Load(), FramesIn: c.FramesIn.Load(), FramesOut: c.FramesOut.Load(),
+		FramesDropped: c.FramesDropped.Load(), FramesCoalesced: c.FramesCoalesced.Load(), Behind: s.behind.Load(),
+		WriteFailed: c.WriteFailed.Load(), Malformed: c.Malformed.Load(), RateRefused: c.RateRefused.Load(),
 		JobsRefused: h.tasks.Refused(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
 		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
-		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: s.renewed.Load(),
+		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: c.Renewed.Load(),
 		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Forsaken: s.forsaken.Load(),
-		Closed: map[websocket.StatusCode]int64{},
+		Closed: c.Codes(),
 	}
-	s.mu.Lock()
-	for code, n := range s.codes {
-		out.Closed[code] = n
-	}
-	s.mu.Unlock()
 	out.Waiting, out.Saving = h.writer.state()
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	out.Sockets, out.Rooms = len(h.conns), len(h.rooms)
+	out.Sockets, out.Rooms = h.sockets.Count(), len(h.rooms)
 	for _, st := range h.students {
 		if st.reachable.Load() {
 			out.Students++

@@ -15,6 +15,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // student is a session on this node: from its first socket here until nothing of it is
@@ -31,8 +32,8 @@ type student struct {
 	used      atomic.Int64
 
 	mu           sync.Mutex
-	conns        []*conn // the owner is the one with the highest epoch
-	owner        *conn
+	conns        []*socket.Conn // the owner is the one with the highest epoch
+	owner        *socket.Conn
 	life         life // of the session, as last read or written
 	presence     vigil.Presence
 	saving       bool // a job that stores the presence waits
@@ -71,7 +72,7 @@ type student struct {
 // from is where a socket comes from.
 type from struct{ address, browser string }
 
-func (c *conn) from() from { return from{c.address, c.browser.Value()} }
+func fromOf(c *socket.Conn) from { return from{c.Address(), c.Browser()} }
 
 func (f from) known() bool { return f.address != "" || f.browser != "" }
 
@@ -126,7 +127,7 @@ const (
 
 // studentConn is a student's socket.
 type studentConn struct {
-	*conn
+	*socket.Conn
 	st    *student
 	epoch int64
 
@@ -213,7 +214,7 @@ func (h *Hub) sweep() {
 	var rooms []*room
 	h.mu.Lock()
 	for id, st := range h.students {
-		if h.pending[id] > 0 || st.used.Load() > old || !st.over(now) {
+		if h.sockets.Reserved(id) || st.used.Load() > old || !st.over(now) {
 			continue
 		}
 		delete(h.students, id)
@@ -277,7 +278,7 @@ func (sc *studentConn) attachLocked(now time.Time) bool {
 		st.oustLocked(old, now)
 	}
 	sc.owned, sc.arrived = true, now
-	st.owner = sc.conn
+	st.owner = sc.Conn
 	st.arriveLocked(sc, was, now)
 	elsewhere := was.Node != "" && was.Node != st.h.boot
 	if elsewhere || superseded {
@@ -318,7 +319,7 @@ const awayMost = 5 * time.Minute
 
 // arriveLocked notes what a new socket tells by where it comes from.
 func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Time) {
-	here := sc.from()
+	here := fromOf(sc.Conn)
 	switch was.Connection {
 	case vigil.ConnNever, vigil.ConnClosed, "":
 		st.noteLocked(vigil.KindConnected, now)
@@ -341,8 +342,8 @@ func (st *student) arriveLocked(sc *studentConn, was vigil.Presence, now time.Ti
 
 // replayedLocked notes a token that came before from elsewhere. Each socket is looked at once.
 func (sc *studentConn) replayedLocked(now time.Time) bool {
-	st, here := sc.st, sc.from()
-	claims := sc.claims.Load()
+	st, here := sc.st, fromOf(sc.Conn)
+	claims := sc.Claims()
 	id := claims.ID
 	if id == "" {
 		return false
@@ -363,18 +364,18 @@ func (sc *studentConn) replayedLocked(now time.Time) bool {
 
 // oustLocked closes an older socket and remembers it, if it was alive, until the newer
 // one has said whose it is.
-func (st *student) oustLocked(old *conn, now time.Time) {
-	sc, ok := old.peer.(*studentConn)
-	if !ok || !sc.owned || old.closed() == protocol.CloseSuperseded {
+func (st *student) oustLocked(old *socket.Conn, now time.Time) {
+	sc, ok := old.Peer().(*studentConn)
+	if !ok || !sc.owned || old.Closed() == protocol.CloseSuperseded {
 		return
 	}
 	if st.owner == old {
 		sc.leaveOpenLocked(now)
 	}
 	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
-		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, old.from(), now}), maxOusted)
+		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, fromOf(old), now}), maxOusted)
 	}
-	old.close(protocol.CloseSuperseded, "")
+	old.Close(protocol.CloseSuperseded, "")
 }
 
 // outdo closes this node's sockets because the session has a newer connection elsewhere,
@@ -441,7 +442,7 @@ func (st *student) ownSignal(kind vigil.Kind, now time.Time, data json.RawMessag
 
 // emitLocked shows a signal to the proctors and hands it to the writer. It is false when
 // the writer is full: then the signal was neither shown nor taken.
-func (st *student) emitLocked(s vigil.Signal, c *conn) bool {
+func (st *student) emitLocked(s vigil.Signal, c *socket.Conn) bool {
 	if !st.h.writer.put(entry{signal: s, st: st, conn: c}) {
 		return false
 	}
@@ -450,28 +451,28 @@ func (st *student) emitLocked(s vigil.Signal, c *conn) bool {
 	return true
 }
 
-// allowed checks that the student may be here.
-func (sc *studentConn) allowed(ctx context.Context) error {
-	s, err := sc.h.store.Session(ctx, sc.st.id)
+// Allowed checks that the student may be here.
+func (sc *studentConn) Allowed(ctx context.Context) error {
+	s, err := sc.st.h.store.Session(ctx, sc.st.id)
 	if err != nil {
 		return err
 	}
-	claims := *sc.claims.Load()
-	if err := mayStudent(claims, s.Settled(sc.st.room.policy(), sc.h.now())); err != nil {
+	claims := *sc.Claims()
+	if err := mayStudent(claims, s.Settled(sc.st.room.policy(), sc.st.h.now())); err != nil {
 		return err
 	}
-	if sc.h.cfg.Allow != nil {
-		return sc.h.cfg.Allow(ctx, claims, "")
+	if sc.st.h.cfg.Allow != nil {
+		return sc.st.h.cfg.Allow(ctx, claims, "")
 	}
 	return nil
 }
 
 // mayStudent checks a student's claims against the session.
-func mayStudent(c Claims, s vigil.Session) error {
+func mayStudent(c socket.Claims, s vigil.Session) error {
 	switch {
 	case c.Role != vigil.RoleStudent || c.Session != s.ID || c.Exam != "" && c.Exam != s.ExamID:
 		return vigil.Errorf(vigil.CodeForbidden, "This connection belongs to another attempt.")
-	case subjectUser(c.Subject) != s.UserID:
+	case socket.SubjectUser(c.Subject) != s.UserID:
 		return vigil.Errorf(vigil.CodeForbidden, "This attempt is someone else's.")
 	case s.State.Ended():
 		return errEnded
@@ -481,10 +482,10 @@ func mayStudent(c Claims, s vigil.Session) error {
 
 var errEnded = vigil.Errorf(vigil.CodeIllegal, "The attempt has ended.")
 
-func (sc *studentConn) heard(now time.Time) {
+func (sc *studentConn) Heard(now time.Time) {
 	st := sc.st
 	st.mu.Lock()
-	if st.owner != sc.conn {
+	if st.owner != sc.Conn {
 		st.mu.Unlock()
 		return
 	}
@@ -499,21 +500,21 @@ func (sc *studentConn) heard(now time.Time) {
 	}
 }
 
-func (sc *studentConn) missed(now time.Time, n int) {
+func (sc *studentConn) Missed(now time.Time, n int) {
 	miss := func(at time.Time) {
 		sc.step(at, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 			if p.Heard.After(now) {
 				return p, vigil.GapChange{} // heard while the store was asked
 			}
-			return p.Miss(at, sc.h.cfg.Liveness)
+			return p.Miss(at, sc.st.h.cfg.Liveness)
 		})
 	}
 	switch {
 	case n >= 3: // lost already
 	case n == 2:
-		sc.h.tasks.Go(func() { // it is the pings' goroutine that calls
+		sc.st.h.tasks.Go(func() { // it is the pings' goroutine that calls
 			if !sc.st.elsewhere() {
-				miss(sc.h.now())
+				miss(sc.st.h.now())
 			}
 		})
 	default:
@@ -528,21 +529,21 @@ func (sc *studentConn) step(now time.Time, f func(vigil.Presence) (vigil.Presenc
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.owner == sc.conn {
+	if st.owner == sc.Conn {
 		st.stepLocked(now, f)
 	}
 }
 
-func (sc *studentConn) overflow() { sc.close(protocol.CloseSlow, "") }
+func (sc *studentConn) Overflow() { sc.Close(protocol.CloseSlow, "") }
 
-func (sc *studentConn) idle() {}
+func (sc *studentConn) Idle() {}
 
-// due stores that the time of a session is over while its student is still connected.
-func (sc *studentConn) due(now time.Time) {
+// Due stores that the time of a session is over while its student is still connected.
+func (sc *studentConn) Due(now time.Time) {
 	sc.lookForHole(now)
 	sc.ask(now)
 	sc.nextReceipt(now)
-	if now.Sub(sc.looked) >= dueEvery*sc.h.cfg.Liveness.PingEvery {
+	if now.Sub(sc.looked) >= dueEvery*sc.st.h.cfg.Liveness.PingEvery {
 		sc.looked = now
 		sc.lookForEnd(now)
 	}
@@ -568,14 +569,14 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 	if s.Settled(st.room.policy(), now).State == l.state {
 		return
 	}
-	sc.jobs.Add(sc.h.tasks, 2, func(ctx context.Context) {
-		if _, err := sc.h.settle(ctx, st.id); err != nil {
-			sc.h.log.Warn("session whose time is up not ended", "session", st.id, "error", err)
+	sc.Do(2, func(ctx context.Context) {
+		if _, err := sc.st.h.settle(ctx, st.id); err != nil {
+			sc.st.h.log.Warn("session whose time is up not ended", "session", st.id, "error", err)
 		}
 	})
 }
 
-func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
+func (sc *studentConn) Gone(now time.Time, code websocket.StatusCode) {
 	st := sc.st
 	st.used.Store(now.UnixMilli())
 	st.room.order.RLock()
@@ -586,8 +587,8 @@ func (sc *studentConn) gone(now time.Time, code websocket.StatusCode) {
 		sc.hello.Stop()
 		sc.visitedLocked(now)
 	}
-	st.conns = slices.DeleteFunc(st.conns, func(c *conn) bool { return c == sc.conn })
-	if st.owner != sc.conn {
+	st.conns = slices.DeleteFunc(st.conns, func(c *socket.Conn) bool { return c == sc.Conn })
+	if st.owner != sc.Conn {
 		return
 	}
 	sc.leaveOpenLocked(now)

@@ -10,12 +10,13 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
-// frame takes one frame of a student. Each is checked anew: the socket must own the
+// Frame takes one frame of a student. Each is checked anew: the socket must own the
 // session, and the session must not have ended.
-func (sc *studentConn) frame(f *protocol.Up) {
-	if sc.closed() != 0 {
+func (sc *studentConn) Frame(f *protocol.Up) {
+	if sc.Closed() != 0 {
 		return // superseded, say: the outbox sends it again on the newer socket
 	}
 	if sc.stream == "" {
@@ -23,7 +24,7 @@ func (sc *studentConn) frame(f *protocol.Up) {
 		case protocol.TypeTime:
 			sc.unclaimed() // a welcome comes first
 		case protocol.TypeSignal, protocol.TypeChat, protocol.TypeSeen, protocol.TypeAlive:
-			sc.sendError(f, vigil.Invalid("t", "The first frame must be a hello."), 0)
+			sc.SendError(f, vigil.Invalid("t", "The first frame must be a hello."), 0)
 			return
 		}
 	}
@@ -43,9 +44,9 @@ func (sc *studentConn) frame(f *protocol.Up) {
 	case protocol.TypeTime:
 		sc.sendTime(f)
 	case protocol.TypeSubscribe, protocol.TypeCommand, protocol.TypeLostTime:
-		sc.sendError(f, vigil.Errorf(vigil.CodeForbidden, "Only proctors may do this."), 0)
+		sc.SendError(f, vigil.Errorf(vigil.CodeForbidden, "Only proctors may do this."), 0)
 	default:
-		sc.sendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
+		sc.SendError(f, vigil.Invalid("t", "There is no such type of frame."), 0)
 	}
 }
 
@@ -62,20 +63,20 @@ const maxPage = 10_000
 func (sc *studentConn) sayHello(f *protocol.Up) {
 	switch {
 	case !vigil.ValidStream(f.Stream):
-		sc.sendError(f, vigil.Invalid("stream", "A stream id has 16 to %d letters, digits, - or _.", vigil.MaxStreamID), 0)
+		sc.SendError(f, vigil.Invalid("stream", "A stream id has 16 to %d letters, digits, - or _.", vigil.MaxStreamID), 0)
 		return
 	case f.Next < 1 || f.Next > vigil.MaxSeq+1:
-		sc.sendError(f, vigil.Invalid("next", "Numbers run from 1 to 2^53-1."), 0)
+		sc.SendError(f, vigil.Invalid("next", "Numbers run from 1 to 2^53-1."), 0)
 		return
 	case f.Page < 0 || f.Page > maxPage:
-		sc.sendError(f, vigil.Invalid("page", "There is no such page."), 0)
+		sc.SendError(f, vigil.Invalid("page", "There is no such page."), 0)
 		return
 	case sc.stream != "" && sc.stream != f.Stream:
-		sc.sendError(f, vigil.Errorf(vigil.CodeConflict, "A socket has one stream."), 0)
+		sc.SendError(f, vigil.Errorf(vigil.CodeConflict, "A socket has one stream."), 0)
 		return
 	}
 	st := sc.st
-	now := sc.h.now()
+	now := sc.st.h.now()
 	st.room.order.RLock()
 	st.mu.Lock()
 	first := sc.stream == ""
@@ -89,44 +90,44 @@ func (sc *studentConn) sayHello(f *protocol.Up) {
 	case first && !sc.attachLocked(now):
 		st.mu.Unlock()
 		st.room.order.RUnlock()
-		sc.refuse(vigil.Errorf(vigil.CodeConflict, "A newer connection has the attempt."))
+		sc.Refuse(vigil.Errorf(vigil.CodeConflict, "A newer connection has the attempt."))
 		return
 	}
 	sc.stream, st.watched = f.Stream, f.Stream
-	if f.Page > 0 && f.Page != st.page && st.owner == sc.conn {
+	if f.Page > 0 && f.Page != st.page && st.owner == sc.Conn {
 		st.page = f.Page
 		st.tellPresenceLocked()
 	}
 	if first {
 		sc.vouches = sc.reports(f)
-		if st.owner == sc.conn && sc.vouches && st.unanswered < missedMost { // else its first answer counts
+		if st.owner == sc.Conn && sc.vouches && st.unanswered < missedMost { // else its first answer counts
 			st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) { return p.Report(now), vigil.GapChange{} })
 			st.watchesLocked()
 		}
 		sc.next = f.Next
 		sc.again = f.Next == 1 && was.Connection != vigil.ConnNever && was.Connection != ""
-		sc.asking = asking{can: slices.Contains(f.Can, capAlive), next: now.Add(sc.h.cfg.AliveEvery / 6), apart: beside}
-		c := claim{Stream: f.Stream, Address: sc.address, Browser: sc.browser.Value()}
+		sc.asking = asking{can: slices.Contains(f.Can, capAlive), next: now.Add(sc.st.h.cfg.AliveEvery / 6), apart: beside}
+		c := claim{Stream: f.Stream, Address: sc.Address(), Browser: sc.Browser()}
 		st.judgeLocked(sc.epoch, c, now)
 		if !slices.ContainsFunc(st.streams, func(s stream) bool { return s.id == f.Stream }) {
 			st.streams = last(append(st.streams, stream{id: f.Stream}), maxStreams)
 		}
-		sc.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, Claim: &c})
+		sc.st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, Claim: &c})
 		sc.hello.Stop()
 	}
 	st.mu.Unlock()
 	st.room.order.RUnlock()
 	if first {
-		sc.jobs.Add(sc.h.tasks, 0, func(ctx context.Context) {
+		sc.Do(0, func(ctx context.Context) {
 			if err := sc.welcome(ctx); err != nil {
-				sc.refuse(err)
+				sc.Refuse(err)
 			}
 		})
 	}
-	if f.Stamp != "" && len(f.Stamp) <= maxStamp && sc.h.cfg.Pages != nil {
+	if f.Stamp != "" && len(f.Stamp) <= maxStamp && sc.st.h.cfg.Pages != nil {
 		stamp, a := f.Stamp, arrival{at: sc.arrived, from: sc.away, epoch: sc.epoch}
 		sc.away = time.Time{}
-		st.jobs.Add(sc.h.tasks, sc.h.cfg.Limits.Jobs, func(ctx context.Context) {
+		st.jobs.Add(sc.st.h.tasks, sc.st.h.cfg.Limits.Jobs, func(ctx context.Context) {
 			if st.takeStamp(ctx, stamp, a) {
 				sc.firstReceipt(ctx)
 			}
@@ -149,7 +150,7 @@ func (sc *studentConn) reports(f *protocol.Up) bool {
 // about once per ping.
 func (sc *studentConn) lookForHole(now time.Time) {
 	last := sc.resent.Load()
-	if last == 0 || now.UnixMilli()-last < sc.h.cfg.HoleWait.Milliseconds() {
+	if last == 0 || now.UnixMilli()-last < sc.st.h.cfg.HoleWait.Milliseconds() {
 		return
 	}
 	sc.st.mu.Lock()
@@ -159,7 +160,7 @@ func (sc *studentConn) lookForHole(now time.Time) {
 		return // still coming in
 	}
 	next := sc.next // written before resent
-	if !sc.jobs.Add(sc.h.tasks, sc.h.cfg.Limits.Jobs, func(ctx context.Context) { sc.st.findHole(ctx, id, next) }) {
+	if !sc.Do(sc.st.h.cfg.Limits.Jobs, func(ctx context.Context) { sc.st.findHole(ctx, id, next) }) {
 		sc.resent.CompareAndSwap(0, last)
 	}
 }
@@ -167,7 +168,7 @@ func (sc *studentConn) lookForHole(now time.Time) {
 // lookAtEnd looks for a hole after the attempt has ended and its socket is gone: there is no
 // later connection that would tell. What was refused for now may be missing rightly.
 func (sc *studentConn) lookAtEnd() {
-	if sc.resent.Load() == 0 || sc.putOff {
+	if sc.resent.Load() == 0 || sc.PutOff {
 		return
 	}
 	st, id, next := sc.st, sc.stream, sc.next
@@ -245,12 +246,12 @@ func (sc *studentConn) drop(f *protocol.Up, err error) {
 		if !vigil.Kind(kind).Known() {
 			kind = ""
 		}
-		s := st.ownSignal(vigil.KindRefused, sc.h.now(), refusedData(kind, err))
+		s := st.ownSignal(vigil.KindRefused, sc.st.h.now(), refusedData(kind, err))
 		s.Stream, s.Seq = sc.stream, f.Seq
 		st.emitLocked(s, nil)
 	}
 	st.mu.Unlock()
-	sc.sendError(f, err, 0)
+	sc.SendError(f, err, 0)
 }
 
 // refusedData says what was refused for good, and why.
@@ -271,7 +272,7 @@ func refusedData(kind string, err error) json.RawMessage {
 // student is told: they wait for an answer. Once a minute at most, and not what was refused.
 func (sc *studentConn) noteChat(err error) {
 	st := sc.st
-	now := sc.h.now()
+	now := sc.st.h.now()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.life.state.Ended() || now.Sub(sc.noted) < time.Minute {
@@ -285,7 +286,7 @@ func (sc *studentConn) noteChat(err error) {
 // acknowledgement follows when it is stored.
 func (sc *studentConn) signal(f *protocol.Up) {
 	st := sc.st
-	now := sc.h.now()
+	now := sc.st.h.now()
 	switch high := max(sc.next, sc.high); {
 	case f.Seq < high && sc.resent.Load() != 0:
 		sc.resent.Store(now.UnixMilli())
@@ -328,7 +329,7 @@ func (sc *studentConn) signal(f *protocol.Up) {
 	}
 	s.Severity = s.Rate(st.hidesBeforeLocked(&s, hid))
 	s.Incident = s.Severity >= policy.Attention
-	taken := st.emitLocked(s, sc.conn)
+	taken := st.emitLocked(s, sc.Conn)
 	if taken && s.Kind == vigil.KindHidden && s.Seq >= sc.next && sc.asking.doc != "" { // since its totals were told, at most
 		sc.asking.hides += min(awake(s), max(0, now.Sub(sc.asking.from)-sc.asking.hides))
 	}
@@ -337,16 +338,16 @@ func (sc *studentConn) signal(f *protocol.Up) {
 	}
 	st.mu.Unlock()
 	if !taken {
-		sc.putOff = true
-		sc.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), time.Second)
+		sc.PutOff = true
+		sc.SendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), time.Second)
 	}
 }
 
 // awake tells that the computer cannot have slept through an absence that was noticed just now: this
 // connection is older, and has answered all pings since. It says nothing of what comes late.
 func (sc *studentConn) awake(f *protocol.Up, lasted time.Duration, now time.Time) bool {
-	live := sc.h.cfg.Liveness
-	return f.Seq >= sc.next && !sc.putOff && lasted > 5*live.PingEvery && sc.opened.Before(now.Add(-lasted))
+	live := sc.st.h.cfg.Liveness
+	return f.Seq >= sc.next && !sc.PutOff && lasted > 5*live.PingEvery && sc.opened.Before(now.Add(-lasted))
 }
 
 // awake is how long an absence lasted while its computer was awake, by what the signal says: the
@@ -421,24 +422,24 @@ func (sc *studentConn) chat(f *protocol.Up) {
 	}
 	if err != nil {
 		sc.noteChat(err)
-		sc.sendError(f, err, 0)
+		sc.SendError(f, err, 0)
 		return
 	}
 	ref := protocol.Up{ID: f.ID}
-	sc.later(&ref, func(ctx context.Context) error {
+	sc.Later(&ref, func(ctx context.Context) error {
 		st := sc.st
 		s := sc.state()
 		if s.State.Ended() {
 			return errEnded
 		}
 		line := vigil.ChatLine{
-			ID: ref.ID, SessionID: st.id, ExamID: st.room.exam, Text: text, At: sc.h.now(),
-			From:   vigil.Actor{Role: vigil.RoleStudent, ID: sc.claims.Load().Subject, Name: s.Name},
+			ID: ref.ID, SessionID: st.id, ExamID: st.room.exam, Text: text, At: sc.st.h.now(),
+			From:   vigil.Actor{Role: vigil.RoleStudent, ID: sc.Claims().Subject, Name: s.Name},
 			Urgent: s.State == vigil.StatePaused,
 		}
-		switch err := sc.h.store.AddChat(ctx, line); {
+		switch err := sc.st.h.store.AddChat(ctx, line); {
 		case errors.Is(err, vigil.ErrExists): // came before; whoever stored it may not have heard that, and told nobody
-			line, err := sc.h.storedLine(ctx, st.id, ref.ID)
+			line, err := sc.st.h.storedLine(ctx, st.id, ref.ID)
 			if err != nil {
 				return err
 			}
@@ -457,7 +458,7 @@ func (sc *studentConn) chat(f *protocol.Up) {
 			st.room.changed(st)
 			st.mu.Unlock()
 		}
-		sc.send(protocol.Encode(protocol.Ack{T: protocol.TypeAck, ID: ref.ID}))
+		sc.Send(protocol.Encode(protocol.Ack{T: protocol.TypeAck, ID: ref.ID}))
 		return nil
 	})
 }
@@ -465,29 +466,13 @@ func (sc *studentConn) chat(f *protocol.Up) {
 // seen records that the student saw a command.
 func (sc *studentConn) seen(f *protocol.Up) {
 	if !vigil.ValidID(f.ID) {
-		sc.sendError(f, vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _."), 0)
+		sc.SendError(f, vigil.Invalid("id", "An id has 8 to 64 letters, digits, - or _."), 0)
 		return
 	}
 	ref := protocol.Up{ID: f.ID}
-	sc.later(&ref, func(ctx context.Context) error {
-		return sc.h.advance(ctx, sc.st.id, ref.ID, vigil.StageSeen)
+	sc.Later(&ref, func(ctx context.Context) error {
+		return sc.st.h.advance(ctx, sc.st.id, ref.ID, vigil.StageSeen)
 	})
-}
-
-// later does what waits for the store, in the order of the frames, and answers the frame
-// with the error if there is one.
-func (c *conn) later(f *protocol.Up, job func(ctx context.Context) error) {
-	added := c.jobs.Add(c.h.tasks, c.h.cfg.Limits.Jobs, func(ctx context.Context) {
-		if err := job(ctx); err != nil {
-			if vigil.Transient(err) {
-				c.h.log.Warn("a frame could not be served", "error", err)
-			}
-			c.sendError(f, err, 0)
-		}
-	})
-	if !added {
-		c.sendError(f, vigil.Errorf(vigil.CodeUnavailable, "Saving takes longer at the moment; this is sent again by itself."), 0)
-	}
 }
 
 func (sc *studentConn) sayBye(f *protocol.Up) {
@@ -495,19 +480,19 @@ func (sc *studentConn) sayBye(f *protocol.Up) {
 	switch reason {
 	case vigil.ByeNavigating, vigil.ByeClosing, vigil.ByeFinished:
 	default:
-		sc.sendError(f, vigil.Invalid("reason", "There is no such reason."), 0)
+		sc.SendError(f, vigil.Invalid("reason", "There is no such reason."), 0)
 		return
 	}
-	now := sc.h.now()
+	now := sc.st.h.now()
 	st := sc.st
 	st.room.order.RLock()
 	defer st.room.order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	sc.bye = true
-	if st.owner == sc.conn {
+	if st.owner == sc.Conn {
 		if reason == vigil.ByeNavigating {
-			sc.h.turns.begin(st.platform.Value(), st.id, now)
+			sc.st.h.turns.begin(st.platform.Value(), st.id, now)
 		}
 		running := st.life.state.Started() && !st.life.state.Ended()
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
@@ -518,29 +503,29 @@ func (sc *studentConn) sayBye(f *protocol.Up) {
 
 // sendTime answers with the server's time and the end of the attempt.
 func (sc *studentConn) sendTime(f *protocol.Up) {
-	now := sc.h.now()
+	now := sc.st.h.now()
 	t := protocol.TimeOf(sc.state(), sc.st.room.policy(), now)
 	t.At = f.At
-	sc.send(protocol.Encode(t))
+	sc.Send(protocol.Encode(t))
 }
 
 // welcome is the answer to the hello: what the student must know, and the commands not seen
 // yet. It is read after the socket owns the session, so that what comes meanwhile follows it.
 func (sc *studentConn) welcome(ctx context.Context) error {
 	st := sc.st
-	now := sc.h.now()
-	ctx, cancel := context.WithTimeout(ctx, sc.h.cfg.WriteWait)
+	now := sc.st.h.now()
+	ctx, cancel := context.WithTimeout(ctx, sc.st.h.cfg.WriteWait)
 	defer cancel()
-	s, err := sc.h.store.Session(ctx, st.id)
+	s, err := sc.st.h.store.Session(ctx, st.id)
 	if err != nil {
 		return err
 	}
 	exam := *st.room.known.Load()
-	commands, err := sc.h.unseen(ctx, st.id)
+	commands, err := sc.st.h.unseen(ctx, st.id)
 	if err != nil {
 		return err
 	}
-	chat, err := sc.h.lastChat(ctx, st.id)
+	chat, err := sc.st.h.lastChat(ctx, st.id)
 	if err != nil {
 		return err
 	}
@@ -559,7 +544,7 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 	w := protocol.Welcome{
 		T: protocol.TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: protocol.ExamOf(exam), Now: protocol.Millis(now), Epoch: sc.epoch,
 		State: s.State, Version: version, End: protocol.Millis(s.Deadline(exam.Policy)), Left: protocol.PausedLeft(s, exam.Policy, now),
-		Reason: s.Reason, Hand: hand, Ping: sc.h.cfg.Liveness.PingEvery.Milliseconds(), Chat: chat,
+		Reason: s.Reason, Hand: hand, Ping: sc.st.h.cfg.Liveness.PingEvery.Milliseconds(), Chat: chat,
 	}
 	budget := maxWelcomeText
 	var rest [][]byte
@@ -572,20 +557,20 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 			rest = append(rest, frame)
 		}
 	}
-	sc.open(item{frame: protocol.Encode(w), sent: func() {
+	sc.Welcome(socket.Item{Frame: protocol.Encode(w), Sent: func() {
 		for _, c := range commands {
-			sc.h.delivered(st, c.ID)
+			sc.st.h.delivered(st, c.ID)
 		}
 	}})
 	for _, frame := range rest {
-		sc.send(frame)
+		sc.Send(frame)
 	}
 	sc.mayAsk()
-	if _, saving := sc.h.writer.state(); !saving {
-		sc.send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving}))
+	if _, saving := sc.st.h.writer.state(); !saving {
+		sc.Send(protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving}))
 	}
 	if s.State.Ended() {
-		sc.close(protocol.CloseEnded, "")
+		sc.Close(protocol.CloseEnded, "")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // A server that cannot reach the store, or is full, refuses connections. A student who is refused
@@ -159,12 +160,12 @@ func (h *Hub) noteTurned(ctx context.Context, session string, began time.Time, e
 
 // noteRefused is noteTurned for a socket that was not opened. The fault may have come before the
 // token was looked at.
-func (h *Hub) noteRefused(r *http.Request, claims Claims, began time.Time, err error) {
+func (h *Hub) noteRefused(r *http.Request, claims socket.Claims, began time.Time, err error) {
 	if !h.cfg.Shared || !ourRefusal(err) || h.draining.Load() {
 		return
 	}
 	if claims.Role == "" {
-		token, lost := offered(r.Header)
+		token, lost := socket.OfferedToken(r.Header)
 		if lost != nil {
 			return
 		}

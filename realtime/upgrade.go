@@ -1,61 +1,23 @@
 package realtime
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
-	"time"
-	"unique"
-
-	"github.com/coder/websocket"
 
 	"vigil"
-	"vigil/realtime/internal/line"
-	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
-
-// refusal is an upgrade that is not made.
-type refusal struct {
-	status int
-	duty   protocol.Duty
-	err    error
-	wait   time.Duration
-}
-
-func (r *refusal) Error() string { return r.err.Error() }
-
-func (r *refusal) Unwrap() error { return r.err }
-
-// refuse maps an error to the refusal that it stands for.
-func refuse(err error) *refusal {
-	var r *refusal
-	if errors.As(err, &r) {
-		return r
-	}
-	switch vigil.CodeOf(err) {
-	case vigil.CodeUnauthorized:
-		return &refusal{http.StatusUnauthorized, protocol.DutyRenew, err, 0}
-	case vigil.CodeForbidden, vigil.CodeNotFound, vigil.CodeIllegal, vigil.CodeInvalid:
-		return &refusal{http.StatusForbidden, protocol.DutyStop, err, 0}
-	case vigil.CodeTooMany:
-		return &refusal{http.StatusTooManyRequests, protocol.DutyRetry, err, time.Second}
-	}
-	return &refusal{http.StatusServiceUnavailable, protocol.DutyRetry, err, time.Second}
-}
 
 // ServeHTTP upgrades to a socket, or refuses with a JSON problem before the upgrade. It
 // returns as soon as the socket is open, so that the server's buffers for the request
 // are freed; the socket lives in goroutines that the hub counts, and ends with Drain or
 // Close.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isCheck(r.Header) {
-		h.serveCheck(w, r)
+	if socket.OffersTrial(r.Header) {
+		h.serveTrial(w, r)
 		return
 	}
 	h.upgrading.Add(1) // before draining is looked at, so that Drain waits for it
@@ -64,84 +26,65 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	claims, serve, err := h.admit(r)
 	if err != nil {
 		h.noteRefused(r, claims, began, err)
-		h.refuseHTTP(w, r, err)
+		h.sockets.Refuse(w, r, err)
 		return
 	}
-	release := serve.release
 	if !h.tasks.Begin() {
-		release()
-		h.refuseHTTP(w, r, errDraining)
+		serve.release()
+		h.sockets.Refuse(w, r, socket.ErrDraining)
 		return
 	}
-	// The library keeps what was selected as a part of the header, and the token with it.
-	r.Header["Sec-Websocket-Protocol"] = []string{protocol.Subprotocol}
-	hand := &handover{ResponseWriter: w}
-	ws, err := websocket.Accept(hand, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{protocol.Subprotocol},
-		InsecureSkipVerify: true, // the origin was checked, more strictly
-		CompressionMode:    websocket.CompressionDisabled,
-	})
-	var l line.Line
-	switch {
-	case err != nil: // Accept has answered
-		h.log.Debug("an upgrade failed", "error", err)
-	default:
-		_ = ws.CloseNow() // only to free it: the connection is not its own any more
-		if l, err = h.polls[h.rush.opened.Load()%int64(len(h.polls))].Take(hand.conn.Conn); err != nil {
-			h.log.Error("a connection cannot be watched; are there too few open files?", "error", err)
-			_ = hand.conn.Conn.Close() // nobody else does
-		}
-	}
-	if err != nil {
-		h.stats.refused.Add(1)
-		release()
-		h.tasks.Done()
+	c, begin := h.sockets.Upgrade(w, r, socket.Opening{Claims: claims, Address: h.address(r), UserAgent: r.UserAgent(), Peer: serve.peer, Release: serve.release})
+	if c == nil {
 		return
-	}
-	c := h.newConn(l, claims)
-	c.address, c.browser = h.address(r), unique.Make(r.UserAgent())
-	c.release = release
-	h.rush.opened.Add(1)
-	c.peer = serve.peer(c)
-	h.mu.Lock()
-	h.conns[c] = struct{}{}
-	h.mu.Unlock()
-	if h.ctx.Err() != nil {
-		c.kill() // Close may have looked before
 	}
 	if h.draining.Load() {
-		c.drain(h.spread()) // as may Drain
+		c.Drain(h.spread()) // Drain may have looked before
 	}
-	first := hand.first
-	go c.begin(first)
+	go begin()
+}
+
+// serveTrial opens a trial socket. It asks what other sockets ask before their token: that the node
+// stays, and that the page is the tool's or an active platform's.
+func (h *Hub) serveTrial(w http.ResponseWriter, r *http.Request) {
+	if h.draining.Load() || !h.tasks.Begin() {
+		h.sockets.Refuse(w, r, socket.ErrDraining)
+		return
+	}
+	defer h.tasks.Done()
+	if err := socket.CheckUpgrade(r); err != nil {
+		h.sockets.Refuse(w, r, err)
+		return
+	}
+	if err := h.checkOrigin(r.Context(), r); err != nil {
+		h.sockets.Refuse(w, r, err)
+		return
+	}
+	h.sockets.ServeTrial(w, r)
 }
 
 // admitted is what a socket will be, and how to give back what was reserved for it.
 type admitted struct {
-	peer    func(c *conn) peer
+	peer    func(c *socket.Conn) socket.Peer
 	release func()
-}
-
-var errDraining = &refusal{
-	http.StatusServiceUnavailable, protocol.DutyRetry, vigil.Errorf(vigil.CodeUnavailable, "This server is about to stop; connect again in a moment."), time.Second,
 }
 
 // admit makes every check that can be made before the upgrade: state of the node, form,
 // origin, token, session or exam, number of sockets. Whatever can fail by the store is
 // asked here, because a refusal says more than a close.
-func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
-	none := func(err error) (Claims, admitted, error) { return Claims{}, admitted{}, err }
+func (h *Hub) admit(r *http.Request) (socket.Claims, admitted, error) {
+	none := func(err error) (socket.Claims, admitted, error) { return socket.Claims{}, admitted{}, err }
 	if h.draining.Load() {
-		return none(errDraining)
+		return none(socket.ErrDraining)
 	}
-	if err := upgradeOnly(r); err != nil {
+	if err := socket.CheckUpgrade(r); err != nil {
 		return none(err)
 	}
 	ctx := r.Context()
 	if err := h.checkOrigin(ctx, r); err != nil {
 		return none(err)
 	}
-	token, err := offered(r.Header)
+	token, err := socket.OfferedToken(r.Header)
 	if err != nil {
 		return none(err)
 	}
@@ -174,14 +117,6 @@ func (h *Hub) admit(r *http.Request) (Claims, admitted, error) {
 	return claims, a, err
 }
 
-// upgradeOnly refuses what asks for no upgrade.
-func upgradeOnly(r *http.Request) error {
-	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return &refusal{http.StatusUpgradeRequired, protocol.DutyStop, vigil.Invalid("", "This address speaks WebSocket only."), 0}
-	}
-	return nil
-}
-
 // checkOrigin wants the Origin header to be there, once, and to be the tool's own or an
 // active platform's. Programs can forge it; it keeps other web pages out.
 func (h *Hub) checkOrigin(ctx context.Context, r *http.Request) error {
@@ -208,50 +143,13 @@ func (h *Hub) checkOrigin(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// offered takes the token out of the offered subprotocols: ours once, one token.
-func offered(header http.Header) (token string, err error) {
-	ours := 0
-	for _, line := range header.Values("Sec-WebSocket-Protocol") {
-		for p := range strings.SplitSeq(line, ",") {
-			p = strings.TrimSpace(p)
-			switch t, isToken := strings.CutPrefix(p, protocol.TokenSubprotocol); {
-			case p == protocol.Subprotocol:
-				ours++
-			case isToken && t != "" && token == "" && strings.Trim(t, jwsLetters) == "":
-				token = t
-			default:
-				return "", errOffered
-			}
-		}
-	}
-	if ours != 1 || token == "" {
-		return "", errOffered
-	}
-	return token, nil
-}
-
-// jwsLetters are those of a compact JWS. Trim takes letters off both ends only, which
-// leaves nothing exactly if there is nothing else.
-const jwsLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-
-var errOffered = vigil.Errorf(vigil.CodeUnauthorized, "A connection offers exactly two subprotocols: %s and its token.", protocol.Subprotocol)
-
 // reserve counts a socket of a session before it is opened. more are allowed beyond the limit.
 func (h *Hub) reserve(session string, more int) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.conns) >= h.cfg.Limits.Sockets {
+	err := h.sockets.Reserve(session, more)
+	if vigil.CodeOf(err) == vigil.CodeUnavailable {
 		h.outages.turned(h.now())
-		return vigil.Errorf(vigil.CodeUnavailable, "This server is full; try again.")
 	}
-	if session == "" {
-		return nil
-	}
-	if h.pending[session] >= h.cfg.Limits.SocketsPerSession+more {
-		return vigil.Errorf(vigil.CodeTooMany, "This attempt has too many connections at once; close its other windows.")
-	}
-	h.pending[session]++
-	return nil
+	return err
 }
 
 // reserveNewest is reserve for a student. Where the session has as many sockets as it may, the
@@ -277,22 +175,14 @@ func (h *Hub) endOldest(session string) bool {
 		return false
 	}
 	victim := st.conns[0]
-	if i := slices.IndexFunc(st.conns, func(c *conn) bool { return c != st.owner }); i >= 0 {
+	if i := slices.IndexFunc(st.conns, func(c *socket.Conn) bool { return c != st.owner }); i >= 0 {
 		victim = st.conns[i] // who only tests does not put out who is watched
 	}
-	victim.kill()
+	victim.Kill()
 	return true
 }
 
-func (h *Hub) unreserve(session string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.pending[session]--; h.pending[session] <= 0 {
-		delete(h.pending, session)
-	}
-}
-
-func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error) {
+func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted, error) {
 	began := h.now()
 	s, err := h.store.Session(ctx, claims.Session)
 	h.noteRead(began, err)
@@ -317,23 +207,23 @@ func (h *Hub) admitStudent(ctx context.Context, claims Claims) (admitted, error)
 		st, err = h.studentOf(s, exam)
 	}
 	if err != nil {
-		h.unreserve(s.ID)
+		h.sockets.Unreserve(s.ID)
 		return admitted{}, gone(err)
 	}
 	return admitted{
-		peer: func(c *conn) peer {
-			claims := c.claims.Load()
+		peer: func(c *socket.Conn) socket.Peer {
+			claims := c.Claims()
 			claims.Session = st.id // the same texts, once
 			if claims.Exam != "" {
 				claims.Exam = st.room.exam
 			}
-			return &studentConn{conn: c, st: st, epoch: epoch, stored: &s.Presence}
+			return &studentConn{Conn: c, st: st, epoch: epoch, stored: &s.Presence}
 		},
-		release: func() { h.unreserve(st.id) },
+		release: func() { h.sockets.Unreserve(st.id) },
 	}, nil
 }
 
-func (h *Hub) admitProctor(ctx context.Context, claims Claims) (admitted, error) {
+func (h *Hub) admitProctor(ctx context.Context, claims socket.Claims) (admitted, error) {
 	exam, err := h.store.Exam(ctx, claims.Exam)
 	if err != nil {
 		return admitted{}, gone(err)
@@ -360,8 +250,8 @@ func (h *Hub) admitProctor(ctx context.Context, claims Claims) (admitted, error)
 		return admitted{}, vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open; close some.")
 	}
 	return admitted{
-		peer: func(c *conn) peer {
-			p := &proctor{conn: c, room: r}
+		peer: func(c *socket.Conn) socket.Peer {
+			p := &proctor{Conn: c, room: r}
 			p.access.Store(&access)
 			return p
 		},
@@ -387,58 +277,4 @@ func (h *Hub) address(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
-}
-
-func (h *Hub) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
-	h.stats.refused.Add(1)
-	f := refuse(err)
-	if f.status == http.StatusServiceUnavailable {
-		h.log.WarnContext(r.Context(), "an upgrade is refused", "error", err)
-	} else {
-		h.log.DebugContext(r.Context(), "an upgrade is refused", "error", err)
-	}
-	code := vigil.CodeOf(f.err)
-	p := protocol.Problem{
-		Type: "about:blank", Title: http.StatusText(f.status), Status: f.status, Code: code, Duty: f.duty,
-		Detail: vigil.MessageOf(f.err), Wait: f.wait.Milliseconds(),
-	}
-	if code == vigil.CodeInternal || p.Detail == "" {
-		p.Code, p.Detail = vigil.CodeUnavailable, "Vigil cannot do this at the moment; try again."
-	}
-	body, merr := json.Marshal(p)
-	if merr != nil {
-		body = []byte("{}")
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(f.status)
-	_, _ = w.Write(body) // the client may be gone
-}
-
-// handover takes the connection out of the hands of the WebSocket library after the
-// handshake, which is the library's part: its reader would hold a goroutine, a stack and
-// buffers for each socket.
-type handover struct {
-	http.ResponseWriter
-	conn  *handed
-	first []byte // what the client sent behind its request
-}
-
-// handed is a connection that the library cannot close.
-type handed struct{ net.Conn }
-
-// Close does nothing.
-func (*handed) Close() error { return nil }
-
-// Hijack implements http.Hijacker.
-func (o *handover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(o.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	if first, err := rw.Reader.Peek(rw.Reader.Buffered()); err == nil {
-		o.first = bytes.Clone(first)
-	}
-	o.conn = &handed{conn}
-	return o.conn, rw, nil
 }

@@ -9,14 +9,15 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // entry is a signal on its way to the store.
 type entry struct {
 	signal vigil.Signal
 	st     *student
-	conn   *conn // who waits for the acknowledgement; nil: nobody
-	quiet  bool  // was not shown yet: it is when it turns out to be new
+	conn   *socket.Conn // who waits for the acknowledgement; nil: nobody
+	quiet  bool         // was not shown yet: it is when it turns out to be new
 }
 
 // writer brings signals to the store, many at once: whatever came while the call before
@@ -40,7 +41,7 @@ type writer struct {
 }
 
 type ackKey struct {
-	conn   *conn
+	conn   *socket.Conn
 	stream string
 }
 
@@ -187,7 +188,7 @@ func (w *writer) poisoned(ctx context.Context, batch []entry, err error) {
 	e := batch[0]
 	w.h.log.Error("a signal cannot be stored", "session", e.st.id, "kind", e.signal.Kind, "error", err)
 	if e.conn != nil {
-		e.conn.sendError(&protocol.Up{Seq: e.signal.Seq}, vigil.Errorf(vigil.CodeInvalid, "This cannot be stored."), 0)
+		e.conn.SendError(&protocol.Up{Seq: e.signal.Seq}, vigil.Errorf(vigil.CodeInvalid, "This cannot be stored."), 0)
 	}
 	e.st.mu.Lock()
 	e.st.storing--
@@ -213,7 +214,7 @@ func (w *writer) settle(batch []entry, results []vigil.Appended, again bool) {
 		for len(seqs) > 0 {
 			n := min(len(seqs), maxAcks)
 			frame := protocol.AppendAck(make([]byte, 0, 64+len(k.stream)+12*n), k.stream, seqs[:n])
-			k.conn.send(frame)
+			k.conn.Send(frame)
 			seqs = seqs[n:]
 		}
 	}
@@ -329,7 +330,7 @@ func (w *writer) recovered() {
 // tellSaving tells everyone here that saving waits, or that it goes on.
 func (h *Hub) tellSaving(over bool) {
 	frame := protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeSaving, Over: over})
-	for _, c := range h.allConns() {
-		c.send(frame)
+	for _, c := range h.sockets.All() {
+		c.Send(frame)
 	}
 }

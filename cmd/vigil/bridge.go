@@ -9,6 +9,7 @@ import (
 	"vigil"
 	"vigil/lti"
 	"vigil/realtime"
+	"vigil/realtime/socket"
 )
 
 // The parts do not know each other; these small types carry one's words over to the
@@ -18,18 +19,18 @@ import (
 type socketTokens struct{ tool *lti.Tool }
 
 var (
-	_ realtime.Verifier = socketTokens{}
-	_ realtime.Signer   = socketTokens{}
+	_ socket.Verifier = socketTokens{}
+	_ socket.Signer   = socketTokens{}
 )
 
-// VerifySocket implements realtime.Verifier.
-func (t socketTokens) VerifySocket(ctx context.Context, token string) (realtime.Claims, error) {
+// VerifySocket implements socket.Verifier.
+func (t socketTokens) VerifySocket(ctx context.Context, token string) (socket.Claims, error) {
 	c, err := t.tool.VerifySocket(ctx, token)
-	return realtime.Claims(c), err
+	return socket.Claims(c), err
 }
 
-// MintSocket implements realtime.Signer: a fresh token for the same rights.
-func (t socketTokens) MintSocket(ctx context.Context, c realtime.Claims) (string, time.Time, error) {
+// MintSocket implements socket.Signer: a fresh token for the same rights.
+func (t socketTokens) MintSocket(ctx context.Context, c socket.Claims) (string, time.Time, error) {
 	return t.tool.MintSocket(ctx, vigil.SocketClaims(c))
 }
 

@@ -11,6 +11,7 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime"
+	"vigil/realtime/socket"
 	"vigil/storage/sqlite/sqlitetest"
 )
 
@@ -25,7 +26,7 @@ func TestSocketTokensGoByTheServersClock(t *testing.T) {
 	}
 	tokens := socketTokens{tool}
 	for _, until := range []time.Time{{}, at.Add(time.Minute)} {
-		token, expires, err := tokens.MintSocket(t.Context(), realtime.Claims{Subject: "p|u", Session: "s", Role: vigil.RoleStudent, Until: until})
+		token, expires, err := tokens.MintSocket(t.Context(), socket.Claims{Subject: "p|u", Session: "s", Role: vigil.RoleStudent, Until: until})
 		if err != nil {
 			t.Fatal(err)
 		}

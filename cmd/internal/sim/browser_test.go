@@ -14,6 +14,7 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // browser is a student's, with the monitor in the quiz page.
@@ -185,8 +186,8 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 			return client.Token{}, err
 		}
 	}
-	token, expires, err := w.tokens.MintSocket(ctx, realtime.Claims{
-		Subject: realtime.Subject(platformID, b.name), Session: b.session, Role: vigil.RoleStudent,
+	token, expires, err := w.tokens.MintSocket(ctx, socket.Claims{
+		Subject: socket.Subject(platformID, b.name), Session: b.session, Role: vigil.RoleStudent,
 	})
 	return client.Token{Token: token, URL: "ws://vigil.example/socket", Session: b.session, Expires: expires}, err
 }

@@ -7,9 +7,9 @@ import (
 	"sync"
 
 	"vigil"
-	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
+	"vigil/realtime/socket"
 )
 
 // desk is a proctor with a dashboard.
@@ -61,8 +61,8 @@ func (d *desk) token(ctx context.Context) (client.Token, error) {
 	if _, err := d.world.bus.pass(ctx, toWeb, d.name+" asks for a token", d.line.silent.Load); err != nil {
 		return client.Token{}, err
 	}
-	token, expires, err := d.world.tokens.MintSocket(ctx, realtime.Claims{
-		Subject: realtime.Subject(platformID, d.name), Exam: d.world.exam.ID, Role: vigil.RoleProctor, Name: d.name,
+	token, expires, err := d.world.tokens.MintSocket(ctx, socket.Claims{
+		Subject: socket.Subject(platformID, d.name), Exam: d.world.exam.ID, Role: vigil.RoleProctor, Name: d.name,
 	})
 	return client.Token{Token: token, URL: "ws://vigil.example/socket", Expires: expires}, err
 }

@@ -8,18 +8,19 @@ import (
 
 	"vigil"
 	"vigil/realtime"
+	"vigil/realtime/socket"
 )
 
 // tokens signs and checks socket tokens that are just names, as all servers would with one key.
 type tokens struct {
 	mu    sync.Mutex
-	known map[string]realtime.Claims
+	known map[string]socket.Claims
 }
 
 const tokenLife = 5 * time.Minute
 
-// VerifySocket implements realtime.Verifier.
-func (k *tokens) VerifySocket(_ context.Context, token string) (realtime.Claims, error) {
+// VerifySocket implements socket.Verifier.
+func (k *tokens) VerifySocket(_ context.Context, token string) (socket.Claims, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c, ok := k.known[token]
@@ -29,8 +30,8 @@ func (k *tokens) VerifySocket(_ context.Context, token string) (realtime.Claims,
 	return c, nil
 }
 
-// MintSocket implements realtime.Signer.
-func (k *tokens) MintSocket(_ context.Context, c realtime.Claims) (string, time.Time, error) {
+// MintSocket implements socket.Signer.
+func (k *tokens) MintSocket(_ context.Context, c socket.Claims) (string, time.Time, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	token := fmt.Sprintf("token-%d", len(k.known)+1)

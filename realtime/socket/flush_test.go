@@ -1,15 +1,28 @@
-package realtime
+package socket
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"vigil/realtime/internal/line"
+	"vigil"
+
+	"vigil/realtime/internal/netpoll"
+	"vigil/realtime/internal/tasks"
 )
+
+// testEnv is what a node without settings gives its sockets.
+func testEnv() Env {
+	return Env{
+		Now: time.Now, Log: slog.New(slog.DiscardHandler), Tasks: tasks.NewGroup(), Liveness: vigil.DefaultLiveness(), Rates: DefaultRates(), Counters: &Counters{},
+		Limits:    Limits{Sockets: 100, SocketsPerSession: 3, Queue: 512, QueueBytes: 1 << 20, Jobs: 64},
+		WriteWait: 10 * time.Second,
+	}
+}
 
 // fakeLine takes everything.
 type fakeLine struct {
@@ -47,7 +60,7 @@ func (l *fakeLine) told() string {
 
 func (*fakeLine) Close() {}
 
-func (*fakeLine) Start(line.Handler) error { return nil }
+func (*fakeLine) Start(netpoll.Handler) error { return nil }
 
 func TestThePauseBetweenDeltasFollowsFromHowManyThereAre(t *testing.T) {
 	t.Parallel()
@@ -76,9 +89,9 @@ func TestWhoIsWrittenToIsForgottenThoughTheFlusherIsNeverDone(t *testing.T) {
 	t.Parallel()
 	f := &flusher{}
 	f.wake.L = &f.mu
-	f.push(&conn{})
+	f.push(&Conn{})
 	for range 10000 {
-		f.push(&conn{})
+		f.push(&Conn{})
 		f.ready[f.first] = nil // as run takes it
 		f.first++
 	}
@@ -91,12 +104,12 @@ func TestWhoIsWrittenToIsForgottenThoughTheFlusherIsNeverDone(t *testing.T) {
 // neither is a ping.
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	t.Parallel()
-	h := &Hub{flusher: &flusher{}, cfg: Config{}.withDefaults()}
-	h.flusher.wake.L = &h.flusher.mu
+	s := &Server{flusher: &flusher{}, env: testEnv()}
+	s.flusher.wake.L = &s.flusher.mu
 	l := &fakeLine{}
-	c := &conn{h: h, line: l}
-	c.Close(1000)
-	c.send([]byte(`{"t":"late"}`))
+	c := &Conn{s: s, net: l}
+	c.handler().Close(1000)
+	c.Send([]byte(`{"t":"late"}`))
 	c.ping(nil)
 	c.flush(make([]byte, 0, 1024))
 	if want := []byte("\x88\x02\x03\xe8"); !bytes.Equal(l.out, want) || !l.shut {
@@ -106,18 +119,18 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 }
 
 // idlePeer wants nothing.
-type idlePeer struct{ peer }
+type idlePeer struct{ Peer }
 
-func (idlePeer) idle() {}
+func (idlePeer) Idle() {}
 
 // TestABusyNodeGathersDeltasAndNothingElse: over the rate a dashboard gets several deltas at
 // once and late; an acknowledgement, a command, a pong are written as they come.
 func TestABusyNodeGathersDeltasAndNothingElse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := &Hub{cfg: Config{}.withDefaults(), flusher: newFlusher()}
+		s := &Server{env: testEnv(), flusher: newFlusher()}
 		l := &fakeLine{}
-		c := &conn{h: h, line: l, peer: idlePeer{}}
+		c := &Conn{s: s, net: l, peer: idlePeer{}}
 		expect := func(when, want string) {
 			t.Helper()
 			synctest.Wait()
@@ -125,14 +138,14 @@ func TestABusyNodeGathersDeltasAndNothingElse(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", when, got, want)
 			}
 		}
-		signal := func(frame string) { c.putDelta(delta{level: levelSignal, frame: []byte(frame)}) }
+		signal := func(frame string) { c.PutDelta("", LevelSignal, []byte(frame)) }
 
 		signal("1")
 		expect("a quiet node, at once", "1")
 		signal("2")
 		expect("a quiet node, again at once", "2")
 
-		h.flusher.paceNow.Store(int64(deltaPause))
+		s.flusher.paceNow.Store(int64(deltaPause))
 		signal("3")
 		signal("4")
 		expect("a busy node, within the pause", "")
@@ -141,17 +154,17 @@ func TestABusyNodeGathersDeltasAndNothingElse(t *testing.T) {
 
 		signal("5")
 		expect("within the next pause", "")
-		c.send([]byte("6"))
+		c.Send([]byte("6"))
 		expect("what is no delta, with what waited", "[5,6]")
 		signal("7")
-		c.Ping([]byte("pong"))
+		c.handler().Ping([]byte("pong"))
 		expect("a pong, and what waited", "pong7")
 		time.Sleep(deltaPause)
 		expect("nothing is left", "")
 		time.Sleep(deltaPause)
 		signal("8")
 		expect("a socket that was told nothing for long, at once", "8")
-		h.flusher.end()
+		s.flusher.end()
 	})
 }
 
@@ -159,7 +172,7 @@ func TestABusyNodeGathersDeltasAndNothingElse(t *testing.T) {
 func TestTheFlusherTellsByTheRateWhetherTheNodeIsBusy(t *testing.T) {
 	t.Parallel()
 	f := &flusher{}
-	a, b := &conn{}, &conn{}
+	a, b := &Conn{}, &Conn{}
 	at := time.UnixMilli(1_800_000_000_000)
 	for range 2 * deltaWrites {
 		f.count(a, at)

@@ -1,11 +1,11 @@
-package realtime
+package socket
 
 import (
 	"runtime/debug"
 	"testing"
 )
 
-func TestTheCollectorIsTightOnlyInARush(t *testing.T) {
+func TestTheCollectorIsTightOnlyInABurst(t *testing.T) {
 	standard := debug.SetGCPercent(200)
 	defer debug.SetGCPercent(standard)
 	now := func() int {
@@ -15,22 +15,22 @@ func TestTheCollectorIsTightOnlyInARush(t *testing.T) {
 	}
 	for _, usual := range []int{200, 25, -1} {
 		debug.SetGCPercent(usual)
-		h := &Hub{}
+		s := &Server{env: testEnv()}
 		for i, step := range []struct{ opened, open, want int }{
 			{20, 20, usual},
-			{400, 400, min(usual, rushPercent)},
-			{300, 450, min(usual, rushPercent)},
+			{400, 400, min(usual, burstPercent)},
+			{300, 450, min(usual, burstPercent)},
 			{900, 460, usual}, // they turn pages
 			{0, 460, usual},
 			{0, 10, usual},
 		} {
-			h.rush.opened.Add(int64(step.opened))
-			h.conns = map[*conn]struct{}{}
+			s.burst.opened.Add(int64(step.opened))
+			s.conns = map[*Conn]struct{}{}
 			for range step.open {
-				h.conns[&conn{}] = struct{}{}
+				s.conns[&Conn{}] = struct{}{}
 			}
-			h.rush.busy.Store(true) // nothing is given back here
-			h.watchMemory()
+			s.burst.busy.Store(true) // nothing is given back here
+			s.TuneMemory()
 			if got := now(); got != step.want {
 				t.Errorf("usually %d, look %d: got %d, want %d", usual, i, got, step.want)
 			}
@@ -38,8 +38,8 @@ func TestTheCollectorIsTightOnlyInARush(t *testing.T) {
 	}
 }
 
-func TestMemoryIsGivenBackThriceWhenARushIsOver(t *testing.T) {
-	var r rush
+func TestMemoryIsGivenBackThriceWhenABurstIsOver(t *testing.T) {
+	var b burst
 	for i, step := range []struct {
 		opened int64
 		want   bool
@@ -51,7 +51,7 @@ func TestMemoryIsGivenBackThriceWhenARushIsOver(t *testing.T) {
 		{19, true},
 		{0, true},
 		{5, true},
-		{0, false}, // a rush, and after
+		{0, false}, // a burst, and after
 		{600, false},
 		{600, false},
 		{3, true},
@@ -61,8 +61,8 @@ func TestMemoryIsGivenBackThriceWhenARushIsOver(t *testing.T) {
 		{0, true},
 		{0, false}, // another before the first was done with
 	} {
-		r.opened.Add(step.opened)
-		if _, got := r.look(0); got != step.want {
+		b.opened.Add(step.opened)
+		if _, got := b.observe(0); got != step.want {
 			t.Errorf("look %d: got %v, want %v", i, got, step.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package realtime
+package socket
 
 import (
 	"context"
@@ -36,8 +36,8 @@ func (c Claims) Actor() vigil.Actor {
 // Subject names a person in tokens: the platform and its user.
 func Subject(platformID, userID string) string { return platformID + "|" + userID }
 
-// subjectUser is the user's part of a subject. Platform ids hold no bar.
-func subjectUser(subject string) string {
+// SubjectUser is the user's part of a subject. Platform ids hold no bar.
+func SubjectUser(subject string) string {
 	_, user, _ := strings.Cut(subject, "|")
 	return user
 }

@@ -1,4 +1,4 @@
-package realtime
+package socket
 
 import (
 	"math/rand/v2"
@@ -13,11 +13,12 @@ func TestNobodyIsJudgedEarlyAfterTheMachineStoodStill(t *testing.T) {
 	t.Parallel()
 	live := vigil.Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second}
 	now := time.Now()
-	h := &Hub{flusher: &flusher{}, cfg: Config{Liveness: live, Now: func() time.Time { return now }}.withDefaults()}
-	b := newBeats(live.PingEvery, live.PongWait, rand.Int64N)
-	h.beats = b
+	s := &Server{flusher: &flusher{}, env: testEnv()}
+	s.env.Liveness, s.env.Now = live, func() time.Time { return now }
+	b := newPinger(live.PingEvery, live.PongWait, rand.Int64N)
+	s.pinger = b
 	p := &beaten{}
-	c := &conn{h: h, line: &fakeLine{}, peer: p}
+	c := &Conn{s: s, net: &fakeLine{}, peer: p}
 	c.claims.Store(&Claims{Expires: now.Add(time.Hour)})
 	b.add(c)
 	b.began = now
@@ -49,10 +50,10 @@ func TestNobodyIsJudgedEarlyAfterTheMachineStoodStill(t *testing.T) {
 
 // beaten counts what is missed.
 type beaten struct {
-	peer
+	Peer
 	misses int
 }
 
-func (b *beaten) missed(time.Time, int) { b.misses++ }
-func (*beaten) due(time.Time)           {}
-func (*beaten) idle()                   {}
+func (b *beaten) Missed(time.Time, int) { b.misses++ }
+func (*beaten) Due(time.Time)           {}
+func (*beaten) Idle()                   {}

@@ -1,6 +1,7 @@
-package realtime
+package socket
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -10,16 +11,16 @@ import (
 
 // Pings, and the judgement of who does not answer them.
 
-// beats is the time of all sockets' pings: a ring of slots, each with the sockets whose turn
+// pinger is the time of all sockets' pings: a ring of slots, each with the sockets whose turn
 // it is then. One goroutine goes round; a timer for each socket would cost more memory,
 // and to be woken up for each takes longer than a ping does.
-type beats struct {
+type pinger struct {
 	grain time.Duration // of a slot
 	buf   []byte        // to write pings in; the goroutine's own
 	rand  func(n int64) int64
 
 	mu    sync.Mutex
-	slots [][]*conn
+	slots [][]*Conn
 	at    int // the slot of now
 	count int
 	some  chan struct{} // there are sockets
@@ -27,25 +28,25 @@ type beats struct {
 	turns int64 // since began
 }
 
-// beatGrain is a slot's length: few enough sockets are in one that no signal waits for long
+// pingGrain is a slot's length: few enough sockets are in one that no signal waits for long
 // behind them, and enough that a quiet node sleeps. Where pings are so frequent that it
 // would matter, as in tests, it is a small part of the wait for a pong.
 const (
-	beatGrain    = 200 * time.Millisecond
-	minBeatGrain = time.Millisecond
+	pingGrain    = 200 * time.Millisecond
+	minPingGrain = time.Millisecond
 )
 
-func newBeats(pingEvery, pongWait time.Duration, rand func(n int64) int64) *beats {
-	grain := max(minBeatGrain, min(beatGrain, pongWait/20))
-	return &beats{
-		grain: grain, rand: rand, slots: make([][]*conn, pingEvery/grain+2), some: make(chan struct{}, 1),
+func newPinger(pingEvery, pongWait time.Duration, rand func(n int64) int64) *pinger {
+	grain := max(minPingGrain, min(pingGrain, pongWait/20))
+	return &pinger{
+		grain: grain, rand: rand, slots: make([][]*Conn, pingEvery/grain+2), some: make(chan struct{}, 1),
 		buf: make([]byte, 0, wire.MaxHead+protocol.MaxMessage),
 	}
 }
 
 // add begins a socket's pings, the first one at a random moment of the first interval, so
-// that many sockets opened at once do not beat together.
-func (b *beats) add(c *conn) {
+// that many sockets opened at once are not pinged together.
+func (b *pinger) add(c *Conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.put(c, int(b.rand(int64(len(b.slots)-1)))+1)
@@ -58,18 +59,18 @@ func (b *beats) add(c *conn) {
 	}
 }
 
-func (b *beats) put(c *conn, in int) {
+func (b *pinger) put(c *Conn, in int) {
 	slot := &b.slots[(b.at+in)%len(b.slots)]
 	*slot = append(*slot, c)
 }
 
-// run goes round until the hub ends.
-func (b *beats) run(h *Hub) {
+// run goes round until the node ends.
+func (b *pinger) run(ctx context.Context) {
 	tick := time.NewTicker(b.grain)
 	defer tick.Stop()
 	for {
 		select {
-		case <-h.ctx.Done():
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
@@ -79,7 +80,7 @@ func (b *beats) run(h *Hub) {
 		if idle { // not woken up for nobody
 			tick.Stop()
 			select {
-			case <-h.ctx.Done():
+			case <-ctx.Done():
 				return
 			case <-b.some:
 			}
@@ -92,7 +93,7 @@ func (b *beats) run(h *Hub) {
 
 // turn takes the slots until now. Where it comes late, because the machine stood still, say,
 // everything moves by that: a peer has its whole time for a pong from when the ping went out.
-func (b *beats) turn(now time.Time) {
+func (b *pinger) turn(now time.Time) {
 	b.mu.Lock()
 	if late := now.Sub(b.began) - time.Duration(b.turns)*b.grain; late > 2*b.grain {
 		b.began = b.began.Add(late - b.grain)
@@ -135,14 +136,14 @@ func (b *beats) turn(now time.Time) {
 // tick pings, and PongWait later looks whether anything was heard since. It also sees to
 // what else has its time: hanging writes and the token. It returns the wait until the next
 // one, or 0: the socket has ended, or is about to.
-func (c *conn) tick(buf []byte) time.Duration {
-	live := &c.h.cfg.Liveness
+func (c *Conn) tick(buf []byte) time.Duration {
+	live := &c.s.env.Liveness
 	if c.awaiting && c.last.Load() >= c.pinged { // of most sockets, each time: nothing else is touched
 		c.awaiting, c.misses = false, 0
 		return live.PingEvery - live.PongWait
 	}
 	c.mu.Lock()
-	if c.dead || c.closing != 0 || c.left {
+	if c.dead || c.closing != 0 || c.peerClosed {
 		c.mu.Unlock()
 		return 0
 	}
@@ -151,21 +152,21 @@ func (c *conn) tick(buf []byte) time.Duration {
 	since := c.stuck
 	c.mu.Unlock()
 
-	now := c.h.now()
-	if !since.IsZero() && now.Sub(since) > c.h.cfg.WriteWait {
-		c.close(protocol.CloseSlow, "")
-		c.kill() // the write hangs: no close frame would get through
+	now := c.s.env.Now()
+	if !since.IsZero() && now.Sub(since) > c.s.env.WriteWait {
+		c.Close(protocol.CloseSlow, "")
+		c.Kill() // the write hangs: no close frame would get through
 		return 0
 	}
 	if c.awaiting {
-		if left := time.UnixMilli(c.pinged).Add(live.PongWait).Sub(now); left > c.h.beats.grain/2 {
-			return left // it was this beat's turn early: slots have a grain
+		if left := time.UnixMilli(c.pinged).Add(live.PongWait).Sub(now); left > c.s.pinger.grain/2 {
+			return left // its turn came early: slots have a grain
 		}
 		c.awaiting = false
 		c.misses++
-		c.peer.missed(now, c.misses)
+		c.peer.Missed(now, c.misses)
 		if c.misses >= 3 {
-			c.close(protocol.CloseSilent, "")
+			c.Close(protocol.CloseSilent, "")
 			return 0
 		}
 		return live.PingEvery - live.PongWait
@@ -178,14 +179,14 @@ func (c *conn) tick(buf []byte) time.Duration {
 	if now.UnixMilli() >= c.renewAt.Load() {
 		c.checkToken(now)
 	}
-	c.peer.due(now)
+	c.peer.Due(now)
 	return live.PongWait
 }
 
 // ping sends a ping, at once where nothing is being written.
-func (c *conn) ping(buf []byte) {
+func (c *Conn) ping(buf []byte) {
 	c.mu.Lock()
-	if c.dead || c.closing != 0 || c.left || len(c.control) > maxControl {
+	if c.dead || c.closing != 0 || c.peerClosed || len(c.control) > maxControl {
 		c.mu.Unlock()
 		return
 	}

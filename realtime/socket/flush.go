@@ -1,4 +1,4 @@
-package realtime
+package socket
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"vigil/realtime/internal/line"
+	"vigil/realtime/internal/netpoll"
 	"vigil/realtime/internal/wire"
 	"vigil/realtime/protocol"
 )
@@ -23,7 +23,7 @@ type flusher struct {
 
 	mu    sync.Mutex
 	wake  sync.Cond
-	ready []*conn // to be written now
+	ready []*Conn // to be written now
 	first int     // of ready
 	ended bool
 
@@ -38,7 +38,7 @@ type flusher struct {
 }
 
 type paced struct {
-	c  *conn
+	c  *Conn
 	at time.Time
 }
 
@@ -73,13 +73,13 @@ func (f *flusher) end() {
 }
 
 // now has a socket written. The caller has set c.flushing.
-func (f *flusher) now(c *conn) {
+func (f *flusher) now(c *Conn) {
 	f.mu.Lock()
 	f.push(c)
 	f.mu.Unlock()
 }
 
-func (f *flusher) push(c *conn) {
+func (f *flusher) push(c *Conn) {
 	if f.first > len(f.ready)/2 { // or a node that is never done would keep more and more
 		n := copy(f.ready, f.ready[f.first:])
 		clear(f.ready[n:])
@@ -90,7 +90,7 @@ func (f *flusher) push(c *conn) {
 }
 
 // soon has a socket written when it is its turn. The caller has set c.paced.
-func (f *flusher) soon(c *conn, at time.Time) {
+func (f *flusher) soon(c *Conn, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.later = append(f.later, paced{c, at})
@@ -107,7 +107,7 @@ func (f *flusher) due() {
 	for n < len(f.later) && !f.later[n].at.After(now) {
 		n++
 	}
-	turn := make([]*conn, n)
+	turn := make([]*Conn, n)
 	for i := range turn {
 		turn[i] = f.later[i].c
 	}
@@ -128,7 +128,7 @@ func (f *flusher) due() {
 
 // count counts a delta of a signal for a socket, and sets the pause by what was counted in
 // the window before. c.window is the flusher's.
-func (f *flusher) count(c *conn, now time.Time) {
+func (f *flusher) count(c *Conn, now time.Time) {
 	window := now.UnixNano() / int64(deltaCounted)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,20 +176,20 @@ func (f *flusher) run() {
 }
 
 // wake has the socket written if there is something to write. c.mu is held.
-func (c *conn) wake() {
-	if c.flushing || c.dead || len(c.rest) > 0 || c.held && c.closing == 0 && !c.left && len(c.control) == 0 {
+func (c *Conn) wake() {
+	if c.flushing || c.dead || len(c.rest) > 0 || c.held && c.closing == 0 && !c.peerClosed && len(c.control) == 0 {
 		return
 	}
 	c.flushing = true
-	c.h.flusher.now(c)
+	c.s.flusher.now(c)
 }
 
 // wakeSoon is wake for a delta, which may have to wait for its turn. c.mu is held.
-func (c *conn) wakeSoon() {
+func (c *Conn) wakeSoon() {
 	if c.flushing || c.paced {
 		return
 	}
-	pause := time.Duration(c.h.flusher.paceNow.Load())
+	pause := time.Duration(c.s.flusher.paceNow.Load())
 	if pause == 0 {
 		c.wake()
 		return
@@ -200,25 +200,26 @@ func (c *conn) wakeSoon() {
 		return
 	}
 	c.paced = true
-	c.h.flusher.soon(c, at)
+	c.s.flusher.soon(c, at)
 }
 
-// Writable implements line.Handler.
-func (c *conn) Writable() {
+// Writable implements netpoll.Handler.
+func (h *handler) Writable() {
+	c := (*Conn)(h)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.room = true
+	c.writable = true
 	if c.flushing || c.dead || len(c.rest) == 0 {
 		return
 	}
 	c.flushing = true
-	c.h.flusher.now(c)
+	c.s.flusher.now(c)
 }
 
 // flush writes what is queued, many frames in one message, until nothing is left or the
 // kernel takes no more; then it closes, if that was asked for. The caller has set
 // c.flushing. buf is its own, to make messages in.
-func (c *conn) flush(buf []byte) {
+func (c *Conn) flush(buf []byte) {
 	c.mu.Lock()
 	if c.dead {
 		c.flushing = false
@@ -231,37 +232,37 @@ func (c *conn) flush(buf []byte) {
 		out := c.next(buf)
 		if out == nil {
 			c.flushing = false
-			over := c.parted && c.left
-			c.calm()
+			over := c.closeSent && c.peerClosed
+			c.wakeWaiter()
 			c.mu.Unlock()
 			switch {
 			case over:
-				c.kill()
+				c.Kill()
 			case wrote:
-				c.peer.idle()
+				c.peer.Idle()
 			}
 			return
 		}
-		c.room = false
+		c.writable = false
 		c.mu.Unlock()
-		n, err := c.line.Write(out)
+		n, err := c.net.Write(out)
 		c.mu.Lock()
-		full := errors.Is(err, line.ErrFull)
+		full := errors.Is(err, netpoll.ErrFull)
 		switch {
 		case c.dead || err != nil && !full:
 			c.flushing, c.dead = false, true
-			c.calm()
+			c.wakeWaiter()
 			c.mu.Unlock()
 			if err != nil {
-				c.h.stats.writeFailed.Add(1)
-				c.kill() // the line tells that it has ended
+				c.s.env.Counters.WriteFailed.Add(1)
+				c.Kill() // the connection tells that it has ended
 			}
 			return
 		case full:
 			if c.rest = append(c.rest[:0], out[n:]...); c.stuck.IsZero() {
-				c.stuck = c.h.cfg.Now()
+				c.stuck = c.s.env.Now()
 			}
-			if !c.room {
+			if !c.writable {
 				c.flushing = false // until Writable
 				c.mu.Unlock()
 				return
@@ -281,7 +282,7 @@ func (c *conn) flush(buf []byte) {
 }
 
 // next takes the next bytes to write; nil: there are none. c.mu is held.
-func (c *conn) next(buf []byte) []byte {
+func (c *Conn) next(buf []byte) []byte {
 	switch {
 	case len(c.rest) > 0:
 		return c.rest
@@ -291,52 +292,14 @@ func (c *conn) next(buf []byte) []byte {
 		return out
 	case len(c.queue) > 0 && !c.held:
 		return c.message(buf)
-	case c.parted:
+	case c.closeSent:
 		return nil
 	case c.closing != 0:
-		c.parted = true
+		c.closeSent = true
 		return wire.AppendClose(buf[:0], int(c.closing), c.reason)
-	case c.left:
-		c.parted = true
-		return wire.AppendClose(buf[:0], c.leftCode, "")
+	case c.peerClosed:
+		c.closeSent = true
+		return wire.AppendClose(buf[:0], c.peerCode, "")
 	}
 	return nil
-}
-
-// message makes one message of as many queued frames as fit. c.mu is held.
-func (c *conn) message(buf []byte) []byte {
-	buf = buf[:wire.MaxHead]
-	n := 1
-	if len(c.queue) == 1 || len(c.queue[0].frame)+len(c.queue[1].frame)+len("[,]") > protocol.MaxMessage {
-		buf = append(buf, c.queue[0].frame...)
-	} else {
-		const most = wire.MaxHead + protocol.MaxMessage
-		buf = append(buf, '[')
-		for n = 0; n < len(c.queue) && n < protocol.MaxBatch && (n == 0 || len(buf)+len(c.queue[n].frame)+2 <= most); n++ {
-			if n > 0 {
-				buf = append(buf, ',')
-			}
-			buf = append(buf, c.queue[n].frame...)
-		}
-		buf = append(buf, ']')
-	}
-	deltas := false
-	for _, it := range c.queue[:n] {
-		c.bytes -= len(it.frame)
-		if it.sent != nil {
-			c.sent = append(c.sent, it.sent)
-		}
-		deltas = deltas || it.delta
-	}
-	if deltas {
-		c.flushed = time.Now()
-	}
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
-	if rest == 0 && cap(c.queue) != 1 { // a quiet socket keeps room for one
-		c.queue = nil
-	}
-	c.h.stats.framesOut.Add(int64(n))
-	return wire.PutHead(buf)
 }

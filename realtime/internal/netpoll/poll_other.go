@@ -1,6 +1,6 @@
 //go:build !linux
 
-package line
+package netpoll
 
 import "net"
 
@@ -11,5 +11,5 @@ type Poll struct{}
 // Close does nothing.
 func (*Poll) Close() {}
 
-// Take makes a Line of a connection, which is the Line's from then on.
-func (*Poll) Take(conn net.Conn) (Line, error) { return Each(conn), nil }
+// Take makes a Conn of a connection, which is the Conn's from then on.
+func (*Poll) Take(conn net.Conn) (Conn, error) { return Blocking(conn), nil }

@@ -1,4 +1,4 @@
-package line
+package netpoll
 
 import (
 	"fmt"

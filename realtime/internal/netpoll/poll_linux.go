@@ -1,4 +1,4 @@
-package line
+package netpoll
 
 import (
 	"io"
@@ -26,7 +26,7 @@ type Poll struct {
 	ended chan struct{}
 
 	mu    sync.Mutex
-	lines []*polled // by descriptor
+	conns []*polledConn // by descriptor
 }
 
 func (p *Poll) begin() error {
@@ -47,7 +47,7 @@ func (p *Poll) begin() error {
 	return nil
 }
 
-// Close ends the watching. Lines that are still open are told nothing more, and none can
+// Close ends the watching. Connections that are still open are told nothing more, and none can
 // be taken any more.
 func (p *Poll) Close() {
 	p.once.Do(func() { p.failed = net.ErrClosed })
@@ -58,13 +58,13 @@ func (p *Poll) Close() {
 	}
 }
 
-// Take makes a Line of a connection, which is the Line's from then on; after an error it is
+// Take makes a Conn of a connection, which is the Conn's from then on; after an error it is
 // still the caller's to close. Only a plain TCP connection can be watched together with
 // others; any other gets a goroutine of its own.
-func (p *Poll) Take(conn net.Conn) (Line, error) {
+func (p *Poll) Take(conn net.Conn) (Conn, error) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return Each(conn), nil
+		return Blocking(conn), nil
 	}
 	p.once.Do(func() { p.failed = p.begin() })
 	switch {
@@ -91,25 +91,25 @@ func (p *Poll) Take(conn net.Conn) (Line, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	return &polled{p: p, fd: fd}, nil
+	return &polledConn{p: p, fd: fd}, nil
 }
 
-func (p *Poll) line(fd int32) *polled {
+func (p *Poll) conn(fd int32) *polledConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if int(fd) >= len(p.lines) {
+	if int(fd) >= len(p.conns) {
 		return nil
 	}
-	return p.lines[fd]
+	return p.conns[fd]
 }
 
-func (p *Poll) set(fd int, l *polled) {
+func (p *Poll) set(fd int, l *polledConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if fd >= len(p.lines) {
-		p.lines = append(p.lines, make([]*polled, fd+1-len(p.lines))...)
+	if fd >= len(p.conns) {
+		p.conns = append(p.conns, make([]*polledConn, fd+1-len(p.conns))...)
 	}
-	p.lines[fd] = l
+	p.conns[fd] = l
 }
 
 // maxEvents is how many connections one look tells of.
@@ -133,15 +133,15 @@ func (p *Poll) run() {
 			return // closed: nothing else can make it fail
 		}
 		for i := range events[:n] {
-			if l := p.line(events[i].Fd); l != nil {
+			if l := p.conn(events[i].Fd); l != nil {
 				l.serve(events[i].Events, buf)
 			}
 		}
 	}
 }
 
-// polled is a Line of a Poll.
-type polled struct {
+// polledConn is a Conn of a Poll.
+type polledConn struct {
 	p *Poll
 	h Handler // set before it is watched
 
@@ -154,8 +154,8 @@ type polled struct {
 	closed  bool
 }
 
-// Start implements Line.
-func (l *polled) Start(h Handler) error {
+// Start implements Conn.
+func (l *polledConn) Start(h Handler) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -172,7 +172,7 @@ func (l *polled) Start(h Handler) error {
 }
 
 // control says what is waited for. l.mu is held.
-func (l *polled) control(op int) error {
+func (l *polledConn) control(op int) error {
 	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.fd)}
 	if l.full {
 		e.Events |= unix.EPOLLOUT
@@ -180,8 +180,8 @@ func (l *polled) control(op int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.p.fd, op, l.fd, &e))
 }
 
-// Write implements Line.
-func (l *polled) Write(p []byte) (int, error) {
+// Write implements Conn.
+func (l *polledConn) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -212,7 +212,7 @@ func (l *polled) Write(p []byte) (int, error) {
 }
 
 // serve looks what came. It is called by the poll's goroutine.
-func (l *polled) serve(events uint32, buf []byte) {
+func (l *polledConn) serve(events uint32, buf []byte) {
 	if events&unix.EPOLLOUT != 0 && l.emptied() {
 		l.h.Writable()
 	}
@@ -243,7 +243,7 @@ func (l *polled) serve(events uint32, buf []byte) {
 }
 
 // emptied notes that there is room again.
-func (l *polled) emptied() bool {
+func (l *polledConn) emptied() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || !l.full {
@@ -253,8 +253,8 @@ func (l *polled) emptied() bool {
 	return l.control(unix.EPOLL_CTL_MOD) == nil // or it has ended, which is told next
 }
 
-// Shut implements Line.
-func (l *polled) Shut() {
+// Shut implements Conn.
+func (l *polledConn) Shut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
@@ -262,8 +262,8 @@ func (l *polled) Shut() {
 	}
 }
 
-// Close implements Line.
-func (l *polled) Close() {
+// Close implements Conn.
+func (l *polledConn) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {

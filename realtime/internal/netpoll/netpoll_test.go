@@ -1,4 +1,4 @@
-package line
+package netpoll
 
 import (
 	"bytes"
@@ -27,11 +27,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second
 
-// pair makes a Line and its other side, which the test closes.
-type pair func(t *testing.T) (Line, net.Conn)
+// pair makes a Conn and its other side, which the test closes.
+type pair func(t *testing.T) (Conn, net.Conn)
 
-// started opens a line whose bytes go into a sink.
-func started(t *testing.T, open pair) (Line, net.Conn, *sink) {
+// started opens a connection whose bytes go into a sink.
+func started(t *testing.T, open pair) (Conn, net.Conn, *sink) {
 	t.Helper()
 	l, peer := open(t)
 	s := newSink(nil)
@@ -39,22 +39,22 @@ func started(t *testing.T, open pair) (Line, net.Conn, *sink) {
 	return l, peer, s
 }
 
-// finish waits for the end of a line and frees both ends.
-func finish(t *testing.T, l Line, peer net.Conn, s *sink) {
+// finish waits for the end of a connection and frees both ends.
+func finish(t *testing.T, l Conn, peer net.Conn, s *sink) {
 	t.Helper()
 	_ = s.end(t)
 	l.Close()
 	_ = peer.Close()
 }
 
-// onEach runs a test on every kind of Line.
+// onEach runs a test on every kind of Conn.
 func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 	t.Helper()
 	t.Run("poll", func(t *testing.T) {
 		t.Parallel()
 		poll := &Poll{}
 		t.Cleanup(poll.Close)
-		test(t, func(t *testing.T) (Line, net.Conn) {
+		test(t, func(t *testing.T) (Conn, net.Conn) {
 			t.Helper()
 			here, there := loopback(t)
 			l, err := poll.Take(here)
@@ -64,17 +64,17 @@ func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 	})
 	t.Run("each-tcp", func(t *testing.T) {
 		t.Parallel()
-		test(t, func(t *testing.T) (Line, net.Conn) {
+		test(t, func(t *testing.T) (Conn, net.Conn) {
 			t.Helper()
 			here, there := loopback(t)
-			return Each(here), there
+			return Blocking(here), there
 		})
 	})
 	t.Run("each-pipe", func(t *testing.T) {
 		t.Parallel()
-		test(t, func(*testing.T) (Line, net.Conn) {
+		test(t, func(*testing.T) (Conn, net.Conn) {
 			here, there := net.Pipe()
-			return Each(here), there
+			return Blocking(here), there
 		})
 	})
 	t.Run("each-tls", func(t *testing.T) {
@@ -82,7 +82,7 @@ func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 		cert := certificate(t)
 		poll := &Poll{}
 		t.Cleanup(poll.Close)
-		test(t, func(t *testing.T) (Line, net.Conn) {
+		test(t, func(t *testing.T) (Conn, net.Conn) {
 			t.Helper()
 			here, there := loopback(t)
 			server := tls.Server(here, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13})
@@ -132,7 +132,7 @@ func ok(t *testing.T, err error) {
 
 // sink is a Handler that keeps what it is told.
 type sink struct {
-	line Line // to echo on; may be nil
+	to Conn // to echo on; may be nil
 
 	mu       sync.Mutex
 	got      []byte
@@ -144,8 +144,8 @@ type sink struct {
 	ended    chan struct{}
 }
 
-func newSink(echo Line) *sink {
-	return &sink{line: echo, writable: make(chan struct{}, 1), ended: make(chan struct{})}
+func newSink(echo Conn) *sink {
+	return &sink{to: echo, writable: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 func (s *sink) Read(p []byte) {
@@ -169,14 +169,14 @@ func (s *sink) Writable() {
 
 // echo writes what was read again, or when there is room.
 func (s *sink) echo(p []byte) {
-	if s.line == nil {
+	if s.to == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.owed = append(s.owed, p...)
 	if len(s.owed) > 0 {
-		n, _ := s.line.Write(s.owed) // an error is the end, which is told
+		n, _ := s.to.Write(s.owed) // an error is the end, which is told
 		s.owed = s.owed[n:]
 	}
 }
@@ -226,8 +226,8 @@ func numbered(n int) []byte {
 	return b[:n]
 }
 
-// writeAll writes as whoever uses a Line does: when it is full, what is left waits.
-func writeAll(t *testing.T, l Line, s *sink, p []byte) {
+// writeAll writes as whoever uses a Conn does: when it is full, what is left waits.
+func writeAll(t *testing.T, l Conn, s *sink, p []byte) {
 	t.Helper()
 	for len(p) > 0 {
 		n, err := l.Write(p)
@@ -370,7 +370,7 @@ func TestRoomIsToldOfThoughItWasFullBeforeTheStart(t *testing.T) {
 		}
 		_, err := io.ReadFull(peer, make([]byte, n)) // all of it, before the start
 		ok(t, err)
-		if e, each := l.(*each); each {
+		if e, each := l.(*blocking); each {
 			e.wg.Wait()
 		}
 		s := newSink(nil)
@@ -435,7 +435,7 @@ func TestShutDoesNotWaitForAConnectionThatIsSlowToClose(t *testing.T) {
 	t.Parallel()
 	here, there := net.Pipe()
 	conn := &slowClose{Conn: here, gate: make(chan struct{})}
-	l := Each(conn)
+	l := Blocking(conn)
 	s := newSink(nil)
 	ok(t, l.Start(s))
 	done := make(chan struct{})
@@ -604,7 +604,7 @@ func TestCloseGivesTheDescriptorBack(t *testing.T) { //nolint:paralleltest // se
 	}
 	poll := &Poll{}
 	defer poll.Close()
-	once := func(take func(net.Conn) (Line, error), start bool) {
+	once := func(take func(net.Conn) (Conn, error), start bool) {
 		here, there := loopback(t)
 		l, err := take(here)
 		ok(t, err)
@@ -617,7 +617,7 @@ func TestCloseGivesTheDescriptorBack(t *testing.T) { //nolint:paralleltest // se
 		l.Close()
 		_ = there.Close()
 	}
-	each := func(c net.Conn) (Line, error) { return Each(c), nil }
+	each := func(c net.Conn) (Conn, error) { return Blocking(c), nil }
 	once(poll.Take, true) // what exists once
 	before := descriptors(t)
 	for range 100 {

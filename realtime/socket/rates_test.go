@@ -1,18 +1,18 @@
-package realtime_test
+package socket_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"vigil/realtime"
 	"vigil/realtime/internal/docpage"
+	"vigil/realtime/socket"
 )
 
 func TestThePageNamesTheRates(t *testing.T) {
 	t.Parallel()
 	rates := docpage.Section(t, "## Rates")
-	for ty, r := range realtime.DefaultRates() {
+	for ty, r := range socket.DefaultRates() {
 		want := fmt.Sprintf("`%s` %d, %v", ty, r.Burst, r.PerSecond)
 		if ty == "" {
 			want = fmt.Sprintf("others %d, %v", r.Burst, r.PerSecond)

@@ -1,9 +1,9 @@
-// Package line holds TCP connections of which there are many and most are quiet. A
+// Package netpoll holds TCP connections of which there are many and most are quiet. A
 // goroutine that waits in a Read costs a stack and a buffer for each of them; here they
 // cost a few words: one goroutine waits for all (on Linux, by epoll), and reads into a
 // buffer that all share. Elsewhere, and for what is no plain TCP connection, each has its
 // goroutine all the same.
-package line
+package netpoll
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Line is one connection. Close is called last, after Handler.Ended if Start was called;
+// Conn is one connection. Close is called last, after Handler.Ended if Start was called;
 // the other methods may be called at the same time, and do nothing from Close on.
-type Line interface {
+type Conn interface {
 	// Start begins to read. It is called at most once.
 	Start(h Handler) error
 	// Write gives to the kernel what it takes at once. When that is not everything, err is
@@ -27,7 +27,7 @@ type Line interface {
 	Close()
 }
 
-// Handler is told what happens to a Line. Read and Ended come one after the other; Writable
+// Handler is told what happens to a Conn. Read and Ended come one after the other; Writable
 // may come beside them. They must not wait for anything, because other connections wait
 // for them.
 type Handler interface {
@@ -51,8 +51,8 @@ var ErrFull = errors.New("the connection takes no more for now")
 // parts, so that others have their turn between them.
 const readSize = 16 << 10
 
-// each is a Line with a goroutine of its own, and another while something is written.
-type each struct {
+// blocking is a Conn with a goroutine of its own, and another while something is written.
+type blocking struct {
 	conn net.Conn
 	wg   sync.WaitGroup
 
@@ -64,12 +64,12 @@ type each struct {
 	err     error // of writing
 }
 
-// Each makes a Line of any connection, which has a goroutine of its own from Start until
-// Ended. The connection is the Line's from then on.
-func Each(conn net.Conn) Line { return &each{conn: conn} }
+// Blocking makes a Conn of any connection, which has a goroutine of its own from Start until
+// Ended. The connection is the Conn's from then on.
+func Blocking(conn net.Conn) Conn { return &blocking{conn: conn} }
 
-// Start implements Line.
-func (e *each) Start(h Handler) error {
+// Start implements Conn.
+func (e *blocking) Start(h Handler) error {
 	e.mu.Lock()
 	e.h = h
 	room := e.refused && !e.writing // there was nobody to tell
@@ -96,9 +96,9 @@ func (e *each) Start(h Handler) error {
 	return nil
 }
 
-// Write implements Line: one Write at a time is under way, and the kernel's room is what
+// Write implements Conn: one Write at a time is under way, and the kernel's room is what
 // that one takes.
-func (e *each) Write(p []byte) (int, error) {
+func (e *blocking) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -132,8 +132,8 @@ func (e *each) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Shut implements Line.
-func (e *each) Shut() {
+// Shut implements Conn.
+func (e *blocking) Shut() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -147,8 +147,8 @@ func (e *each) Shut() {
 	e.shut = true
 }
 
-// Close implements Line.
-func (e *each) Close() {
+// Close implements Conn.
+func (e *blocking) Close() {
 	e.Shut()
 	e.wg.Wait()
 	_ = e.conn.Close() // it may be closed already
