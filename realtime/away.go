@@ -37,7 +37,7 @@ func (h *Hub) watchLoop(watched relay.Watched) {
 func (r *room) watch(s relay.State, now time.Time) {
 	bad := !s.Up
 	for _, node := range s.Silent {
-		bad = bad || r.h.sights.live(node, r.h.cfg.NodeLease) // it lives, and is cut off
+		bad = bad || r.h.members.Alive(node) // it lives, and is cut off
 	}
 	switch {
 	case bad && !r.away.Load():

@@ -45,7 +45,7 @@ func TestWhatANodeThatIsGoneStoredIsCountedAnew(t *testing.T) {
 	came := &student{h: h, id: "a", moved: moved{from: "gone"}}
 	other := &student{h: h, id: "b", moved: moved{from: "alive"}}
 	h.students = map[string]*student{"a": came, "b": other}
-	h.owe("gone", time.Now())
+	h.creditLateArrivals("gone", time.Now())
 	if !came.stale || came.moved.from != "" {
 		t.Error("got the counts of who came from the node that is gone as they were")
 	}

@@ -79,7 +79,7 @@ func (h *Hub) dueOne(ctx context.Context, s vigil.Session, rooms dueRooms) error
 			return err
 		}
 	}
-	if p := s.Presence; p.Node != h.boot && (p.Reachable() || p.Connection == vigil.ConnNavigating) && h.sights.live(p.Node, h.cfg.NodeLease) {
+	if p := s.Presence; p.Node != h.boot && (p.Reachable() || p.Connection == vigil.ConnNavigating) && h.members.Alive(p.Node) {
 		if next := s.NextDue(exam.Policy); next.After(h.now()) { // it was due only if nobody watched it
 			return h.setDue(ctx, s, next)
 		}

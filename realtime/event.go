@@ -183,11 +183,11 @@ func (r *room) Receive(payload []byte) {
 		}
 	case eventOnline:
 		if e.Count > 0 && r.h.cfg.Shared {
-			r.h.sights.tells(e.Node)
+			r.h.members.Heard(e.Node)
 		}
 	case eventGone:
 		if e.Node == r.h.boot { // it lives, but cannot reach the store, so nobody can be served here
-			r.h.forsaken("another server took over")
+			r.h.Evict("another server took over")
 		}
 	case eventTurned:
 		r.h.heardTurned(e.Turned)

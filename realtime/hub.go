@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
+	"vigil/realtime/cluster"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/relay"
 	"vigil/realtime/socket"
@@ -37,8 +38,8 @@ type Hub struct {
 	ctx   context.Context // of tasks: ends at Close
 
 	draining  atomic.Bool
-	quietNow  atomic.Bool  // Drain has finished
-	sights    sights       // of other nodes
+	quietNow  atomic.Bool // Drain has finished
+	members   *cluster.Membership
 	upgrading atomic.Int64 // sockets that are being opened
 	requests  atomic.Int64 // to platforms, under way
 	serverSeq atomic.Int64 // of signals that this node makes
@@ -93,10 +94,15 @@ func New(cfg Config) (*Hub, error) {
 		},
 		RenewBefore: cfg.RenewBefore, TokenGrace: cfg.TokenGrace, RateGrace: cfg.RateGrace, WriteWait: cfg.WriteWait,
 	})
+	h.members = cluster.New(cluster.Config{
+		Node: h.boot, Host: cfg.Host, Shared: cfg.Shared, Every: cfg.NodeEvery, Lease: cfg.NodeLease, Store: cfg.Store, Tasks: h.tasks, Log: h.log, Now: cfg.Now,
+		Draining: h.draining.Load, Drained: func() bool { return h.draining.Load() && h.quietNow.Load() }, Each: h.tellTurned, Noted: h.noteStore,
+	}, h)
 	h.writer = newWriter(h)
-	for _, work := range []func(){h.writer.run, h.rowsLoop, h.nodeLoop, h.deliverLoop, h.dueLoop, h.accessLoop} {
+	for _, work := range []func(){h.writer.run, h.rowsLoop, h.deliverLoop, h.dueLoop, h.accessLoop} {
 		h.tasks.Go(work)
 	}
+	h.members.Run()
 	if watched, ok := cfg.Relay.(relay.Watched); ok {
 		h.tasks.Go(func() { h.watchLoop(watched) })
 	}

@@ -485,7 +485,7 @@ func TestAServerThatWasTakenOverFromWritesNothingIntoTheLedger(t *testing.T) {
 	r.store.set("", errDown)
 	st.Cut()
 	r.until("lost", func() bool { c, _ := r.hub.Here(s.ID); return c == vigil.ConnLost })
-	r.until("taken over", func() bool { return r.hub.Stats().Forsaken > 0 && len(r.gaps(s.ID)) == 1 })
+	r.until("taken over", func() bool { return r.hub.Stats().Evictions > 0 && len(r.gaps(s.ID)) == 1 })
 	r.store.set("", nil)
 	r.until("done", func() bool { _, idle := r.hub.Here(s.ID); return idle })
 	if g := r.gaps(s.ID); len(g) != 1 || g[0].Cause != vigil.CauseServer {
@@ -513,7 +513,7 @@ func TestAServerThatWasCutOffForLongLearnsThatItWasTakenOver(t *testing.T) {
 	looked := r.store.calls("Nodes")
 	r.until("hundreds of tries", func() bool { return r.store.calls("Nodes") > looked+200 })
 	r.store.set("", nil)
-	r.until("learned", func() bool { return r.hub.Stats().Forsaken >= 1 })
+	r.until("learned", func() bool { return r.hub.Stats().Evictions >= 1 })
 	r.until("back", func() bool { return st.Connects() == 2 && r.read(s.ID).Presence.Connection == vigil.ConnOnline })
 	r.until("ended", func() bool {
 		g := r.gaps(s.ID)

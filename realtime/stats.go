@@ -37,15 +37,15 @@ type Stats struct {
 	RelayHoles      int64
 	RelayBad        int64
 	RelayAway       int64                          // times that an exam's dashboards were told that other nodes come late
-	Forsaken        int64                          // times that this node was taken for gone while it lived
+	Evictions       int64                          // times that this node disconnected everyone because others may have taken over
 	Closed          map[websocket.StatusCode]int64 // by us, by code
 }
 
 // counters are behind Stats.
 type counters struct {
-	behind                                                                               atomic.Int64
-	stored, repeated, differ, signalsRefused, batches, storeRetries                      atomic.Int64
-	stampsRefused, receipts, lost, deliveries, relayHoles, relayBad, relayAway, forsaken atomic.Int64
+	behind                                                                              atomic.Int64
+	stored, repeated, differ, signalsRefused, batches, storeRetries                     atomic.Int64
+	stampsRefused, receipts, lost, deliveries, relayHoles, relayBad, relayAway, evicted atomic.Int64
 }
 
 // Stats returns the counts as they are now.
@@ -58,7 +58,7 @@ func (h *Hub) Stats() Stats {
 		JobsRefused: h.tasks.Refused(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
 		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
 		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: c.Renewed.Load(),
-		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Forsaken: s.forsaken.Load(),
+		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Evictions: s.evicted.Load(),
 		Closed: c.Codes(),
 	}
 	out.Waiting, out.Saving = h.writer.state()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"hash/maphash"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -206,6 +208,16 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 	h.mu.Unlock()
 	return st, nil
 }
+
+func (h *Hub) allStudents() []*student {
+	h.mu.RLock()
+	out := slices.Collect(maps.Values(h.students))
+	h.mu.RUnlock()
+	slices.SortFunc(out, byID)
+	return out
+}
+
+func byID(a, b *student) int { return strings.Compare(a.id, b.id) }
 
 // sweep forgets students of whom nothing is left to do.
 func (h *Hub) sweep() {

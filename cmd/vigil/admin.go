@@ -157,7 +157,7 @@ var hubMetrics = []metric[realtime.Stats]{
 	counter("connections_lost", "Connections that counted as lost.", func(s realtime.Stats) int64 { return s.Lost }),
 	counter("tokens_renewed", "Socket tokens renewed.", func(s realtime.Stats) int64 { return s.Renewed }),
 	counter("relay_away", "Times that an exam's dashboards were told that other servers' changes come late.", func(s realtime.Stats) int64 { return s.RelayAway }),
-	counter("forsaken", "Times that other servers took this one for gone while it lived.", func(s realtime.Stats) int64 { return s.Forsaken }),
+	counter("forsaken", "Times that other servers took this one for gone while it lived.", func(s realtime.Stats) int64 { return s.Evictions }),
 	counter("deliveries", "Requests to platforms.", func(s realtime.Stats) int64 { return s.Deliveries }),
 }
 
