@@ -12,6 +12,7 @@ import (
 	"vigil"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
+	"vigil/realtime/session"
 )
 
 // What a node does when it cannot hear the others, or they cannot hear it: it says so to
@@ -190,7 +191,7 @@ func (r *room) readAnew(ctx context.Context, wholly bool) error {
 			return err
 		}
 		for _, c := range commands {
-			if st := here[c.SessionID]; st != nil && forStudent(c) && c.Stage == vigil.StageQueued {
+			if st := here[c.SessionID]; st != nil && session.ForStudent(c) && c.Stage == vigil.StageQueued {
 				st.deliver(frames(protocol.Encode(protocol.CommandOf(c))), &sentCommand{c.ID}, false)
 			}
 		}
@@ -245,7 +246,7 @@ func (st *student) catchUp(s vigil.Session) {
 	if len(fs) > 0 || ended {
 		st.deliver(fs, nil, ended)
 	}
-	if at := over(st.room.policy(), s); !at.IsZero() {
+	if at := session.Over(st.room.policy(), s); !at.IsZero() {
 		st.ended(st.h.now(), at)
 	}
 }
@@ -313,7 +314,7 @@ func (h *Hub) freshen() {
 			continue
 		}
 		added := st.jobs.Add(h.tasks, 0, func(ctx context.Context) {
-			if err := h.reloadTally(ctx, st.id); err != nil {
+			if err := h.Recount(ctx, st.id); err != nil {
 				st.mu.Lock()
 				st.stalesLocked()
 				st.mu.Unlock()
@@ -331,7 +332,7 @@ func (st *student) tellStored() {
 	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
 		s, err := st.h.store.Session(ctx, st.id)
 		if err != nil {
-			st.h.tellLater(st.id)
+			st.h.RetellLater(st.id)
 			return
 		}
 		st.h.tellTally(s)

@@ -194,7 +194,7 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			got, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, extend)
+			got, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, extend)
 			if err != nil || len(got) != 1 || got[0].Stage == vigil.StageRefused {
 				t.Errorf("got %+v %v, want progress of one session", got, err)
 			}
@@ -213,14 +213,14 @@ func TestACommandGivenAgainChangesNothingAndGivesTheSameProgress(t *testing.T) {
 	}
 	// A refusal stands as well.
 	resume := protocol.CommandUp{ID: "resume-0001", Kind: vigil.CommandResume, Targets: []string{s.ID}}
-	first, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, resume)
+	first, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, resume)
 	r.ok(err)
 	if first[0].Stage != vigil.StageRefused {
 		t.Fatalf("resume of an active session: got %+v, want refused", first[0])
 	}
-	_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
+	_, err = r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID}})
 	r.ok(err)
-	second, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, resume)
+	second, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, resume)
 	r.ok(err)
 	if second[0].Stage != vigil.StageRefused || second[0].Problem != first[0].Problem {
 		t.Fatalf("given again: got %+v, want the same refusal", second[0])
@@ -283,7 +283,7 @@ func TestTheQueueNeverDoublesAnExtension(t *testing.T) {
 			platform := &lms{}
 			r := newRig(t) // no controller yet: the node that leased it died
 			s := r.session(controlled, func(s *vigil.Session) { s.Plugin = row.plugin })
-			_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
+			_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 				ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 			})
 			r.ok(err)
@@ -315,7 +315,7 @@ func TestAnAnswerThatCannotBeStoredIsStoredLater(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
 	r.store.set("UpdateCommand", errDown)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
+	_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 		ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID},
 	})
 	r.ok(err)
@@ -334,13 +334,13 @@ func TestTheFirstFinalAnswerStands(t *testing.T) {
 	t.Parallel()
 	r := newRig(t) // no controller: the test answers
 	s := r.session(controlled)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
+	_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
 	})
 	r.ok(err)
 	d := vigil.Delivery{SessionID: s.ID, CommandID: "pause-00001", Action: vigil.ActionPause}
 	for _, state := range []vigil.LMSState{vigil.LMSWaiting, vigil.LMSAccepted, vigil.LMSFailed} {
-		r.ok(r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: state, At: time.Now()}))
+		r.ok(r.hub.Sessions().Answered(r.ctx, d, vigil.LMSAnswer{State: state, At: time.Now()}))
 	}
 	c, err := r.db.Command(r.ctx, s.ID, "pause-00001")
 	r.ok(err)
@@ -348,7 +348,7 @@ func TestTheFirstFinalAnswerStands(t *testing.T) {
 		t.Fatalf("answer: got %s, want accepted", c.LMS.State)
 	}
 	d.CommandID = "erased-0001"
-	r.ok(r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSAccepted})) // nobody is left to tell
+	r.ok(r.hub.Sessions().Answered(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSAccepted})) // nobody is left to tell
 }
 
 func TestAPlatformThatIsAwayIsAskedAgain(t *testing.T) {
@@ -383,12 +383,12 @@ func TestTheReportedEndMovesTheStudentsClock(t *testing.T) {
 	s := r.session()
 	st := r.student(s)
 	end := s.End.Add(10 * time.Minute)
-	_, err := r.hub.ReportEnd(r.ctx, s.ID, vigil.Report{Version: 1, End: end, At: time.Now()})
+	_, err := r.hub.Sessions().ReportEnd(r.ctx, s.ID, vigil.Report{Version: 1, End: end, At: time.Now()})
 	r.ok(err)
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { e, _ := c.Clock(); return e == end.UnixMilli() }))
 	v := r.read(s.ID).Version
 	for range 3 {
-		_, err = r.hub.ReportEnd(r.ctx, s.ID, vigil.Report{Version: 1, End: end, At: time.Now()})
+		_, err = r.hub.Sessions().ReportEnd(r.ctx, s.ID, vigil.Report{Version: 1, End: end, At: time.Now()})
 		r.ok(err)
 	}
 	if got := r.read(s.ID).Version; got != v {
@@ -403,13 +403,13 @@ func TestApplyAndSessionCreatedShowAtOnce(t *testing.T) {
 	s := r.session(func(s *vigil.Session) { s.State = vigil.StateCreated })
 	r.hub.SessionCreated(r.ctx, s)
 	r.until("row", func() bool { row := p.Row(s.ID); return row.Who != nil && row.Life.State == vigil.StateCreated })
-	_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventConsent})
+	_, err := r.hub.Sessions().Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventConsent})
 	r.ok(err)
 	var wg sync.WaitGroup
 	oks := make(chan error, 8)
 	for range 8 {
 		wg.Go(func() {
-			_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate})
+			_, err := r.hub.Sessions().Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate})
 			oks <- err
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"vigil"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -21,7 +22,7 @@ type Config struct {
 	Verifier socket.Verifier
 	Signer   socket.Signer
 	// Controller sends commands to platforms; nil: the queue stays as it is.
-	Controller Controller
+	Controller session.Controller
 	// Pages checks the page stamps of the platforms' quiz pages; nil: they are not looked at.
 	Pages PageVerifier
 	// Receipts signs what platforms are told of pages that are watched, where an exam's policy

@@ -21,7 +21,7 @@ func TestAConsentIsStoredOnceAndLeavesARunningAttemptAlone(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 8 { // in as many windows
 			wg.Go(func() {
-				if _, err := r.hub.Agreed(r.ctx, s.ID, vigil.Consent{Notice: notice, At: at}, student); err != nil {
+				if _, err := r.hub.Sessions().Agreed(r.ctx, s.ID, vigil.Consent{Notice: notice, At: at}, student); err != nil {
 					t.Errorf("agreed: %v", err)
 				}
 			})
@@ -33,7 +33,7 @@ func TestAConsentIsStoredOnceAndLeavesARunningAttemptAlone(t *testing.T) {
 	if got.State != vigil.StateReady || got.Version != s.Version+1 || !slices.Equal(got.Consents, []vigil.Consent{{Notice: "one", At: at}}) {
 		t.Fatalf("got %s, version %d, consents %v, want it ready by one consent", got.State, got.Version, got.Consents)
 	}
-	_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate})
+	_, err := r.hub.Sessions().Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate})
 	r.ok(err)
 	before := r.read(s.ID)
 	agree("two")
@@ -42,9 +42,9 @@ func TestAConsentIsStoredOnceAndLeavesARunningAttemptAlone(t *testing.T) {
 		len(got.Consents) != 2 || !got.AgreedTo("two") {
 		t.Fatalf("got %+v, want the running attempt with one more consent", got)
 	}
-	_, err = r.hub.Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
+	_, err = r.hub.Sessions().Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
 	r.ok(err)
-	if _, err = r.hub.Agreed(r.ctx, s.ID, vigil.Consent{Notice: "three", At: at}, student); !errors.Is(err, vigil.ErrIllegal) {
+	if _, err = r.hub.Sessions().Agreed(r.ctx, s.ID, vigil.Consent{Notice: "three", At: at}, student); !errors.Is(err, vigil.ErrIllegal) {
 		t.Errorf("after the end: got %v, want it refused", err)
 	}
 }

@@ -37,7 +37,7 @@ func TestExtensionsGivenAtOnceAreReckonedWhenTheyAreSent(t *testing.T) {
 	s := r.session(controlled)
 	extend := func(id string, seconds int64) {
 		t.Helper()
-		_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
+		_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 			ID: id, Kind: vigil.CommandExtend, Seconds: seconds, Targets: []string{s.ID},
 		})
 		r.ok(err)

@@ -50,7 +50,7 @@ type leftovers struct{ sockets, students, refusals, signals, requests int }
 func (h *Hub) left() leftovers {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	l := leftovers{sockets: h.sockets.Count() + int(h.upgrading.Load()), refusals: h.refusals.pending(), signals: h.writer.left(), requests: int(h.requests.Load())}
+	l := leftovers{sockets: h.sockets.Count() + int(h.upgrading.Load()), refusals: h.refusals.pending(), signals: h.writer.left(), requests: int(h.sessions.Requests())}
 	for _, st := range h.students {
 		if !st.jobs.Idle() {
 			l.students++

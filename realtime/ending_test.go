@@ -92,7 +92,7 @@ func TestAReportOfTheEndCountsWheneverItComes(t *testing.T) {
 		if !hidden {
 			r.until("time up", func() bool { return r.settled(s.ID) == vigil.StateTimeUp })
 		}
-		got, err := r.hub.Ended(r.ctx, s.ID, moodle, handed)
+		got, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, handed)
 		r.ok(err)
 		if v := r.read(s.ID); got.State != vigil.StateSubmitted || v.State != vigil.StateSubmitted || v.Ended.Sub(handed).Abs() > time.Millisecond || v.By.Role != vigil.RoleLMS {
 			t.Errorf("got %s, stored %s at %v by %s, want handed in at %v by the platform", got.State, v.State, v.Ended, v.By.Role, handed)
@@ -104,7 +104,7 @@ func TestAReportOfTheEndCountsWheneverItComes(t *testing.T) {
 // settled asks the store for a session that is due, as the hub does, and returns its state.
 func (r *rig) settled(session string) vigil.State {
 	r.Helper()
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	return r.read(session).State
 }
 
@@ -267,7 +267,7 @@ func TestProctoringThatIsSwitchedOffEndsTheWatchingAndAccusesNobody(t *testing.T
 	w := r.wire(studentClaims(s))
 	w.write(hello)
 	r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
-	_, err := r.hub.Stopped(r.ctx, s.ID, moodle, time.Now())
+	_, err := r.hub.Sessions().Stopped(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
 	w.ends(protocol.CloseEnded)
 	r.until("closed", func() bool { return p.Connection(s.ID) == vigil.ConnClosed })
@@ -277,7 +277,7 @@ func TestProctoringThatIsSwitchedOffEndsTheWatchingAndAccusesNobody(t *testing.T
 		t.Errorf("got %s because %q, %d incidents, %d gaps, want stopped with the reason and nothing else", v.State, v.Reason, v.Tally.Incidents, len(r.gaps(s.ID)))
 	}
 	handed := time.Now()
-	got, err := r.hub.Ended(r.ctx, s.ID, moodle, handed)
+	got, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, handed)
 	r.ok(err)
 	if got.State != vigil.StateSubmitted || got.Reason == "" {
 		t.Errorf("handed in later: got %s because %q, want submitted, and why nobody watched", got.State, got.Reason)
@@ -288,12 +288,12 @@ func TestAnAttemptThatTheLMSLaunchesAgainGoesOnThoughWeCalledItOver(t *testing.T
 	t.Parallel()
 	r := newRig(t)
 	s := r.session(proctored, func(s *vigil.Session) { s.State, s.Ended, s.End = vigil.StateExpired, time.Now(), time.Time{} })
-	got, err := r.hub.Relaunched(r.ctx, s.ID, func(s vigil.Session) (vigil.Session, bool) { s.Name = "New name"; return s, true })
+	got, err := r.hub.Sessions().Relaunched(r.ctx, s.ID, func(s vigil.Session) (vigil.Session, bool) { s.Name = "New name"; return s, true })
 	r.ok(err)
 	if v := r.read(s.ID); got.State != vigil.StateActive || v.State != vigil.StateActive || v.Name != "New name" || !v.Ended.IsZero() {
 		t.Errorf("got %s, stored %s of %q, want active with what the launch said", got.State, v.State, v.Name)
 	}
-	same, err := r.hub.Relaunched(r.ctx, s.ID, func(s vigil.Session) (vigil.Session, bool) { return s, false })
+	same, err := r.hub.Sessions().Relaunched(r.ctx, s.ID, func(s vigil.Session) (vigil.Session, bool) { return s, false })
 	r.ok(err)
 	if same.Version != got.Version {
 		t.Errorf("a launch that says nothing new: got version %d, want %d", same.Version, got.Version)
@@ -308,7 +308,7 @@ func TestWhatWasNotedBeforeTheSwitchOffWasHeardOfIsCleared(t *testing.T) {
 	off := time.Now()
 	r.leave(s, w)
 	r.until("held against the student", func() bool { return r.read(s.ID).Tally.Open == 1 })
-	_, err := r.hub.Stopped(r.ctx, s.ID, moodle, off)
+	_, err := r.hub.Sessions().Stopped(r.ctx, s.ID, moodle, off)
 	r.ok(err)
 	r.until("cleared", func() bool { return r.read(s.ID).Tally.Open == 0 })
 }
@@ -321,9 +321,9 @@ func TestAPauseAfterTheSwitchOffDoesNotMakeItLater(t *testing.T) {
 	off := time.Now()
 	_ = w.ws.CloseNow()
 	r.until("held against the student", func() bool { return r.read(s.ID).Tally.Open == 1 })
-	_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventPause}) // by a proctor who has not heard of it
+	_, err := r.hub.Sessions().Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventPause}) // by a proctor who has not heard of it
 	r.ok(err)
-	_, err = r.hub.Stopped(r.ctx, s.ID, moodle, off)
+	_, err = r.hub.Sessions().Stopped(r.ctx, s.ID, moodle, off)
 	r.ok(err)
 	r.until("nothing of it theirs", func() bool {
 		return r.read(s.ID).Tally.Open == 0 && !slices.ContainsFunc(r.gaps(s.ID), func(g vigil.Gap) bool {
@@ -340,11 +340,11 @@ func TestASwitchOffThatIsHeardOfAfterTheEndClearsWhatLiesBetween(t *testing.T) {
 	off := time.Now()
 	_ = w.ws.CloseNow()
 	r.until("held against the student", func() bool { return r.read(s.ID).Tally.Open == 1 })
-	_, err := r.hub.Ended(r.ctx, s.ID, moodle, time.Now())
+	_, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
 	r.until("ended", func() bool { g := r.gaps(s.ID); return len(g) == 1 && !g[0].End.IsZero() })
 	for range 2 { // whose answer was lost
-		v, err := r.hub.Stopped(r.ctx, s.ID, moodle, off)
+		v, err := r.hub.Sessions().Stopped(r.ctx, s.ID, moodle, off)
 		r.ok(err)
 		if v.State != vigil.StateSubmitted || v.Reason == "" {
 			t.Errorf("got %s because %q, want submitted, and why nobody watched", v.State, v.Reason)
@@ -364,7 +364,7 @@ func TestTheLedgerOfAnEndedAttemptIsClosedThoughItsServerIsGone(t *testing.T) {
 		s.Presence = vigil.Presence{Connection: vigil.ConnLost, Cause: vigil.CauseStudent, Since: ended.Add(-time.Minute), Epoch: 1, Node: "gone"}
 	})
 	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{ID: "left-open", SessionID: s.ID, ExamID: s.ExamID, Start: ended.Add(-time.Minute), Cause: vigil.CauseStudent}))
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	r.until("ended with the attempt", func() bool { g := r.gaps(s.ID); return len(g) == 1 && g[0].End.Equal(ended) })
 	r.until("shown as closed", func() bool { return p.Connection(s.ID) == vigil.ConnClosed })
 	r.until("nothing more due", func() bool { return r.read(s.ID).DueAt.IsZero() })
@@ -375,7 +375,7 @@ func TestAnEndIsDueUntilItsLedgerIsClosed(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) { c.DueEvery = time.Hour })
 	s := r.session()
 	reading := r.store.holdNext("Transition")
-	go func() { _, _ = r.hub.Ended(r.ctx, s.ID, moodle, time.Now()) }()
+	go func() { _, _ = r.hub.Sessions().Ended(r.ctx, s.ID, moodle, time.Now()) }()
 	<-reading.entered
 	closing := r.store.holdNext("GapsOfSession")
 	close(reading.release)
@@ -400,7 +400,7 @@ func TestWhoIsAwayIsClosedByAnEndThatAnotherServerStored(t *testing.T) {
 	w := r.comes(s)
 	_ = w.ws.CloseNow()
 	r.until("lost", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnLost })
-	_, err := second.hub.Ended(r.ctx, s.ID, moodle, time.Now())
+	_, err := second.hub.Sessions().Ended(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
 	ended := time.Now()
 	r.until("closed", func() bool {
@@ -466,7 +466,7 @@ func TestWhoHandsInIsNotLostUntilThePlatformSaysSo(t *testing.T) {
 			left := c.now()
 			c.add(time.Minute)
 			r.until("lost", func() bool { return len(r.gaps(s.ID)) == 1 && r.read(s.ID).Presence.Connection == vigil.ConnLost })
-			_, err := r.hub.Ended(r.ctx, s.ID, moodle, left.Add(tt.after))
+			_, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, left.Add(tt.after))
 			r.ok(err)
 			r.until("the ledger is closed", func() bool { return !r.gaps(s.ID)[0].End.IsZero() })
 			if !tt.lost {
@@ -552,7 +552,7 @@ func TestASessionThatCannotBeStoredKeepsNobodyElseFromTheirEnd(t *testing.T) {
 	}
 	bad.session = r.session(due(2 * time.Hour)).ID
 	good := r.session(due(time.Hour))
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	if got := r.read(good.ID).State; got != vigil.StateExpired {
 		t.Errorf("got %s, want expired", got)
 	}

@@ -6,14 +6,13 @@ import (
 	"vigil"
 )
 
-// WorkDue is workDue.
-func (h *Hub) WorkDue(ctx context.Context) error { return h.workDue(ctx) }
-
 // LookAround looks at the other nodes.
 func (h *Hub) LookAround(ctx context.Context) error { return h.members.Look(ctx) }
 
 // TellLost is tellLost.
-func (h *Hub) TellLost(ctx context.Context, exam, session string) { h.tellLost(ctx, exam, session) }
+func (h *Hub) TellLost(ctx context.Context, exam, session string) {
+	h.LostTimeChanged(ctx, exam, session)
+}
 
 // Here is how this node has a session's student, and whether nothing of it is to be stored.
 func (h *Hub) Here(session string) (connection vigil.Connection, idle bool) {

@@ -316,7 +316,7 @@ func TestEveryCloseCode(t *testing.T) {
 		w := r.wire(studentClaims(s))
 		w.write(hello)
 		w.next(protocol.TypeWelcome, &protocol.Welcome{}) // an end before it would be told by it
-		_, err := r.hub.Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
+		_, err := r.hub.Sessions().Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
 		r.ok(err)
 		var st protocol.StateDown
 		w.next(protocol.TypeState, &st)

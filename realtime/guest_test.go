@@ -212,7 +212,7 @@ func TestAPageOfOursIsLetGoOfWhenTheAttemptBegins(t *testing.T) {
 	w := r.wire(guestClaims(s, vigil.GuestSame))
 	w.write(hello)
 	r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
-	_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate, By: vigil.Actor{Role: vigil.RoleLMS}})
+	_, err := r.hub.Sessions().Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate, By: vigil.Actor{Role: vigil.RoleLMS}})
 	r.ok(err)
 	r.until("closed", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnClosed })
 	r.comes(s)

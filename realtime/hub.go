@@ -14,18 +14,11 @@ import (
 	"vigil/realtime/cluster"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/relay"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
-// Hub holds the sockets of one node. Everything that changes a session while people are
-// connected goes through it, so that they hear of it at once: the sockets' own frames,
-// and the methods below, which the pages and the API call. All methods may be called at
-// the same time.
-//
-// Locks, in the order in which they may nest: room.order, Hub.mu, student.mu, conn.mu; the
-// others (room.mu, proctor.state, lane.mu, writer.mu, turns.mu, outages.mu, refusals.mu,
-// retelling.mu) are leaves. None is held while the store, the relay's Subscribe or a socket is waited for;
-// commandLocks, which are, are no mutexes.
+// Hub is the live state of one node. All methods may be called at the same time.
 type Hub struct {
 	cfg   Config
 	log   *slog.Logger
@@ -40,11 +33,10 @@ type Hub struct {
 	draining  atomic.Bool
 	quietNow  atomic.Bool // Drain has finished
 	members   *cluster.Membership
+	sessions  *session.Service
 	upgrading atomic.Int64 // sockets that are being opened
-	requests  atomic.Int64 // to platforms, under way
 	serverSeq atomic.Int64 // of signals that this node makes
 	snapshots atomic.Int64
-	queueWake chan struct{}
 	rowsWake  chan struct{}
 	writer    *writer
 	outages   outages
@@ -55,8 +47,6 @@ type Hub struct {
 	stats     counters
 	counters  socket.Counters
 	sockets   *socket.Server
-
-	commandLocks commandLocks
 
 	restored time.Time // when the store was brought back from a backup; zero: it was not. Set by Recover.
 
@@ -78,11 +68,10 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h := &Hub{
 		cfg: cfg, log: cfg.Log.With("node", cfg.Node), store: cfg.Store, boot: cfg.Node,
-		seed: maphash.MakeSeed(), queueWake: make(chan struct{}, 1), rowsWake: make(chan struct{}, 1),
+		seed: maphash.MakeSeed(), rowsWake: make(chan struct{}, 1),
 		rooms: map[string]*room{}, students: map[string]*student{},
 	}
 	_, h.alone = cfg.Relay.(relay.None)
-	h.commandLocks = newCommandLocks()
 	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
 	h.tasks = tasks.NewGroup()
 	h.ctx = h.tasks.Context()
@@ -98,16 +87,26 @@ func New(cfg Config) (*Hub, error) {
 		Node: h.boot, Host: cfg.Host, Shared: cfg.Shared, Every: cfg.NodeEvery, Lease: cfg.NodeLease, Store: cfg.Store, Tasks: h.tasks, Log: h.log, Now: cfg.Now,
 		Draining: h.draining.Load, Drained: func() bool { return h.draining.Load() && h.quietNow.Load() }, Each: h.tellTurned, Noted: h.noteStore,
 	}, h)
+	h.sessions = session.New(session.Config{
+		Store: cfg.Store, Controller: cfg.Controller, Node: h.boot, Shared: cfg.Shared, Tasks: h.tasks, Log: h.log, Now: h.now, NewID: cfg.NewID, Liveness: cfg.Liveness,
+		Limits: session.Limits{Deliveries: cfg.Limits.Deliveries, Due: cfg.Limits.Due, Commands: cfg.Limits.Commands},
+		Drop:   h.drop(), QueueEvery: cfg.QueueEvery, DueEvery: cfg.DueEvery,
+		Draining: h.draining.Load, Retry: h.retry, Reread: h.reread, Noted: h.noteStore,
+	}, h, h, h)
 	h.writer = newWriter(h)
-	for _, work := range []func(){h.writer.run, h.rowsLoop, h.deliverLoop, h.dueLoop, h.accessLoop} {
+	for _, work := range []func(){h.writer.run, h.rowsLoop, h.accessLoop} {
 		h.tasks.Go(work)
 	}
 	h.members.Run()
+	h.sessions.Run()
 	if watched, ok := cfg.Relay.(relay.Watched); ok {
 		h.tasks.Go(func() { h.watchLoop(watched) })
 	}
 	return h, nil
 }
+
+// Sessions are the use cases, which the pages and the API call.
+func (h *Hub) Sessions() *session.Service { return h.sessions }
 
 // Ready tells whether new sockets are welcome: false from Drain on.
 func (h *Hub) Ready() bool { return !h.draining.Load() }
@@ -143,9 +142,6 @@ func (h *Hub) Close() {
 
 // now is the hub's clock, in UTC and whole milliseconds as everything is kept and sent.
 func (h *Hub) now() time.Time { return h.cfg.Now().UTC().Truncate(time.Millisecond) }
-
-// system is the actor of what the hub does by itself.
-var system = vigil.Actor{Role: vigil.RoleSystem}
 
 // retry calls f until it succeeds, fails with something that trying again does not
 // change, or the hub ends. Pauses double.

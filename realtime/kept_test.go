@@ -24,18 +24,18 @@ func TestTimeKeptForAnAttemptThatNeverBeginsIsRefusedInWords(t *testing.T) {
 		end  func(id string)
 	}{
 		{"the platform ended it", func(id string) {
-			_, err := r.hub.Ended(r.ctx, id, moodle, c.now())
+			_, err := r.hub.Sessions().Ended(r.ctx, id, moodle, c.now())
 			r.ok(err)
 		}},
 		{"nobody came", func(string) { // last: the others are made in real time
 			c.add(vigil.UnheardExpiry + time.Minute)
-			r.ok(r.hub.WorkDue(r.ctx))
+			r.ok(r.hub.Sessions().WorkDue(r.ctx))
 		}},
 	}
 	for _, row := range ends {
 		s := r.session(controlled, waiting)
 		by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+		_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
 		r.ok(err)
 		row.end(s.ID)
 		r.until(row.name+": refused", func() bool {
@@ -58,9 +58,9 @@ func TestARequestIsNotDoneToAnotherAttemptOfTheSameNumber(t *testing.T) {
 	r := newRig(t) // sends nothing
 	s := r.session(controlled)
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
-	_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "terminate-01", Kind: vigil.CommandTerminate, Targets: []string{s.ID}})
+	_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "terminate-01", Kind: vigil.CommandTerminate, Targets: []string{s.ID}})
 	r.ok(err)
-	_, err = r.hub.Deleted(r.ctx, s.ID, moodle, time.Now())
+	_, err = r.hub.Sessions().Deleted(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
 	r.session(controlled, func(next *vigil.Session) {
 		next.UserID = s.UserID
@@ -86,7 +86,7 @@ func TestAResumptionFromBeforeTheEndDoesNotOpenTheAttemptAgain(t *testing.T) {
 	s := r.session(controlled)
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
 	for _, kind := range []vigil.CommandKind{vigil.CommandPause, vigil.CommandTerminate, vigil.CommandResume} {
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: string(kind) + "-0001", Kind: kind, Targets: []string{s.ID}})
+		_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: string(kind) + "-0001", Kind: kind, Targets: []string{s.ID}})
 		r.ok(err)
 	}
 	r.stop()
@@ -108,7 +108,7 @@ func TestAResumptionFromBeforeTheEndDoesNotOpenTheAttemptAgain(t *testing.T) {
 	}
 	// Taken back, it goes on when that is asked for.
 	for _, kind := range []vigil.CommandKind{vigil.CommandReactivate, vigil.CommandResume} {
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: string(kind) + "-0002", Kind: kind, Targets: []string{s.ID}})
+		_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: string(kind) + "-0002", Kind: kind, Targets: []string{s.ID}})
 		r.ok(err)
 	}
 	r.until("goes on", func() bool { l := platform.requests(); return l[len(l)-1].Action == vigil.ActionResume })
@@ -123,15 +123,15 @@ func TestTimeWhoseAnswerWasLostIsToldToItsStudent(t *testing.T) {
 	st := r.student(s)
 	r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
-	_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+	_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: "extend-0001", Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
 	r.ok(err)
 	l.transition.Store(1)
 	d := vigil.Delivery{SessionID: s.ID, CommandID: "extend-0001", Action: vigil.ActionUpdate, ExtraMinutes: 10}
-	if err := r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSAccepted, At: time.Now()}); err == nil {
+	if err := r.hub.Sessions().Answered(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSAccepted, At: time.Now()}); err == nil {
 		t.Fatal("the store's answer was lost: got no error, want one")
 	}
 	// Its server ends, and the next one does not know what came of the request.
-	r.ok(r.hub.Settled(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSUnknown, Problem: "unknown", At: time.Now()}))
+	r.ok(r.hub.Sessions().Answered(r.ctx, d, vigil.LMSAnswer{State: vigil.LMSUnknown, Problem: "unknown", At: time.Now()}))
 	r.ok(st.Wait(r.ctx, func(c *client.Student) bool { return len(c.Commands()) == 1 }))
 	c, err := r.db.Command(r.ctx, s.ID, "extend-0001")
 	r.ok(err)
@@ -148,12 +148,12 @@ func TestAnotherChangeIsNotTakenForOneThatFailed(t *testing.T) {
 	s := r.session(controlled)
 	by := vigil.Actor{Role: vigil.RoleProctor, ID: "p"}
 	for _, id := range []string{"extend-0001", "extend-0002"} {
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: id, Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
+		_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, protocol.CommandUp{ID: id, Kind: vigil.CommandExtend, Seconds: 600, Targets: []string{s.ID}})
 		r.ok(err)
 	}
 	other := r.another(silent("another"))
 	answer := func(hub *realtime.Hub, id string) error {
-		return hub.Settled(r.ctx, vigil.Delivery{SessionID: s.ID, CommandID: id, Action: vigil.ActionUpdate, ExtraMinutes: 10},
+		return hub.Sessions().Answered(r.ctx, vigil.Delivery{SessionID: s.ID, CommandID: id, Action: vigil.ActionUpdate, ExtraMinutes: 10},
 			vigil.LMSAnswer{State: vigil.LMSAccepted, At: time.Now()})
 	}
 	hold := r.store.holdNext("Transition")

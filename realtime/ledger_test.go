@@ -42,7 +42,7 @@ func TestLostTimeIsGivenOnceHoweverManyApproveIt(t *testing.T) {
 	var given atomic.Int64
 	for j := range proctors {
 		wg.Go(func() {
-			done, err := r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: fmt.Sprint("p", j)}, vigil.FullAccess,
+			done, err := r.hub.Sessions().LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: fmt.Sprint("p", j)}, vigil.FullAccess,
 				protocol.LostTimeUp{ID: fmt.Sprint("approve-all-", j), Targets: ids, Grant: true})
 			if err != nil {
 				t.Error(err)
@@ -135,12 +135,12 @@ func TestACommandWhoseAnswerWasLostIsToldAndSentOnce(t *testing.T) {
 		if both {
 			r.store.failNext("Command", errMaybe)
 		}
-		_, err := r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, up)
+		_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, up)
 		if (err != nil) != both {
 			t.Fatalf("given: got %v, want an error: %v", err, both)
 		}
 		if both { // as the dashboard does
-			_, err = r.hub.Command(r.ctx, r.exam.ID, by, vigil.FullAccess, up)
+			_, err = r.hub.Sessions().Command(r.ctx, r.exam.ID, by, vigil.FullAccess, up)
 			r.ok(err)
 		}
 		r.ok(st.Wait(r.ctx, func(c *client.Student) bool { return c.State() == vigil.StatePaused }))
@@ -404,7 +404,7 @@ func TestAnIncidentFromAfterTheEndIsCleared(t *testing.T) {
 	handed := time.Now()
 	st.Cut() // the browser is closed; the platform's report is late
 	r.until("an incident", func() bool { return r.read(s.ID).Tally.Open == 1 })
-	_, err := r.hub.Ended(r.ctx, s.ID, moodle, handed)
+	_, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, handed)
 	r.ok(err)
 	r.until("cleared", func() bool { t := p.Row(s.ID).Tally; return r.read(s.ID).Tally.Open == 0 && t.Open == 0 })
 	list, _, err := r.db.IncidentsOfSession(r.ctx, s.ID, vigil.Page{})
@@ -622,7 +622,7 @@ func TestADrainWaitsForRequestsToPlatforms(t *testing.T) {
 	})
 	r := newRig(t, func(c *realtime.Config) { c.Controller = platform })
 	s := r.session(controlled)
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess,
+	_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess,
 		protocol.CommandUp{ID: "more-time", Kind: vigil.CommandExtend, Seconds: 60, Targets: []string{s.ID}})
 	r.ok(err)
 	<-asked
@@ -722,7 +722,7 @@ func TestAnAbsenceThatTheEndCutsIsDividedByWhoseFaultItWas(t *testing.T) {
 	})
 	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{ID: "our-outage", SessionID: s.ID, ExamID: r.exam.ID, Start: start, Until: start.Add(time.Minute), Cause: vigil.CauseServer}))
 	h := r.store.holdNext("SetPresence") // of the two that end the gap the other one is quicker
-	_, err := r.hub.Ended(r.ctx, s.ID, moodle, time.Now())
+	_, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
 	<-h.entered
 	r.until("ended", func() bool { return !r.gaps(s.ID)[0].End.IsZero() })
@@ -745,7 +745,7 @@ func TestWhatWasGivenBackBeforeTheEndWasKnownEndsWithTheAttempt(t *testing.T) {
 		Proposed: 30 * time.Minute, Decision: vigil.GapGranted, CommandID: "command-1",
 	}))
 	handed := start.Add(time.Second)
-	_, err := r.hub.Ended(r.ctx, s.ID, moodle, handed)
+	_, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, handed)
 	r.ok(err)
 	r.until("cut", func() bool { return r.gaps(s.ID)[0].End.Equal(handed) })
 }

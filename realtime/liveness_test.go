@@ -347,7 +347,7 @@ func TestNumbersThatAreLeftOutAreNotedInTheSameConnection(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				if row.ends {
-					_, err := b.hub.Ended(b.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Now())
+					_, err := b.hub.Sessions().Ended(b.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Now())
 					b.ok(err)
 				}
 				time.Sleep(time.Minute)

@@ -24,3 +24,6 @@ func before(list []int64, t int64) int {
 	n, _ := slices.BinarySearch(list, t)
 	return n
 }
+
+// whole is a time as it is kept: in UTC and whole milliseconds.
+func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

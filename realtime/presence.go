@@ -61,7 +61,7 @@ func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.T
 		return p, vigil.GapChange{}
 	case st.h.outages.explains(gap.Start, now, l):
 		return p.Blame(gap, vigil.CauseServer, l)
-	case gap.Cause == vigil.CauseUnclear && st.h.slowNow(st.platform.Value(), st.id):
+	case gap.Cause == vigil.CauseUnclear && st.h.SlowNow(st.platform.Value(), st.id):
 		return p.Blame(gap, vigil.CauseLMS, l)
 	}
 	return p, gap
@@ -137,7 +137,7 @@ func (st *student) expire() {
 	case p.Connection == vigil.ConnLost && p.Cause == vigil.CauseServer && st.h.outages.on(now):
 		st.timer = time.AfterFunc(st.h.cfg.Liveness.ReturnGrace, st.graceOver) // it goes on
 		return
-	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.h.slowNow(st.platform.Value(), st.id):
+	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.h.SlowNow(st.platform.Value(), st.id):
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 			return p.Still(now, vigil.CauseLMS), vigil.GapChange{}
 		})
@@ -254,5 +254,25 @@ func (st *student) endedLocked(now, over time.Time) {
 			gap.End = over
 		}
 		return p, gap
+	})
+}
+
+// watchesLocked ends the time in which nobody watched, now that this student's connection reports.
+// st.mu is held.
+func (st *student) watchesLocked() {
+	from := st.presence.Reports
+	if from.IsZero() || st.life.unwatched == 0 || st.life.unwatchedEnd != 0 || st.watching {
+		return
+	}
+	st.watching = st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
+		err := st.h.retry(ctx, "watched", func(ctx context.Context) error {
+			return st.h.sessions.Watched(ctx, st.id, from)
+		})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+			st.h.log.Error("it is not noted that an attempt is watched", "session", st.id, "error", err)
+		}
+		st.mu.Lock()
+		st.watching = false
+		st.mu.Unlock()
 	})
 }

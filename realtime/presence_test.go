@@ -165,7 +165,7 @@ func TestLostTimeIsGrantedOrRefusedInBulk(t *testing.T) {
 		t.Fatalf("deadline moved by %v, want the cap of 15m", got)
 	}
 	// The same again, as after a drop, gives nothing more.
-	got, err := r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
+	got, err := r.hub.Sessions().LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
 	r.ok(err)
 	if got[0].Stage == vigil.StageRefused || len(r.read(a.ID).Grants) != 1 {
 		t.Fatalf("again: got %+v and grants %+v, want the same and one", got, r.read(a.ID).Grants)
@@ -174,7 +174,7 @@ func TestLostTimeIsGrantedOrRefusedInBulk(t *testing.T) {
 	r.ok(r.db.CreateGap(r.ctx, vigil.Gap{
 		ID: "later-gap", SessionID: a.ID, ExamID: r.exam.ID, Start: time.Now().Add(time.Minute), End: time.Now().Add(2 * time.Minute), Cause: vigil.CauseServer,
 	}))
-	_, err = r.hub.LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
+	_, err = r.hub.Sessions().LostTime(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.LostTimeUp{ID: id, Targets: []string{a.ID}, Grant: true})
 	r.ok(err)
 	for _, g := range r.gaps(a.ID) {
 		if g.ID == "later-gap" && g.Decision != vigil.GapUndecided {
@@ -445,7 +445,7 @@ func TestASessionThatEndsWhileItsStudentIsAwayEndsItsGap(t *testing.T) {
 			r.stop()
 			r.start()
 		}
-		_, err := r.hub.Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
+		_, err := r.hub.Sessions().Ended(r.ctx, s.ID, vigil.Actor{Role: vigil.RoleLMS}, time.Time{})
 		r.ok(err)
 		r.until("gap ended", func() bool { return !r.gaps(s.ID)[0].End.IsZero() })
 		r.until("closed", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnClosed })
@@ -461,7 +461,7 @@ func TestBeforeTheStartNothingCanBeLost(t *testing.T) {
 	p := r.proctor()
 	st.Cut()
 	r.until("lost", func() bool { return p.Connection(s.ID) == vigil.ConnLost })
-	_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate})
+	_, err := r.hub.Sessions().Apply(r.ctx, s.ID, vigil.Change{Event: vigil.EventActivate})
 	r.ok(err)
 	close(hold)
 	r.until("back", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })

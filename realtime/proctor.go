@@ -16,6 +16,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -25,7 +26,7 @@ type proctor struct {
 	room   *room
 	access atomic.Pointer[vigil.Access] // what it may see and do; replaced, never changed
 
-	state      sync.Mutex // a leaf: nothing is locked and nobody is called within
+	state      sync.Mutex // within it only a job is queued
 	subscribed bool       // deltas flow: from its first snapshot on
 	signals    string     // which signals are wanted
 	behind     bool       // deltas are dropped until a fresh snapshot
@@ -260,7 +261,7 @@ func (p *proctor) command(f *protocol.Up) {
 		Reason: f.Reason, Seconds: f.Seconds, Severity: f.Severity,
 	}
 	p.Later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.room.h.Command(withAddress(ctx, p.Address()), p.room.exam, p.Claims().Actor(), p.mayNow, c)
+		done, err := p.room.h.sessions.Command(session.WithAddress(ctx, p.Address()), p.room.exam, p.Claims().Actor(), p.mayNow, c)
 		p.answer(ctx, done)
 		return err
 	})
@@ -269,7 +270,7 @@ func (p *proctor) command(f *protocol.Up) {
 func (p *proctor) lostTime(f *protocol.Up) {
 	l := protocol.LostTimeUp{ID: f.ID, Targets: f.Targets, Grant: f.Grant}
 	p.Later(&protocol.Up{ID: f.ID}, func(ctx context.Context) error {
-		done, err := p.room.h.LostTime(withAddress(ctx, p.Address()), p.room.exam, p.Claims().Actor(), p.mayNow, l)
+		done, err := p.room.h.sessions.LostTime(session.WithAddress(ctx, p.Address()), p.room.exam, p.Claims().Actor(), p.mayNow, l)
 		p.answer(ctx, done)
 		return err
 	})
@@ -290,10 +291,10 @@ func (p *proctor) answer(ctx context.Context, done []protocol.Progress) {
 }
 
 // of reads a session and checks that it belongs to the exam, and that the proctor sees it.
-func (p *proctor) of(ctx context.Context, session string) (vigil.Session, error) {
-	s, err := p.room.h.store.Session(ctx, session)
+func (p *proctor) of(ctx context.Context, id string) (vigil.Session, error) {
+	s, err := p.room.h.store.Session(ctx, id)
 	if errors.Is(err, vigil.ErrNotFound) || err == nil && (s.ExamID != p.room.exam || !p.access.Load().Sees(s.Groups)) {
-		return s, errNoAttempt
+		return s, session.ErrNoAttempt
 	}
 	return s.Settled(p.room.policy(), p.room.h.now()), err
 }
@@ -351,10 +352,10 @@ func (p *proctor) seen(f *protocol.Up) {
 			}
 		}
 		if err == nil {
-			err = p.room.h.reloadTally(ctx, s.ID)
+			err = p.room.h.Recount(ctx, s.ID)
 		}
 		if err != nil {
-			p.room.h.tellLater(s.ID) // as much of it as may be stored
+			p.room.h.RetellLater(s.ID) // as much of it as may be stored
 		}
 		return err
 	})

@@ -69,7 +69,7 @@ func TestASnapshotShowsWhatTheStoreDoesNotKnowYet(t *testing.T) {
 	s := r.session(controlled)
 	r.store.set("SetPresence", errDown)
 	r.student(s, func(c *client.Config) { c.Page = 3 })
-	_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, Name: "Other"}, vigil.FullAccess, protocol.CommandUp{
+	_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, Name: "Other"}, vigil.FullAccess, protocol.CommandUp{
 		ID: "pause-00001", Kind: vigil.CommandPause, Targets: []string{s.ID},
 	})
 	r.ok(err)
@@ -216,7 +216,7 @@ func TestASlowProctorFallsBehindAndGetsAFreshSnapshot(t *testing.T) {
 	fast := r.proctor()
 	gate.Lock() // the slow one reads nothing from here on
 	r.flood(func() bool { return r.hub.Stats().Behind > 0 }, fast)
-	_, err := r.hub.Apply(r.ctx, sessions[0].ID, vigil.Change{Event: vigil.EventPause})
+	_, err := r.hub.Sessions().Apply(r.ctx, sessions[0].ID, vigil.Change{Event: vigil.EventPause})
 	r.ok(err)
 	r.until("the fast one is not held up", func() bool { return fast.Row(sessions[0].ID).Life.State == vigil.StatePaused })
 	before := slow.Snapshots()

@@ -25,7 +25,7 @@ func (h *Hub) Recover(ctx context.Context) error {
 	if err := h.members.Join(ctx); err != nil {
 		return err
 	}
-	return h.workDue(ctx)
+	return h.sessions.WorkDue(ctx)
 }
 
 // readRestored learns whether the store was brought back from a backup. A server is started after

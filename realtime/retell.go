@@ -10,6 +10,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/session"
 )
 
 // retelling is the sessions of which it is not known whether a change was stored, or of which
@@ -22,8 +23,8 @@ type retelling struct {
 	busy bool
 }
 
-// tellLater has a session read and told.
-func (h *Hub) tellLater(id string) {
+// RetellLater implements session.Notifier: it has a session read and told.
+func (h *Hub) RetellLater(id string) {
 	r := &h.retelling
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -42,7 +43,7 @@ func (h *Hub) retell() {
 		if !ok {
 			return
 		}
-		err := h.reread(h.ctx, "session", func(ctx context.Context) error { return h.tellSession(ctx, id) })
+		err := h.reread(h.ctx, "session", func(ctx context.Context) error { return h.Retell(ctx, id) })
 		if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 			h.log.Error("dashboards may show an attempt as it was", "session", id, "error", err)
 		}
@@ -61,13 +62,13 @@ func (r *retelling) next() (id string, ok bool) {
 	return id, true
 }
 
-// tellSession tells everyone how a session is stored: its life, what it has lost, and its counts.
-func (h *Hub) tellSession(ctx context.Context, id string) error {
+// Retell implements session.Notifier: it tells everyone how a session is stored: its life, what it has lost, and its counts.
+func (h *Hub) Retell(ctx context.Context, id string) error {
 	s, err := h.store.Session(ctx, id)
 	if err != nil {
 		return err
 	}
-	e, err := h.exam(ctx, s.ExamID)
+	e, err := h.Exam(ctx, s.ExamID)
 	if err != nil {
 		return err
 	}
@@ -81,12 +82,12 @@ func (h *Hub) tellSession(ctx context.Context, id string) error {
 	if err := h.tellLostOnce(ctx, e, id); err != nil {
 		return err
 	}
-	if err := h.reloadTally(ctx, id); err != nil {
+	if err := h.Recount(ctx, id); err != nil {
 		return err
 	}
-	if at := over(e.Policy, s); !at.IsZero() {
+	if at := session.Over(e.Policy, s); !at.IsZero() {
 		h.endedAway(e, s, now)
-		h.closeLedger(s, at)
+		h.sessions.CloseLedger(s, at)
 	}
 	return nil
 }
@@ -99,14 +100,6 @@ func (h *Hub) tellLife(e vigil.Exam, s vigil.Session, now time.Time) {
 		st.learn(s)
 	}
 	h.publish(s.ExamID, event{Kind: eventSession, Session: s.ID, Version: s.Version})
-}
-
-// repeated sees to a report of an end that changed nothing: the server that stored it may have
-// ended before anybody was told.
-func (h *Hub) repeated(s vigil.Session, p plan, err error) {
-	if err == nil && p.session.ID == "" && s.State.Ended() {
-		h.tellLater(s.ID)
-	}
 }
 
 // tellSaved tells the other nodes of a presence once more, now that the store has it. It
@@ -124,3 +117,34 @@ func (st *student) tellSaved(saved vigil.Presence) {
 	c := protocol.ConnOf(saved, page)
 	st.h.publishDelta(st.room.exam, delta{session: st.id, key: connKey(st.id, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Conn: &c}})})
 }
+
+// GapChanged implements session.Notifier.
+func (h *Hub) GapChanged(g vigil.Gap) {
+	h.toProctors(g.ExamID, delta{session: g.SessionID, key: "gap/" + g.SessionID + "/" + g.ID, frame: protocol.Encode(protocol.GapOf(g))})
+}
+
+// LostTimeChanged implements session.Notifier: it tells the sums of a session's ledger, as it is by now: another node may have
+// written into it meanwhile. Where that cannot be read now, it is told later.
+func (h *Hub) LostTimeChanged(ctx context.Context, exam, session string) {
+	e, err := h.Exam(ctx, exam)
+	if err == nil {
+		err = h.tellLostOnce(ctx, e, session)
+	}
+	if err != nil {
+		h.RetellLater(session)
+	}
+}
+
+func (h *Hub) tellLostOnce(ctx context.Context, e vigil.Exam, session string) error {
+	gaps, err := h.store.GapsOfSession(ctx, session)
+	if err != nil {
+		return err
+	}
+	if lost := protocol.LostOf(e.Policy, gaps); lost != nil {
+		h.toProctors(e.ID, delta{session: session, key: lostKey(session, *lost), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: session, Lost: lost}})})
+	}
+	return nil
+}
+
+// SignalStored implements session.Notifier.
+func (h *Hub) SignalStored(s vigil.Signal) { h.toProctors(s.ExamID, signalDelta(s)) }

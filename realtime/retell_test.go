@@ -35,11 +35,11 @@ func TestAnEndWhoseAnswerWasLostIsTold(t *testing.T) {
 		r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
 		handed := time.Now()
 		twiceLost(r, l)
-		if _, err := r.hub.Ended(r.ctx, s.ID, moodle, handed); err == nil {
+		if _, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, handed); err == nil {
 			t.Fatal("the report: got no error")
 		}
 		if again {
-			_, err := r.hub.Ended(r.ctx, s.ID, moodle, handed)
+			_, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, handed)
 			r.ok(err)
 		}
 		w.ends(protocol.CloseEnded)
@@ -59,7 +59,7 @@ func TestTimeThatRanOutIsToldThoughTheAnswerWasLost(t *testing.T) {
 	p := r.proctor()
 	c.add(time.Hour + vigil.ExpiryGrace)
 	twiceLost(r, l)
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	r.until("told", func() bool { return shown(p, s.ID) == vigil.StateTimeUp })
 	if got := r.read(s.ID).State; got != vigil.StateTimeUp {
 		t.Errorf("stored: got %s, want time_up", got)
@@ -154,7 +154,7 @@ func TestThatASessionIsClosedIsToldByWhoTakesItOver(t *testing.T) {
 	p := second.proctor()
 	r.until("online", func() bool { return p.Connection(s.ID) == vigil.ConnOnline })
 	crash(r)
-	_, err := second.hub.Ended(r.ctx, s.ID, moodle, time.Now())
+	_, err := second.hub.Sessions().Ended(r.ctx, s.ID, moodle, time.Now())
 	r.ok(err)
 	r.until("closed", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnClosed })
 	r.until("shown as closed", func() bool { return p.Connection(s.ID) == vigil.ConnClosed })
@@ -229,7 +229,7 @@ func TestCountsAreRightThoughTheAnswerToClearingAnIncidentWasLost(t *testing.T) 
 	_ = w.ws.CloseNow()
 	r.until("held against the student", func() bool { row := p.Row(s.ID); return row.Tally != nil && row.Tally.Open == 1 })
 	r.store.loseNext("UpdateIncident")
-	_, err := r.hub.Stopped(r.ctx, s.ID, moodle, off)
+	_, err := r.hub.Sessions().Stopped(r.ctx, s.ID, moodle, off)
 	r.ok(err)
 	r.until("cleared", func() bool { return r.read(s.ID).Tally.Open == 0 && p.Row(s.ID).Tally.Open == 0 })
 }
@@ -420,7 +420,7 @@ func TestWhatHappenedElsewhereIsToldThoughItCouldNotBeReadAtOnce(t *testing.T) {
 		second := r.another(node("two", &late{}))
 		s := r.session()
 		st := r.student(s)
-		_, err := second.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess, protocol.CommandUp{
+		_, err := second.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor, ID: "p"}, vigil.FullAccess, protocol.CommandUp{
 			ID: "a-message-from-elsewhere", Kind: vigil.CommandMessage, Text: "Hello", Targets: []string{s.ID},
 		})
 		r.ok(err)

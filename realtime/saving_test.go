@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/socket"
 )
 
 // refusingStore fails as told, one error for each call.
@@ -25,7 +26,7 @@ func TestAStoreThatRefusesASignalAfterAFaultIsNotAwayAnyMore(t *testing.T) {
 		vigil.Errorf(vigil.CodeUnavailable, "The store is away."),
 		vigil.Errorf(vigil.CodeNotFound, "There is no such session."),
 	}}
-	h := &Hub{cfg: Config{RetryFirst: time.Millisecond}.withDefaults(), store: store, ctx: t.Context()}
+	h := &Hub{cfg: Config{RetryFirst: time.Millisecond}.withDefaults(), store: store, ctx: t.Context(), sockets: &socket.Server{}}
 	h.log = h.cfg.Log
 	w := newWriter(h)
 	st := &student{h: h, id: "a", storing: 1}

@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"strconv"
 	"time"
@@ -74,7 +73,7 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) bool 
 	st.mu.Unlock()
 	if news {
 		err := st.h.retry(ctx, "end of the attempt", func(ctx context.Context) error {
-			_, err := st.h.reportEnd(ctx, st.id, page.Report)
+			_, err := st.h.sessions.TakeReport(ctx, st.id, page.Report)
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
@@ -86,7 +85,7 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) bool 
 	}
 	ahead := st.h.turns.came(st.platform.Value(), page.Answered, a.at)
 	if !a.from.IsZero() {
-		st.h.refine(ctx, st.id, a, vigil.Fault{From: page.Requested.Add(ahead), To: page.Answered.Add(ahead), Cause: vigil.CauseLMS})
+		st.h.sessions.Refine(ctx, st.id, a.from, a.at, vigil.Fault{From: page.Requested.Add(ahead), To: page.Answered.Add(ahead), Cause: vigil.CauseLMS})
 	}
 	return true
 }
@@ -105,75 +104,4 @@ func (h *Hub) identity(platform, deployment, link, user string, attempt int) uin
 // identityOf is that of a session's attempt.
 func (h *Hub) identityOf(s vigil.Session) uint64 {
 	return h.identity(s.PlatformID, s.DeploymentID, s.ResourceLinkID, s.UserID, s.Attempt)
-}
-
-// refine divides the gaps of an absence that has just ended by what the page stamp shows:
-// from the request to the answer it was the platform's. It blames nobody: a student who asks
-// for a page that does not come once more has only the last one's stamp.
-func (h *Hub) refine(ctx context.Context, session string, a arrival, slow vigil.Fault) {
-	var base string
-	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
-		var did ledgerEdit
-		for _, g := range gaps {
-			if g.End.IsZero() || g.Start.Before(a.from) || g.End.After(a.at) || g.Decision != vigil.GapUndecided ||
-				g.Cause == vigil.CauseServer || g.Cause == vigil.CauseLMS || !did.room() {
-				continue
-			}
-			base = baseOf(g)
-			if parts := h.splitGap(s, g, g.End, append(h.faultsOf(s), slow)); len(parts.add) > 0 || parts.change[0].Cause != g.Cause {
-				did.and(parts)
-			}
-		}
-		return did
-	})
-	if errors.Is(err, vigil.ErrNotFound) || err != nil && ctx.Err() != nil {
-		return
-	}
-	if err == nil {
-		err = h.clearBlame(ctx, session)
-	}
-	if err != nil {
-		h.log.Error("absence not divided by its page stamp", "session", session, "error", err)
-		return
-	}
-	h.settleLedger(ctx, session, base)
-}
-
-// reblame divides the gaps of a session once more, because more is known by now of when its
-// platform was slow, or no server lived.
-func (h *Hub) reblame(ctx context.Context, session string) {
-	err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
-		var did ledgerEdit
-		for _, g := range gaps {
-			if g.End.IsZero() || g.Decision != vigil.GapUndecided || g.Cause != vigil.CauseUnclear && g.Cause != vigil.CauseStudent {
-				continue
-			}
-			faults := h.faultsOf(s)
-			if since, ours := serverBefore(gaps, g); ours { // an outage upon it, see outages.upTo
-				faults = append(faults, vigil.Fault{From: g.Start, To: h.outages.upTo(since, g.Start, h.cfg.Liveness.ReturnGrace), Cause: vigil.CauseServer})
-			}
-			if parts := h.splitGap(s, g, g.End, faults); did.room() && (len(parts.add) > 0 || parts.change[0].Cause != g.Cause) {
-				did.and(parts)
-			}
-		}
-		return did
-	})
-	if err == nil {
-		err = h.clearBlame(ctx, session)
-	}
-	if err == nil {
-		h.settleLedger(ctx, session, "")
-	} else if ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-		h.log.Error("gaps not divided anew", "session", session, "error", err)
-	}
-}
-
-// serverBefore tells since when an absence was our fault up to the beginning of a part of it.
-func serverBefore(gaps []vigil.Gap, part vigil.Gap) (since time.Time, ours bool) {
-	for _, g := range gaps {
-		if g.Cause == vigil.CauseServer && g.End.Equal(part.Start) && baseOf(g) == baseOf(part) {
-			return g.Start, true
-		}
-	}
-	return time.Time{}, false
 }

@@ -43,9 +43,9 @@ type Stats struct {
 
 // counters are behind Stats.
 type counters struct {
-	behind                                                                              atomic.Int64
-	stored, repeated, differ, signalsRefused, batches, storeRetries                     atomic.Int64
-	stampsRefused, receipts, lost, deliveries, relayHoles, relayBad, relayAway, evicted atomic.Int64
+	behind                                                                  atomic.Int64
+	stored, repeated, differ, signalsRefused, batches, storeRetries         atomic.Int64
+	stampsRefused, receipts, lost, relayHoles, relayBad, relayAway, evicted atomic.Int64
 }
 
 // Stats returns the counts as they are now.
@@ -58,7 +58,7 @@ func (h *Hub) Stats() Stats {
 		JobsRefused: h.tasks.Refused(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
 		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
 		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: c.Renewed.Load(),
-		Deliveries: s.deliveries.Load(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Evictions: s.evicted.Load(),
+		Deliveries: h.sessions.Deliveries(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Evictions: s.evicted.Load(),
 		Closed: c.Codes(),
 	}
 	out.Waiting, out.Saving = h.writer.state()

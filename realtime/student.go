@@ -17,6 +17,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -582,7 +583,7 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 		return
 	}
 	sc.Do(2, func(ctx context.Context) {
-		if _, err := sc.st.h.settle(ctx, st.id); err != nil {
+		if _, err := sc.st.h.sessions.Settle(ctx, st.id); err != nil {
 			sc.st.h.log.Warn("session whose time is up not ended", "session", st.id, "error", err)
 		}
 	})
@@ -616,7 +617,7 @@ func (sc *studentConn) Gone(now time.Time, code websocket.StatusCode) {
 		return p.Drop(now, vigil.CauseStudent), vigil.GapChange{} // after a goodbye this changes nothing
 	})
 	if s := st.life.session(); s.State.Ended() { // while the socket was being closed for another reason
-		st.endedLocked(now, over(st.room.policy(), s))
+		st.endedLocked(now, session.Over(st.room.policy(), s))
 		sc.lookAtEnd()
 	}
 	st.armLocked(now)

@@ -194,7 +194,7 @@ func TestAWelcomeFitsIntoAMessageAndLeavesNoCommandOut(t *testing.T) {
 		r.ok(r.db.AddChat(r.ctx, vigil.ChatLine{
 			ID: fmt.Sprintf("line-%04d", i), SessionID: s.ID, ExamID: s.ExamID, From: vigil.Actor{Role: vigil.RoleProctor}, Text: text, At: time.Now(),
 		}))
-		_, err := r.hub.Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
+		_, err := r.hub.Sessions().Command(r.ctx, r.exam.ID, vigil.Actor{Role: vigil.RoleProctor}, vigil.FullAccess, protocol.CommandUp{
 			ID: fmt.Sprintf("message-%04d", i), Kind: vigil.CommandMessage, Text: text, Targets: []string{s.ID},
 		})
 		r.ok(err)

@@ -10,6 +10,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -471,7 +472,7 @@ func (sc *studentConn) seen(f *protocol.Up) {
 	}
 	ref := protocol.Up{ID: f.ID}
 	sc.Later(&ref, func(ctx context.Context) error {
-		return sc.st.h.advance(ctx, sc.st.id, ref.ID, vigil.StageSeen)
+		return sc.st.h.sessions.Advance(ctx, sc.st.id, ref.ID, vigil.StageSeen)
 	})
 }
 
@@ -630,15 +631,15 @@ func newest(lines []protocol.ChatDown, budget int) []protocol.ChatDown {
 }
 
 // unseen reads the commands that the student has yet to see, oldest first.
-func (h *Hub) unseen(ctx context.Context, session string) ([]vigil.Command, error) {
+func (h *Hub) unseen(ctx context.Context, id string) ([]vigil.Command, error) {
 	var out []vigil.Command
 	for page := (vigil.Page{}); ; {
-		commands, next, err := h.store.CommandsOfSession(ctx, session, page)
+		commands, next, err := h.store.CommandsOfSession(ctx, id, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range commands {
-			if forStudent(c) && (c.Stage == vigil.StageQueued || c.Stage == vigil.StageDelivered) {
+			if session.ForStudent(c) && (c.Stage == vigil.StageQueued || c.Stage == vigil.StageDelivered) {
 				out = append(out, c)
 			}
 		}
@@ -648,16 +649,4 @@ func (h *Hub) unseen(ctx context.Context, session string) ([]vigil.Command, erro
 		}
 		page.After = next
 	}
-}
-
-// forStudent tells whether a stored command is to be told to the student as it stands:
-// extra time and a termination only when they are in effect.
-func forStudent(c vigil.Command) bool {
-	switch c.Kind {
-	case vigil.CommandFlag, vigil.CommandNote:
-		return false
-	case vigil.CommandExtend, vigil.CommandTerminate:
-		return c.LMS.State == vigil.LMSNone || c.LMS.State == "" || c.LMS.State == vigil.LMSAccepted
-	}
-	return true
 }

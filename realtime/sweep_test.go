@@ -3,6 +3,8 @@ package realtime
 import (
 	"testing"
 	"time"
+
+	"vigil/realtime/socket"
 )
 
 // TestWhatAMonitorDidNotAnswerIsKnownUntilTheNextSocket: or who goes from server to server, with
@@ -21,7 +23,7 @@ func TestWhatAMonitorDidNotAnswerIsKnownUntilTheNextSocket(t *testing.T) {
 		"not for ever":          {func(st *student) { st.unanswered = 2 }, unansweredFor + time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &Hub{cfg: Config{Now: func() time.Time { return now }}.withDefaults()}
+			h := &Hub{cfg: Config{Now: func() time.Time { return now }}.withDefaults(), sockets: &socket.Server{}}
 			st := &student{h: h, id: "a", room: &room{exam: "e"}}
 			row.st(st)
 			st.used.Store(now.Add(-row.ago).UnixMilli())

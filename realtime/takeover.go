@@ -9,6 +9,7 @@ import (
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -65,7 +66,7 @@ const maxPasses = 8
 // recoverOne judges one session of a node that is gone. done is closed when that is stored,
 // for which it takes a slot; nil: the session has a newer connection.
 func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, slots chan struct{}) (done <-chan struct{}, err error) {
-	exam, err := h.exam(ctx, s.ExamID)
+	exam, err := h.Exam(ctx, s.ExamID)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 			c := protocol.ConnOf(s.Presence, 0)
 			h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Conn: &c}})})
 		}
-		if err := h.ignoreNewer(err); err != nil {
+		if err := session.IgnoreNewer(err); err != nil {
 			return nil, err
 		}
 		h.tellTally(s)
@@ -121,7 +122,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		}
 	})
 	if was := s.Presence; was.Reachable() {
-		st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.endLeft(ctx, s.ID, was.Since) })
+		st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.sessions.EndLeft(ctx, s.ID, was.Since) })
 	}
 	if drained {
 		st.stopTimerLocked()
@@ -151,14 +152,6 @@ var closed = func() <-chan struct{} {
 	close(c)
 	return c
 }()
-
-// ignoreNewer lets a conflict pass: the session has a newer connection, which is fine.
-func (h *Hub) ignoreNewer(err error) error {
-	if vigil.CodeOf(err) == vigil.CodeConflict {
-		return nil
-	}
-	return err
-}
 
 // lostWith is the end of the patience with a student of a node that stopped in order.
 func (st *student) lostWith(heard time.Time) {
@@ -246,7 +239,7 @@ func (h *Hub) Outage(from, to time.Time) { h.outages.add(from, to) }
 func (h *Hub) AllDown(from, to time.Time) {
 	h.outages.add(from, to)
 	for _, st := range h.allStudents() { // who was back before that was known
-		st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.reblame(ctx, st.id) })
+		st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.sessions.Reblame(ctx, st.id) })
 	}
 }
 

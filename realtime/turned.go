@@ -148,9 +148,9 @@ func ourRefusal(err error) bool {
 	return err != nil && vigil.Transient(err) && vigil.CodeOf(err) != vigil.CodeTooMany
 }
 
-// noteTurned notes that a student was refused who had asked at a time, by a fault of this
+// Refused implements session.Faults: it notes that a student was refused who had asked at a time, by a fault of this
 // node. Who gave up within a second was not kept waiting.
-func (h *Hub) noteTurned(ctx context.Context, session string, began time.Time, err error) {
+func (h *Hub) Refused(ctx context.Context, session string, began time.Time, err error) {
 	now := h.now()
 	if !h.cfg.Shared || session == "" || !ourRefusal(err) || h.draining.Load() || ctx.Err() != nil && now.Sub(began) < outageLeast {
 		return
@@ -158,7 +158,7 @@ func (h *Hub) noteTurned(ctx context.Context, session string, began time.Time, e
 	h.refusals.add(session, vigil.Fault{From: began, To: now, Cause: vigil.CauseServer})
 }
 
-// noteRefused is noteTurned for a socket that was not opened. The fault may have come before the
+// noteRefused is Refused for a socket that was not opened. The fault may have come before the
 // token was looked at.
 func (h *Hub) noteRefused(r *http.Request, claims socket.Claims, began time.Time, err error) {
 	if !h.cfg.Shared || !ourRefusal(err) || h.draining.Load() {
@@ -174,7 +174,7 @@ func (h *Hub) noteRefused(r *http.Request, claims socket.Claims, began time.Time
 		}
 	}
 	if claims.Role == vigil.RoleStudent {
-		h.noteTurned(r.Context(), claims.Session, began, err)
+		h.Refused(r.Context(), claims.Session, began, err)
 	}
 }
 
@@ -201,7 +201,7 @@ func (h *Hub) tellTurned() {
 				h.log.Error("refused connections not stored", "session", session, "error", err)
 				continue
 			}
-			h.recredit(h.ctx, session)
+			h.sessions.Recredit(h.ctx, session)
 		}
 	})
 	if !begun {
@@ -216,19 +216,8 @@ func (h *Hub) heardTurned(told map[string]times) {
 			continue
 		}
 		if st := h.student(id); st != nil { // who is back already
-			st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.recredit(ctx, id) })
+			st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.sessions.Recredit(ctx, id) })
 		}
-	}
-}
-
-// recredit is creditTurned for gaps that may have ended long ago.
-func (h *Hub) recredit(ctx context.Context, session string) {
-	changed, err := h.creditTurned(ctx, session)
-	switch {
-	case err == nil && changed:
-		h.settleLedger(ctx, session, "")
-	case err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound):
-		h.log.Error("gaps not divided by refused connections", "session", session, "error", err)
 	}
 }
 
@@ -262,8 +251,8 @@ func (h *Hub) storeTurned(ctx context.Context, session string, faults []vigil.Fa
 	})
 }
 
-// turnedTimes are the stretches in which servers refused a session's student.
-func (h *Hub) turnedTimes(ctx context.Context, session string) (faults []vigil.Fault, err error) {
+// Refusals implements session.Faults: the stretches in which servers refused a session's student.
+func (h *Hub) Refusals(ctx context.Context, session string) (faults []vigil.Fault, err error) {
 	err = h.reread(ctx, "refused connections", func(ctx context.Context) error {
 		faults = nil
 		for n := range maxTurnedRecords {
@@ -285,74 +274,4 @@ func (h *Hub) turnedTimes(ctx context.Context, session string) (faults []vigil.F
 	h.refusals.mu.Lock()
 	defer h.refusals.mu.Unlock()
 	return append(faults, h.refusals.told[session]...), err
-}
-
-// creditTurned divides the gaps of a session that have ended by when its student was refused by
-// servers. changed: there was something to divide; what somebody was blamed for by it is cleared.
-func (h *Hub) creditTurned(ctx context.Context, session string) (changed bool, err error) {
-	if !h.cfg.Shared { // no other server refused anybody
-		return false, nil
-	}
-	turned, err := h.turnedTimes(ctx, session)
-	if err != nil || len(turned) == 0 {
-		return false, err
-	}
-	for more := true; more; {
-		more = false
-		err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) (did ledgerEdit) {
-			more = false
-			for _, g := range gaps {
-				if g.End.IsZero() || g.Decision != vigil.GapUndecided || !vigil.CauseServer.Outranks(g.Cause) {
-					continue
-				}
-				parts := h.splitGap(s, g, g.End, during(absence(gaps, g), turned, h.cfg.Liveness.ReturnGrace))
-				if len(parts.add) == 0 && parts.change[0].Cause == g.Cause {
-					continue
-				}
-				if !did.room() {
-					more = true
-					break
-				}
-				did.and(parts)
-				changed = true
-			}
-			return did
-		})
-		if err != nil {
-			return changed, err
-		}
-	}
-	if changed {
-		err = h.clearBlame(ctx, session)
-	}
-	return changed, err
-}
-
-// absence is the whole of the absence that a part of the ledger was divided from.
-func absence(gaps []vigil.Gap, part vigil.Gap) (whole vigil.Fault) {
-	whole = vigil.Fault{From: part.Start, To: part.End}
-	for _, g := range gaps {
-		if baseOf(g) != baseOf(part) {
-			continue
-		}
-		whole.From, whole.To = earlier(whole.From, g.Start), later(whole.To, g.End)
-	}
-	return whole
-}
-
-// during is what being refused explains of an absence: from the request that was refused on, and
-// as long after it as an outage explains that somebody is not back, but for no later absence.
-// Before the first request the student was away for another reason.
-func during(away vigil.Fault, turned []vigil.Fault, grace time.Duration) []vigil.Fault {
-	var out []vigil.Fault
-	for _, f := range turned {
-		if f.From.After(away.To) || f.To.Before(away.From) {
-			continue
-		}
-		if f.To = f.To.Add(grace); f.To.After(away.To) {
-			f.To = away.To
-		}
-		out = append(out, f)
-	}
-	return out
 }

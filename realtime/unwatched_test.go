@@ -23,7 +23,7 @@ func (r *rig) ready(now time.Time, edits ...func(s *vigil.Session)) vigil.Sessio
 // opens is the platform's word that the attempt was opened now.
 func (r *rig) opens(id string, now time.Time) vigil.Session {
 	r.Helper()
-	s, err := r.hub.Opened(r.ctx, id, moodle, now)
+	s, err := r.hub.Sessions().Opened(r.ctx, id, moodle, now)
 	r.ok(err)
 	return s
 }
@@ -86,7 +86,7 @@ func TestAnAttemptWithoutAMonitorIsNotWatchedThoughNobodyReads(t *testing.T) {
 
 	// The other one hands in, and comes nowhere near us.
 	c.add(40 * time.Minute)
-	got, err := r.hub.Ended(r.ctx, blocked.ID, moodle, c.now())
+	got, err := r.hub.Sessions().Ended(r.ctx, blocked.ID, moodle, c.now())
 	r.ok(err)
 	if got.State != vigil.StateSubmitted || got.Started.IsZero() || got.UnwatchedFor(c.now()) < 38*time.Minute || got.WatchedFor(c.now()) != 0 {
 		t.Errorf("got %s, started %v, not watched for %v, watched %v; want all of it not watched", got.State, got.Started, got.UnwatchedFor(c.now()), got.WatchedFor(c.now()))
@@ -141,7 +141,7 @@ func TestNobodyKnowsWhetherAnAttemptHasBegunThatNobodyReports(t *testing.T) {
 	other := r.ready(c.now())
 	c.add(vigil.UnknownAfter + time.Second)
 	r.until("noted", func() bool { return len(r.unwatched(other.ID)) == 1 })
-	_, err := r.hub.Ended(r.ctx, other.ID, moodle, c.now())
+	_, err := r.hub.Sessions().Ended(r.ctx, other.ID, moodle, c.now())
 	r.ok(err)
 	r.until("cleared", func() bool { return r.unwatched(other.ID)[0].Review == vigil.ReviewCleared })
 }
@@ -198,7 +198,7 @@ func TestWhatServersOwedWhenTheyStoppedIsNotedByTheNextOne(t *testing.T) {
 	r.opens(s.ID, c.now())
 	c.add(vigil.UnwatchedAfter + time.Second)
 	r.store.set("AppendSignals", errDown) // the session is stored, and its record is not
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	if v := r.read(s.ID); !v.NotWatched() || len(r.unwatched(s.ID)) != 0 {
 		t.Fatalf("got not watched %v with %d incidents, want it noted with none", v.NotWatched(), len(r.unwatched(s.ID)))
 	}
@@ -231,7 +231,7 @@ func TestAStudentWhoIsWatchedByAnotherServerIsNotJudged(t *testing.T) {
 	r.until("watched there", func() bool { v := r.read(s.ID); return v.Presence.Node == "two" && v.Presence.Seen() })
 	r.ok(r.hub.LookAround(r.ctx))
 	c.add(vigil.UnwatchedAfter + time.Second)
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	v := r.read(s.ID)
 	if !v.Unwatched.IsZero() || v.DueAt.Sub(c.now()) < time.Hour {
 		t.Errorf("got not watched %v, due after %v; want it watched, and due when it may be over", v.NotWatched(), v.DueAt.Sub(c.now()))
@@ -241,7 +241,7 @@ func TestAStudentWhoIsWatchedByAnotherServerIsNotJudged(t *testing.T) {
 	late := r.ready(c.now())
 	r.opens(late.ID, c.now())
 	c.add(vigil.UnwatchedAfter + time.Second)
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	if !r.read(late.ID).NotWatched() {
 		t.Fatal("watched by nobody, and not noted")
 	}
@@ -260,10 +260,10 @@ func TestARoomThatCannotConnectIsOneMatter(t *testing.T) {
 		r.opens(s.ID, c.now())
 		room = append(room, s)
 		c.add(4 * time.Second)
-		r.ok(r.hub.WorkDue(r.ctx)) // the first are judged before the last have begun
+		r.ok(r.hub.Sessions().WorkDue(r.ctx)) // the first are judged before the last have begun
 	}
 	c.add(vigil.UnwatchedAfter)
-	r.ok(r.hub.WorkDue(r.ctx))
+	r.ok(r.hub.Sessions().WorkDue(r.ctx))
 	for i, s := range room {
 		r.until(fmt.Sprint("the room's: ", i), func() bool { v := r.read(s.ID); return v.NotWatched() && v.UnwatchedRoom })
 		r.until("in the record", func() bool { return r.kinds(s.ID)[vigil.KindUnwatched] > 0 })
@@ -278,7 +278,7 @@ func TestTheLMSMaySayLateOrAgainThatAnAttemptWasOpened(t *testing.T) {
 	opened := c.now()
 	s := r.ready(c.now())
 	c.add(20 * time.Minute)
-	if got, err := r.hub.Ended(r.ctx, s.ID, moodle, c.now()); err != nil || got.State != vigil.StateCanceled {
+	if got, err := r.hub.Sessions().Ended(r.ctx, s.ID, moodle, c.now()); err != nil || got.State != vigil.StateCanceled {
 		t.Fatalf("got %s, %v, want canceled: nobody has said that it began", got.State, err)
 	}
 	c.add(time.Hour)
@@ -296,7 +296,7 @@ func TestTheLMSMaySayLateOrAgainThatAnAttemptWasOpened(t *testing.T) {
 
 	for _, e := range []vigil.Event{vigil.EventPause, vigil.EventTerminate} {
 		s := r.session(proctored, func(s *vigil.Session) { s.End = c.now().Add(time.Hour) })
-		_, err := r.hub.Apply(r.ctx, s.ID, vigil.Change{Event: e, By: moodle})
+		_, err := r.hub.Sessions().Apply(r.ctx, s.ID, vigil.Change{Event: e, By: moodle})
 		r.ok(err)
 		before := r.read(s.ID)
 		got := r.opens(s.ID, c.now())

@@ -189,7 +189,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 	if err != nil {
 		return admitted{}, gone(err)
 	}
-	exam, err := h.exam(ctx, s.ExamID)
+	exam, err := h.Exam(ctx, s.ExamID)
 	if err != nil {
 		return admitted{}, gone(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -265,8 +266,8 @@ func (st *student) newLocked(e *entry) {
 	if s.Kind == vigil.KindLost && s.Incident {
 		life := st.life.session()
 		life.ID = st.id
-		if at := over(st.room.policy(), life); !at.IsZero() && !s.At.Before(at) {
-			st.h.closeLedger(life, at) // the end came while it waited
+		if at := session.Over(st.room.policy(), life); !at.IsZero() && !s.At.Before(at) {
+			st.h.sessions.CloseLedger(life, at) // the end came while it waited
 		} else if st.presence.Connection != vigil.ConnLost {
 			st.clearLate() // as may the judgement of the absence
 		}
@@ -282,7 +283,7 @@ func (st *student) newLocked(e *entry) {
 // clearLate clears the incident of an absence that was judged before the incident was stored.
 func (st *student) clearLate() {
 	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
-		err := st.h.clearBlame(ctx, st.id)
+		err := st.h.sessions.ClearBlame(ctx, st.id)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 			st.h.log.Error("incidents of lost connections not looked through", "session", st.id, "error", err)
 		}

@@ -387,12 +387,12 @@ func TestAGroupsProctorReadsOfTheGroupOnly(t *testing.T) {
 	own, foreign := r.session(last(l.person(student).attempt(1))), r.session(last(l.person(another).attempt(1)))
 	none := r.session(last(l.person("6").attempt(1))) // in no group: seen by those who see all
 	for _, s := range []vigil.Session{own, foreign} {
-		_, err := r.hub.Apply(t.Context(), s.ID, vigil.Change{Event: vigil.EventActivate, At: r.now(), By: proctor})
+		_, err := r.hub.Sessions().Apply(t.Context(), s.ID, vigil.Change{Event: vigil.EventActivate, At: r.now(), By: proctor})
 		if err == nil {
 			continue
 		}
 		for _, e := range []vigil.Event{vigil.EventConsent, vigil.EventActivate} {
-			_, err := r.hub.Apply(t.Context(), s.ID, vigil.Change{Event: e, At: r.now(), By: proctor})
+			_, err := r.hub.Sessions().Apply(t.Context(), s.ID, vigil.Change{Event: e, At: r.now(), By: proctor})
 			r.ok(err)
 		}
 	}

@@ -151,7 +151,7 @@ func (s *Server) checkinStart(w http.ResponseWriter, r *http.Request) {
 	}
 	s.beganHere(ctx, session.ID)
 	// Without our plugin nobody will ever say that the attempt begins: it does now.
-	if _, err = s.hub.SentBack(ctx, session.ID, by); err != nil {
+	if _, err = s.sessions.SentBack(ctx, session.ID, by); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
@@ -173,7 +173,7 @@ func (s *Server) useTicket(ctx context.Context, session, ticket string) error {
 
 // agree records the consent. One that another window of the student gave is as good.
 func (s *Server) agree(ctx context.Context, session vigil.Session, n notice, by vigil.Actor, lang string) (vigil.Session, error) {
-	next, err := s.hub.Agreed(ctx, session.ID, vigil.Consent{Notice: n.Version(), At: s.now()}, by)
+	next, err := s.sessions.Agreed(ctx, session.ID, vigil.Consent{Notice: n.Version(), At: s.now()}, by)
 	if err != nil {
 		return session, err
 	}
@@ -189,7 +189,7 @@ func (s *Server) left(p pass, session vigil.Session) time.Duration {
 // step takes one step of the session's life through the hub, so that dashboards hear it.
 // A step that another window of the student took already is as good.
 func (s *Server) step(ctx context.Context, session vigil.Session, event vigil.Event, by vigil.Actor) (vigil.Session, error) {
-	next, err := s.hub.Apply(ctx, session.ID, vigil.Change{Event: event, At: s.now(), By: by})
+	next, err := s.sessions.Apply(ctx, session.ID, vigil.Change{Event: event, At: s.now(), By: by})
 	if vigil.CodeOf(err) == vigil.CodeIllegal {
 		now, readErr := s.store.Session(ctx, session.ID)
 		if readErr == nil && now.State != session.State && !now.State.Ended() {

@@ -42,17 +42,17 @@ func (s *Server) attemptEnded(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if e.Outcome == lti.OutcomeSubmitted && session.Started.IsZero() { // a platform that does not report openings: who hands in has begun
-		if _, err := s.hub.Opened(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, time.Time{}); err != nil {
+		if _, err := s.sessions.Opened(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, time.Time{}); err != nil {
 			s.problem(w, r, err)
 			return
 		}
 	}
-	end := s.hub.Ended
+	end := s.sessions.Ended
 	switch e.Outcome {
 	case lti.OutcomeDeleted:
-		end = s.hub.Deleted
+		end = s.sessions.Deleted
 	case lti.OutcomeSwitchedOff:
-		end = s.hub.Stopped
+		end = s.sessions.Stopped
 	}
 	session, err = end(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: e.Platform.ID}, e.At)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Server) attemptStanding(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	session, err := s.attemptOf(ctx, a)
 	if err == nil {
-		session, err = s.hub.ReportEnd(ctx, session.ID, a.Report)
+		session, err = s.sessions.ReportEnd(ctx, session.ID, a.Report)
 	}
 	if err != nil {
 		s.problem(w, r, err)
@@ -103,7 +103,7 @@ func (s *Server) attemptOpened(w http.ResponseWriter, r *http.Request) {
 	}
 	session, known, err := s.generationOf(ctx, session, o.Assertion, o.At)
 	if err == nil && known {
-		session, err = s.hub.Opened(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: o.Platform.ID}, s.ours(o.Assertion, o.At))
+		session, err = s.sessions.Opened(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: o.Platform.ID}, s.ours(o.Assertion, o.At))
 	}
 	if err != nil {
 		s.problem(w, r, err)

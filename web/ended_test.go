@@ -107,7 +107,7 @@ func TestAHeldAttemptOfWhichNothingCameIsPaused(t *testing.T) {
 	r.status(p.start(checkin), http.StatusOK)
 	s := r.session(id)
 	r.want("before", s.Started.IsZero(), true)
-	_, err := r.hub.Command(r.Context(), s.ExamID, proctor, vigil.FullAccess, protocol.CommandUp{
+	_, err := r.hub.Sessions().Command(r.Context(), s.ExamID, proctor, vigil.FullAccess, protocol.CommandUp{
 		T: protocol.TypeCommand, ID: "command-1", Kind: vigil.CommandExtend, Targets: []string{id}, Seconds: 300,
 	})
 	r.ok(err)

@@ -140,7 +140,7 @@ func TestAProctorAdmitsFirst(t *testing.T) {
 	if n := len(l.Starts()); n != 0 {
 		t.Fatalf("got %d starts before admission, want none", n)
 	}
-	_, err := r.hub.Apply(t.Context(), id, vigil.Change{Event: vigil.EventAdmit, At: r.now(), By: vigil.Actor{Role: vigil.RoleProctor}})
+	_, err := r.hub.Sessions().Apply(t.Context(), id, vigil.Change{Event: vigil.EventAdmit, At: r.now(), By: vigil.Actor{Role: vigil.RoleProctor}})
 	r.ok(err)
 	r.contains(p.start(p.get("/checkin/"+id)), "The attempt has begun.")
 	a, _ := l.FindAttempt(student, quiz, 1)
@@ -290,19 +290,19 @@ func TestAnEndedAttemptBeginsANewGenerationAndATerminatedOneDoesNot(t *testing.T
 	p.start(checkin)
 	by := vigil.Actor{Role: vigil.RoleProctor}
 	for _, e := range []vigil.Event{vigil.EventActivate, vigil.EventTerminate} {
-		_, err := r.hub.Apply(t.Context(), second.ID, vigil.Change{Event: e, At: r.now(), By: by})
+		_, err := r.hub.Sessions().Apply(t.Context(), second.ID, vigil.Change{Event: e, At: r.now(), By: by})
 		r.ok(err)
 	}
 	refused := p.attempt(1)
 	r.status(refused, http.StatusForbidden)
 	r.contains(refused, "an instructor has reactivated it")
 	r.contains(refused, l.Issuer()+"/returned")
-	_, err := r.hub.Apply(t.Context(), second.ID, vigil.Change{Event: vigil.EventReactivate, At: r.now(), By: by})
+	_, err := r.hub.Sessions().Apply(t.Context(), second.ID, vigil.Change{Event: vigil.EventReactivate, At: r.now(), By: by})
 	r.ok(err)
 	r.want("session after reactivation", last(p.attempt(1)), second.ID)
 
 	// Ended once more; then the platform deletes the attempt, and its number is used again.
-	_, err = r.hub.Apply(t.Context(), second.ID, vigil.Change{Event: vigil.EventTerminate, At: r.now(), By: by, Reason: "Left"})
+	_, err = r.hub.Sessions().Apply(t.Context(), second.ID, vigil.Change{Event: vigil.EventTerminate, At: r.now(), By: by, Reason: "Left"})
 	r.ok(err)
 	r.status(p.attempt(1), http.StatusForbidden)
 	a, ok := l.FindAttempt(student, quiz, 1)

@@ -139,7 +139,7 @@ func TestARefusedRelaunchMovesItsStudent(t *testing.T) {
 	l := r.groups()
 	id := last(l.person(student).attempt(1))
 	for _, e := range []vigil.Event{vigil.EventConsent, vigil.EventActivate, vigil.EventTerminate} {
-		_, err := r.hub.Apply(t.Context(), id, vigil.Change{Event: e, At: r.now(), By: proctor})
+		_, err := r.hub.Sessions().Apply(t.Context(), id, vigil.Change{Event: e, At: r.now(), By: proctor})
 		r.ok(err)
 	}
 	r.later(time.Second)

@@ -199,7 +199,7 @@ func (s *Server) endAssessment(w http.ResponseWriter, r *http.Request, l lti.Lau
 	if err != nil {
 		return err
 	}
-	if _, err := s.hub.Ended(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: l.Platform.ID}, s.now()); err != nil {
+	if _, err := s.sessions.Ended(ctx, session.ID, vigil.Actor{Role: vigil.RoleLMS, ID: l.Platform.ID}, s.now()); err != nil {
 		return err
 	}
 	if l.End.ErrorMsg == "" && l.ReturnURL != "" {
@@ -336,7 +336,7 @@ func (s *Server) sessionOf(ctx context.Context, exam vigil.Exam, l lti.Launch, s
 				return s.resume(ctx, old, fresh)
 			}
 			if !old.State.Ended() { // the platform's report of it is on its way, and says when
-				if old, err = s.hub.Deleted(ctx, old.ID, vigil.Actor{Role: vigil.RoleLMS, ID: l.Platform.ID}, s.now()); err != nil {
+				if old, err = s.sessions.Deleted(ctx, old.ID, vigil.Actor{Role: vigil.RoleLMS, ID: l.Platform.ID}, s.now()); err != nil {
 					return vigil.Session{}, err
 				}
 			}
@@ -379,7 +379,7 @@ func (s *Server) newSession(exam vigil.Exam, l lti.Launch, settings vigil.Settin
 // resume takes over what a further launch of the same attempt says: the platform may have
 // been registered anew, or may offer other actions.
 func (s *Server) resume(ctx context.Context, old, fresh vigil.Session) (vigil.Session, error) {
-	return s.hub.Relaunched(ctx, old.ID, func(old vigil.Session) (vigil.Session, bool) {
+	return s.sessions.Relaunched(ctx, old.ID, func(old vigil.Session) (vigil.Session, bool) {
 		next := old
 		next.Name = cmp.Or(fresh.Name, old.Name)
 		next.PlatformID, next.DeploymentID, next.ResourceLinkID = fresh.PlatformID, fresh.DeploymentID, fresh.ResourceLinkID

@@ -44,7 +44,7 @@ func (r *rig) fill(s vigil.Session, signals int) {
 			ID: fmt.Sprintf("chat-%06d", i), SessionID: s.ID, ExamID: s.ExamID, From: vigil.Actor{Role: vigil.RoleStudent, Name: s.Name}, Text: text, At: at.Add(time.Duration(i) * time.Minute),
 		}))
 	}
-	_, err = r.hub.Command(ctx, s.ExamID, proctor, vigil.FullAccess, commandUp(s.ID))
+	_, err = r.hub.Sessions().Command(ctx, s.ExamID, proctor, vigil.FullAccess, commandUp(s.ID))
 	r.ok(err)
 }
 
@@ -57,7 +57,7 @@ func TestTheReportAndTheTimelineTellTheStory(t *testing.T) {
 	checkin := p.attempt(1)
 	s := r.session(last(checkin))
 	p.start(checkin)
-	_, err := r.hub.Apply(t.Context(), s.ID, vigil.Change{Event: vigil.EventActivate, At: r.now(), By: proctor})
+	_, err := r.hub.Sessions().Apply(t.Context(), s.ID, vigil.Change{Event: vigil.EventActivate, At: r.now(), By: proctor})
 	r.ok(err)
 	r.fill(s, 45)
 	quiet := last(empty.attempt(1))

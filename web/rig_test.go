@@ -145,7 +145,7 @@ func newRig(t *testing.T, change ...func(*web.Config)) *rig {
 	})
 	r.ok(err)
 	t.Cleanup(r.hub.Close)
-	cfg := web.Config{Tool: r.tool, Hub: r.hub, Store: r.store, Now: r.now, Log: log}
+	cfg := web.Config{Tool: r.tool, Hub: r.hub, Sessions: r.hub.Sessions(), Store: r.store, Now: r.now, Log: log}
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -192,7 +192,7 @@ func TestCheckinOfAStoppedSession(t *testing.T) {
 	p.start(checkin)
 	lms := vigil.Actor{Role: vigil.RoleLMS}
 	for _, event := range []vigil.Event{vigil.EventActivate, vigil.EventStop} {
-		_, err := r.hub.Apply(t.Context(), s.ID, vigil.Change{Event: event, At: r.now(), By: lms})
+		_, err := r.hub.Sessions().Apply(t.Context(), s.ID, vigil.Change{Event: event, At: r.now(), By: lms})
 		r.ok(err)
 	}
 	page := p.get("/checkin/" + s.ID)

@@ -151,7 +151,7 @@ func (s *Server) attend(ctx context.Context, a lti.Assertion) (vigil.Session, er
 	// The report comes first: it may move the end of a session that would else count as
 	// over, and let one go on that was called over.
 	if !session.State.Ended() || session.State == vigil.StateExpired {
-		if session, err = s.hub.ReportEnd(ctx, session.ID, a.Report); err != nil {
+		if session, err = s.sessions.ReportEnd(ctx, session.ID, a.Report); err != nil {
 			return vigil.Session{}, err
 		}
 	}
@@ -184,7 +184,7 @@ func (s *Server) attend(ctx context.Context, a lti.Assertion) (vigil.Session, er
 // activate begins the attempt; that another page of the same attempt did it at the same
 // moment is as good.
 func (s *Server) activate(ctx context.Context, session vigil.Session) (vigil.Session, error) {
-	next, err := s.hub.Apply(ctx, session.ID, vigil.Change{
+	next, err := s.sessions.Apply(ctx, session.ID, vigil.Change{
 		Event: vigil.EventActivate, At: s.now(), By: vigil.Actor{Role: vigil.RoleLMS, ID: session.PlatformID},
 	})
 	if errors.Is(err, vigil.ErrIllegal) {

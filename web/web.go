@@ -17,11 +17,9 @@ import (
 	"vigil/lti"
 )
 
-// Hub is what the pages need of package realtime: changes of sessions go through it, so
-// that dashboards hear of them.
-type Hub interface {
-	http.Handler // upgrades sockets
-
+// Sessions are the use cases that the pages call: each changes a session in the one way there is, so
+// that everyone who is connected hears of it at once.
+type Sessions interface {
 	// Apply takes one step of a session's life, whatever version it is at.
 	Apply(ctx context.Context, sessionID string, c vigil.Change) (vigil.Session, error)
 	// Agreed records the student's consent, and makes a session that was only created ready.
@@ -43,6 +41,12 @@ type Hub interface {
 	// Stopped ends the watching because proctoring was switched off; the attempt goes on.
 	Stopped(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
 	Deleted(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error)
+}
+
+// Hub is what the pages need of the sockets and of who is connected.
+type Hub interface {
+	http.Handler // upgrades sockets
+
 	// SessionCreated shows a new session on the exam's dashboards.
 	SessionCreated(ctx context.Context, s vigil.Session)
 	// Regrouped stores a student's groups, unless what is stored was told later, and shows the
@@ -57,11 +61,12 @@ type Hub interface {
 	Live(s vigil.Session) vigil.Session
 }
 
-// Config is what New needs. Tool, Hub and Store must be given.
+// Config is what New needs. Tool, Hub, Sessions and Store must be given.
 type Config struct {
-	Tool  *lti.Tool
-	Hub   Hub
-	Store Store
+	Tool     *lti.Tool
+	Hub      Hub
+	Sessions Sessions
+	Store    Store
 
 	// TrustedProxies are the networks whose X-Forwarded-For counts (chi's
 	// ClientIPFromXFF). Without any, the connection's own address is the client's.
@@ -81,16 +86,17 @@ type Config struct {
 
 // Server is the web part. It starts no goroutine.
 type Server struct {
-	tool    *lti.Tool
-	hub     Hub
-	store   Store
-	visits  *scs.SessionManager
-	now     func() time.Time
-	log     *slog.Logger
-	keep    bool
-	privacy Privacy
-	version string
-	handler chi.Router
+	tool     *lti.Tool
+	hub      Hub
+	sessions Sessions
+	store    Store
+	visits   *scs.SessionManager
+	now      func() time.Time
+	log      *slog.Logger
+	keep     bool
+	privacy  Privacy
+	version  string
+	handler  chi.Router
 
 	students students
 }
@@ -100,13 +106,15 @@ func New(cfg Config) (*Server, error) {
 	switch {
 	case cfg.Tool == nil:
 		return nil, vigil.Invalid("tool", "The pages need the LTI tool.")
+	case cfg.Sessions == nil:
+		return nil, vigil.Invalid("sessions", "Config.Sessions is required.")
 	case cfg.Hub == nil:
 		return nil, vigil.Invalid("hub", "The pages need the sockets' hub.")
 	case cfg.Store == nil:
 		return nil, vigil.Invalid("store", "The pages need a store.")
 	}
 	s := &Server{
-		tool: cfg.Tool, hub: cfg.Hub, store: cfg.Store, now: cfg.Now, log: cfg.Log, keep: cfg.KeepOtherUsersSignedIn,
+		tool: cfg.Tool, hub: cfg.Hub, sessions: cfg.Sessions, store: cfg.Store, now: cfg.Now, log: cfg.Log, keep: cfg.KeepOtherUsersSignedIn,
 		privacy: cfg.Privacy, version: cfg.Version,
 		students: students{exams: map[studentsKey]*toldStudents{}},
 	}

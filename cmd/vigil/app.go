@@ -112,7 +112,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		return nil, err
 	}
 	a.web, err = web.New(web.Config{
-		Tool: a.tool, Hub: a.hub, Store: audited, TrustedProxies: proxies, Log: log, Now: now,
+		Tool: a.tool, Hub: a.hub, Sessions: a.hub.Sessions(), Store: audited, TrustedProxies: proxies, Log: log, Now: now,
 		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn, Version: version, Privacy: s.privacy(),
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"vigil"
 	"vigil/lti"
 	"vigil/realtime"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -76,7 +77,7 @@ type controller struct {
 	log   *slog.Logger
 }
 
-var _ realtime.Controller = controller{}
+var _ session.Controller = controller{}
 
 // Control implements realtime.Controller: one try, and what is to be made of its outcome.
 func (c controller) Control(ctx context.Context, s vigil.Session, d vigil.Delivery) vigil.Result {

@@ -15,6 +15,7 @@ import (
 	"vigil"
 	"vigil/realtime/internal/tasks"
 	"vigil/storage/sqlite"
+	"vigil/storage/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,7 +33,9 @@ func TestOfManySurvivorsExactlyOneTakesOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "vigil.db"), Logger: slog.New(slog.DiscardHandler)})
+	path := filepath.Join(t.TempDir(), "vigil.db")
+	sqlitetest.Create(t, path)
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.DiscardHandler)})
 	ok(err)
 	t.Cleanup(func() { ok(db.Close()) })
 	var members []*Membership

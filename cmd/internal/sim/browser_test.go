@@ -172,7 +172,7 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 		return client.Token{}, errRefused
 	}
 	from := time.Now()
-	s, err := n.hub.ReportEnd(ctx, b.session, w.report(a))
+	s, err := n.hub.Sessions().ReportEnd(ctx, b.session, w.report(a))
 	if err != nil {
 		b.turnedAway(from)
 		return client.Token{}, err
@@ -181,7 +181,7 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 		return client.Token{}, &client.Refusal{Duty: protocol.DutyStop}
 	}
 	if s.State == vigil.StateReady { // as web/token.go has it
-		_, err := n.hub.Apply(ctx, b.session, vigil.Change{Event: vigil.EventActivate, By: vigil.Actor{Role: vigil.RoleLMS, ID: platformID}})
+		_, err := n.hub.Sessions().Apply(ctx, b.session, vigil.Change{Event: vigil.EventActivate, By: vigil.Actor{Role: vigil.RoleLMS, ID: platformID}})
 		if err != nil && !errors.Is(err, vigil.ErrIllegal) {
 			return client.Token{}, err
 		}

@@ -292,14 +292,14 @@ func (w *world) tell(r ltitest.Report, now time.Time, what string) {
 		w.mu.Unlock()
 		return
 	}
-	end := n.hub.Ended
+	end := n.hub.Sessions().Ended
 	switch r.Outcome {
 	case ltitest.OutcomeOpened:
-		end = n.hub.Opened
+		end = n.hub.Sessions().Opened
 	case ltitest.OutcomeDeleted:
-		end = n.hub.Deleted
+		end = n.hub.Sessions().Deleted
 	case ltitest.OutcomeSwitchedOff:
-		end = n.hub.Stopped
+		end = n.hub.Sessions().Stopped
 	}
 	at := r.At.Add(time.Now().Add(n.skew).Sub(now)) // by our clock, as web/ended.go has it
 	if _, err := end(w.ctx, "session-of-"+r.Attempt.UserID, vigil.Actor{Role: vigil.RoleLMS, ID: platformID}, at); err == nil {

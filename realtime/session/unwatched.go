@@ -1,4 +1,4 @@
-package realtime
+package session
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 
 // Opened records the platform's word that an attempt was opened at a time, by our clock, whenever it
 // comes; zero: that it has begun, and not when. Saying it again changes nothing.
-func (h *Hub) Opened(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
-	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+func (u *Service) Opened(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
+	s, _, err := u.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		if !at.IsZero() {
-			at = whole(earlier(at, now))
+			at = wholeMillis(earliest(at, now))
 		}
 		next, news := s.Open(at, by)
 		if !news {
@@ -27,7 +27,7 @@ func (h *Hub) Opened(ctx context.Context, sessionID string, by vigil.Actor, at t
 		}
 		p := plan{session: next.Settled(e.Policy, now)}
 		if s.Started.IsZero() && !p.session.State.Ended() {
-			p.session, p.deliveries = p.session.Unsent(now, h.cfg.NewID)
+			p.session, p.deliveries = p.session.Unsent(now, u.cfg.NewID)
 		}
 		return p, nil
 	})
@@ -36,8 +36,8 @@ func (h *Hub) Opened(ctx context.Context, sessionID string, by vigil.Actor, at t
 
 // SentBack records that the student was sent to the platform to begin. Where our plugin is not in
 // the quiz page nothing else will tell that the attempt begins: it does now.
-func (h *Hub) SentBack(ctx context.Context, sessionID string, by vigil.Actor) (vigil.Session, error) {
-	s, _, err := h.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+func (u *Service) SentBack(ctx context.Context, sessionID string, by vigil.Actor) (vigil.Session, error) {
+	s, _, err := u.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		s = s.Settled(e.Policy, now)
 		next, news := s.SentBack(now)
 		if !news {
@@ -49,7 +49,7 @@ func (h *Hub) SentBack(ctx context.Context, sessionID string, by vigil.Actor) (v
 			if err != nil {
 				return plan{}, err
 			}
-			p.session, p.deliveries = begun.Unsent(now, h.cfg.NewID)
+			p.session, p.deliveries = begun.Unsent(now, u.cfg.NewID)
 		}
 		return p, nil
 	})
@@ -66,18 +66,18 @@ func unwatchedMoved(old, s vigil.Session) bool {
 type dueRooms map[string][]vigil.Session
 
 // of reads the sessions of an exam, once.
-func (r dueRooms) of(ctx context.Context, h *Hub, exam string) ([]vigil.Session, error) {
+func (r dueRooms) of(ctx context.Context, u *Service, exam string) ([]vigil.Session, error) {
 	if list, ok := r[exam]; ok {
 		return list, nil
 	}
 	list := []vigil.Session{}
 	for page := (vigil.Page{}); ; {
-		sessions, next, err := h.store.SessionsOfExam(ctx, exam, page)
+		sessions, next, err := u.cfg.Store.SessionsOfExam(ctx, exam, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, s := range sessions {
-			s = h.Live(s)
+			s = u.view.Live(s)
 			if from, _ := s.WatchFrom(); !from.IsZero() {
 				list = append(list, vigil.Session{
 					ID: s.ID, State: s.State, Plugin: s.Plugin, Sent: s.Sent, Opened: s.Opened, Started: s.Started, Presence: s.Presence,
@@ -95,17 +95,17 @@ func (r dueRooms) of(ctx context.Context, h *Hub, exam string) ([]vigil.Session,
 
 // lookUnwatched notes that nobody watches an attempt, if that is so by now. It returns the session
 // as it is then, and when it must be looked at again; zero: it need not be for this.
-func (h *Hub) lookUnwatched(ctx context.Context, s vigil.Session, rooms dueRooms) (vigil.Session, time.Time, error) {
-	now, faults := h.now(), h.faultsOf(s)
+func (u *Service) lookUnwatched(ctx context.Context, s vigil.Session, rooms dueRooms) (vigil.Session, time.Time, error) {
+	now, faults := u.now(), u.faults.Faults(s)
 	if due := s.WatchDue(faults); due.IsZero() || due.After(now) {
 		return s, due, nil
 	}
-	others, err := rooms.of(ctx, h, s.ExamID)
+	others, err := rooms.of(ctx, u, s.ExamID)
 	if err != nil {
 		return s, time.Time{}, err
 	}
 	room := s.WholeRoom(others, now)
-	s, _, err = h.change(ctx, s.ID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
+	s, _, err = u.change(ctx, s.ID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
 		next, news := s.Unseen(faults, room, now)
 		if !news {
 			return plan{}, errNothing
@@ -119,7 +119,7 @@ func (h *Hub) lookUnwatched(ctx context.Context, s vigil.Session, rooms dueRooms
 		if o.UnwatchedRoom || !o.NotWatched() || !s.Near(o) {
 			continue
 		}
-		_, _, err := h.change(ctx, o.ID, func(o vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
+		_, _, err := u.change(ctx, o.ID, func(o vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
 			if o.UnwatchedRoom || !o.NotWatched() {
 				return plan{}, errNothing
 			}
@@ -135,33 +135,6 @@ func (h *Hub) lookUnwatched(ctx context.Context, s vigil.Session, rooms dueRooms
 	return s, time.Time{}, nil
 }
 
-// watchesLocked ends the time in which nobody watched, now that this student's connection reports.
-// st.mu is held.
-func (st *student) watchesLocked() {
-	from := st.presence.Reports
-	if from.IsZero() || st.life.unwatched == 0 || st.life.unwatchedEnd != 0 || st.watching {
-		return
-	}
-	st.watching = st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
-		err := st.h.retry(ctx, "watched", func(ctx context.Context) error {
-			_, _, err := st.h.change(ctx, st.id, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
-				next, news := s.Watches(from)
-				if !news {
-					return plan{}, errNothing
-				}
-				return plan{session: next}, nil
-			})
-			return err
-		})
-		if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-			st.h.log.Error("it is not noted that an attempt is watched", "session", st.id, "error", err)
-		}
-		st.mu.Lock()
-		st.watching = false
-		st.mu.Unlock()
-	})
-}
-
 // The numbers of the signals by which a session's record says that it was not watched.
 const (
 	unwatchedStream = vigil.ServerStreamPrefix + "unwatched"
@@ -171,28 +144,28 @@ const (
 	unwatchedRoom    = 3 // like many others
 )
 
-// settleUnwatched makes the record say what is known of an attempt that was not watched, and clears
+// recordUnwatched makes the record say what is known of an attempt that was not watched, and clears
 // what turned out to be none of the student's doing. It may be called at any time.
-func (h *Hub) settleUnwatched(ctx context.Context, id string) error {
-	s, err := h.store.Session(ctx, id)
+func (u *Service) recordUnwatched(ctx context.Context, id string) error {
+	s, err := u.cfg.Store.Session(ctx, id)
 	if err != nil {
 		return err
 	}
-	e, err := h.exam(ctx, s.ExamID)
+	e, err := u.view.Exam(ctx, s.ExamID)
 	if err != nil {
 		return err
 	}
-	s = h.Live(s)
+	s = u.view.Live(s)
 	moved := false
 	if !s.Unwatched.IsZero() {
-		signal := h.unwatchedSignal(s, e.Policy)
-		stored, err := h.store.AppendSignals(ctx, []vigil.Signal{signal})
+		signal := u.unwatchedSignal(s, e.Policy)
+		stored, err := u.cfg.Store.AppendSignals(ctx, []vigil.Signal{signal})
 		if err != nil {
 			return err
 		}
 		if len(stored) == 1 && stored[0] == vigil.Stored {
 			moved = true
-			h.toProctors(s.ExamID, signalDelta(signal))
+			u.notify.SignalStored(signal)
 		}
 	}
 	unknown := s.Forgiven()
@@ -203,28 +176,28 @@ func (h *Hub) settleUnwatched(ctx context.Context, id string) error {
 		if why == "" {
 			continue
 		}
-		cleared, err := h.clearIncident(ctx, id, vigil.Signal{Stream: unwatchedStream, Seq: seq}.ID(), why)
+		cleared, err := u.clearIncident(ctx, id, vigil.Signal{Stream: unwatchedStream, Seq: seq}.ID(), why)
 		if err != nil {
 			return err
 		}
 		moved = moved || cleared
 	}
 	if moved {
-		if err := h.reloadTally(ctx, id); err != nil {
+		if err := u.notify.Recount(ctx, id); err != nil {
 			return err
 		}
 	}
 	if s.State.Ended() {
 		return nil // when its ledger is closed
 	}
-	return h.ignoreNewer(h.store.SetDue(ctx, id, s.Version, s.NextDue(e.Policy)))
+	return IgnoreNewer(u.cfg.Store.SetDue(ctx, id, s.Version, s.NextDue(e.Policy)))
 }
 
 // unwatchedSignal is what a session's record says of the time in which nobody watched it.
-func (h *Hub) unwatchedSignal(s vigil.Session, p vigil.Policy) vigil.Signal {
+func (u *Service) unwatchedSignal(s vigil.Session, p vigil.Policy) vigil.Signal {
 	out := vigil.Signal{
 		SessionID: s.ID, ExamID: s.ExamID, Stream: unwatchedStream, Seq: unwatchedKnown, Kind: vigil.KindUnwatched,
-		At: s.Unwatched, Received: h.now(),
+		At: s.Unwatched, Received: u.now(),
 	}
 	if !s.UnwatchedEnd.IsZero() {
 		out.Duration = s.UnwatchedFor(out.Received)
@@ -245,8 +218,8 @@ const severityUnknown = 0.3
 
 // clearIncident clears an incident for a reason, if there is one that nobody has reviewed. It
 // tells whether it is cleared, now or by an earlier call.
-func (h *Hub) clearIncident(ctx context.Context, session, id, why string) (bool, error) {
-	i, err := h.store.Incident(ctx, session, id)
+func (u *Service) clearIncident(ctx context.Context, session, id, why string) (bool, error) {
+	i, err := u.cfg.Store.Incident(ctx, session, id)
 	if errors.Is(err, vigil.ErrNotFound) {
 		return false, nil
 	}
@@ -259,18 +232,31 @@ func (h *Hub) clearIncident(ctx context.Context, session, id, why string) (bool,
 	if i.Review != vigil.ReviewNone {
 		return false, nil
 	}
-	if i, err = i.Decide(vigil.ReviewCleared, system, why, h.now()); err != nil {
+	if i, err = i.Decide(vigil.ReviewCleared, system, why, u.now()); err != nil {
 		return false, err
 	}
-	return true, h.ignoreNewer(h.store.UpdateIncident(ctx, i))
+	return true, IgnoreNewer(u.cfg.Store.UpdateIncident(ctx, i))
 }
 
-// tellUnwatched has the record of a session say what a change of it means for that.
-func (h *Hub) tellUnwatched(id string) {
-	h.tasks.Aside(func() {
-		err := h.retry(h.ctx, "not watched", func(ctx context.Context) error { return h.settleUnwatched(ctx, id) })
-		if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-			h.log.Error("it is not in the record that an attempt is not watched", "session", id, "error", err)
+// noteUnwatched has the record of a session say what a change of it means for that.
+func (u *Service) noteUnwatched(id string) {
+	u.cfg.Tasks.Aside(func() {
+		err := u.cfg.Retry(u.cfg.Tasks.Context(), "not watched", func(ctx context.Context) error { return u.recordUnwatched(ctx, id) })
+		if err != nil && u.cfg.Tasks.Context().Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+			u.cfg.Log.Error("it is not in the record that an attempt is not watched", "session", id, "error", err)
 		}
 	})
+}
+
+// Watched ends the time in which nobody watched a session, now that a connection reports, which does so
+// since a time.
+func (u *Service) Watched(ctx context.Context, id string, from time.Time) error {
+	_, _, err := u.change(ctx, id, func(s vigil.Session, _ vigil.Exam, _ time.Time) (plan, error) {
+		next, news := s.Watches(from)
+		if !news {
+			return plan{}, errNothing
+		}
+		return plan{session: next}, nil
+	})
+	return err
 }

@@ -1,4 +1,4 @@
-package realtime
+package session
 
 import (
 	"context"
@@ -20,43 +20,43 @@ const dueLease = 30 * time.Second
 const dueAgain = time.Hour
 
 // dueLoop does what is due, every DueEvery.
-func (h *Hub) dueLoop() {
-	tick := time.NewTicker(h.cfg.DueEvery)
+func (u *Service) dueLoop() {
+	tick := time.NewTicker(u.cfg.DueEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-h.ctx.Done():
+		case <-u.cfg.Tasks.Context().Done():
 			return
 		case <-tick.C:
 		}
-		if h.draining.Load() {
+		if u.cfg.Draining() {
 			continue
 		}
-		if err := h.workDue(h.ctx); err != nil && h.ctx.Err() == nil {
-			h.log.Warn("sessions that are due cannot be looked at; tried again", "error", err)
+		if err := u.WorkDue(u.cfg.Tasks.Context()); err != nil && u.cfg.Tasks.Context().Err() == nil {
+			u.cfg.Log.Warn("sessions that are due cannot be looked at; tried again", "error", err)
 		}
 	}
 }
 
-// workDue looks at every session that is due now. One that cannot be stored keeps nobody else
+// WorkDue looks at every session that is due now. One that cannot be stored keeps nobody else
 // waiting: it comes again when its lease ends.
-func (h *Hub) workDue(ctx context.Context) error {
+func (u *Service) WorkDue(ctx context.Context) error {
 	for {
-		now := h.now()
-		sessions, err := h.store.LeaseDue(ctx, now, now.Add(dueLease), h.cfg.Limits.Due)
+		now := u.now()
+		sessions, err := u.cfg.Store.LeaseDue(ctx, now, now.Add(dueLease), u.cfg.Limits.Due)
 		if err != nil {
 			return err
 		}
 		rooms := dueRooms{}
 		for _, s := range sessions {
-			if err := h.dueOne(ctx, s, rooms); err != nil {
+			if err := u.dueOne(ctx, s, rooms); err != nil {
 				if ctx.Err() != nil {
 					return err
 				}
-				h.log.Warn("what is due of a session cannot be stored; tried again", "session", s.ID, "error", err)
+				u.cfg.Log.Warn("what is due of a session cannot be stored; tried again", "session", s.ID, "error", err)
 			}
 		}
-		if len(sessions) < h.cfg.Limits.Due {
+		if len(sessions) < u.cfg.Limits.Due {
 			return nil
 		}
 	}
@@ -66,64 +66,64 @@ func (h *Hub) workDue(ctx context.Context) error {
 // closed: the node that ended it did not live to do so. A student who is connected to another server
 // that lives is left to it: only that server knows whether they are heard, and it looks
 // at its own.
-func (h *Hub) dueOne(ctx context.Context, s vigil.Session, rooms dueRooms) error {
+func (u *Service) dueOne(ctx context.Context, s vigil.Session, rooms dueRooms) error {
 	if s.State.Ended() {
-		return h.tellSession(ctx, s.ID)
+		return u.notify.Retell(ctx, s.ID)
 	}
-	exam, err := h.exam(ctx, s.ExamID)
+	exam, err := u.view.Exam(ctx, s.ExamID)
 	if err != nil {
 		return err
 	}
 	if !s.Unwatched.IsZero() { // whoever noted it did not live to do this
-		if err := h.settleUnwatched(ctx, s.ID); err != nil {
+		if err := u.recordUnwatched(ctx, s.ID); err != nil {
 			return err
 		}
 	}
-	if p := s.Presence; p.Node != h.boot && (p.Reachable() || p.Connection == vigil.ConnNavigating) && h.members.Alive(p.Node) {
-		if next := s.NextDue(exam.Policy); next.After(h.now()) { // it was due only if nobody watched it
-			return h.setDue(ctx, s, next)
+	if p := s.Presence; p.Node != u.cfg.Node && (p.Reachable() || p.Connection == vigil.ConnNavigating) && u.faults.Alive(p.Node) {
+		if next := s.NextDue(exam.Policy); next.After(u.now()) { // it was due only if nobody watched it
+			return u.setDue(ctx, s, next)
 		}
 		return nil // its lease ends by itself
 	}
-	done, err := h.settle(ctx, s.ID)
+	done, err := u.Settle(ctx, s.ID)
 	if errors.Is(err, vigil.ErrNotFound) || err == nil && done.Version != s.Version {
 		return nil // erased, or moved on, which has set the next time
 	}
 	if err != nil {
 		return err
 	}
-	done, watch, err := h.lookUnwatched(ctx, h.Live(done), rooms)
+	done, watch, err := u.lookUnwatched(ctx, u.view.Live(done), rooms)
 	if errors.Is(err, vigil.ErrNotFound) || err == nil && done.Version != s.Version {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	next, now := h.Live(done).NextDue(exam.Policy), h.now()
+	next, now := u.view.Live(done).NextDue(exam.Policy), u.now()
 	if !next.IsZero() && !next.After(now) {
 		if next = watch; !next.After(now) {
 			next = now.Add(dueAgain)
 		}
 	}
-	return h.setDue(ctx, s, next)
+	return u.setDue(ctx, s, next)
 }
 
 // setDue stores when a session is due again, unless it has moved on, which has set that.
-func (h *Hub) setDue(ctx context.Context, s vigil.Session, next time.Time) error {
-	err := h.store.SetDue(ctx, s.ID, s.Version, next)
+func (u *Service) setDue(ctx context.Context, s vigil.Session, next time.Time) error {
+	err := u.cfg.Store.SetDue(ctx, s.ID, s.Version, next)
 	if errors.Is(err, vigil.ErrConflict) || errors.Is(err, vigil.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
-// dueAnew stores when the sessions of an exam are due by its settings as they are now.
-func (h *Hub) dueAnew(ctx context.Context, e vigil.Exam) error {
+// Reschedule stores when the sessions of an exam are due by its settings as they are now.
+func (u *Service) Reschedule(ctx context.Context, e vigil.Exam) error {
 	for page := (vigil.Page{}); ; {
 		var sessions []vigil.Session
 		var next string
-		err := h.retry(ctx, "exam", func(ctx context.Context) (err error) {
-			sessions, next, err = h.store.SessionsOfExam(ctx, e.ID, page)
+		err := u.cfg.Retry(ctx, "exam", func(ctx context.Context) (err error) {
+			sessions, next, err = u.cfg.Store.SessionsOfExam(ctx, e.ID, page)
 			return err
 		})
 		if err != nil {
@@ -134,7 +134,7 @@ func (h *Hub) dueAnew(ctx context.Context, e vigil.Exam) error {
 			if s.State.Ended() || at.Equal(s.DueAt) {
 				continue
 			}
-			err := h.retry(ctx, "due", func(ctx context.Context) error { return h.store.SetDue(ctx, s.ID, s.Version, at) })
+			err := u.cfg.Retry(ctx, "due", func(ctx context.Context) error { return u.cfg.Store.SetDue(ctx, s.ID, s.Version, at) })
 			if err != nil && !errors.Is(err, vigil.ErrConflict) && !errors.Is(err, vigil.ErrNotFound) { // a newer one goes by the new settings
 				return err
 			}

@@ -1,6 +1,7 @@
-package realtime
+package session
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -10,10 +11,31 @@ import (
 	"vigil"
 )
 
+// asStored knows nothing better than the store.
+type asStored struct{ View }
+
+func (asStored) Live(s vigil.Session) vigil.Session { return s }
+
+// faultless knows of no fault.
+type faultless struct{}
+
+func (faultless) Faults(vigil.Session) []vigil.Fault { return nil }
+
+func (faultless) SlowNow(string, string) bool { return false }
+
+func (faultless) OutageUntil(_, until time.Time) time.Time { return until }
+
+func (faultless) Refusals(context.Context, string) ([]vigil.Fault, error) { return nil, nil }
+
+func (faultless) Refused(context.Context, string, time.Time, error) {}
+
+func (faultless) Alive(string) bool { return false }
+
 // A gap is split, and its parts again and again by what is known later, it is cut at an end, and
 // some of it is decided on: no id comes twice, and nothing is lost or doubled.
 func TestPartsOfPartsAreFoundAgain(t *testing.T) {
-	h := &Hub{cfg: Config{Liveness: vigil.DefaultLiveness(), Now: time.Now}}
+	live := vigil.DefaultLiveness()
+	u := &Service{cfg: Config{Liveness: live, Now: time.Now, Drop: live.DropGrace}, view: asStored{}, faults: faultless{}}
 	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	rapid.Check(t, func(t *rapid.T) {
 		ms := func(what string, most int) time.Time {
@@ -51,7 +73,7 @@ func TestPartsOfPartsAreFoundAgain(t *testing.T) {
 			}
 			slices.SortStableFunc(gaps, func(a, b vigil.Gap) int { return a.Start.Compare(b.Start) })
 		}
-		write(h.splitGap(s, gaps[0], end, faults))
+		write(u.splitGap(s, gaps[0], end, faults))
 		for range rapid.IntRange(1, 5).Draw(t, "steps") {
 			learn()
 			var did ledgerEdit
@@ -66,7 +88,7 @@ func TestPartsOfPartsAreFoundAgain(t *testing.T) {
 						if rapid.Bool().Draw(t, "of a page turn") {
 							g.Cause = vigil.CauseStudent
 						}
-						parts := h.splitGap(s, g, g.End, faults)
+						parts := u.splitGap(s, g, g.End, faults)
 						did.change, did.add = append(did.change, parts.change...), append(did.add, parts.add...)
 					}
 				}
@@ -86,16 +108,16 @@ func TestPartsOfPartsAreFoundAgain(t *testing.T) {
 		if rapid.Bool().Draw(t, "cut") {
 			s.Ended = ms("ended", 300_000)
 			for range 3 {
-				did, _, _ := h.cutAt(s, gaps, s.Ended)
+				did, _, _ := u.cutAt(s, gaps, s.Ended)
 				write(did)
 			}
-			if did, _, _ := h.cutAt(s, gaps, s.Ended); len(did.change) != 0 {
+			if did, _, _ := u.cutAt(s, gaps, s.Ended); len(did.change) != 0 {
 				t.Fatalf("cut for ever: %+v", did.change)
 			}
 			var did ledgerEdit
 			for _, g := range gaps {
 				if g.Decision == vigil.GapUndecided {
-					parts := h.splitGap(s, g, g.End, faults)
+					parts := u.splitGap(s, g, g.End, faults)
 					did.change, did.add = append(did.change, parts.change...), append(did.add, parts.add...)
 				}
 			}

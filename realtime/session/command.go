@@ -1,4 +1,4 @@
-package realtime
+package session
 
 import (
 	"context"
@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"vigil"
 	"vigil/realtime/protocol"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Command does a proctor's command to its targets, for the API; the sockets' commands go
@@ -21,8 +21,8 @@ import (
 // The error is CodeInvalid for a command that is not well formed, and CodeUnavailable
 // where some target could not be served, or it is not known whether it was: then there is no
 // progress of it, and giving the same command again does what is missing and nothing twice.
-func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access func() vigil.Access, c protocol.CommandUp) ([]protocol.Progress, error) {
-	exam, err := h.exam(ctx, examID)
+func (u *Service) Command(ctx context.Context, examID string, by vigil.Actor, access func() vigil.Access, c protocol.CommandUp) ([]protocol.Progress, error) {
+	exam, err := u.view.Exam(ctx, examID)
 	if err != nil {
 		return nil, err
 	}
@@ -34,16 +34,16 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 	if err := now.Allow(command.Kind.Right()); err != nil {
 		return nil, err
 	}
-	targets, err := h.targets(ctx, exam, now, c)
+	targets, err := u.targets(ctx, exam, now, c)
 	if err != nil {
 		return nil, err
 	}
 	done := make([]*protocol.Progress, len(targets))
 	var g errgroup.Group
-	g.SetLimit(h.cfg.Limits.Commands)
+	g.SetLimit(u.cfg.Limits.Commands)
 	for i, id := range targets {
 		g.Go(func() error {
-			p, err := h.commandOne(ctx, exam, id, access, command, nil)
+			p, err := u.commandOne(ctx, exam, id, access, command, nil)
 			if err == nil {
 				done[i] = &p
 			}
@@ -57,7 +57,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 			out = append(out, *p)
 		}
 	}
-	h.audit(ctx, exam.ID, reached(targets, done), "command."+string(command.Kind), by, command.ReasonCode)
+	u.audit(ctx, exam.ID, reached(targets, done), "command."+string(command.Kind), by, command.ReasonCode)
 	if failed != nil {
 		return out, vigil.Wrap(failed, vigil.CodeUnavailable, "Not every attempt could be reached; send it again.")
 	}
@@ -69,7 +69,7 @@ func (h *Hub) Command(ctx context.Context, examID string, by vigil.Actor, access
 func reached(targets []string, done []*protocol.Progress) []string {
 	out := make([]string, 0, len(targets))
 	for i, id := range targets {
-		if p := done[i]; p == nil || p.Stage != vigil.StageRefused || p.Problem != errNoAttempt.Message && p.Problem != errNoMore.Message {
+		if p := done[i]; p == nil || p.Stage != vigil.StageRefused || p.Problem != ErrNoAttempt.Message && p.Problem != errNoMore.Message {
 			out = append(out, id)
 		}
 	}
@@ -100,7 +100,7 @@ func commandOf(c protocol.CommandUp, by vigil.Actor) (vigil.Command, error) {
 
 // targets are the sessions that a command names: its own list, or all of the exam that
 // have not ended and that access lets see.
-func (h *Hub) targets(ctx context.Context, exam vigil.Exam, access vigil.Access, c protocol.CommandUp) ([]string, error) {
+func (u *Service) targets(ctx context.Context, exam vigil.Exam, access vigil.Access, c protocol.CommandUp) ([]string, error) {
 	if c.All == (len(c.Targets) > 0) {
 		return nil, vigil.Invalid("targets", "A command names its attempts, or all of them.")
 	}
@@ -109,12 +109,12 @@ func (h *Hub) targets(ctx context.Context, exam vigil.Exam, access vigil.Access,
 	}
 	var out []string
 	for page := (vigil.Page{}); ; {
-		sessions, next, err := h.store.SessionsOfExam(ctx, exam.ID, page)
+		sessions, next, err := u.cfg.Store.SessionsOfExam(ctx, exam.ID, page)
 		if err != nil {
 			return nil, err
 		}
 		for _, s := range sessions {
-			if access.Sees(s.Groups) && !h.Live(s).Settled(exam.Policy, h.now()).State.Ended() {
+			if access.Sees(s.Groups) && !u.view.Live(s).Settled(exam.Policy, u.now()).State.Ended() {
 				out = append(out, s.ID)
 			}
 		}
@@ -148,16 +148,16 @@ type fitting func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.C
 // errors. Where the command depends on the session, fit completes it, or says that there
 // is nothing to do, and then the progress is empty. A command that came before is told
 // again to everyone who should know of it: it may be that nobody was told.
-func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, access func() vigil.Access, c vigil.Command, fit fitting) (protocol.Progress, error) {
+func (u *Service) commandOne(ctx context.Context, exam vigil.Exam, session string, access func() vigil.Access, c vigil.Command, fit fitting) (protocol.Progress, error) {
 	c.SessionID, c.ExamID = session, exam.ID
 	// The platform's answer may come at once: what is told of it waits for what is told here.
-	unlock, err := h.lockCommands(ctx, session)
+	unlock, err := u.lockCommands(ctx, session)
 	if err != nil {
 		return protocol.Progress{}, err
 	}
 	defer unlock()
-	deliveryID := h.cfg.NewID()
-	_, p, err := h.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+	deliveryID := u.cfg.NewID()
+	_, p, err := u.change(ctx, session, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		if err := reaches(access(), c.Kind.Right(), exam, s); err != nil {
 			return plan{}, err
 		}
@@ -196,47 +196,38 @@ func (h *Hub) commandOne(ctx context.Context, exam vigil.Exam, session string, a
 	})
 	switch {
 	case errors.Is(err, vigil.ErrExists): // the command came before
-		return h.tellAgain(ctx, session, c.ID)
+		return u.tellAgain(ctx, session, c.ID)
 	case errors.Is(err, vigil.ErrNotFound):
-		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoAttempt.Message, h.now()
+		c.Stage, c.Problem, c.At = vigil.StageRefused, ErrNoAttempt.Message, u.now()
 		return protocol.ProgressOf(c), nil
 	case errors.Is(err, errNoMore):
-		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoMore.Message, h.now()
+		c.Stage, c.Problem, c.At = vigil.StageRefused, errNoMore.Message, u.now()
 		return protocol.ProgressOf(c), nil
 	case err != nil || p.command == nil:
 		return protocol.Progress{}, err
 	}
-	h.tellProgress(*p.command)
+	u.notify.ProgressChanged(*p.command)
 	return protocol.ProgressOf(*p.command), nil
 }
 
 // tellAgain tells of a command that is stored, and of what became of its session. Every
 // receiver takes it for what it is: something that it knows, or not yet.
-func (h *Hub) tellAgain(ctx context.Context, session, id string) (protocol.Progress, error) {
-	c, err := h.store.Command(ctx, session, id)
+func (u *Service) tellAgain(ctx context.Context, session, id string) (protocol.Progress, error) {
+	c, err := u.cfg.Store.Command(ctx, session, id)
 	if err != nil {
 		return protocol.Progress{}, err
 	}
-	s, err := h.store.Session(ctx, session)
+	s, err := u.cfg.Store.Session(ctx, session)
 	if err != nil {
 		return protocol.Progress{}, err
 	}
-	e, err := h.exam(ctx, s.ExamID)
+	e, err := u.view.Exam(ctx, s.ExamID)
 	if err != nil {
 		return protocol.Progress{}, err
 	}
-	h.tellProgress(c)
-	now := h.now()
-	h.tellLife(e, s, now)
-	if c.Stage == vigil.StageQueued && forStudent(c) {
-		fs := frames(protocol.Encode(protocol.CommandOf(c)), protocol.Encode(protocol.StateOf(s)))
-		if !s.State.Ended() {
-			fs = append(fs, protocol.Encode(protocol.TimeOf(s, e.Policy, now)))
-		}
-		h.toStudent(s.ExamID, s.ID, fs, &sentCommand{c.ID}, s.State.Ended())
-	}
+	u.notify.CommandRepeated(e, s, c)
 	if c.LMS.State == vigil.LMSWaiting {
-		h.wakeQueue()
+		u.wakeQueue()
 	}
 	return protocol.ProgressOf(c), nil
 }
@@ -247,24 +238,25 @@ func reaches(a vigil.Access, right vigil.Right, exam vigil.Exam, s vigil.Session
 	case a.Allow(right) != nil:
 		return errNoMore
 	case s.ExamID != exam.ID || !a.Sees(s.Groups):
-		return errNoAttempt
+		return ErrNoAttempt
 	}
 	return nil
 }
 
 var (
-	errNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
+	// ErrNoAttempt refuses what is for a session that is not in the exam, or not there for who asks.
+	ErrNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
 	errNoMore    = vigil.Errorf(vigil.CodeForbidden, "What you may do in this exam was changed meanwhile, and this is not allowed any more.")
 )
 
 // audit records who did something to whom; to nobody is not recorded. A failure is logged, for
 // the deed is done.
-func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action string, by vigil.Actor, reason string) {
+func (u *Service) audit(ctx context.Context, exam string, sessions []string, action string, by vigil.Actor, reason string) {
 	if len(sessions) == 0 {
 		return
 	}
 	a := vigil.Audit{
-		ID: h.cfg.NewID(), ExamID: exam, Sessions: sessions, Action: action, By: by, From: addressIn(ctx), At: h.now(),
+		ID: u.cfg.NewID(), ExamID: exam, Sessions: sessions, Action: action, By: by, From: addressIn(ctx), At: u.now(),
 		Detail: fmt.Sprintf("%d attempts", len(sessions)),
 	}
 	if len(sessions) == 1 {
@@ -273,16 +265,16 @@ func (h *Hub) audit(ctx context.Context, exam string, sessions []string, action 
 	if reason != "" {
 		a.Detail += ", " + reason
 	}
-	if err := h.store.AppendAudit(ctx, a); err != nil {
-		h.log.Error("audit entry not stored", "exam", exam, "action", action, "error", err)
+	if err := u.cfg.Store.AppendAudit(ctx, a); err != nil {
+		u.cfg.Log.Error("audit entry not stored", "exam", exam, "action", action, "error", err)
 	}
 }
 
 // addressKey is the context's key for the network address of who asks.
 type addressKey struct{}
 
-// withAddress notes for audit entries where a request comes from.
-func withAddress(ctx context.Context, address string) context.Context {
+// WithAddress notes for audit entries where a request comes from.
+func WithAddress(ctx context.Context, address string) context.Context {
 	return context.WithValue(ctx, addressKey{}, address)
 }
 
@@ -291,16 +283,16 @@ func addressIn(ctx context.Context) string {
 	return address
 }
 
-// Settled applies what a platform answered to a delivery: extra time and a termination
+// Answered applies what a platform answered to a delivery: extra time and a termination
 // take effect, what it refused is taken back, the student is told of it and the proctors of
 // the answer. It may be called again for the same answer. An error means that it must be.
-func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) error {
-	unlock, err := h.lockCommands(ctx, d.SessionID)
+func (u *Service) Answered(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) error {
+	unlock, err := u.lockCommands(ctx, d.SessionID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	c, err := h.store.Command(ctx, d.SessionID, d.CommandID)
+	c, err := u.cfg.Store.Command(ctx, d.SessionID, d.CommandID)
 	if errors.Is(err, vigil.ErrNotFound) {
 		return nil // erased meanwhile
 	}
@@ -308,17 +300,17 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 		return err
 	}
 	if c.LMS.State != vigil.LMSWaiting { // answered already, by a call that may not have heard that it was stored
-		h.tellProgress(c)
+		u.notify.ProgressChanged(c)
 		if c.ReasonCode == reasonLostTime {
-			h.tellLost(ctx, c.ExamID, c.SessionID)
+			u.notify.LostTimeChanged(ctx, c.ExamID, c.SessionID)
 		}
 		return nil
 	}
-	answered, before := c, false
-	_, _, err = h.change(ctx, d.SessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
+	after, before := c, false
+	_, _, err = u.change(ctx, d.SessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		s = s.Settled(e.Policy, now)
 		next, cmd, told := s.Answer(c, d, a, now)
-		answered = cmd
+		after = cmd
 		if before = next.Version == s.Version; before {
 			return plan{}, errNothing // nothing to apply, or it was applied, but the command not stored then
 		}
@@ -326,8 +318,8 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 		if told {
 			p.told = &cmd
 		}
-		if answered.Stage == vigil.StageRefused && c.ReasonCode == reasonLostTime {
-			gaps, err := h.store.GapsOfSession(ctx, s.ID)
+		if after.Stage == vigil.StageRefused && c.ReasonCode == reasonLostTime {
+			gaps, err := u.cfg.Store.GapsOfSession(ctx, s.ID)
 			if err != nil {
 				return plan{}, err
 			}
@@ -341,15 +333,15 @@ func (h *Hub) Settled(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) 
 	if err != nil {
 		return err
 	}
-	if err := h.store.UpdateCommand(ctx, answered); err != nil {
+	if err := u.cfg.Store.UpdateCommand(ctx, after); err != nil {
 		return err
 	}
-	h.tellProgress(answered)
+	u.notify.ProgressChanged(after)
 	if c.ReasonCode == reasonLostTime {
-		h.tellLost(ctx, c.ExamID, c.SessionID)
+		u.notify.LostTimeChanged(ctx, c.ExamID, c.SessionID)
 	}
-	if before && !forStudent(c) && forStudent(answered) { // who applied it may not have told the student
-		_, err = h.tellAgain(ctx, c.SessionID, c.ID)
+	if before && !ForStudent(c) && ForStudent(after) { // who applied it may not have told the student
+		_, err = u.tellAgain(ctx, c.SessionID, c.ID)
 	}
 	return err
 }
@@ -364,4 +356,16 @@ func reopened(gaps []vigil.Gap, command string) []vigil.Gap {
 		}
 	}
 	return out
+}
+
+// ForStudent tells whether a stored command is to be told to the student as it stands:
+// extra time and a termination only when they are in effect.
+func ForStudent(c vigil.Command) bool {
+	switch c.Kind {
+	case vigil.CommandFlag, vigil.CommandNote:
+		return false
+	case vigil.CommandExtend, vigil.CommandTerminate:
+		return c.LMS.State == vigil.LMSNone || c.LMS.State == "" || c.LMS.State == vigil.LMSAccepted
+	}
+	return true
 }

@@ -1,4 +1,4 @@
-package realtime
+package session
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"vigil"
-	"vigil/realtime/protocol"
 )
 
 // The ledger of lost time. A gap is opened when somebody counts as lost, with the cause that
@@ -18,135 +17,65 @@ import (
 // once, the end of the attempt) divides what nobody has decided on yet once more. Every step
 // may be done again after a fault.
 
-// openGap stores the beginning of a gap. st.mu is held.
-func (st *student) openGap(change vigil.GapChange) {
-	gap := vigil.Gap{
-		ID: st.h.cfg.NewID(), SessionID: st.id, ExamID: st.room.exam, Start: whole(change.Start), Cause: change.Cause,
-	}
-	if !change.Until.IsZero() {
-		gap.Until = whole(change.Until)
-	}
-	st.gap, st.blamed = gap.ID, false
-	term := st.term
-	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) { st.createGap(ctx, gap, term) })
-}
-
-// ours tells whether nobody has taken over the students of this node since a term began. Who
-// did keeps the ledger.
-func (st *student) ours(term int) bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.term == term
-}
-
-func (st *student) createGap(ctx context.Context, gap vigil.Gap, term int) {
-	h := st.h
-	err := h.retry(ctx, "gap", func(ctx context.Context) error {
-		if !st.ours(term) {
-			return vigil.ErrNotFound // not here any more
-		}
-		if gap.Cause == vigil.CauseServer && !gap.Until.IsZero() { // while this cannot be stored nobody can come back either
-			if until := h.now().Add(h.cfg.Liveness.ReturnGrace); until.After(gap.Until) {
-				gap.Until = until
-			}
-		}
-		return h.store.CreateGap(ctx, gap)
-	})
-	if err != nil && !errors.Is(err, vigil.ErrExists) {
-		if ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-			h.log.Error("gap not stored", "session", gap.SessionID, "error", err)
-		}
-		return
-	}
-	h.tellGap(gap)
-}
-
-// closeGap stores the end of the open gap. st.mu is held.
-func (st *student) closeGap(end time.Time) {
-	own, term := st.gap, st.term
-	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
-		if st.ours(term) {
-			st.h.endGap(ctx, st.id, end, own)
-		}
-	})
-}
-
-// endGap ends what is open of a session's ledger, divides it by whose fault it was, and gives
+// EndGap ends what is open of a session's ledger, divides it by whose fault it was, and gives
 // back what needs nobody's decision. What began after end is another connection's, except own.
-func (h *Hub) endGap(ctx context.Context, session string, end time.Time, own string) {
+func (u *Service) EndGap(ctx context.Context, session string, end time.Time, own string) {
 	var base string
 	blamed, more := false, true // blamed: somebody may have been, and it turned out that they should not
 	var err error
 	for err == nil && more {
 		wrong := false
-		err = h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
+		err = u.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
 			open := openGaps(gaps, end, own)
 			if len(open) > 0 && base == "" {
-				base = baseOf(open[0].gap)
+				base = BaseOf(open[0].gap)
 			}
 			var did ledgerEdit
-			wrong, more = h.endOpen(s, open, &did)
+			wrong, more = u.endOpen(s, open, &did)
 			return did
 		})
 		blamed = blamed || wrong
 	}
 	if err == nil {
 		var changed bool
-		changed, err = h.creditTurned(ctx, session)
+		changed, err = u.creditTurned(ctx, session)
 		blamed = blamed && !changed // it is cleared already
 	}
 	if err == nil && blamed {
-		err = h.clearBlame(ctx, session)
+		err = u.ClearBlame(ctx, session)
 	}
 	switch {
 	case errors.Is(err, vigil.ErrNotFound): // erased
 	case err != nil:
 		if ctx.Err() == nil {
-			h.log.Error("end of a gap not stored", "session", session, "error", err)
+			u.cfg.Log.Error("end of a gap not stored", "session", session, "error", err)
 		}
 	default:
-		h.settleLedger(ctx, session, base)
+		u.compensate(ctx, session, base)
 	}
 }
 
-// slowNow tells whether a session's platform is slow for several students at once. Those
-// who came back before that was known have their gaps divided once more.
-func (h *Hub) slowNow(platform, session string) bool {
-	slow, news := h.turns.look(platform, h.now(), h.cfg.Liveness)
-	news = slices.DeleteFunc(news, func(id string) bool { return id == session })
-	if len(news) > 0 {
-		h.tasks.Go(func() { // the caller may hold a lock
-			for _, id := range news {
-				if o := h.student(id); o != nil {
-					o.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.reblame(ctx, id) })
-				}
-			}
-		})
-	}
-	return slow
-}
-
-// clearBlame clears incidents of absences that are over and of which nothing is left that is
+// ClearBlame clears incidents of absences that are over and of which nothing is left that is
 // the student's. It may be called at any time.
-func (h *Hub) clearBlame(ctx context.Context, session string) error {
-	return h.retry(ctx, "incidents", func(ctx context.Context) error { return h.clearBlameOnce(ctx, session) })
+func (u *Service) ClearBlame(ctx context.Context, session string) error {
+	return u.cfg.Retry(ctx, "incidents", func(ctx context.Context) error { return u.clearBlameOnce(ctx, session) })
 }
 
-func (h *Hub) clearBlameOnce(ctx context.Context, session string) error {
-	gaps, err := h.store.GapsOfSession(ctx, session)
+func (u *Service) clearBlameOnce(ctx context.Context, session string) error {
+	gaps, err := u.cfg.Store.GapsOfSession(ctx, session)
 	if err != nil {
 		return err
 	}
 	theirs, why := map[string]bool{}, map[string]vigil.Cause{}
 	for _, g := range gaps {
-		base := baseOf(g)
+		base := BaseOf(g)
 		theirs[base] = theirs[base] || g.End.IsZero() || g.Cause == vigil.CauseStudent && g.End.After(g.Start)
 		if why[base].Outranks(g.Cause) {
 			continue
 		}
 		why[base] = g.Cause
 	}
-	return h.clearLost(ctx, session, func(gap string, _ vigil.Incident) string {
+	return u.clearLost(ctx, session, func(gap string, _ vigil.Incident) string {
 		switch {
 		case theirs[gap]:
 			return ""
@@ -157,12 +86,6 @@ func (h *Hub) clearBlameOnce(ctx context.Context, session string) error {
 		}
 		return "It is not clear whose fault this was."
 	})
-}
-
-// faultsOf are the stretches in which others than the student kept the session's student
-// away, as far as this node knows.
-func (h *Hub) faultsOf(s vigil.Session) []vigil.Fault {
-	return append(h.outages.faults(h.now(), h.cfg.Liveness.ReturnGrace), h.turns.faults(s.PlatformID)...)
 }
 
 // ledgerEdit is what one write does to a session's ledger.
@@ -185,38 +108,38 @@ func (l *ledgerEdit) names(id string) bool {
 	return slices.ContainsFunc(l.change, is) || slices.ContainsFunc(l.add, is)
 }
 
-// endLeft ends what a server that is gone left open, though its student had come back to it
+// EndLeft ends what a server that is gone left open, though its student had come back to it
 // by end.
-func (h *Hub) endLeft(ctx context.Context, session string, end time.Time) {
+func (u *Service) EndLeft(ctx context.Context, session string, end time.Time) {
 	var left bool
-	err := h.retry(ctx, "ledger", func(ctx context.Context) error {
-		gaps, err := h.store.GapsOfSession(ctx, session)
+	err := u.cfg.Retry(ctx, "ledger", func(ctx context.Context) error {
+		gaps, err := u.cfg.Store.GapsOfSession(ctx, session)
 		left = len(openGaps(gaps, end, "")) > 0
 		return err
 	})
 	switch {
 	case err != nil && ctx.Err() == nil:
-		h.log.Error("end of a gap not stored", "session", session, "error", err)
+		u.cfg.Log.Error("end of a gap not stored", "session", session, "error", err)
 	case left:
-		h.endGap(ctx, session, end, "")
+		u.EndGap(ctx, session, end, "")
 	}
 }
 
 // endOpen adds to an edit what ends the gaps that are open. blamed tells whether somebody was
 // blamed who should not have been, more that not all of them fit.
-func (h *Hub) endOpen(s vigil.Session, open []openGap, did *ledgerEdit) (blamed, more bool) {
+func (u *Service) endOpen(s vigil.Session, open []openGap, did *ledgerEdit) (blamed, more bool) {
 	for _, o := range open {
 		if !did.room() {
 			return blamed, true
 		}
 		if o.gap.Cause == vigil.CauseUnclear || o.gap.Cause == vigil.CauseLMS {
-			h.slowNow(s.PlatformID, s.ID)
+			u.faults.SlowNow(s.PlatformID, s.ID)
 		}
-		faults := h.faultsOf(s)
+		faults := u.faults.Faults(s)
 		if o.gap.Cause == vigil.CauseLMS && explained(o.gap, o.end, faults) {
 			o.gap.Cause = vigil.CauseUnclear // it was slow for a part of it, which is known
 		}
-		parts := h.splitGap(s, o.gap, o.end, faults)
+		parts := u.splitGap(s, o.gap, o.end, faults)
 		blamed = blamed || o.was == vigil.CauseStudent || !o.gap.Until.IsZero() && o.end.After(o.gap.Until)
 		did.and(parts)
 	}
@@ -264,12 +187,12 @@ func openGaps(gaps []vigil.Gap, end time.Time, own string) []openGap {
 }
 
 // splitGap ends a gap, or divides one that has ended.
-func (h *Hub) splitGap(s vigil.Session, g vigil.Gap, end time.Time, faults []vigil.Fault) ledgerEdit {
+func (u *Service) splitGap(s vigil.Session, g vigil.Gap, end time.Time, faults []vigil.Fault) ledgerEdit {
 	var out ledgerEdit
 	if g.Cause == vigil.CauseServer && !g.Until.IsZero() {
-		g.Until = h.outages.upTo(g.Start, g.Until, h.cfg.Liveness.ReturnGrace)
+		g.Until = u.faults.OutageUntil(g.Start, g.Until)
 	}
-	for i, p := range g.Split(whole(end), faults, h.cfg.Liveness) {
+	for i, p := range g.Split(wholeMillis(end), faults, u.cfg.Liveness) {
 		part := g
 		part.Start, part.End, part.Cause, part.Until = p.Start, p.End, p.Cause, time.Time{}
 		part.Paused = s.PausedWithin(p.Start, p.End)
@@ -285,11 +208,11 @@ func (h *Hub) splitGap(s vigil.Session, g vigil.Gap, end time.Time, faults []vig
 
 // partID names a part of a gap by when it begins, so that dividing it again finds it.
 func partID(g vigil.Gap, start time.Time) string {
-	return fmt.Sprintf("%s.%d", baseOf(g), start.UnixMilli())
+	return fmt.Sprintf("%s.%d", BaseOf(g), start.UnixMilli())
 }
 
-// baseOf is the id of the gap that a part was made from.
-func baseOf(g vigil.Gap) string {
+// BaseOf is the id of the gap that a part was made from.
+func BaseOf(g vigil.Gap) string {
 	base, _, _ := strings.Cut(g.ID, ".")
 	return base
 }
@@ -297,25 +220,25 @@ func baseOf(g vigil.Gap) string {
 // editLedger changes a session's ledger: edit says how, from the session and its gaps as
 // they are stored. The proposals follow. It is one write, conditional on all of it. One whose
 // answer is lost is told when it is found to be stored.
-func (h *Hub) editLedger(ctx context.Context, session string, edit func(s vigil.Session, e vigil.Exam, gaps []vigil.Gap) ledgerEdit) error {
+func (u *Service) editLedger(ctx context.Context, session string, edit func(s vigil.Session, e vigil.Exam, gaps []vigil.Gap) ledgerEdit) error {
 	var lost ledgerEdit
-	return h.retry(ctx, "ledger", func(ctx context.Context) error {
+	return u.cfg.Retry(ctx, "ledger", func(ctx context.Context) error {
 		for range maxConflicts {
-			s, err := h.store.Session(ctx, session)
+			s, err := u.cfg.Store.Session(ctx, session)
 			if err != nil {
 				return err
 			}
-			e, err := h.exam(ctx, s.ExamID)
+			e, err := u.view.Exam(ctx, s.ExamID)
 			if err != nil {
 				return err
 			}
-			gaps, err := h.store.GapsOfSession(ctx, session)
+			gaps, err := u.cfg.Store.GapsOfSession(ctx, session)
 			if err != nil {
 				return err
 			}
 			for _, g := range gaps {
 				if lost.names(g.ID) {
-					h.tellGap(g)
+					u.notify.GapChanged(g)
 				}
 			}
 			lost = ledgerEdit{}
@@ -324,7 +247,7 @@ func (h *Hub) editLedger(ctx context.Context, session string, edit func(s vigil.
 				return nil
 			}
 			propose(e.Policy, gaps, &did)
-			err = h.store.Transition(ctx, vigil.Transition{Session: s, From: s.Version, Gaps: did.change, NewGaps: did.add})
+			err = u.cfg.Store.Transition(ctx, vigil.Transition{Session: s, From: s.Version, Gaps: did.change, NewGaps: did.add})
 			if errors.Is(err, vigil.ErrConflict) || errors.Is(err, vigil.ErrExists) {
 				continue
 			}
@@ -333,7 +256,7 @@ func (h *Hub) editLedger(ctx context.Context, session string, edit func(s vigil.
 				return err
 			}
 			for _, g := range slices.Concat(did.change, did.add) {
-				h.tellGap(g)
+				u.notify.GapChanged(g)
 			}
 			return nil
 		}
@@ -364,12 +287,12 @@ func propose(p vigil.Policy, gaps []vigil.Gap, did *ledgerEdit) {
 	}
 }
 
-// settleLedger gives back what is ours without asking, notes what is the student's of the gap
+// compensate gives back what is ours without asking, notes what is the student's of the gap
 // that was changed, and tells the sums. It looks at the whole ledger for what is to be given
 // back: what an earlier call could not do is done now.
-func (h *Hub) settleLedger(ctx context.Context, session, base string) {
-	err := h.retry(ctx, "lost time", func(ctx context.Context) error {
-		gaps, err := h.store.GapsOfSession(ctx, session)
+func (u *Service) compensate(ctx context.Context, session, base string) {
+	err := u.cfg.Retry(ctx, "lost time", func(ctx context.Context) error {
+		gaps, err := u.cfg.Store.GapsOfSession(ctx, session)
 		if err != nil {
 			return err
 		}
@@ -378,133 +301,100 @@ func (h *Hub) settleLedger(ctx context.Context, session, base string) {
 				continue
 			}
 			if g.Cause == vigil.CauseServer && g.Proposed >= vigil.MinExtend {
-				if err := h.giveBack(ctx, g); err != nil {
+				if err := u.giveBack(ctx, g); err != nil {
 					return err
 				}
 			}
-			if baseOf(g) == base && g.Cause == vigil.CauseStudent && g.End.After(g.Start) {
-				if err := h.noteLost(ctx, g); err != nil {
+			if BaseOf(g) == base && g.Cause == vigil.CauseStudent && g.End.After(g.Start) {
+				if err := u.view.NoteLost(ctx, g); err != nil {
 					return err
 				}
 			}
 		}
 		if len(gaps) > 0 {
-			h.tellLost(ctx, gaps[0].ExamID, session)
+			u.notify.LostTimeChanged(ctx, gaps[0].ExamID, session)
 		}
 		return nil
 	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-		h.log.Error("lost time not given back", "session", session, "error", err)
+		u.cfg.Log.Error("lost time not given back", "session", session, "error", err)
 	}
 }
 
-// noteLost makes the incident of the student's part of a gap, if it was not noted when it
-// happened. It has one name, so that it is noted once, whoever notes it.
-func (h *Hub) noteLost(ctx context.Context, g vigil.Gap) error {
-	st := h.student(g.SessionID)
-	if st == nil {
-		return nil // whoever has the student notes it
-	}
-	_, err := h.store.Incident(ctx, g.SessionID, lostID(baseOf(g)))
-	if !errors.Is(err, vigil.ErrNotFound) {
-		return err
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.gap == baseOf(g) {
-		if st.blamed {
-			return nil // on its way
-		}
-		st.blamed = true
-	}
-	st.lostLocked(baseOf(g), g.Start, g.End)
-	return nil
-}
-
-// lostStream is the stream of the one signal that notes a gap as the student's, and lostID
+// LostStream is the stream of the one signal that notes a gap as the student's, and lostID
 // the incident that it is.
-func lostStream(gap string) string { return vigil.ServerStreamPrefix + "lost:" + gap }
+func LostStream(gap string) string { return vigil.ServerStreamPrefix + "lost:" + gap }
 
-func lostID(gap string) string { return vigil.Signal{Stream: lostStream(gap), Seq: 1}.ID() }
+func LostIncident(gap string) string { return vigil.Signal{Stream: LostStream(gap), Seq: 1}.ID() }
 
-// lostLocked makes the signal that the student was out of reach by their own fault.
-func (st *student) lostLocked(gap string, from, to time.Time) {
-	own := st.ownSignal(vigil.KindLost, from, protocol.Encode(map[string]string{"cause": string(vigil.CauseStudent)}))
-	own.Stream, own.Seq, own.Received = lostStream(gap), 1, st.h.now()
-	own.Duration = max(0, to.Sub(from))
-	if st.h.writer.put(entry{signal: own, st: st, quiet: true}) {
-		st.storing++
-	}
-}
-
-// closeLedger ends the ledger of an attempt that was over at a time, or whose time was up, before
+// CloseLedger ends the ledger of an attempt that was over at a time, or whose time was up, before
 // we knew: what was noted after that was none of the student's business.
 // One that has ended is due until that is done.
-func (h *Hub) closeLedger(s vigil.Session, at time.Time) {
-	h.tasks.Aside(func() {
-		err := h.cutLedger(h.ctx, s.ID, at)
+func (u *Service) CloseLedger(s vigil.Session, at time.Time) {
+	u.cfg.Tasks.Aside(func() {
+		err := u.cutLedger(u.cfg.Tasks.Context(), s.ID, at)
 		if err == nil {
-			err = h.retry(h.ctx, "incidents", func(ctx context.Context) error { return h.clearAfter(ctx, s.ID, at) })
+			err = u.cfg.Retry(u.cfg.Tasks.Context(), "incidents", func(ctx context.Context) error { return u.clearAfter(ctx, s.ID, at) })
 		}
 		if err == nil {
-			h.settleLedger(h.ctx, s.ID, "")
-			err = h.retry(h.ctx, "not watched", func(ctx context.Context) error { return h.settleUnwatched(ctx, s.ID) })
+			u.compensate(u.cfg.Tasks.Context(), s.ID, "")
+			err = u.cfg.Retry(u.cfg.Tasks.Context(), "not watched", func(ctx context.Context) error { return u.recordUnwatched(ctx, s.ID) })
 		}
 		if err == nil && s.State.Ended() {
-			err = h.retry(h.ctx, "due", func(ctx context.Context) error {
-				return h.ignoreNewer(h.store.SetDue(ctx, s.ID, s.Version, time.Time{}))
+			err = u.cfg.Retry(u.cfg.Tasks.Context(), "due", func(ctx context.Context) error {
+				return IgnoreNewer(u.cfg.Store.SetDue(ctx, s.ID, s.Version, time.Time{}))
 			})
 		}
-		if err != nil && h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-			h.log.Error("ledger of an ended attempt not closed", "session", s.ID, "error", err)
+		if err != nil && u.cfg.Tasks.Context().Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
+			u.cfg.Log.Error("ledger of an ended attempt not closed", "session", s.ID, "error", err)
 		}
 	})
 }
 
 // cutLedger ends at a time what the ledger has from after it.
-func (h *Hub) cutLedger(ctx context.Context, session string, at time.Time) error {
+func (u *Service) cutLedger(ctx context.Context, session string, at time.Time) error {
 	for more := true; more; {
 		blamed := false
-		err := h.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) (did ledgerEdit) {
-			did, blamed, more = h.cutAt(s, gaps, at)
+		err := u.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) (did ledgerEdit) {
+			did, blamed, more = u.cutAt(s, gaps, at)
 			return did
 		})
 		if err == nil && blamed {
-			err = h.clearBlame(ctx, session)
+			err = u.ClearBlame(ctx, session)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	_, err := h.creditTurned(ctx, session)
+	_, err := u.creditTurned(ctx, session)
 	return err
 }
 
 // cutAt ends at a time what the ledger has from after it, also of what was given back before
 // the end was known: nothing was lost there. What is open is divided as endGap would.
-func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledgerEdit, blamed, more bool) {
+func (u *Service) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledgerEdit, blamed, more bool) {
 	end := at
-	if p := h.Live(s).Presence; p.Reachable() && p.Since.Before(at) {
+	if p := u.view.Live(s).Presence; p.Reachable() && p.Since.Before(at) {
 		end = p.Since // the student is here, and a server is gone that should have ended it
 	}
 	open := openGaps(gaps, end, "")
 	for i, o := range open {
-		if h.endsIt(o.gap, o.end) {
+		if u.endsIt(o.gap, o.end) {
 			open[i].end, blamed = o.gap.Start, true
 		}
 	}
-	wrong, more := h.endOpen(s, open, &did)
+	wrong, more := u.endOpen(s, open, &did)
 	blamed = blamed || wrong
 	for _, g := range gaps {
 		switch {
 		case more || did.names(g.ID), g.Start.After(at) && g.End.Equal(g.Start): // is cut already
 			continue
-		case !g.End.IsZero() && !g.End.After(at) && (g.End.Before(at) || g.End.Equal(g.Start) || !h.endsIt(g, at)):
+		case !g.End.IsZero() && !g.End.After(at) && (g.End.Before(at) || g.End.Equal(g.Start) || !u.endsIt(g, at)):
 			continue
 		case !did.room():
 			return did, blamed, true
 		}
-		if g.End = at; g.End.Before(g.Start) || h.endsIt(g, at) {
+		if g.End = at; g.End.Before(g.Start) || u.endsIt(g, at) {
 			g.End = g.Start
 		}
 		g.Paused = s.PausedWithin(g.Start, g.End)
@@ -515,14 +405,14 @@ func (h *Hub) cutAt(s vigil.Session, gaps []vigil.Gap, at time.Time) (did ledger
 
 // endsIt tells whether an absence is no more than how the attempt ended: whoever hands in leaves the page,
 // and the platform's clock, which says when that was, and ours may be apart.
-func (h *Hub) endsIt(g vigil.Gap, end time.Time) bool {
-	return g.Cause != vigil.CauseServer && end.Sub(g.Start) < h.drop()
+func (u *Service) endsIt(g vigil.Gap, end time.Time) bool {
+	return g.Cause != vigil.CauseServer && end.Sub(g.Start) < u.cfg.Drop
 }
 
 // clearAfter clears the incidents of connections that were lost after a time at which the
 // attempt was over.
-func (h *Hub) clearAfter(ctx context.Context, session string, at time.Time) error {
-	return h.clearLost(ctx, session, func(_ string, i vigil.Incident) string {
+func (u *Service) clearAfter(ctx context.Context, session string, at time.Time) error {
+	return u.clearLost(ctx, session, func(_ string, i vigil.Incident) string {
 		if i.At.Before(at) {
 			return ""
 		}
@@ -532,19 +422,19 @@ func (h *Hub) clearAfter(ctx context.Context, session string, at time.Time) erro
 
 // clearLost clears incidents of lost connections that turned out to be none of the student's:
 // why says the reason, or nothing where it stays. A person's review of them stays.
-func (h *Hub) clearLost(ctx context.Context, session string, why func(gap string, i vigil.Incident) string) error {
-	gaps, err := h.store.GapsOfSession(ctx, session)
+func (u *Service) clearLost(ctx context.Context, session string, why func(gap string, i vigil.Incident) string) error {
+	gaps, err := u.cfg.Store.GapsOfSession(ctx, session)
 	if err != nil {
 		return err
 	}
 	cleared, looked := false, map[string]bool{}
 	for _, g := range gaps {
-		base := baseOf(g)
+		base := BaseOf(g)
 		if looked[base] {
 			continue
 		}
 		looked[base] = true
-		i, err := h.store.Incident(ctx, session, lostID(base))
+		i, err := u.cfg.Store.Incident(ctx, session, LostIncident(base))
 		if errors.Is(err, vigil.ErrNotFound) {
 			continue
 		}
@@ -561,16 +451,16 @@ func (h *Hub) clearLost(ctx context.Context, session string, why func(gap string
 		if reason == "" {
 			continue
 		}
-		if i, err = i.Decide(vigil.ReviewCleared, system, reason, h.now()); err != nil {
+		if i, err = i.Decide(vigil.ReviewCleared, system, reason, u.now()); err != nil {
 			return err
 		}
-		if err := h.store.UpdateIncident(ctx, i); err != nil && !errors.Is(err, vigil.ErrConflict) {
+		if err := u.cfg.Store.UpdateIncident(ctx, i); err != nil && !errors.Is(err, vigil.ErrConflict) {
 			return err
 		}
 		cleared = true
 	}
 	if cleared {
-		return h.reloadTally(ctx, session)
+		return u.notify.Recount(ctx, session)
 	}
 	return nil
 }
