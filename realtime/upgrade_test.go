@@ -183,6 +183,8 @@ func TestTheNewestSocketOfASessionIsTakenWhereThreeAreSilent(t *testing.T) {
 	for range 3 {
 		r.raw(studentClaims(s))
 	}
+	// One that is still being opened is not ended for another.
+	r.until("three open sockets", func() bool { return r.hub.Stats().Sockets == 3 })
 	for range 5 {
 		w := r.comes(s)
 		var welcome protocol.Welcome
