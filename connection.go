@@ -218,6 +218,18 @@ func (p Presence) Due(l Liveness) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// Turned is how a page turn explains an absence that began without a goodbye. A browser lets
+// go of a page when the next one begins to arrive, so its connection ends about when the
+// platform answered; what it says then may be lost on a slow link. page is from when the
+// platform was asked for the page that came back to when it had answered. False: whoever went
+// away had not asked for it, or had waited for it for too long.
+func (l Liveness) Turned(began time.Time, page Fault) (Fault, bool) {
+	if began.Before(page.From.Add(-l.DropGrace)) || began.After(page.To.Add(l.NavigateGrace)) {
+		return Fault{}, false
+	}
+	return Fault{From: began, To: began.Add(l.NavigateGrace + l.LoadLimit), Cause: CauseUnclear}, true
+}
+
 // holds is for how long from the loss on a cause explains that somebody is away; 0: for as
 // long as it lasts. After that it is the student who stays away.
 func (l Liveness) holds(c Cause) time.Duration {

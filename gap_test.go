@@ -167,3 +167,32 @@ func TestAGapWithManyOutagesHasABoundedNumberOfParts(t *testing.T) {
 		t.Errorf("the parts end at %v, want %v; ours: got %v, want 160 s at least", from, end, ours)
 	}
 }
+
+// A browser lets go of a page when the next one begins to arrive.
+func TestAnAbsenceThatBeginsWithThePageIsAPageTurn(t *testing.T) {
+	t.Parallel()
+	l := DefaultLiveness()
+	asked := time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
+	page := Fault{From: asked, To: asked.Add(3 * time.Second), Cause: CauseLMS}
+	for name, c := range map[string]struct {
+		began time.Duration
+		want  bool
+	}{
+		"as it was answered":            {3100 * time.Millisecond, true},
+		"while it was waited for":       {time.Second, true},
+		"just before it was asked for":  {-l.DropGrace, true},
+		"before that":                   {-l.DropGrace - time.Millisecond, false},
+		"on a link that brings it late": {3*time.Second + l.NavigateGrace, true},
+		"after it was there":            {3*time.Second + l.NavigateGrace + time.Millisecond, false},
+	} {
+		began := asked.Add(c.began)
+		got, ok := l.Turned(began, page)
+		want := Fault{}
+		if c.want {
+			want = Fault{From: began, To: began.Add(l.NavigateGrace + l.LoadLimit), Cause: CauseUnclear}
+		}
+		if ok != c.want || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, ok, want)
+		}
+	}
+}

@@ -301,6 +301,42 @@ func TestNobodyIsBlamedForThePageBeforeTheOneThatCame(t *testing.T) {
 	}
 }
 
+// What a browser says when it leaves a page may be lost on a slow link.
+func TestAnAbsenceThatBeganWithThePageThatCameBackIsAPageTurn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		asked time.Duration // from the end of the connection on
+		cause vigil.Cause
+		open  int
+	}{
+		"it was answered as the connection ended": {-200 * time.Millisecond, vigil.CauseUnclear, 0},
+		"it was asked for later":                  {700 * time.Millisecond, vigil.CauseStudent, 1},
+		"it had come long before":                 {-2 * time.Second, vigil.CauseStudent, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pages := &stamps{}
+			r := newRig(t, func(c *realtime.Config) { c.Pages, c.Liveness = pages, paged })
+			s := r.session(proctored)
+			w := r.wire(studentClaims(s))
+			w.write(helloWith(pages.print(s, "page-1", func(*realtime.Page) {})))
+			r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
+			left := time.Now()
+			_ = w.ws.CloseNow()
+			r.until("lost", func() bool { return r.kinds(s.ID)[vigil.KindLost] == 1 })
+			time.Sleep(time.Until(left.Add(1200 * time.Millisecond))) // so that the platform had time to be asked after that
+			r.wire(studentClaims(s)).write(helloWith(pages.print(s, "page-2", func(p *realtime.Page) {
+				p.Requested = left.Add(c.asked)
+				p.Answered = p.Requested.Add(100 * time.Millisecond)
+			})))
+			r.until("divided, and judged", func() bool {
+				g := r.gaps(s.ID)
+				return len(g) == 1 && !g[0].End.IsZero() && g[0].Cause == c.cause && r.read(s.ID).Tally.Open == c.open
+			})
+		})
+	}
+}
+
 func TestPagesThatAreSlowForManyAtOnceAreTheLMSs(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) { c.Liveness = paged })

@@ -9,8 +9,9 @@ import (
 )
 
 // Refine divides the gaps of an absence that has just ended by what the page stamp shows:
-// from the request to the answer it was the platform's. It blames nobody: a student who asks
-// for a page that does not come once more has only the last one's stamp.
+// from the request to the answer it was the platform's, and if it began with that page, it was
+// a page turn though nobody said goodbye. It blames nobody: a student who asks for a page that
+// does not come once more has only the last one's stamp.
 func (u *Service) Refine(ctx context.Context, session string, from, at time.Time, slow vigil.Fault) {
 	var base string
 	err := u.editLedger(ctx, session, func(s vigil.Session, _ vigil.Exam, gaps []vigil.Gap) ledgerEdit {
@@ -21,7 +22,11 @@ func (u *Service) Refine(ctx context.Context, session string, from, at time.Time
 				continue
 			}
 			base = BaseOf(g)
-			if parts := u.splitGap(s, g, g.End, append(u.faults.Faults(s), slow)); len(parts.add) > 0 || parts.change[0].Cause != g.Cause {
+			faults := append(u.faults.Faults(s), slow)
+			if turn, ok := u.cfg.Liveness.Turned(beganOf(gaps, base), slow); ok {
+				faults = append(faults, turn)
+			}
+			if parts := u.splitGap(s, g, g.End, faults); len(parts.add) > 0 || parts.change[0].Cause != g.Cause {
 				did.and(parts)
 			}
 		}
@@ -38,6 +43,17 @@ func (u *Service) Refine(ctx context.Context, session string, from, at time.Time
 		return
 	}
 	u.compensate(ctx, session, base)
+}
+
+// beganOf is when an absence began, of which gaps has the parts.
+func beganOf(gaps []vigil.Gap, base string) time.Time {
+	var began time.Time
+	for _, g := range gaps {
+		if BaseOf(g) == base && (began.IsZero() || g.Start.Before(began)) {
+			began = g.Start
+		}
+	}
+	return began
 }
 
 // Reblame divides the gaps of a session once more, because more is known by now of when its
