@@ -105,7 +105,8 @@ func (sc *studentConn) askLocked(now time.Time) {
 }
 
 // mayAsk has the monitor asked from now on, behind the welcome: at once where that was due before,
-// on a socket that is gone.
+// on a socket that is gone, and where what was asked there was not answered. A page that slept has
+// answers to save as it wakes, and nothing vouches for it until it answers.
 func (sc *studentConn) mayAsk() {
 	st, now := sc.st, sc.st.h.now()
 	st.mu.Lock()
@@ -115,7 +116,8 @@ func (sc *studentConn) mayAsk() {
 	if st.askDue.IsZero() {
 		st.askDue = a.next
 	}
-	if a.can && st.owner == sc.Conn && a.open.IsZero() && !st.askDue.IsZero() && !now.Before(st.askDue) && st.life.state.Started() && !st.life.state.Ended() {
+	due := st.unanswered+st.away > 0 || !st.askDue.IsZero() && !now.Before(st.askDue)
+	if a.can && st.owner == sc.Conn && a.open.IsZero() && due && st.life.state.Started() && !st.life.state.Ended() {
 		sc.askLocked(now)
 	}
 }

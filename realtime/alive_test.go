@@ -333,6 +333,43 @@ func TestAServerThatIsNewToASessionAsksWhenThatIsDue(t *testing.T) {
 	}
 }
 
+// A page that slept has missed what it was asked, and comes with a new socket when it wakes.
+func TestWhoComesAgainWithAQuestionUnansweredIsAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		away string
+		want vigil.MonitorState
+	}{
+		"of a page that was shown":  {"", vigil.MonitorSilent},
+		"of a page that was hidden": {`,"away":true`, vigil.MonitorAway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var c clock
+			r, pages, _ := asking(t, vigil.UnwatchedNote, c.by, func(c *realtime.Config) {
+				c.Liveness.PingEvery, c.Liveness.PongWait = 50*time.Millisecond, 40*time.Millisecond
+				c.AliveEvery, c.AliveWait, c.ReceiptEvery = 6*time.Minute, 30*time.Second, time.Hour
+			})
+			s := r.session(proctored)
+			w := r.wire(studentClaims(s))
+			w.write(asksHello(pages.of(s, "page-1")))
+			w.receipt()
+			w.write(word("", "page-one", 10, 0, 0, row.away))
+			c.add(70 * time.Second)
+			w.asked()
+			c.add(40 * time.Second)
+			r.until("missed", func() bool { return r.read(s.ID).Monitor.State == row.want })
+			_ = w.ws.CloseNow()
+			w = r.wire(studentClaims(s))
+			w.write(asksHello("page-1"))
+			w.write(word(w.asked(), "page-one", 20, 0, 0, ""))
+			if got := w.receipt(); got.Page != "page-1" {
+				t.Errorf("got a receipt of %q", got.Page)
+			}
+		})
+	}
+}
+
 func TestQuickPagesWhoseMonitorAnswersAreNotSilent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, asked)
