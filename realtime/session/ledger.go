@@ -321,10 +321,10 @@ func (u *Service) compensate(ctx context.Context, session, base string) {
 	}
 }
 
-// LostStream is the stream of the one signal that notes a gap as the student's, and lostID
-// the incident that it is.
+// LostStream is the stream of the one signal that notes a gap as the student's.
 func LostStream(gap string) string { return vigil.ServerStreamPrefix + "lost:" + gap }
 
+// LostIncident is the id of the incident that this signal is.
 func LostIncident(gap string) string { return vigil.Signal{Stream: LostStream(gap), Seq: 1}.ID() }
 
 // CloseLedger ends the ledger of an attempt that was over at a time, or whose time was up, before

@@ -63,6 +63,8 @@ func (u *Service) ReportEnd(ctx context.Context, sessionID string, r vigil.Repor
 	return s, err
 }
 
+// TakeReport is ReportEnd for a report that came with a page of the quiz: nobody is refused for it.
+// The errors are those of the store, and CodeNotFound.
 func (u *Service) TakeReport(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error) {
 	r.End, r.At, r.PausedAt = wholeMillis(r.End), wholeMillis(r.At), wholeMillis(r.PausedAt)
 	s, _, err := u.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
