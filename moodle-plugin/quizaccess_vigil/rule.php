@@ -38,18 +38,23 @@ class quizaccess_vigil extends access_rule_base {
     /** @var bool the other rules are being told that the form was passed */
     private static bool $telling = false;
 
-    /** @var session_store the proctored attempts */
-    private session_store $sessions;
-
     /**
      * Constructor.
      *
      * @param quiz_settings $quizobj
      * @param int $timenow
+     * @param session_store $sessions
+     * @param launcher $launcher
      */
-    public function __construct($quizobj, $timenow) {
+    public function __construct(
+        $quizobj,
+        $timenow,
+        /** @var session_store the proctored attempts */
+        private readonly session_store $sessions,
+        /** @var launcher who sends the student into the check-in */
+        private readonly launcher $launcher,
+    ) {
         parent::__construct($quizobj, $timenow);
-        $this->sessions = new session_store(\core\di::get(\core\clock::class));
     }
 
     /**
@@ -61,7 +66,10 @@ class quizaccess_vigil extends access_rule_base {
      * @return self|null
      */
     public static function make(quiz_settings $quizobj, $timenow, $canignoretimelimits) {
-        return empty($quizobj->get_quiz()->vigil_enabled) ? null : new self($quizobj, $timenow);
+        if (empty($quizobj->get_quiz()->vigil_enabled)) {
+            return null;
+        }
+        return new self($quizobj, $timenow, new session_store(\core\di::get(\core\clock::class)), launcher::instance());
     }
 
     /**
@@ -145,7 +153,7 @@ class quizaccess_vigil extends access_rule_base {
         } finally {
             self::$telling = false;
         }
-        launcher::instance()->permit((int)$this->quiz->id, $attemptid, optional_param('page', -1, PARAM_INT));
+        $this->launcher->permit((int)$this->quiz->id, $attemptid, optional_param('page', -1, PARAM_INT));
         redirect(new moodle_url('/mod/quiz/accessrule/vigil/launch.php', [
             'cmid' => $this->quizobj->get_cmid(), 'kind' => 'start', 'sesskey' => sesskey(),
         ]));

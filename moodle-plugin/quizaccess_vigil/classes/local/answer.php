@@ -45,6 +45,34 @@ final class answer {
     }
 
     /**
+     * Whether what was asked was done.
+     *
+     * @return bool
+     */
+    public function is_done(): bool {
+        return $this->status >= 200 && $this->status < 300;
+    }
+
+    /**
+     * The tool's code for a problem (docs/api.md).
+     *
+     * @return string '': it gave none
+     */
+    public function code(): string {
+        $code = json_decode($this->body)->code ?? '';
+        return is_string($code) ? $code : '';
+    }
+
+    /**
+     * Says for the log what came.
+     *
+     * @return string
+     */
+    public function summary(): string {
+        return implode(' ', array_filter(["status {$this->status}", $this->code(), $this->problem], 'strlen'));
+    }
+
+    /**
      * The ids of the keys in it.
      *
      * @return string[]|null null: it is no key set

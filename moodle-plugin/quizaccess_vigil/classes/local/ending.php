@@ -348,8 +348,6 @@ final class ending {
      * @param stdClass $session
      */
     private function tell_tool(stdClass $session): void {
-        global $CFG;
-        require_once($CFG->libdir . '/filelib.php');
         $bridge = new lti_bridge();
         $tool = $bridge->tool_by_id((int)$session->typeid);
         if (!$tool) {
@@ -360,18 +358,11 @@ final class ending {
         $jwt = $bridge->sign_claims(
             assertion::ended($bridge->issuer(), $tool->clientid, $session, standing::milliseconds($this->clock))
         );
-        $curl = new \curl();
-        $curl->setHeader(['Content-Type: application/json', 'Accept: application/json, application/problem+json']);
-        $answer = $curl->post(lti_bridge::ended_endpoint($tool), json_encode(['assertion' => $jwt]), [
-            'CURLOPT_CONNECTTIMEOUT' => 10, 'CURLOPT_TIMEOUT' => 30,
-        ]);
-        $status = (int)($curl->get_info()['http_code'] ?? 0);
-        $code = json_decode((string)$answer)->code ?? '';
-        if (self::is_taken($session, $status, is_string($code) ? $code : '')) {
-            $this->told($session);
-            return;
+        $answer = \core\di::get(http::class)->tell(lti_bridge::ended_endpoint($tool), $jwt, http::TASK_PATIENCE);
+        if (!self::is_taken($session, $answer->status, $answer->code())) {
+            throw new \moodle_exception('errorendnottold', 'quizaccess_vigil', '', null, $answer->summary());
         }
-        throw new \moodle_exception('errorendnottold', 'quizaccess_vigil', '', null, "status {$status} {$code} {$curl->error}");
+        $this->told($session);
     }
 
     /**

@@ -289,14 +289,13 @@ final class health {
             assertion::ended($this->lti->issuer(), $tool->clientid, $nobody, standing::milliseconds($this->clock))
         );
         $url = lti_bridge::ended_endpoint($tool);
-        $headers = ['Content-Type: application/json', 'Accept: application/json, application/problem+json'];
-        $answer = $this->http->ask('POST', $url, $headers, json_encode(['assertion' => $jwt]));
+        $answer = $this->http->tell($url, $jwt);
         $problem = json_decode($answer->body);
         $detail = is_string($problem->detail ?? null) ? $problem->detail : $answer->problem;
         $a = (object)['url' => s($url), 'status' => $answer->status, 'detail' => s($detail), 'keys' => s($this->lti->keyset_url())];
         return match (true) {
-            $answer->status === 404 && ($problem->code ?? '') === 'not_found' => self::result(result::OK, 'trust_ok', $a),
-            $answer->status === 503 && ($problem->code ?? '') === 'unavailable' => self::result(result::ERROR, 'trust_keys', $a),
+            $answer->status === 404 && $answer->code() === 'not_found' => self::result(result::OK, 'trust_ok', $a),
+            $answer->status === 503 && $answer->code() === 'unavailable' => self::result(result::ERROR, 'trust_keys', $a),
             $answer->status === 401 || $answer->status === 403 => self::result(result::ERROR, 'trust_refused', $a),
             default => self::result(result::ERROR, 'trust_down', $a),
         };

@@ -26,6 +26,10 @@ namespace quizaccess_vigil\local;
 class http {
     /** @var int seconds for an answer */
     private const PATIENCE = 8;
+    /** @var int seconds that a task waits, for which nobody waits */
+    public const TASK_PATIENCE = 30;
+    /** @var int seconds for an answer that the tool has to collect first */
+    public const EXPORT_PATIENCE = 60;
 
     /**
      * Asks.
@@ -66,6 +70,19 @@ class http {
             }
         }
         return new answer((int)($curl->get_info()['http_code'] ?? 0), (string)$text, '', $date);
+    }
+
+    /**
+     * Tells the tool something that this site has signed.
+     *
+     * @param string $url
+     * @param string $assertion
+     * @param float|null $patience seconds for an answer; null: as long as the health check waits
+     * @return answer
+     */
+    public function tell(string $url, string $assertion, ?float $patience = null): answer {
+        $headers = ['Content-Type: application/json', 'Accept: application/json, application/problem+json'];
+        return $this->ask('POST', $url, $headers, json_encode(['assertion' => $assertion]), $patience);
     }
 
     /**

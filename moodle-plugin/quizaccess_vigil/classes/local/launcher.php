@@ -98,41 +98,12 @@ final class launcher {
         $fields = [
             'kind' => $kind, 'quizid' => $quizobj->get_quizid(), 'cmid' => $quizobj->get_cmid(), 'userid' => $USER->id,
         ];
-        switch ($kind) {
-            case 'start':
-                $permit = $SESSION->quizaccess_vigil_permit[$quizobj->get_quizid()] ?? null;
-                unset($SESSION->quizaccess_vigil_permit[$quizobj->get_quizid()]);
-                if (!$permit || $permit['until'] < $this->clock->time()) {
-                    throw new moodle_exception('errornopermit', 'quizaccess_vigil', $quizobj->view_url());
-                }
-                $fields['attemptid'] = $permit['attemptid'];
-                $fields['page'] = $permit['page'];
-                $fields['attempt'] = session_store::attempt_number(
-                    $quizobj->get_quizid(),
-                    $USER->id,
-                    $permit['attemptid'] ?: null
-                );
-                break;
-            case 'end':
-                $session = $this->sessions->of_attempt($attemptid);
-                if (!$session || (int)$session->userid !== (int)$USER->id || $session->state !== session_store::ENDED) {
-                    throw new moodle_exception('errornosession', 'quizaccess_vigil', $quizobj->view_url());
-                }
-                $fields['attemptid'] = $attemptid;
-                $fields['attempt'] = $session->attempt;
-                $session->endsent = $this->clock->time();
-                $this->sessions->save($session);
-                break;
-            case 'live':
-                require_capability('quizaccess/vigil:proctor', $quizobj->get_context());
-                if ($attemptid) {
-                    $fields['attemptid'] = $attemptid;
-                    $fields['attempt'] = $this->session_of($attemptid, $quizobj)->attempt;
-                }
-                break;
-            default:
-                throw new \coding_exception('unknown kind of launch');
-        }
+        $fields += match ($kind) {
+            'start' => $this->start_fields($quizobj),
+            'end' => $this->end_fields($quizobj, $attemptid),
+            'live' => $this->live_fields($quizobj, $attemptid),
+            default => throw new \coding_exception('unknown kind of launch'),
+        };
         $tool = $this->bridge->ready_tool();
         $this->bridge->require_answer($tool);
         if ($kind === 'start') {
@@ -142,6 +113,59 @@ final class launcher {
         [$params, $launchid] = $this->bridge->begin($tool, (int)$quizobj->get_courseid(), self::MESSAGES[$kind]);
         $SESSION->quizaccess_vigil_launch[$launchid] = (int)$launch->id;
         return [$tool->loginurl, $params];
+    }
+
+    /**
+     * What a launch into the check-in is about: the attempt that every access rule has permitted.
+     *
+     * @param quiz_settings $quizobj
+     * @return array
+     * @throws moodle_exception
+     */
+    private function start_fields(quiz_settings $quizobj): array {
+        global $SESSION, $USER;
+        $permit = $SESSION->quizaccess_vigil_permit[$quizobj->get_quizid()] ?? null;
+        unset($SESSION->quizaccess_vigil_permit[$quizobj->get_quizid()]);
+        if (!$permit || $permit['until'] < $this->clock->time()) {
+            throw new moodle_exception('errornopermit', 'quizaccess_vigil', $quizobj->view_url());
+        }
+        return [
+            'attemptid' => $permit['attemptid'],
+            'page' => $permit['page'],
+            'attempt' => session_store::attempt_number($quizobj->get_quizid(), $USER->id, $permit['attemptid'] ?: null),
+        ];
+    }
+
+    /**
+     * What a launch after the end is about. That it was sent is noted.
+     *
+     * @param quiz_settings $quizobj
+     * @param int $attemptid
+     * @return array
+     * @throws moodle_exception
+     */
+    private function end_fields(quiz_settings $quizobj, int $attemptid): array {
+        global $USER;
+        $session = $this->sessions->of_attempt($attemptid);
+        if (!$session || (int)$session->userid !== (int)$USER->id || $session->state !== session_store::ENDED) {
+            throw new moodle_exception('errornosession', 'quizaccess_vigil', $quizobj->view_url());
+        }
+        $session->endsent = $this->clock->time();
+        $this->sessions->save($session);
+        return ['attemptid' => $attemptid, 'attempt' => $session->attempt];
+    }
+
+    /**
+     * What a proctor's launch is about: the quiz, or one attempt that they may look at.
+     *
+     * @param quiz_settings $quizobj
+     * @param int $attemptid 0: the quiz
+     * @return array
+     * @throws moodle_exception
+     */
+    private function live_fields(quiz_settings $quizobj, int $attemptid): array {
+        require_capability('quizaccess/vigil:proctor', $quizobj->get_context());
+        return $attemptid ? ['attemptid' => $attemptid, 'attempt' => $this->session_of($attemptid, $quizobj)->attempt] : [];
     }
 
     /**

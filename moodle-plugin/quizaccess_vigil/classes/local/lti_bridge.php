@@ -166,22 +166,18 @@ class lti_bridge {
      * @throws moodle_exception
      */
     public function require_answer(stdClass $tool, int $patience = 6): void {
-        global $CFG;
-        require_once($CFG->libdir . '/filelib.php');
         $cache = \cache::make('quizaccess_vigil', 'probe');
         $silent = $cache->get((string)$tool->id);
         if ($silent && $silent['url'] === $tool->keyseturl && $silent['time'] > time() - self::SILENCE) {
             throw new moodle_exception('errortooldown', 'quizaccess_vigil', '', null, 'asked a moment ago');
         }
-        $curl = new \curl();
         $begin = microtime(true);
-        $curl->get($tool->keyseturl, [], ['CURLOPT_CONNECTTIMEOUT' => min(4, $patience), 'CURLOPT_TIMEOUT' => $patience]);
-        $status = (int)($curl->get_info()['http_code'] ?? 0);
-        if ($curl->get_errno() || $status !== 200) {
+        $answer = \core\di::get(http::class)->ask('GET', $tool->keyseturl, [], '', $patience);
+        if ($answer->status !== 200) {
             if (microtime(true) - $begin > self::LONG) {
                 $cache->set((string)$tool->id, ['url' => $tool->keyseturl, 'time' => time()]);
             }
-            throw new moodle_exception('errortooldown', 'quizaccess_vigil', '', null, "status {$status}, {$curl->error}");
+            throw new moodle_exception('errortooldown', 'quizaccess_vigil', '', null, $answer->summary());
         }
     }
 
@@ -419,29 +415,24 @@ class lti_bridge {
      * @throws moodle_exception when it does not answer
      */
     public function tool_copy(stdClass $session): ?stdClass {
-        global $CFG;
-        require_once($CFG->libdir . '/filelib.php');
         $tool = $this->tool_by_id((int)$session->typeid);
         if (!$tool) {
             return null;
         }
         $now = standing::milliseconds(\core\di::get(\core\clock::class));
         $claims = assertion::export($this->issuer(), $tool->clientid, $session, $now);
-        $curl = new \curl();
-        $curl->setHeader(['Content-Type: application/json', 'Accept: application/json, application/problem+json']);
-        $text = $curl->post(
+        $answer = \core\di::get(http::class)->tell(
             $tool->origin . '/api/v1/attempts/export',
-            json_encode(['assertion' => $this->sign_claims($claims)]),
-            ['CURLOPT_CONNECTTIMEOUT' => 10, 'CURLOPT_TIMEOUT' => 60]
+            $this->sign_claims($claims),
+            http::EXPORT_PATIENCE
         );
-        $status = (int)($curl->get_info()['http_code'] ?? 0);
-        $answer = json_decode((string)$text);
-        if ($status === 404 && ($answer->code ?? '') === 'not_found') {
+        if ($answer->status === 404 && $answer->code() === 'not_found') {
             return null;
         }
-        if ($status !== 200 || !$answer instanceof stdClass) {
-            throw new moodle_exception('errortoolexport', 'quizaccess_vigil', '', null, "status {$status} {$curl->error}");
+        $copy = json_decode($answer->body);
+        if ($answer->status !== 200 || !$copy instanceof stdClass) {
+            throw new moodle_exception('errortoolexport', 'quizaccess_vigil', '', null, $answer->summary());
         }
-        return $answer;
+        return $copy;
     }
 }

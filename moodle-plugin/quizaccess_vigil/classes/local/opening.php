@@ -156,16 +156,10 @@ final class opening {
             $jwt = $this->bridge->sign_claims(
                 assertion::opened($this->bridge->issuer(), $tool->clientid, $session, standing::milliseconds($this->clock))
             );
-            $answer = $this->http->ask(
-                'POST',
-                lti_bridge::opened_endpoint($tool),
-                ['Content-Type: application/json', 'Accept: application/json, application/problem+json'],
-                json_encode(['assertion' => $jwt]),
-                $patience
-            );
+            $answer = $this->http->tell(lti_bridge::opened_endpoint($tool), $jwt, $patience);
             // An older tool does not know the report, and one that does not know the attempt will not know it the next time.
-            if (($answer->status < 200 || $answer->status >= 300) && $answer->status !== 404) {
-                throw new \moodle_exception('erroropennottold', 'quizaccess_vigil', '', null, "status {$answer->status}");
+            if (!$answer->is_done() && $answer->status !== 404) {
+                throw new \moodle_exception('erroropennottold', 'quizaccess_vigil', '', null, $answer->summary());
             }
         }
         $DB->set_field(session_store::TABLE, 'openedtold', $this->clock->time(), [

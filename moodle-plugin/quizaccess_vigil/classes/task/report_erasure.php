@@ -17,6 +17,7 @@
 namespace quizaccess_vigil\task;
 
 use quizaccess_vigil\local\assertion;
+use quizaccess_vigil\local\http;
 use quizaccess_vigil\local\lti_bridge;
 use quizaccess_vigil\local\standing;
 
@@ -55,8 +56,6 @@ class report_erasure extends \core\task\adhoc_task {
      * Runs the task.
      */
     public function execute() {
-        global $CFG;
-        require_once($CFG->libdir . '/filelib.php');
         $session = $this->get_custom_data();
         $bridge = new lti_bridge();
         $tool = $bridge->tool_by_id((int)$session->typeid);
@@ -70,15 +69,9 @@ class report_erasure extends \core\task\adhoc_task {
             $session,
             standing::milliseconds(\core\di::get(\core\clock::class))
         ));
-        $curl = new \curl();
-        $curl->setHeader(['Content-Type: application/json', 'Accept: application/json, application/problem+json']);
-        $answer = $curl->post(lti_bridge::ended_endpoint($tool), json_encode(['assertion' => $jwt]), [
-            'CURLOPT_CONNECTTIMEOUT' => 10, 'CURLOPT_TIMEOUT' => 30,
-        ]);
-        $status = (int)($curl->get_info()['http_code'] ?? 0);
-        $code = json_decode((string)$answer)->code ?? '';
-        if (($status < 200 || $status >= 300) && !($status === 404 && $code === 'not_found')) {
-            throw new \moodle_exception('errorendnottold', 'quizaccess_vigil', '', null, "status {$status} {$code} {$curl->error}");
+        $answer = \core\di::get(http::class)->tell(lti_bridge::ended_endpoint($tool), $jwt, http::TASK_PATIENCE);
+        if (!$answer->is_done() && !($answer->status === 404 && $answer->code() === 'not_found')) {
+            throw new \moodle_exception('errorendnottold', 'quizaccess_vigil', '', null, $answer->summary());
         }
     }
 }

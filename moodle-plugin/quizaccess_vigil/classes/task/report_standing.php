@@ -16,6 +16,7 @@
 namespace quizaccess_vigil\task;
 
 use quizaccess_vigil\local\assertion;
+use quizaccess_vigil\local\http;
 use quizaccess_vigil\local\lti_bridge;
 use quizaccess_vigil\local\session_store;
 use quizaccess_vigil\local\standing;
@@ -55,15 +56,10 @@ class report_standing extends \core\task\adhoc_task {
             return;
         }
         $jwt = $bridge->sign_claims(assertion::report($bridge->issuer(), $tool->clientid, $standing));
-        $answer = \core\di::get(\quizaccess_vigil\local\http::class)->ask(
-            'POST',
-            lti_bridge::standing_endpoint($tool),
-            ['Content-Type: application/json', 'Accept: application/json, application/problem+json'],
-            json_encode(['assertion' => $jwt])
-        );
+        $answer = \core\di::get(http::class)->tell(lti_bridge::standing_endpoint($tool), $jwt, http::TASK_PATIENCE);
         // A tool that does not know the attempt, or such reports, will not the next time either.
-        if ($answer->status !== 404 && ($answer->status < 200 || $answer->status >= 300)) {
-            throw new \moodle_exception('errorendnottold', 'quizaccess_vigil', '', null, "status {$answer->status} {$answer->problem}");
+        if (!$answer->is_done() && $answer->status !== 404) {
+            throw new \moodle_exception('errorendnottold', 'quizaccess_vigil', '', null, $answer->summary());
         }
     }
 }
