@@ -840,3 +840,40 @@ func TestAServerThatLearnsLateEndsNobodyElsesGap(t *testing.T) {
 		})
 	}
 }
+
+// A server that did not hear a goodbye may call a student lost who is on another one by now, whose page
+// it does not know.
+func TestWhatAnotherServerBlamesIsDividedByThePageThatCameHere(t *testing.T) {
+	t.Parallel()
+	pages := &stamps{}
+	apart := func(node string) func(c *realtime.Config) { // each hears nobody
+		return func(c *realtime.Config) {
+			c.Relay, c.Shared, c.Node, c.NodeLease = relaytest.NewLocal(0).Node(), true, node, time.Minute
+			c.Pages, c.Liveness = pages, paged
+			c.Liveness.DropGrace = 2 * time.Second
+		}
+	}
+	r := newRig(t, apart("one"))
+	s := r.session(proctored)
+	w := r.wire(studentClaims(s))
+	w.write(helloWith(pages.print(s, "page-1", func(*realtime.Page) {})))
+	r.until("online", func() bool { return r.read(s.ID).Presence.Connection == vigil.ConnOnline })
+	second := r.another(apart("two"))
+	left := time.Now()
+	_ = w.ws.CloseNow()
+	there := second.wire(studentClaims(s))
+	there.write(helloWith(pages.print(s, "page-2", func(p *realtime.Page) {
+		p.Requested, p.Answered = left.Add(-200*time.Millisecond), left.Add(-100*time.Millisecond)
+	})))
+	r.until("online there", func() bool { return r.read(s.ID).Presence.Node == "two" })
+	came := r.read(s.ID).Presence.Since
+	gap := vigil.Gap{ID: "of-the-other-server", SessionID: s.ID, ExamID: s.ExamID, Start: came.Add(-20 * time.Millisecond), Cause: vigil.CauseStudent}
+	r.ok(r.db.CreateGap(r.ctx, gap)) // as the first server does it, whose store was slow
+	r.hub.Sessions().EndGap(r.ctx, s.ID, came, gap.ID)
+	there.write(`{"t":"bye","reason":"navigating"}`)
+	_ = there.ws.CloseNow()
+	r.until("not the student's", func() bool {
+		g := r.gaps(s.ID)[0]
+		return g.ID == gap.ID && !g.End.IsZero() && g.Cause == vigil.CauseLMS && r.read(s.ID).Tally.Open == 0
+	})
+}

@@ -84,10 +84,39 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) bool 
 		}
 	}
 	ahead := st.h.turns.came(st.platform.Value(), page.Answered, a.at)
+	asked := vigil.Fault{From: page.Requested.Add(ahead), To: page.Answered.Add(ahead), Cause: vigil.CauseLMS}
+	st.mu.Lock()
+	if st.crossed.at.Equal(a.at) {
+		st.crossed.page = asked
+	}
+	st.mu.Unlock()
 	if !a.from.IsZero() {
-		st.h.sessions.Refine(ctx, st.id, a.from, a.at, vigil.Fault{From: page.Requested.Add(ahead), To: page.Answered.Add(ahead), Cause: vigil.CauseLMS})
+		st.h.sessions.Refine(ctx, st.id, a.from, a.at, asked)
 	}
 	return true
+}
+
+// crossed is an arrival from another node that had not heard a goodbye: it may call the student lost
+// before it hears of the arrival, and does not know the page that explains the absence.
+type crossed struct {
+	at   time.Time   // zero: there is none
+	from time.Time   // when the absence began, at the earliest
+	page vigil.Fault // from the request for the page to its answer; zero: no stamp came
+}
+
+// lookBackLocked divides by its page what another node has made of such an arrival, once it has had the
+// time for that. The store may be slow, so it looks more than once. st.mu is held.
+func (st *student) lookBackLocked(now time.Time) {
+	c := st.crossed
+	if c.at.IsZero() {
+		return
+	}
+	if now.Sub(c.at) > st.h.cfg.Liveness.LoadLimit {
+		st.crossed = crossed{}
+	}
+	if !c.page.To.IsZero() {
+		st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) { st.h.sessions.Refine(ctx, st.id, c.from, c.at, c.page) })
+	}
 }
 
 // identity is a hash of what names an attempt at its platform.

@@ -51,7 +51,8 @@ type student struct {
 	ousted       []oust   // sockets that gave way a moment ago
 	streams      []stream // newest last, few
 	timer        *time.Timer
-	moved        moved  // where it came from, when that is another node
+	moved        moved // where it came from, when that is another node
+	crossed      crossed
 	gap          string // the last one that was opened here
 	term         int    // counts how often this node was taken over from
 	blamed       bool   // it is noted as the student's fault
@@ -299,12 +300,13 @@ func (sc *studentConn) attachLocked(now time.Time) bool {
 	}
 	if elsewhere {
 		st.moved = moved{was.Node, now, was.Connection == vigil.ConnOnline}
+		st.crossed = crossed{}
+		if was.Reachable() || sc.epoch > was.Epoch+1 { // no goodbye is known of, or not the last connection
+			st.crossed = crossed{at: now, from: sinceLost(was, now)}
+		}
 	}
 	if was.Connection == vigil.ConnLost {
-		sc.away = was.Since.Add(-awayMost)
-		if !was.Heard.IsZero() {
-			sc.away = was.Heard.Add(-time.Second)
-		}
+		sc.away = sinceLost(was, was.Since)
 	}
 	st.h.turns.end(st.platform.Value(), st.id, now)
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
@@ -324,6 +326,14 @@ func (st *student) restoredLocked(was vigil.Presence, now time.Time) {
 	}
 	st.openGap(vigil.GapChange{Open: true, Start: was.Since, Cause: vigil.CauseServer})
 	st.closeGap(now)
+}
+
+// sinceLost is when an absence began at the earliest that was known of at a time.
+func sinceLost(p vigil.Presence, known time.Time) time.Time {
+	if !p.Heard.IsZero() {
+		return p.Heard.Add(-time.Second)
+	}
+	return known.Add(-awayMost)
 }
 
 // awayMost is how long before somebody counted as lost the absence can have begun, where that
@@ -406,6 +416,7 @@ func (st *student) outdo(epoch int64, since time.Time, c *claim) {
 	if epoch <= st.presence.Epoch {
 		return
 	}
+	st.lookBackLocked(now)
 	for _, old := range st.conns {
 		st.oustLocked(old, now)
 	}
@@ -573,6 +584,9 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 	st.mu.Lock()
 	l := st.life
 	heard := st.presence.Heard
+	if st.owner == sc.Conn {
+		st.lookBackLocked(now)
+	}
 	st.mu.Unlock()
 	if l.state.Ended() {
 		return
@@ -604,6 +618,7 @@ func (sc *studentConn) Gone(now time.Time, code websocket.StatusCode) {
 	if st.owner != sc.Conn {
 		return
 	}
+	st.lookBackLocked(now) // the next page may be another node's
 	sc.leaveOpenLocked(now)
 	st.owner = nil
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {

@@ -245,7 +245,8 @@ func (h *Hub) AllDown(from, to time.Time) {
 
 // creditLateArrivals opens the gap of students who reconnected here before their old node was declared
 // dead: if they were never lost but away for longer than a drop may take, that was our fault. What
-// that node stored last is counted again.
+// that node stored last is counted again, and a gap ends that it had opened without living to store
+// that they were lost: their session had moved, so whoever took over did not look at it.
 func (h *Hub) creditLateArrivals(node string, lived time.Time) {
 	for _, st := range h.allStudents() {
 		st.mu.Lock()
@@ -257,6 +258,8 @@ func (h *Hub) creditLateArrivals(node string, lived time.Time) {
 			if started && m.at.Sub(lived) > h.drop() {
 				st.openGap(vigil.GapChange{Start: lived, Cause: vigil.CauseServer})
 				st.closeGap(m.at)
+			} else if st.life.state.Started() {
+				st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.sessions.EndLeft(ctx, st.id, m.at) })
 			}
 		}
 		st.mu.Unlock()

@@ -141,6 +141,7 @@ type link struct {
 	ws       *websocket.Conn
 	raw      net.Conn
 	live     bool // welcomed
+	greeted  bool // the greeting is sent
 	out      [][]byte
 	wake     chan struct{}
 	token    Token
@@ -316,7 +317,7 @@ func (l *link) connect(ctx context.Context) (welcomed bool, err error) {
 	}
 	ws.SetReadLimit(1 << 20)
 	l.mu.Lock()
-	l.token, l.ws, l.raw, l.live, l.out = token, ws, raw, false, nil
+	l.token, l.ws, l.raw, l.live, l.greeted, l.out = token, ws, raw, false, false, nil
 	l.mu.Unlock()
 	served, stop := context.WithCancel(ctx)
 	if hello := l.side.greeting(); hello != nil {
@@ -327,12 +328,15 @@ func (l *link) connect(ctx context.Context) (welcomed bool, err error) {
 		if err != nil {
 			l.cfg.Log.Debug("a greeting is not sent", "error", err) // the reader sees it, too
 		}
+		l.mu.Lock()
+		l.greeted = err == nil
+		l.mu.Unlock()
 	}
 	var writer sync.WaitGroup
 	writer.Go(func() { l.write(served, ws) })
 	welcomed, err = l.read(ctx, ws)
 	l.mu.Lock()
-	l.ws, l.raw, l.live, l.out = nil, nil, false, nil
+	l.ws, l.raw, l.live, l.greeted, l.out = nil, nil, false, false, nil
 	l.mu.Unlock()
 	stop()
 	_ = ws.CloseNow() // it has ended
@@ -390,14 +394,20 @@ func (l *link) renewed(raw json.RawMessage) {
 
 // send queues a frame for the present connection; without one it is dropped (false), and
 // the outbox sends what matters after the next welcome.
-func (l *link) send(v any) bool {
+func (l *link) send(v any) bool { return l.queue(v, false) }
+
+// goodbye is send for a frame that may follow the greeting at once: who leaves does not wait for the
+// welcome.
+func (l *link) goodbye(v any) { l.queue(v, true) }
+
+func (l *link) queue(v any, early bool) bool {
 	b, err := json.Marshal(v)
 	if err != nil {
 		l.cfg.Log.Error("a frame cannot be encoded", "error", err)
 		return false
 	}
 	l.mu.Lock()
-	live := l.live
+	live := l.live || early && l.greeted
 	if live {
 		l.out = append(l.out, b)
 	}

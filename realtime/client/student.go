@@ -297,13 +297,13 @@ func (s *Student) Turn(page int) {
 	s.page = page
 	s.opened()
 	s.mu.Unlock()
-	s.send(protocol.Bye{T: protocol.TypeBye, Reason: vigil.ByeNavigating})
+	s.goodbye(protocol.Bye{T: protocol.TypeBye, Reason: vigil.ByeNavigating})
 	s.leave(true)
 }
 
 // Bye says goodbye and ends the client.
 func (s *Student) Bye(reason vigil.ByeReason) {
-	s.send(protocol.Bye{T: protocol.TypeBye, Reason: reason})
+	s.goodbye(protocol.Bye{T: protocol.TypeBye, Reason: reason})
 	s.leave(false)
 	s.Close()
 }

@@ -177,8 +177,8 @@ func within(from, to time.Time, spans []span) bool {
 	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
 	for _, s := range spans { // which may overlap
 		before, after := before, after
-		if s.hiccup {
-			before, after = 15*time.Second, 5*time.Second
+		if s.hiccup { // what is left of an absence and is shorter than a page turn's grace goes to the fault (Gap.Split); clocks are apart
+			before, after = 15*time.Second, vigil.DefaultLiveness().NavigateGrace+3*time.Second
 		}
 		if !from.Before(s.from.Add(-before)) && s.to.Add(after).After(from) {
 			from = s.to.Add(after)
