@@ -385,8 +385,11 @@ func (f *fleet) storeAway() {
 	for _, p := range f.pupils {
 		p.give(1)
 	}
-	// Each server has tried to store since then, and once more.
+	// Each server that has students has tried to store since then, and once more.
 	for _, m := range f.members {
+		if len(f.on(m)) == 0 {
+			continue // it was killed before, and nobody came back to it
+		}
 		before := m.retries()
 		testutil.Until(f.T, m.name+" to try to store again", func() bool { return m.retries() >= before+2 })
 	}
