@@ -21,7 +21,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 		for _, r := range h.allRooms() {
 			r.tellRows() // what was stored last counts, too
 		}
-		h.tellTurned()
+		h.tellRefused()
 		left := h.left()
 		if left == (leftovers{}) {
 			h.quietNow.Store(true)
@@ -50,7 +50,7 @@ type leftovers struct{ sockets, students, refusals, signals, requests int }
 func (h *Hub) left() leftovers {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	l := leftovers{sockets: h.sockets.Count() + int(h.upgrading.Load()), refusals: h.refusals.pending(), signals: h.writer.left(), requests: int(h.sessions.Requests())}
+	l := leftovers{sockets: h.sockets.Count() + int(h.upgrading.Load()), refusals: h.refusals.Pending(), signals: h.writer.left(), requests: int(h.sessions.Requests())}
 	for _, st := range h.students {
 		if !st.jobs.Idle() {
 			l.students++

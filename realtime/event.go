@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"vigil"
+	"vigil/realtime/outage"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
 	"vigil/realtime/socket"
@@ -24,25 +25,25 @@ const (
 	eventOnline  eventKind = "online"  // how many students of the exam are on a node
 	eventGuest   eventKind = "guest"   // somebody was at a session without owning it
 	eventGone    eventKind = "gone"    // a node is being taken over from
-	eventTurned  eventKind = "turned"  // students whom a node refused
+	eventRefused eventKind = "turned"  // students whom a node refused
 )
 
 // event is the payload that the relay carries between nodes of one version of Vigil,
 // unless it is one of deltas.
 type event struct {
-	Kind    eventKind         `json:"k"`
-	Session string            `json:"s,omitempty"`
-	Frames  []json.RawMessage `json:"f,omitempty"`
-	Command *sentCommand      `json:"c,omitempty"` // student: progress to tell when delivered
-	Ended   bool              `json:"e,omitempty"` // student: the socket is to be closed then
-	Epoch   int64             `json:"n,omitempty"`
-	At      int64             `json:"a,omitempty"` // epoch: when it connected, ms
-	Claim   *claim            `json:"m,omitempty"` // epoch, guest
-	Version int64             `json:"v,omitempty"`
-	Tally   *vigil.Tally      `json:"t,omitempty"`
-	Node    string            `json:"o,omitempty"`
-	Count   int               `json:"i,omitempty"`
-	Turned  map[string]times  `json:"r,omitempty"` // by session
+	Kind    eventKind               `json:"k"`
+	Session string                  `json:"s,omitempty"`
+	Frames  []json.RawMessage       `json:"f,omitempty"`
+	Command *sentCommand            `json:"c,omitempty"` // student: progress to tell when delivered
+	Ended   bool                    `json:"e,omitempty"` // student: the socket is to be closed then
+	Epoch   int64                   `json:"n,omitempty"`
+	At      int64                   `json:"a,omitempty"` // epoch: when it connected, ms
+	Claim   *claim                  `json:"m,omitempty"` // epoch, guest
+	Version int64                   `json:"v,omitempty"`
+	Tally   *vigil.Tally            `json:"t,omitempty"`
+	Node    string                  `json:"o,omitempty"`
+	Count   int                     `json:"i,omitempty"`
+	Refused map[string]outage.Times `json:"r,omitempty"` // by session
 }
 
 // sentCommand names a command within frames for a student.
@@ -189,8 +190,8 @@ func (r *room) Receive(payload []byte) {
 		if e.Node == r.h.boot { // it lives, but cannot reach the store, so nobody can be served here
 			r.h.Evict("another server took over")
 		}
-	case eventTurned:
-		r.h.heardTurned(e.Turned)
+	case eventRefused:
+		r.h.heardRefused(e.Refused)
 	case eventExam:
 		r.h.tasks.Go(func() {
 			err := r.h.reread(r.h.ctx, "exam", r.reload)

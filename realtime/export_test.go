@@ -24,7 +24,5 @@ func (h *Hub) Here(session string) (connection vigil.Connection, idle bool) {
 
 // Turned counts what other nodes told of refusing a session's student.
 func (h *Hub) Turned(session string) int {
-	h.refusals.mu.Lock()
-	defer h.refusals.mu.Unlock()
-	return len(h.refusals.told[session])
+	return len(h.refusals.Told(session))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/instant"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
 )
@@ -17,10 +18,10 @@ import (
 // openGap stores the beginning of a gap. st.mu is held.
 func (st *student) openGap(change vigil.GapChange) {
 	gap := vigil.Gap{
-		ID: st.h.cfg.NewID(), SessionID: st.id, ExamID: st.room.exam, Start: whole(change.Start), Cause: change.Cause,
+		ID: st.h.cfg.NewID(), SessionID: st.id, ExamID: st.room.exam, Start: instant.Whole(change.Start), Cause: change.Cause,
 	}
 	if !change.Until.IsZero() {
-		gap.Until = whole(change.Until)
+		gap.Until = instant.Whole(change.Until)
 	}
 	st.gap, st.blamed = gap.ID, false
 	term := st.term
@@ -70,7 +71,7 @@ func (st *student) closeGap(end time.Time) {
 // SlowNow implements session.Faults: it tells whether a session's platform is slow for several students at once. Those
 // who came back before that was known have their gaps divided once more.
 func (h *Hub) SlowNow(platform, session string) bool {
-	slow, news := h.turns.look(platform, h.now(), h.cfg.Liveness)
+	slow, news := h.turns.Look(platform, h.now(), h.cfg.Liveness)
 	news = slices.DeleteFunc(news, func(id string) bool { return id == session })
 	if len(news) > 0 {
 		h.tasks.Go(func() { // the caller may hold a lock
@@ -87,12 +88,12 @@ func (h *Hub) SlowNow(platform, session string) bool {
 // Faults implements session.Faults: the stretches in which others than the student kept the session's student
 // away, as far as this node knows.
 func (h *Hub) Faults(s vigil.Session) []vigil.Fault {
-	return append(h.outages.faults(h.now(), h.cfg.Liveness.ReturnGrace), h.turns.faults(s.PlatformID)...)
+	return append(h.outages.Faults(h.now(), h.cfg.Liveness.ReturnGrace), h.turns.Faults(s.PlatformID)...)
 }
 
 // OutageUntil implements session.Faults.
 func (h *Hub) OutageUntil(began, until time.Time) time.Time {
-	return h.outages.upTo(began, until, h.cfg.Liveness.ReturnGrace)
+	return h.outages.Until(began, until, h.cfg.Liveness.ReturnGrace)
 }
 
 // Alive implements session.Faults.

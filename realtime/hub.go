@@ -13,6 +13,7 @@ import (
 	"vigil"
 	"vigil/realtime/cluster"
 	"vigil/realtime/internal/tasks"
+	"vigil/realtime/outage"
 	"vigil/realtime/relay"
 	"vigil/realtime/session"
 	"vigil/realtime/socket"
@@ -39,9 +40,9 @@ type Hub struct {
 	snapshots atomic.Int64
 	rowsWake  chan struct{}
 	writer    *writer
-	outages   outages
-	refusals  refusals
-	turns     turns
+	outages   outage.History
+	refusals  outage.Refusals
+	turns     outage.PageTurns
 	stale     stale
 	retelling retelling
 	stats     counters
@@ -85,7 +86,7 @@ func New(cfg Config) (*Hub, error) {
 	})
 	h.members = cluster.New(cluster.Config{
 		Node: h.boot, Host: cfg.Host, Shared: cfg.Shared, Every: cfg.NodeEvery, Lease: cfg.NodeLease, Store: cfg.Store, Tasks: h.tasks, Log: h.log, Now: cfg.Now,
-		Draining: h.draining.Load, Drained: func() bool { return h.draining.Load() && h.quietNow.Load() }, Each: h.tellTurned, Noted: h.noteStore,
+		Draining: h.draining.Load, Drained: func() bool { return h.draining.Load() && h.quietNow.Load() }, Each: h.tellRefused, Noted: h.noteStore,
 	}, h)
 	h.sessions = session.New(session.Config{
 		Store: cfg.Store, Controller: cfg.Controller, Node: h.boot, Shared: cfg.Shared, Tasks: h.tasks, Log: h.log, Now: h.now, NewID: cfg.NewID, Liveness: cfg.Liveness,
@@ -169,5 +170,23 @@ func (h *Hub) again(ctx context.Context, what string, f func(ctx context.Context
 			return err
 		}
 		pause = min(2*pause, h.cfg.RetryMost)
+	}
+}
+
+// noteRead keeps the outages by what became of reading, which was begun at a time: where even
+// that fails, nothing works.
+func (h *Hub) noteRead(began time.Time, err error) {
+	if err != nil {
+		h.noteStore(began, err)
+	}
+}
+
+// noteStore keeps the outages by what became of a write to the store, which was begun at a time.
+func (h *Hub) noteStore(began time.Time, err error) {
+	switch {
+	case err == nil:
+		h.outages.Worked(h.now())
+	case vigil.Transient(err) && h.ctx.Err() == nil:
+		h.outages.Failed(began)
 	}
 }

@@ -59,7 +59,7 @@ func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.T
 	case st.life.state.Ended() || st.life.state == vigil.StateTimeUp:
 		p.Connection, p.Cause = vigil.ConnClosed, ""
 		return p, vigil.GapChange{}
-	case st.h.outages.explains(gap.Start, now, l):
+	case st.h.outages.Explains(gap.Start, now, l):
 		return p.Blame(gap, vigil.CauseServer, l)
 	case gap.Cause == vigil.CauseUnclear && st.h.SlowNow(st.platform.Value(), st.id):
 		return p.Blame(gap, vigil.CauseLMS, l)
@@ -134,7 +134,7 @@ func (st *student) expire() {
 	switch p := st.presence; {
 	case p.Connection == vigil.ConnDegraded && st.owner != nil:
 		return // has a socket again: the pings judge
-	case p.Connection == vigil.ConnLost && p.Cause == vigil.CauseServer && st.h.outages.on(now):
+	case p.Connection == vigil.ConnLost && p.Cause == vigil.CauseServer && st.h.outages.On(now):
 		st.timer = time.AfterFunc(st.h.cfg.Liveness.ReturnGrace, st.graceOver) // it goes on
 		return
 	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.h.SlowNow(st.platform.Value(), st.id):
@@ -143,7 +143,7 @@ func (st *student) expire() {
 		})
 		st.armLocked(now)
 		return
-	case p.Connection == vigil.ConnDegraded && p.Cause == vigil.CauseServer && !st.h.outages.lately(now, st.h.cfg.Liveness.ReturnGrace):
+	case p.Connection == vigil.ConnDegraded && p.Cause == vigil.CauseServer && !st.h.outages.Lately(now, st.h.cfg.Liveness.ReturnGrace):
 		st.astrayLocked(p, now)
 		return
 	}

@@ -83,7 +83,7 @@ func (st *student) takeStamp(ctx context.Context, stamp string, a arrival) bool 
 			st.mu.Unlock()
 		}
 	}
-	ahead := st.h.turns.came(st.platform.Value(), page.Answered, a.at)
+	ahead := st.h.turns.Ahead(st.platform.Value(), page.Answered, a.at)
 	asked := vigil.Fault{From: page.Requested.Add(ahead), To: page.Answered.Add(ahead), Cause: vigil.CauseLMS}
 	st.mu.Lock()
 	if st.crossed.at.Equal(a.at) {

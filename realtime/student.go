@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/internal/instant"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
@@ -195,7 +196,7 @@ func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
 	}
 	// Elsewhere it may have been asked before, or turned its pages too quickly for that: who goes from
 	// server to server is asked as often as others.
-	if last := later(s.Started, s.Monitor.Heard); !last.IsZero() {
+	if last := instant.Later(s.Started, s.Monitor.Heard); !last.IsZero() {
 		st.askDue = last.Add(h.cfg.AliveEvery)
 	}
 	switch s.Monitor.State { // what it left unanswered before: nothing vouches for it until it answers
@@ -308,7 +309,7 @@ func (sc *studentConn) attachLocked(now time.Time) bool {
 	if was.Connection == vigil.ConnLost {
 		sc.away = sinceLost(was, was.Since)
 	}
-	st.h.turns.end(st.platform.Value(), st.id, now)
+	st.h.turns.End(st.platform.Value(), st.id, now)
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 		return p.Connect(now, sc.epoch, st.h.cfg.Node)
 	})
@@ -421,7 +422,7 @@ func (st *student) outdo(epoch int64, since time.Time, c *claim) {
 		st.oustLocked(old, now)
 	}
 	st.owner = nil
-	st.h.turns.end(st.platform.Value(), st.id, earlier(since, now))
+	st.h.turns.End(st.platform.Value(), st.id, instant.Earlier(since, now))
 	if st.presence.Connection == vigil.ConnLost { // the other node may not have known it
 		st.closeGap(since)
 	}

@@ -493,7 +493,7 @@ func (sc *studentConn) sayBye(f *protocol.Up) {
 	sc.bye = true
 	if st.owner == sc.Conn {
 		if reason == vigil.ByeNavigating {
-			sc.st.h.turns.begin(st.platform.Value(), st.id, now)
+			sc.st.h.turns.Begin(st.platform.Value(), st.id, now)
 		}
 		running := st.life.state.Started() && !st.life.state.Ended()
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {

@@ -233,11 +233,11 @@ func (h *Hub) NodeLost(node string, lived time.Time) {
 }
 
 // Outage implements cluster.Live.
-func (h *Hub) Outage(from, to time.Time) { h.outages.add(from, to) }
+func (h *Hub) Outage(from, to time.Time) { h.outages.Add(from, to) }
 
 // AllDown implements cluster.Live.
 func (h *Hub) AllDown(from, to time.Time) {
-	h.outages.add(from, to)
+	h.outages.Add(from, to)
 	for _, st := range h.allStudents() { // who was back before that was known
 		st.jobs.Add(h.tasks, 0, func(ctx context.Context) { h.sessions.Reblame(ctx, st.id) })
 	}

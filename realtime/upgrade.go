@@ -147,7 +147,7 @@ func (h *Hub) checkOrigin(ctx context.Context, r *http.Request) error {
 func (h *Hub) reserve(session string, more int) error {
 	err := h.sockets.Reserve(session, more)
 	if vigil.CodeOf(err) == vigil.CodeUnavailable {
-		h.outages.turned(h.now())
+		h.outages.TurnedAway(h.now())
 	}
 	return err
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"vigil/realtime/internal/instant"
+
 	"vigil"
 )
 
@@ -154,7 +156,7 @@ func absence(gaps []vigil.Gap, part vigil.Gap) (whole vigil.Fault) {
 		if BaseOf(g) != BaseOf(part) {
 			continue
 		}
-		whole.From, whole.To = earliest(whole.From, g.Start), latest(whole.To, g.End)
+		whole.From, whole.To = instant.Earlier(whole.From, g.Start), instant.Later(whole.To, g.End)
 	}
 	return whole
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"vigil/realtime/internal/instant"
+
 	"vigil"
 )
 
@@ -55,7 +57,7 @@ func (u *Service) change(ctx context.Context, id string, f func(s vigil.Session,
 			}
 			p.session.DueAt = p.session.NextDue(e.Policy)
 			if p.session.State.Ended() || unwatchedMoved(stored, p.session) { // until its ledger is closed, or its record says so, should this node not live to do it
-				p.session.DueAt = wholeMillis(u.now().Add(dueLease))
+				p.session.DueAt = instant.Whole(u.now().Add(dueLease))
 			}
 		}
 		began := u.now()

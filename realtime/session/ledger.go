@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"vigil/realtime/internal/instant"
+
 	"vigil"
 )
 
@@ -192,7 +194,7 @@ func (u *Service) splitGap(s vigil.Session, g vigil.Gap, end time.Time, faults [
 	if g.Cause == vigil.CauseServer && !g.Until.IsZero() {
 		g.Until = u.faults.OutageUntil(g.Start, g.Until)
 	}
-	for i, p := range g.Split(wholeMillis(end), faults, u.cfg.Liveness) {
+	for i, p := range g.Split(instant.Whole(end), faults, u.cfg.Liveness) {
 		part := g
 		part.Start, part.End, part.Cause, part.Until = p.Start, p.End, p.Cause, time.Time{}
 		part.Paused = s.PausedWithin(p.Start, p.End)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"vigil/realtime/internal/instant"
+
 	"vigil"
 )
 
@@ -66,7 +68,7 @@ func (u *Service) ReportEnd(ctx context.Context, sessionID string, r vigil.Repor
 // TakeReport is ReportEnd for a report that came with a page of the quiz: nobody is refused for it.
 // The errors are those of the store, and CodeNotFound.
 func (u *Service) TakeReport(ctx context.Context, sessionID string, r vigil.Report) (vigil.Session, error) {
-	r.End, r.At, r.PausedAt = wholeMillis(r.End), wholeMillis(r.At), wholeMillis(r.PausedAt)
+	r.End, r.At, r.PausedAt = instant.Whole(r.End), instant.Whole(r.At), instant.Whole(r.PausedAt)
 	s, _, err := u.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		next, news := s.Told(r, e.Policy, now)
 		if !news {
@@ -87,7 +89,7 @@ func (u *Service) TakeReport(ctx context.Context, sessionID string, r vigil.Repo
 // session that was ended otherwise it changes nothing.
 func (u *Service) Ended(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
 	s, p, err := u.change(ctx, sessionID, func(s vigil.Session, _ vigil.Exam, now time.Time) (plan, error) {
-		if at = wholeMillis(at); at.IsZero() || at.After(now) {
+		if at = instant.Whole(at); at.IsZero() || at.After(now) {
 			at = now
 		}
 		if at.Before(s.Started) { // by a clock behind ours
@@ -113,7 +115,7 @@ func (u *Service) Ended(ctx context.Context, sessionID string, by vigil.Actor, a
 // the two.
 func (u *Service) Stopped(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
 	s, p, err := u.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
-		if at = wholeMillis(at); at.IsZero() || at.After(now) {
+		if at = instant.Whole(at); at.IsZero() || at.After(now) {
 			at = now
 		}
 		if at.Before(s.Started) { // what was asked of the platform since then it did not do
@@ -171,7 +173,7 @@ func (u *Service) Settle(ctx context.Context, sessionID string) (vigil.Session, 
 // session that was only created ready. One who has agreed to it before changes nothing. A
 // session that has ended is CodeIllegal.
 func (u *Service) Agreed(ctx context.Context, sessionID string, c vigil.Consent, by vigil.Actor) (vigil.Session, error) {
-	c.At = wholeMillis(c.At)
+	c.At = instant.Whole(c.At)
 	s, _, err := u.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		s = s.Settled(e.Policy, now)
 		if s.AgreedTo(c.Notice) && s.State != vigil.StateCreated {

@@ -161,20 +161,3 @@ func IgnoreNewer(err error) error {
 	}
 	return err
 }
-
-// wholeMillis is a time as it is kept: in UTC and whole milliseconds.
-func wholeMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
-
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}

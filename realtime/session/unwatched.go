@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/instant"
 	"vigil/realtime/protocol"
 )
 
@@ -19,7 +20,7 @@ import (
 func (u *Service) Opened(ctx context.Context, sessionID string, by vigil.Actor, at time.Time) (vigil.Session, error) {
 	s, _, err := u.change(ctx, sessionID, func(s vigil.Session, e vigil.Exam, now time.Time) (plan, error) {
 		if !at.IsZero() {
-			at = wholeMillis(earliest(at, now))
+			at = instant.Whole(instant.Earlier(at, now))
 		}
 		next, news := s.Open(at, by)
 		if !news {

@@ -1,4 +1,4 @@
-package realtime
+package outage
 
 import (
 	"slices"
@@ -9,9 +9,10 @@ import (
 	"vigil/realtime/protocol"
 )
 
-// turns are the page turns of each platform's students on this node in the last minutes. A
-// slow one by itself explains nothing; several at the same moment are the platform's.
-type turns struct {
+// PageTurns are the page turns of each platform's students on this node in the last minutes. A
+// slow one by itself explains nothing; several at the same moment are the platform's. The zero
+// value is ready; all methods may be called at the same time.
+type PageTurns struct {
 	mu    sync.Mutex
 	sites map[string]*site // by platform
 }
@@ -41,7 +42,7 @@ const (
 	maxSiteFault = 64
 )
 
-func (t *turns) site(platform string) *site {
+func (t *PageTurns) site(platform string) *site {
 	if t.sites == nil {
 		t.sites = map[string]*site{}
 	}
@@ -53,8 +54,8 @@ func (t *turns) site(platform string) *site {
 	return s
 }
 
-// begin notes that a student left a page.
-func (t *turns) begin(platform, session string, now time.Time) {
+// Begin notes that a student left a page.
+func (t *PageTurns) Begin(platform, session string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.site(platform)
@@ -73,8 +74,8 @@ func (t *turns) begin(platform, session string, now time.Time) {
 	s.ends = s.ends[before(s.ends, old):]
 }
 
-// end notes that the next page is there, since a time.
-func (t *turns) end(platform, session string, at time.Time) {
+// End notes that the next page is there, since a time.
+func (t *PageTurns) End(platform, session string, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.site(platform)
@@ -91,12 +92,12 @@ func (t *turns) end(platform, session string, at time.Time) {
 	s.ends = slices.Insert(s.ends, before(s.ends, u.to), u.to)
 }
 
-// look finds out when a platform was slow, as far as that is known by now, and remembers it:
+// Look finds out when a platform was slow, as far as that is known by now, and remembers it:
 // at each moment at which at least three students waited who were to wait for longer than the
 // grace, and at which no more than they have turned a page quickly since the first of them
 // left. It tells whether it is slow now, and who is back already and had waited in a stretch
 // of which that was not known before.
-func (t *turns) look(platform string, now time.Time, l vigil.Liveness) (slow bool, news []string) {
+func (t *PageTurns) Look(platform string, now time.Time, l vigil.Liveness) (slow bool, news []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.site(platform)
@@ -217,8 +218,8 @@ func union(others []vigil.Fault, f vigil.Fault) []vigil.Fault {
 	return slices.Insert(out, at, f)
 }
 
-// faults are the stretches in which a platform was slow for several students at once.
-func (t *turns) faults(platform string) []vigil.Fault {
+// Faults are the stretches in which a platform was slow for several students at once.
+func (t *PageTurns) Faults(platform string) []vigil.Fault {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.sites[platform]; s != nil {
@@ -237,9 +238,9 @@ type ahead struct {
 
 const aheadStretch = 5 * time.Minute
 
-// came notes that something came here at now which a platform signed at a time, by its clock. It
+// Ahead notes that something came here at now which a platform signed at a time, by its clock. It
 // tells how far our clock is ahead.
-func (t *turns) came(platform string, signed, now time.Time) time.Duration {
+func (t *PageTurns) Ahead(platform string, signed, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a, d := &t.site(platform).ahead, now.Sub(signed)
@@ -252,4 +253,18 @@ func (t *turns) came(platform string, signed, now time.Time) time.Duration {
 		a.now = min(a.now, d)
 	}
 	return min(a.now, a.before)
+}
+
+// before tells how many of a list in order are before t.
+func before(list []int64, t int64) int {
+	n, _ := slices.BinarySearch(list, t)
+	return n
+}
+
+// last keeps the newest n.
+func last[T any](list []T, n int) []T {
+	if len(list) > n {
+		return slices.Delete(list, 0, len(list)-n)
+	}
+	return list
 }

@@ -1,4 +1,4 @@
-package realtime
+package outage
 
 import (
 	"fmt"
@@ -24,20 +24,20 @@ func (s span) String() string { return fmt.Sprintf("%d-%d", s.from, s.to) }
 
 // told has a board told of turns in the order in which they would happen, and looks at it
 // whenever somebody is back, as the hub does.
-func told(turned []span, now int, look func(*turns, time.Time)) *turns {
-	var board turns
+func told(turned []span, now int, look func(*PageTurns, time.Time)) *PageTurns {
+	var board PageTurns
 	for t := 0; t <= now; t++ {
 		ended := false
 		for i, u := range turned {
 			if u.to == t && u.to > u.from {
-				board.end("p", fmt.Sprint("s", i), second(t))
+				board.End("p", fmt.Sprint("s", i), second(t))
 				ended = true
 			}
 		}
 		for i, u := range turned {
 			if u.from == t {
-				board.begin("p", fmt.Sprint("s", i), second(t))
-				board.begin("q", fmt.Sprint("s", i), second(t)) // another platform's explain nothing
+				board.Begin("p", fmt.Sprint("s", i), second(t))
+				board.Begin("q", fmt.Sprint("s", i), second(t)) // another platform's explain nothing
 			}
 		}
 		if ended {
@@ -85,15 +85,15 @@ func TestAPlatformIsSlowWhileThreeWaitAtOnce(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var slow bool
-			board := told(tt.turns, tt.now, func(b *turns, now time.Time) { slow, _ = b.look("p", now, turnsLive) })
-			if got := spans(board.faults("p")); !slices.Equal(got, tt.want) {
+			board := told(tt.turns, tt.now, func(b *PageTurns, now time.Time) { slow, _ = b.Look("p", now, turnsLive) })
+			if got := spans(board.Faults("p")); !slices.Equal(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 			n := len(tt.want)
 			if want := n > 0 && tt.want[n-1].to == tt.now; slow != want {
 				t.Errorf("slow now: got %v, want %v", slow, want)
 			}
-			if got := board.faults("q"); len(got) != 0 {
+			if got := board.Faults("q"); len(got) != 0 {
 				t.Errorf("another platform: got %v, want none", got)
 			}
 		})
@@ -102,8 +102,8 @@ func TestAPlatformIsSlowWhileThreeWaitAtOnce(t *testing.T) {
 
 func TestWhoWasBackBeforeASlowStretchWasKnownIsNamedOnce(t *testing.T) {
 	var named []string
-	told([]span{{0, 10}, {1, 30}, {2, 31}, {9, 32}}, 60, func(b *turns, now time.Time) {
-		_, news := b.look("p", now, turnsLive)
+	told([]span{{0, 10}, {1, 30}, {2, 31}, {9, 32}}, 60, func(b *PageTurns, now time.Time) {
+		_, news := b.Look("p", now, turnsLive)
 		for _, id := range news {
 			named = append(named, fmt.Sprintf("%s at %v", id, now.Sub(turnsBegan)))
 		}
@@ -115,150 +115,71 @@ func TestWhoWasBackBeforeASlowStretchWasKnownIsNamedOnce(t *testing.T) {
 }
 
 func TestATurnThatIsNotRememberedAnyMoreChangesNothing(t *testing.T) {
-	var board turns
+	var board PageTurns
 	for i := range 3 * maxTurns {
 		now := second(i / 100)
-		board.begin("p", fmt.Sprint(i), now)
-		board.end("p", fmt.Sprint(i), now)
+		board.Begin("p", fmt.Sprint(i), now)
+		board.End("p", fmt.Sprint(i), now)
 	}
 	if s := board.site("p"); len(s.turns) > maxTurns || len(s.ends) > maxTurns {
 		t.Errorf("got %d turns and %d ends, want at most %d", len(s.turns), len(s.ends), maxTurns)
 	}
 	for i := range 3 {
-		board.begin("p", fmt.Sprint("slow-", i), second(2000))
+		board.Begin("p", fmt.Sprint("slow-", i), second(2000))
 	}
-	if slow, _ := board.look("p", second(2020), turnsLive); !slow {
+	if slow, _ := board.Look("p", second(2020), turnsLive); !slow {
 		t.Error("the latest turns are not looked at")
 	}
-	board.begin("p", "much later", second(2000).Add(turnsKept+time.Second))
+	board.Begin("p", "much later", second(2000).Add(turnsKept+time.Second))
 	if s := board.site("p"); len(s.turns) != 1 || len(s.ends) != 0 || len(s.open) != 1 {
 		t.Errorf("after %v: got %d turns, %d ends, %d that last, want only the new one", turnsKept, len(s.turns), len(s.ends), len(s.open))
 	}
-	board.begin("p", "much later", second(4000)) // came back elsewhere meanwhile
-	board.end("p", "much later", second(4001))
-	board.end("p", "much later", second(4002))
-	board.end("p", "nobody", second(4002))
+	board.Begin("p", "much later", second(4000)) // came back elsewhere meanwhile
+	board.End("p", "much later", second(4001))
+	board.End("p", "much later", second(4002))
+	board.End("p", "nobody", second(4002))
 	if s := board.site("p"); len(s.ends) != 1 || !protocol.Moment(s.ends[0]).Equal(second(4001)) || len(s.open) != 0 {
 		t.Errorf("got ends %v, %d that last, want the one that was heard of", s.ends, len(s.open))
 	}
 }
 
 func TestAPlatformsClockIsKnownByTheQuickestWay(t *testing.T) {
-	var board turns
+	var board PageTurns
 	const behind = 40 * time.Second // the platform's clock
 	for i, took := range []time.Duration{9 * time.Second, 3 * time.Second, 300 * time.Millisecond, 5 * time.Second} {
-		board.came("p", second(i).Add(-took-behind), second(i))
+		board.Ahead("p", second(i).Add(-took-behind), second(i))
 	}
-	if got := board.came("p", second(50).Add(-10*time.Second-behind), second(50)); got != behind+300*time.Millisecond {
+	if got := board.Ahead("p", second(50).Add(-10*time.Second-behind), second(50)); got != behind+300*time.Millisecond {
 		t.Errorf("a page that took 10 s: got %v ahead, want 40.3 s: the quickest that was seen", got)
 	}
 	// The clocks drift apart: what is long ago does not count for ever.
 	now := second(50)
 	for range 3 {
 		now = now.Add(aheadStretch + time.Second)
-		board.came("p", now.Add(-time.Second-behind-time.Minute), now)
+		board.Ahead("p", now.Add(-time.Second-behind-time.Minute), now)
 	}
-	if got := board.came("p", now.Add(-time.Second-behind-time.Minute), now); got != behind+time.Minute+time.Second {
+	if got := board.Ahead("p", now.Add(-time.Second-behind-time.Minute), now); got != behind+time.Minute+time.Second {
 		t.Errorf("after a jump of the platform's clock: got %v, want 101 s", got)
-	}
-}
-
-func TestOutages(t *testing.T) {
-	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	at := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
-	var o outages
-	o.worked(at(0))
-	o.failed(at(10))
-	if o.on(at(10.5)) || !o.on(at(11)) {
-		t.Errorf("half a second and a second after a fault: got %v, %v, want an outage only from a second on", o.on(at(10.5)), o.on(at(11)))
-	}
-	o.failed(at(15))
-	if got := o.faults(at(20), 30*time.Second); len(got) != 1 || !got[0].From.Equal(at(10)) || !got[0].To.After(at(20)) {
-		t.Errorf("while it goes on: got %v, want from its first fault on, beyond now", got)
-	}
-	o.worked(at(30))
-	o.failed(at(40))
-	o.worked(at(40.2)) // keeps nobody away
-	o.add(at(50), at(150))
-	want := []vigil.Fault{
-		{From: at(10), To: at(50), Cause: vigil.CauseServer},  // 20 s, and as long to come back
-		{From: at(50), To: at(180), Cause: vigil.CauseServer}, // bounded by the grace
-	}
-	if got := o.faults(at(200), 30*time.Second); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if o.on(at(200)) {
-		t.Error("an outage goes on, want none")
-	}
-	var hung outages
-	hung.worked(at(3))
-	hung.failed(at(1)) // began before something else was stored
-	hung.failed(at(2))
-	hung.worked(at(10))
-	if got := hung.faults(at(20), 0); len(got) != 1 || !got[0].From.Equal(at(3)) {
-		t.Errorf("a call that hung: got %v, want from when something was stored the last time", got)
-	}
-	var full outages
-	full.turned(at(10))
-	if full.on(at(11)) || len(full.faults(at(11), time.Minute)) != 0 {
-		t.Error("one who was turned away once: got an outage, want none")
-	}
-	full.turned(at(25))
-	full.worked(at(26)) // others are served
-	full.turned(at(40))
-	if got, want := full.faults(at(41), 20*time.Second), []vigil.Fault{{From: at(10), To: at(60), Cause: vigil.CauseServer}}; !slices.Equal(got, want) || !full.on(at(41)) || full.on(at(71)) {
-		t.Errorf("a full node: got %v, %v, %v, want %v, and an outage until nobody was turned away for 30 s", got, full.on(at(41)), full.on(at(71)), want)
-	}
-	for i := range 3 * maxOutages {
-		o.add(at(float64(300+10*i)), at(float64(305+10*i)))
-	}
-	if got := len(o.faults(at(9999), 0)); got != maxOutages {
-		t.Errorf("remembered: got %d, want at most %d", got, maxOutages)
 	}
 }
 
 // A class of 2,000 whose platform hangs: what it costs to look at once more whether it is slow.
 func BenchmarkLookAtSlowTurns(b *testing.B) {
-	var board turns
+	var board PageTurns
 	for i := range maxTurns - 2000 {
 		now := turnsBegan.Add(time.Duration(i) * 20 * time.Millisecond)
-		board.begin("p", fmt.Sprint("quick-", i), now)
-		board.end("p", fmt.Sprint("quick-", i), now.Add(time.Second))
+		board.Begin("p", fmt.Sprint("quick-", i), now)
+		board.End("p", fmt.Sprint("quick-", i), now.Add(time.Second))
 	}
 	now := turnsBegan.Add(maxTurns * 20 * time.Millisecond)
 	for i := range 2000 {
-		board.begin("p", fmt.Sprint("slow-", i), now.Add(time.Duration(i)*time.Millisecond))
+		board.Begin("p", fmt.Sprint("slow-", i), now.Add(time.Duration(i)*time.Millisecond))
 	}
 	now = now.Add(30 * time.Second)
 	for b.Loop() {
 		now = now.Add(time.Millisecond)
-		if slow, _ := board.look("p", now, turnsLive); !slow {
+		if slow, _ := board.Look("p", now, turnsLive); !slow {
 			b.Fatal("not slow")
 		}
-	}
-}
-
-func TestAnOutageExplainsNoSilenceFromLongBeforeIt(t *testing.T) {
-	t0 := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	at := func(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
-	l := vigil.DefaultLiveness()
-	var o outages
-	o.failed(at(20))
-	for _, row := range []struct {
-		heard, now float64
-		want       bool
-	}{
-		{20.3, 22, true},
-		{8, 22, true},       // the next ping was due when it began
-		{0, 22, false},      // two were not answered
-		{20.3, 20.5, false}, // too short to keep anybody away
-	} {
-		if got := o.explains(at(row.heard), at(row.now), l); got != row.want {
-			t.Errorf("heard at %v s, lost at %v s: got %v, want %v", row.heard, row.now, got, row.want)
-		}
-	}
-	o.worked(at(30))
-	if o.explains(at(29), at(31), l) {
-		t.Error("it is over")
 	}
 }
