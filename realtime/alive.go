@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
+	"vigil/realtime/internal/lists"
 	"vigil/realtime/protocol"
 )
 
@@ -63,8 +65,8 @@ type monitorData struct {
 // per ping.
 func (sc *studentConn) ask(now time.Time) {
 	st, a := sc.st, &sc.asking
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.owner != sc.Conn || !st.life.state.Started() || st.life.state.Ended() {
@@ -222,8 +224,8 @@ func (sc *studentConn) alive(f *protocol.Up) {
 		return
 	}
 	st, now := sc.st, sc.st.h.now()
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	a := &sc.asking
@@ -254,7 +256,7 @@ func (sc *studentConn) alive(f *protocol.Up) {
 		before = st.docs[i].totals
 		st.docs = slices.Delete(st.docs, i, i+1)
 	}
-	st.docs = last(append(st.docs, pageTotals{f.Doc, t}), maxDocs)
+	st.docs = lists.Newest(append(st.docs, pageTotals{f.Doc, t}), maxDocs)
 	if a.doc != f.Doc {
 		a.doc, a.base, a.from, a.hides, a.given, a.told, a.veiled = f.Doc, t, now, 0, 0, time.Time{}, f.Away
 	} else {
@@ -274,7 +276,7 @@ func (sc *studentConn) alive(f *protocol.Up) {
 	if n > 0 {
 		a.given, a.told, a.shown, a.veiled = t.Given, now, t.Visible, f.Away
 	}
-	if !st.life.plugin || !st.room.policy().Watches(vigil.WatchFocus) { // of no quiz page, or what the exam does not watch: not kept
+	if !st.life.plugin || !st.room.Policy().Watches(vigil.WatchFocus) { // of no quiz page, or what the exam does not watch: not kept
 		before.Visible, before.Hidden, before.Focused, before.Focuses = t.Visible, t.Hidden, t.Focused, t.Focuses
 	}
 	state := st.monitor.State
@@ -336,8 +338,8 @@ func (sc *studentConn) lookAtNext(ctx context.Context) error {
 }
 
 func (st *student) alter(stream, why string) {
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.alteredLocked(stream, why, st.h.now())
@@ -361,8 +363,7 @@ func (st *student) monitorLocked(m vigil.Monitor, now time.Time) {
 }
 
 func (st *student) tellMonitorLocked() {
-	m := protocol.MonitorOf(st.monitor)
-	st.room.toProctors(delta{session: st.id, key: monitorKey(st.id, m), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Monitor: &m}})})
+	st.room.Publish(dashboard.MonitorDelta(st.id, st.monitor))
 }
 
 // saveMonitorLocked stores what is known of the monitor soon. st.mu is held.

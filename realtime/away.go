@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
 	"vigil/realtime/session"
@@ -41,13 +42,12 @@ func (r *room) watch(s relay.State, now time.Time) {
 		bad = bad || r.h.members.Alive(node) // it lives, and is cut off
 	}
 	switch {
-	case bad && !r.away.Load():
+	case bad && !r.Away():
 		if r.badLooks++; r.badLooks < 2 {
 			return
 		}
-		r.away.Store(true)
 		r.h.stats.relayAway.Add(1)
-		r.tellAway(false)
+		r.SetAway(true)
 		r.refreshed = now
 		r.showing = showing{}
 		r.showAnew(now)
@@ -60,17 +60,9 @@ func (r *room) watch(s relay.State, now time.Time) {
 		}
 	default:
 		r.badLooks = 0
-		if r.away.Swap(false) {
-			r.tellAway(true)
+		if r.SetAway(false) {
 			r.catchUp()
 		}
-	}
-}
-
-func (r *room) tellAway(over bool) {
-	frame := protocol.Encode(protocol.Notice{T: protocol.TypeNotice, Kind: protocol.NoticeRelay, Over: over})
-	for _, p := range *r.proctors.Load() {
-		p.Send(frame)
 	}
 }
 
@@ -88,33 +80,34 @@ type showing struct {
 	next  time.Time
 }
 
-// showAnew has the room's dashboards start afresh when it is time. Only watchLoop calls it.
-func (r *room) showAnew(now time.Time) {
-	s := &r.showing
+// due tells whether it is time for the dashboards to start afresh: not while that is under way, and not
+// before the store has rested.
+func (s *showing) due(now time.Time, refreshing func() bool, every time.Duration) bool {
 	if !s.began.IsZero() {
-		for _, p := range *r.proctors.Load() {
-			if p.asking() {
-				return
-			}
+		if refreshing() {
+			return false
 		}
 		took := now.Sub(s.began)
-		s.began, s.next = time.Time{}, now.Add(max(r.h.cfg.RefreshEvery-took, 2*took))
+		s.began, s.next = time.Time{}, now.Add(max(every-took, 2*took))
 	}
 	if now.Before(s.next) {
-		return
+		return false
 	}
 	s.began = now
-	for _, p := range *r.proctors.Load() {
-		p.afresh()
+	return true
+}
+
+// showAnew has the room's dashboards start afresh when it is time. Only watchLoop calls it.
+func (r *room) showAnew(now time.Time) {
+	if r.showing.due(now, r.Refreshing, r.h.cfg.RefreshEvery) {
+		r.Refresh()
 	}
 }
 
 // catchUp reads from the store what may have happened elsewhere: the dashboards start
 // afresh, and students here hear of it.
 func (r *room) catchUp() {
-	for _, p := range *r.proctors.Load() {
-		p.afresh()
-	}
+	r.Refresh()
 	r.read(true)
 }
 
@@ -159,7 +152,7 @@ func (r *room) catchUpNow() {
 const commandsSince = 10 * time.Minute
 
 func (r *room) readAnew(ctx context.Context, wholly bool) error {
-	if err := r.reload(ctx); err != nil {
+	if err := r.Reload(ctx); err != nil {
 		return err
 	}
 	here := map[string]*student{}
@@ -241,12 +234,12 @@ func (st *student) catchUp(s vigil.Session) {
 	if !newer {
 		return
 	}
-	fs := changes(old, s, st.room.policy(), st.h.now())
+	fs := changes(old, s, st.room.Policy(), st.h.now())
 	ended := s.State.Ended() && !old.State.Ended()
 	if len(fs) > 0 || ended {
 		st.deliver(fs, nil, ended)
 	}
-	if at := session.Over(st.room.policy(), s); !at.IsZero() {
+	if at := session.Over(st.room.Policy(), s); !at.IsZero() {
 		st.ended(st.h.now(), at)
 	}
 }
@@ -342,8 +335,7 @@ func (st *student) tellStored() {
 // tellTally tells a session's counts as the store has them, to dashboards and to the node
 // that has its student.
 func (h *Hub) tellTally(s vigil.Session) {
-	t := protocol.TallyOf(s.Tally)
-	h.toProctors(s.ExamID, delta{session: s.ID, key: tallyKey(s.ID), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Tally: &t}})})
+	h.toProctors(s.ExamID, dashboard.TallyDelta(s.ID, s.Tally))
 	h.publish(s.ExamID, event{Kind: eventTally, Session: s.ID, Tally: &s.Tally})
 }
 

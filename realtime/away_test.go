@@ -13,26 +13,26 @@ func TestTheStoreRestsBetweenTwoReadingsOfTheDashboards(t *testing.T) {
 		{2 * time.Second, 6 * time.Second},
 		{10 * time.Second, 30 * time.Second},
 	} {
-		p := &proctor{}
-		r := &room{h: &Hub{cfg: Config{RefreshEvery: 5 * time.Second}}}
-		r.proctors.Store(&[]*proctor{p})
+		var s showing
+		reading := true
+		look := func(now time.Time) bool { return s.due(now, func() bool { return reading }, 5*time.Second) }
 		now := time.Now()
 		began := now
-		r.showAnew(now)
-		if r.showing.began != began {
+		if !look(now) {
 			t.Fatalf("no reading began when it was time")
 		}
-		for p.asked = true; r.showing.began == began; { // the watch looks once a second
+		again := false
+		for !again && !s.began.IsZero() { // the watch looks once a second
 			now = now.Add(time.Second)
-			p.asked = now.Sub(began) < row.took
-			r.showAnew(now)
+			reading = now.Sub(began) < row.took
+			again = look(now)
 		}
-		if !r.showing.began.IsZero() {
+		if again {
 			t.Fatalf("a reading of %v was followed by another one at once", row.took)
 		}
-		for r.showing.began.IsZero() {
+		for !again {
 			now = now.Add(time.Second)
-			r.showAnew(now)
+			again = look(now)
 		}
 		if got := now.Sub(began); got != row.next {
 			t.Errorf("after a reading of %v: got the next one %v after its beginning, want %v", row.took, got, row.next)

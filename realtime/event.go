@@ -1,16 +1,13 @@
 package realtime
 
 import (
-	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/outage"
 	"vigil/realtime/protocol"
-	"vigil/realtime/relay"
-	"vigil/realtime/socket"
 )
 
 // eventKind says what one node tells the others.
@@ -67,84 +64,6 @@ func (h *Hub) publish(exam string, e event) {
 	h.cfg.Relay.Publish(exam, protocol.Encode(e))
 }
 
-// Deltas for an exam's proctors are most of what is relayed. They are no JSON but, after
-// deltasMark, one after the other: a byte for the level, with createdMark where it adds a
-// session, then key, session, groups (groupWord as JSON, or nothing) and frame, each a uvarint
-// of its length and its bytes.
-const (
-	deltasMark  = relay.Format
-	createdMark = 0x80
-)
-
-// size is what a delta takes on its way, at most, but for the groups.
-func (d delta) size() int {
-	return 1 + len(d.key) + len(d.session) + len(d.frame) + 4*binary.MaxVarintLen32
-}
-
-// appendDelta appends one to a payload, which it begins if there is none yet.
-func appendDelta(b []byte, d delta) []byte {
-	if len(b) == 0 {
-		b = append(b, deltasMark)
-	}
-	head := byte(d.level)
-	if d.created {
-		head |= createdMark
-	}
-	b = append(b, head)
-	var groups []byte
-	if d.groups != nil {
-		groups = protocol.Encode(d.groups)
-	}
-	b = append(binary.AppendUvarint(b, uint64(len(d.key))), d.key...)
-	b = append(binary.AppendUvarint(b, uint64(len(d.session))), d.session...)
-	b = append(binary.AppendUvarint(b, uint64(len(groups))), groups...)
-	return append(binary.AppendUvarint(b, uint64(len(d.frame))), d.frame...)
-}
-
-var errDeltas = errors.New("this is no list of deltas of this version of Vigil")
-
-// cutDelta takes the first delta off a list. Its frame is a part of b.
-func cutDelta(b []byte) (d delta, rest []byte, err error) {
-	if len(b) == 0 || b[0]&^createdMark > byte(socket.LevelIncident) {
-		return delta{}, nil, errDeltas
-	}
-	d.level, d.created = socket.Level(b[0]&^createdMark), b[0]&createdMark != 0
-	b = b[1:]
-	var parts [4][]byte
-	for i := range parts {
-		n, used := binary.Uvarint(b)
-		if used <= 0 || n > uint64(len(b)-used) {
-			return delta{}, nil, errDeltas
-		}
-		parts[i], b = b[used:used+int(n):used+int(n)], b[used+int(n):]
-	}
-	d.key, d.session = string(parts[0]), string(parts[1])
-	if len(parts[2]) > 0 {
-		if err := json.Unmarshal(parts[2], &d.groups); err != nil {
-			return delta{}, nil, errDeltas
-		}
-	}
-	if len(parts[3]) > 0 {
-		d.frame = parts[3]
-	}
-	return d, b, nil
-}
-
-// receiveDeltas tells the deltas of another node.
-func (r *room) receiveDeltas(list []byte) {
-	for len(list) > 0 {
-		d, rest, err := cutDelta(list)
-		if err != nil {
-			r.unreadable(err)
-			return
-		}
-		r.order.RLock() // no snapshot's page, which is older, follows it
-		r.tell(d)
-		r.order.RUnlock()
-		list = rest
-	}
-}
-
 func (r *room) unreadable(err error) {
 	r.h.log.Error("an entry of the relay cannot be read", "exam", r.exam, "error", err)
 	r.h.stats.relayBad.Add(1)
@@ -152,8 +71,10 @@ func (r *room) unreadable(err error) {
 
 // Receive implements Receiver: what happened on another node.
 func (r *room) Receive(payload []byte) {
-	if len(payload) > 0 && payload[0] == deltasMark {
-		r.receiveDeltas(payload[1:])
+	if dashboard.IsDeltas(payload) {
+		if err := r.TellRelayed(payload); err != nil {
+			r.unreadable(err)
+		}
 		return
 	}
 	var e event
@@ -194,7 +115,7 @@ func (r *room) Receive(payload []byte) {
 		r.h.heardRefused(e.Refused)
 	case eventExam:
 		r.h.tasks.Go(func() {
-			err := r.h.reread(r.h.ctx, "exam", r.reload)
+			err := r.h.reread(r.h.ctx, "exam", r.Reload)
 			if err != nil && r.h.ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
 				r.h.log.Error("the exam cannot be read again", "exam", r.exam, "error", err)
 			}
@@ -208,13 +129,4 @@ func (r *room) Receive(payload []byte) {
 func (r *room) Hole() {
 	r.h.stats.relayHoles.Add(1)
 	r.catchUp()
-}
-
-// reload reads the exam again, whose settings may have changed.
-func (r *room) reload(ctx context.Context) error {
-	e, err := r.h.store.Exam(ctx, r.exam)
-	if err == nil {
-		r.learn(e)
-	}
-	return err
 }

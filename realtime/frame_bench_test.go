@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"vigil/realtime/dashboard"
+
 	"vigil"
 )
 
@@ -20,7 +22,7 @@ func BenchmarkSignalDelta(b *testing.B) {
 	s := benchSignal()
 	b.ReportAllocs()
 	for b.Loop() {
-		if d := signalDelta(s); len(d.frame) == 0 {
+		if d := dashboard.SignalDelta(s); len(d.Frame) == 0 {
 			b.Fatal("no frame")
 		}
 	}
@@ -28,12 +30,11 @@ func BenchmarkSignalDelta(b *testing.B) {
 
 // BenchmarkRelayed is a signal on its way to other nodes: encoded here, read there.
 func BenchmarkRelayed(b *testing.B) {
-	d := signalDelta(benchSignal())
-	r := &room{h: &Hub{}, exam: "exam"}
-	r.proctors.Store(&[]*proctor{})
+	d := dashboard.SignalDelta(benchSignal())
+	r := &room{Board: dashboard.NewBoard(&dashboard.Env{}, vigil.Exam{ID: "exam"}), h: &Hub{}, exam: "exam"}
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Receive(appendDelta(make([]byte, 0, d.size()+1), d))
+		r.Receive(dashboard.AppendDelta(make([]byte, 0, 512), d))
 	}
 	if n := r.h.stats.relayBad.Load(); n > 0 {
 		b.Fatalf("got %d entries that cannot be read", n)

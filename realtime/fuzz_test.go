@@ -5,24 +5,26 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
+	"vigil/realtime/relay"
 	"vigil/realtime/socket"
 )
 
 // FuzzEvent feeds the relay's entries: one of another version, or a broken one, must not
 // panic.
 func FuzzEvent(f *testing.F) {
-	f.Add(appendDelta(appendDelta(nil, delta{key: "tally/s", level: socket.LevelSignal, frame: []byte(`{"t":"pulse"}`)}), delta{key: "new/s", session: "s", created: true, frame: []byte(`{}`), groups: &groupWord{Version: 1}}))
-	f.Add([]byte{deltasMark, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Add(dashboard.AppendDelta(dashboard.AppendDelta(nil, dashboard.Delta{Key: "tally/s", Level: socket.LevelSignal, Frame: []byte(`{"t":"pulse"}`)}), dashboard.Delta{Key: "new/s", Session: "s", Created: true, Frame: []byte(`{}`), Groups: &dashboard.Groups{Version: 1}}))
+	f.Add([]byte{relay.Format, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	for _, s := range []string{`{"k":"student","s":"x","f":[1]}`, `{"k":"epoch","n":5}`, `{`, `null`, `[]`} {
 		f.Add([]byte(s))
 	}
 	h := &Hub{log: Config{}.withDefaults().Log, rooms: map[string]*room{}, students: map[string]*student{}}
 	h.tasks = tasks.NewGroup()
 	h.tasks.Stop()
-	r := &room{h: h, exam: "exam", dirty: map[*student]struct{}{}, groups: map[string]groupWord{}}
-	r.proctors.Store(&[]*proctor{})
+	h.dashboards = &dashboard.Env{}
+	r := &room{Board: dashboard.NewBoard(h.dashboards, vigil.Exam{ID: "exam"}), h: h, exam: "exam", dirty: map[*student]struct{}{}}
 	f.Fuzz(func(_ *testing.T, payload []byte) { r.Receive(payload) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/lists"
 	"vigil/realtime/protocol"
 	"vigil/realtime/socket"
 )
@@ -95,7 +96,7 @@ func (sc *studentConn) trial(ctx context.Context) error {
 	s = st.life.session()
 	st.mu.Unlock()
 	now := sc.st.h.now()
-	exam := *st.room.known.Load()
+	exam := *st.room.Exam()
 	version := s.Version
 	s = s.Settled(exam.Policy, now)
 	sc.Welcome(socket.Item{Frame: protocol.Encode(protocol.Welcome{
@@ -136,7 +137,7 @@ func (st *student) visitedLocked(c claim, now time.Time) {
 	f := from{c.Address, c.Browser}
 	i := slices.IndexFunc(st.guests, func(g guest) bool { return g.from == f && g.kind == c.Guest })
 	if i < 0 {
-		st.guests = last(append(st.guests, guest{from: f, kind: c.Guest, owner: st.watched, at: now}), maxGuests)
+		st.guests = lists.Newest(append(st.guests, guest{from: f, kind: c.Guest, owner: st.watched, at: now}), maxGuests)
 		return
 	}
 	g := &st.guests[i]
@@ -184,8 +185,8 @@ func (st *student) dismissLocked() {
 	}
 	st.jobs.Add(st.h.tasks, 0, func(context.Context) {
 		now := st.h.now()
-		st.room.order.RLock()
-		defer st.room.order.RUnlock()
+		st.room.Order.RLock()
+		defer st.room.Order.RUnlock()
 		st.mu.Lock()
 		defer st.mu.Unlock()
 		if st.owner == nil {

@@ -12,6 +12,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/cluster"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/outage"
 	"vigil/realtime/relay"
@@ -31,23 +32,23 @@ type Hub struct {
 	tasks *tasks.Group
 	ctx   context.Context // of tasks: ends at Close
 
-	draining  atomic.Bool
-	quietNow  atomic.Bool // Drain has finished
-	members   *cluster.Membership
-	sessions  *session.Service
-	upgrading atomic.Int64 // sockets that are being opened
-	serverSeq atomic.Int64 // of signals that this node makes
-	snapshots atomic.Int64
-	rowsWake  chan struct{}
-	writer    *writer
-	outages   outage.History
-	refusals  outage.Refusals
-	turns     outage.PageTurns
-	stale     stale
-	retelling retelling
-	stats     counters
-	counters  socket.Counters
-	sockets   *socket.Server
+	draining   atomic.Bool
+	quietNow   atomic.Bool // Drain has finished
+	members    *cluster.Membership
+	sessions   *session.Service
+	upgrading  atomic.Int64 // sockets that are being opened
+	serverSeq  atomic.Int64 // of signals that this node makes
+	rowsWake   chan struct{}
+	writer     *writer
+	outages    outage.History
+	refusals   outage.Refusals
+	turns      outage.PageTurns
+	stale      stale
+	retelling  retelling
+	stats      counters
+	counters   socket.Counters
+	sockets    *socket.Server
+	dashboards *dashboard.Env
 
 	restored time.Time // when the store was brought back from a backup; zero: it was not. Set by Recover.
 
@@ -94,6 +95,13 @@ func New(cfg Config) (*Hub, error) {
 		Drop:   h.drop(), QueueEvery: cfg.QueueEvery, DueEvery: cfg.DueEvery,
 		Draining: h.draining.Load, Retry: h.retry, Reread: h.reread, Noted: h.noteStore,
 	}, h, h, h)
+	h.dashboards = &dashboard.Env{
+		Store: cfg.Store, UseCases: h.sessions, Live: h, Now: h.now, Log: h.log, Tasks: h.tasks, Counters: &h.counters, Liveness: cfg.Liveness,
+		Allow: cfg.Allow, Noted: h.noteRead, RetryMost: cfg.RetryMost, Proctors: cfg.Limits.ProctorsPerExam, Rows: cfg.Limits.Rows,
+	}
+	if !h.alone {
+		h.dashboards.Send = cfg.Relay.Publish
+	}
 	h.writer = newWriter(h)
 	for _, work := range []func(){h.writer.run, h.rowsLoop, h.accessLoop} {
 		h.tasks.Go(work)

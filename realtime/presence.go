@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/protocol"
 )
 
@@ -69,7 +70,7 @@ func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.T
 
 func (st *student) tellPresenceLocked() {
 	c := protocol.ConnOf(st.presence, st.page)
-	st.room.toProctors(delta{session: st.id, key: connKey(st.id, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Conn: &c}})})
+	st.room.Publish(dashboard.ConnDelta(st.id, c))
 }
 
 // armLocked sets the timer for the end of a grace, where the student has no socket that
@@ -123,8 +124,8 @@ func (st *student) elsewhere() bool {
 // expire judges a grace that is over.
 func (st *student) expire() {
 	now := st.h.now()
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.timer = nil
@@ -237,8 +238,8 @@ func (st *student) beaten(saved vigil.Presence) {
 // student was away: who is lost then stays away rightly, and an open gap ends with the
 // attempt.
 func (st *student) ended(now, over time.Time) {
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.endedLocked(now, over)

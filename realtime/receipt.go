@@ -113,7 +113,7 @@ func (st *student) asksForReceipts() bool {
 	st.mu.Lock()
 	asked := st.vouched != nil && st.vouched.asked
 	st.mu.Unlock()
-	return st.h.cfg.Receipts != nil && (asked || st.room.policy().Unwatched != "")
+	return st.h.cfg.Receipts != nil && (asked || st.room.Policy().Unwatched != "")
 }
 
 // firstReceipt sends the page's first receipt on this socket, and sees to the further ones.

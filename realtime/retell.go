@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
 )
@@ -95,7 +96,7 @@ func (h *Hub) Retell(ctx context.Context, id string) error {
 // tellLife tells the proctors and the other servers of a session's life, and notes it here.
 func (h *Hub) tellLife(e vigil.Exam, s vigil.Session, now time.Time) {
 	life := protocol.LifeOf(s, e.Policy, now)
-	h.toProctors(s.ExamID, delta{session: s.ID, key: lifeKey(s.ID, life), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Life: &life}})})
+	h.toProctors(s.ExamID, dashboard.LifeDelta(s.ID, life))
 	if st := h.student(s.ID); st != nil {
 		st.learn(s)
 	}
@@ -115,12 +116,12 @@ func (st *student) tellSaved(saved vigil.Presence) {
 	page := st.page
 	st.mu.Unlock()
 	c := protocol.ConnOf(saved, page)
-	st.h.publishDelta(st.room.exam, delta{session: st.id, key: connKey(st.id, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Conn: &c}})})
+	st.h.dashboards.Relay(st.room.exam, dashboard.ConnDelta(st.id, c))
 }
 
 // GapChanged implements session.Notifier.
 func (h *Hub) GapChanged(g vigil.Gap) {
-	h.toProctors(g.ExamID, delta{session: g.SessionID, key: "gap/" + g.SessionID + "/" + g.ID, frame: protocol.Encode(protocol.GapOf(g))})
+	h.toProctors(g.ExamID, dashboard.GapDelta(g))
 }
 
 // LostTimeChanged implements session.Notifier: it tells the sums of a session's ledger, as it is by now: another node may have
@@ -141,10 +142,10 @@ func (h *Hub) tellLostOnce(ctx context.Context, e vigil.Exam, session string) er
 		return err
 	}
 	if lost := protocol.LostOf(e.Policy, gaps); lost != nil {
-		h.toProctors(e.ID, delta{session: session, key: lostKey(session, *lost), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: session, Lost: lost}})})
+		h.toProctors(e.ID, dashboard.LostDelta(session, *lost))
 	}
 	return nil
 }
 
 // SignalStored implements session.Notifier.
-func (h *Hub) SignalStored(s vigil.Signal) { h.toProctors(s.ExamID, signalDelta(s)) }
+func (h *Hub) SignalStored(s vigil.Signal) { h.toProctors(s.ExamID, dashboard.SignalDelta(s)) }

@@ -5,17 +5,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/protocol"
-	"vigil/realtime/socket"
 )
 
 // room is an exam on this node: it exists while the exam has a socket here, or a student
 // whose connection is still being judged.
 type room struct {
+	*dashboard.Board
 	h    *Hub
 	exam string
 
@@ -25,14 +25,6 @@ type room struct {
 
 	refs int // guarded by Hub.mu
 
-	known    atomic.Pointer[vigil.Exam]
-	proctors atomic.Pointer[[]*proctor] // replaced, never changed
-
-	// order is held for reading while one row's change is made and queued, and for
-	// writing while a snapshot's page is: so no older row follows a newer one.
-	order sync.RWMutex
-
-	away     atomic.Bool // the relay does not bring everything
 	catching catching
 
 	// Owned by watchLoop.
@@ -40,9 +32,8 @@ type room struct {
 	refreshed time.Time
 	showing   showing
 
-	mu     sync.Mutex
-	dirty  map[*student]struct{} // whose counts changed
-	groups map[string]groupWord  // by session: those that were read or told since the room is there
+	mu    sync.Mutex
+	dirty map[*student]struct{} // whose counts changed
 }
 
 // enter gets or makes the exam's room and holds it; leave lets it go.
@@ -50,13 +41,12 @@ func (h *Hub) enter(exam vigil.Exam) (*room, error) {
 	h.mu.Lock()
 	r := h.rooms[exam.ID]
 	if r == nil {
-		r = &room{h: h, exam: exam.ID, dirty: map[*student]struct{}{}, groups: map[string]groupWord{}}
-		r.proctors.Store(&[]*proctor{})
+		r = &room{Board: dashboard.NewBoard(h.dashboards, exam), h: h, exam: exam.ID, dirty: map[*student]struct{}{}}
 		h.rooms[exam.ID] = r
 	}
 	r.refs++
 	h.mu.Unlock()
-	r.learn(exam)
+	r.Learn(exam)
 	r.once.Do(func() { r.cancel, r.err = h.cfg.Relay.Subscribe(exam.ID, r) })
 	if r.err != nil {
 		h.leave(r)
@@ -92,81 +82,13 @@ func (h *Hub) lookup(exam string) *room {
 	return h.rooms[exam]
 }
 
-// learn keeps the newest version of the exam that was read.
-func (r *room) learn(e vigil.Exam) {
-	for {
-		old := r.known.Load()
-		if old != nil && old.Version > e.Version {
-			return
-		}
-		if r.known.CompareAndSwap(old, &e) {
-			return
-		}
-	}
-}
-
-func (r *room) policy() vigil.Policy { return r.known.Load().Policy }
-
-func (r *room) addProctor(p *proctor) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	old := *r.proctors.Load()
-	if len(old) >= r.h.cfg.Limits.ProctorsPerExam {
-		return false
-	}
-	next := append(slices.Clone(old), p)
-	r.proctors.Store(&next)
-	return true
-}
-
-func (r *room) removeProctor(p *proctor) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next := slices.DeleteFunc(slices.Clone(*r.proctors.Load()), func(q *proctor) bool { return q == p })
-	r.proctors.Store(&next)
-}
-
-// delta is one frame for an exam's proctors. A later one with the same key replaces it
-// in the queue of a proctor who is slow.
-type delta struct {
-	key   string
-	level socket.Level
-	frame []byte // nil: only groups are told
-	// session is whose delta it is: only proctors who see the student get it. "": it is of
-	// nobody, and for those only who see everyone, unless it is forAll.
-	session string
-	created bool       // it adds the session
-	forAll  bool       // it tells nothing of any student; it is not relayed
-	groups  *groupWord // the session's groups, told behind the frame
-}
-
-// signalDelta is the delta of a signal.
-func signalDelta(s vigil.Signal) delta {
-	d := delta{session: s.SessionID, level: socket.LevelSignal, frame: protocol.Encode(protocol.SignalOf(s))}
-	if s.Incident {
-		d.level = socket.LevelIncident
-	}
-	return d
-}
-
 // toProctors gives a delta to the exam's proctors on all nodes.
-func (h *Hub) toProctors(exam string, d delta) {
+func (h *Hub) toProctors(exam string, d dashboard.Delta) {
 	if r := h.lookup(exam); r != nil {
-		r.tell(d)
+		r.Publish(d)
+		return
 	}
-	h.publishDelta(exam, d)
-}
-
-func (h *Hub) publishDelta(exam string, d delta) {
-	if !h.alone {
-		h.cfg.Relay.Publish(exam, appendDelta(make([]byte, 0, d.size()+1), d))
-	}
-}
-
-// toProctors is Hub.toProctors for those who have the room at hand.
-func (r *room) toProctors(d delta) {
-	r.tell(d)
-	r.h.publishDelta(r.exam, d)
+	h.dashboards.Relay(exam, d)
 }
 
 // changed notes that a student's counts are to be told soon.
@@ -193,7 +115,7 @@ func (r *room) tellRows() {
 	r.mu.Unlock()
 	var away []byte // for the other nodes
 	for _, st := range slices.SortedFunc(maps.Keys(dirty), byID) {
-		r.order.RLock()
+		r.Order.RLock()
 		st.mu.Lock()
 		// At a drain the student may be elsewhere already without our having heard of it.
 		if st.presence.Connection == vigil.ConnSuperseded || st.owner == nil && !r.h.alone && r.h.draining.Load() {
@@ -203,19 +125,18 @@ func (r *room) tellRows() {
 				r.changed(st)
 			}
 			st.mu.Unlock()
-			r.order.RUnlock()
+			r.Order.RUnlock()
 			continue
 		}
-		t := protocol.TallyOf(st.tally)
-		d := delta{session: st.id, key: tallyKey(st.id), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: st.id, Tally: &t}})}
-		r.tell(d)
+		d := dashboard.TallyDelta(st.id, st.tally)
+		r.Tell(d)
 		st.mu.Unlock()
-		r.order.RUnlock()
+		r.Order.RUnlock()
 		if r.h.alone {
 			continue
 		}
 		// Nobody else tells this one's counts while it is here: they may follow a little later.
-		if away = appendDelta(away, d); len(away) >= protocol.MaxMessage {
+		if away = dashboard.AppendDelta(away, d); len(away) >= protocol.MaxMessage {
 			r.h.cfg.Relay.Publish(r.exam, away)
 			away = nil
 		}
@@ -278,9 +199,7 @@ func (h *Hub) rowsLoop() {
 			online := h.onlineByExam()
 			for _, r := range h.allRooms() {
 				r.tellOnline(online[r.exam])
-				if len(*r.proctors.Load()) > 0 {
-					r.tell(delta{key: "pulse", forAll: true, frame: protocol.Encode(protocol.Pulse{T: protocol.TypePulse, Now: protocol.Millis(h.now())})})
-				}
+				r.Pulse()
 			}
 			h.sweep()
 			h.sockets.TuneMemory()

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
 	"vigil/realtime/socket"
@@ -17,7 +18,7 @@ import (
 // Exam implements session.View: it reads an exam, from the room where one is open.
 func (h *Hub) Exam(ctx context.Context, id string) (vigil.Exam, error) {
 	if r := h.lookup(id); r != nil {
-		if e := r.known.Load(); e != nil {
+		if e := r.Exam(); e != nil {
 			return *e, nil
 		}
 	}
@@ -78,7 +79,7 @@ func (h *Hub) endedAway(e vigil.Exam, s vigil.Session, now time.Time) {
 			h.log.Error("presence not stored", "session", s.ID, "error", err)
 		}
 		c := protocol.ConnOf(p, 0)
-		h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Conn: &c}})})
+		h.toProctors(s.ExamID, dashboard.ConnDelta(s.ID, c))
 		if gap.Close {
 			h.sessions.EndGap(h.ctx, s.ID, session.Over(e.Policy, s), "")
 		}
@@ -95,6 +96,11 @@ func (h *Hub) toStudent(exam, session string, fs []json.RawMessage, sent *sentCo
 		return
 	}
 	h.publish(exam, event{Kind: eventStudent, Session: session, Frames: fs, Command: sent, Ended: ended})
+}
+
+// ToStudent implements dashboard.Live.
+func (h *Hub) ToStudent(exam, session string, frames []json.RawMessage) {
+	h.toStudent(exam, session, frames, nil, false)
 }
 
 // deliver gives frames to the owner's socket if it is here.
@@ -134,7 +140,7 @@ func (h *Hub) delivered(st *student, id string) {
 
 // ProgressChanged implements session.Notifier.
 func (h *Hub) ProgressChanged(c vigil.Command) {
-	h.toProctors(c.ExamID, delta{session: c.SessionID, key: progressKey(c), frame: protocol.Encode(protocol.ProgressOf(c))})
+	h.toProctors(c.ExamID, dashboard.ProgressDelta(c))
 }
 
 // refresh reads the session again because another node moved it past version.
@@ -151,7 +157,7 @@ func (st *student) refresh(version int64) {
 			return
 		}
 		st.learn(s)
-		if at := session.Over(st.room.policy(), s); !at.IsZero() { // by another node, which cannot end what is judged here
+		if at := session.Over(st.room.Policy(), s); !at.IsZero() { // by another node, which cannot end what is judged here
 			st.ended(st.h.now(), at)
 		}
 	})
@@ -214,11 +220,10 @@ func (h *Hub) SessionCreated(ctx context.Context, s vigil.Session) {
 }
 
 func (h *Hub) tellCreated(e vigil.Exam, s vigil.Session) {
-	r := protocol.RowOf(s, e.Policy, h.now())
-	d := delta{session: s.ID, key: "new/" + s.ID, created: true, frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: r}), groups: groupsOf(s)}
+	d := dashboard.CreatedDelta(s, e.Policy, h.now())
 	if room := h.lookup(s.ExamID); room != nil {
-		room.order.RLock()
-		defer room.order.RUnlock()
+		room.Order.RLock()
+		defer room.Order.RUnlock()
 	}
 	h.toProctors(s.ExamID, d)
 }
@@ -235,7 +240,7 @@ func (h *Hub) ReviewChanged(ctx context.Context, sessionID string) {
 // soon for when the others are due.
 func (h *Hub) ExamChanged(_ context.Context, e vigil.Exam) {
 	if r := h.lookup(e.ID); r != nil {
-		r.learn(e)
+		r.Learn(e)
 	}
 	h.publish(e.ID, event{Kind: eventExam})
 	h.tasks.Go(func() {
@@ -267,6 +272,18 @@ func (h *Hub) Live(s vigil.Session) vigil.Session {
 		st.overlayLocked(&s)
 	}
 	return s
+}
+
+// Overlay implements dashboard.Live.
+func (h *Hub) Overlay(s *vigil.Session) (page int) {
+	st := h.student(s.ID)
+	if st == nil {
+		return 0
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.overlayLocked(s)
+	return st.page
 }
 
 // overlayLocked puts what is known live into a session that was read from the store.

@@ -43,7 +43,6 @@ type Stats struct {
 
 // counters are behind Stats.
 type counters struct {
-	behind                                                                  atomic.Int64
 	stored, repeated, differ, signalsRefused, batches, storeRetries         atomic.Int64
 	stampsRefused, receipts, lost, relayHoles, relayBad, relayAway, evicted atomic.Int64
 }
@@ -53,7 +52,7 @@ func (h *Hub) Stats() Stats {
 	s, c := &h.stats, &h.counters
 	out := Stats{
 		Refused: c.Refused.Load(), FramesIn: c.FramesIn.Load(), FramesOut: c.FramesOut.Load(),
-		FramesDropped: c.FramesDropped.Load(), FramesCoalesced: c.FramesCoalesced.Load(), Behind: s.behind.Load(),
+		FramesDropped: c.FramesDropped.Load(), FramesCoalesced: c.FramesCoalesced.Load(), Behind: h.dashboards.Behind.Load(),
 		WriteFailed: c.WriteFailed.Load(), Malformed: c.Malformed.Load(), RateRefused: c.RateRefused.Load(),
 		JobsRefused: h.tasks.Refused(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
 		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
@@ -71,7 +70,7 @@ func (h *Hub) Stats() Stats {
 		}
 	}
 	for _, r := range h.rooms {
-		out.Proctors += len(*r.proctors.Load())
+		out.Proctors += r.Open()
 	}
 	return out
 }

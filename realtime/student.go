@@ -15,7 +15,9 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/internal/instant"
+	"vigil/realtime/internal/lists"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
@@ -376,7 +378,7 @@ func (sc *studentConn) replayedLocked(now time.Time) bool {
 	token := maphash.String(st.h.seed, id)
 	i := slices.IndexFunc(st.tokens, func(u use) bool { return u.token == token })
 	if i < 0 {
-		st.tokens = last(append(st.tokens, use{token, here}), maxTokens)
+		st.tokens = lists.Newest(append(st.tokens, use{token, here}), maxTokens)
 		return false
 	}
 	if st.tokens[i].from.both(here) {
@@ -397,7 +399,7 @@ func (st *student) oustLocked(old *socket.Conn, now time.Time) {
 		sc.leaveOpenLocked(now)
 	}
 	if !sc.bye && st.owner == old && st.presence.Connection == vigil.ConnOnline {
-		st.ousted = last(append(st.ousted, oust{sc.epoch, sc.stream, fromOf(old), now}), maxOusted)
+		st.ousted = lists.Newest(append(st.ousted, oust{sc.epoch, sc.stream, fromOf(old), now}), maxOusted)
 	}
 	old.Close(protocol.CloseSuperseded, "")
 }
@@ -406,8 +408,8 @@ func (st *student) oustLocked(old *socket.Conn, now time.Time) {
 // since a time. With a claim, the newer one has said whose it is.
 func (st *student) outdo(epoch int64, since time.Time, c *claim) {
 	now := st.h.now()
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if c != nil {
@@ -461,7 +463,7 @@ func (st *student) ownSignal(kind vigil.Kind, now time.Time, data json.RawMessag
 		Kind: kind, At: now, Received: now, Data: data,
 	}
 	s.Severity = s.Rate(0)
-	s.Incident = s.Severity >= st.room.policy().Attention
+	s.Incident = s.Severity >= st.room.Policy().Attention
 	return s
 }
 
@@ -472,7 +474,7 @@ func (st *student) emitLocked(s vigil.Signal, c *socket.Conn) bool {
 		return false
 	}
 	st.storing++
-	st.room.toProctors(signalDelta(s))
+	st.room.Publish(dashboard.SignalDelta(s))
 	return true
 }
 
@@ -483,7 +485,7 @@ func (sc *studentConn) Allowed(ctx context.Context) error {
 		return err
 	}
 	claims := *sc.Claims()
-	if err := mayStudent(claims, s.Settled(sc.st.room.policy(), sc.st.h.now())); err != nil {
+	if err := mayStudent(claims, s.Settled(sc.st.room.Policy(), sc.st.h.now())); err != nil {
 		return err
 	}
 	if sc.st.h.cfg.Allow != nil {
@@ -500,12 +502,10 @@ func mayStudent(c socket.Claims, s vigil.Session) error {
 	case socket.SubjectUser(c.Subject) != s.UserID:
 		return vigil.Errorf(vigil.CodeForbidden, "This attempt is someone else's.")
 	case s.State.Ended():
-		return errEnded
+		return session.ErrEnded
 	}
 	return nil
 }
-
-var errEnded = vigil.Errorf(vigil.CodeIllegal, "The attempt has ended.")
 
 func (sc *studentConn) Heard(now time.Time) {
 	st := sc.st
@@ -550,8 +550,8 @@ func (sc *studentConn) Missed(now time.Time, n int) {
 // step moves the presence, if this socket owns the session.
 func (sc *studentConn) step(now time.Time, f func(vigil.Presence) (vigil.Presence, vigil.GapChange)) {
 	st := sc.st
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.owner == sc.Conn {
@@ -594,7 +594,7 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 	}
 	s := l.session()
 	s.Presence.Heard = heard
-	if s.Settled(st.room.policy(), now).State == l.state {
+	if s.Settled(st.room.Policy(), now).State == l.state {
 		return
 	}
 	sc.Do(2, func(ctx context.Context) {
@@ -607,8 +607,8 @@ func (sc *studentConn) lookForEnd(now time.Time) {
 func (sc *studentConn) Gone(now time.Time, code websocket.StatusCode) {
 	st := sc.st
 	st.used.Store(now.UnixMilli())
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if sc.hello != nil { // it was opened
@@ -633,16 +633,8 @@ func (sc *studentConn) Gone(now time.Time, code websocket.StatusCode) {
 		return p.Drop(now, vigil.CauseStudent), vigil.GapChange{} // after a goodbye this changes nothing
 	})
 	if s := st.life.session(); s.State.Ended() { // while the socket was being closed for another reason
-		st.endedLocked(now, session.Over(st.room.policy(), s))
+		st.endedLocked(now, session.Over(st.room.Policy(), s))
 		sc.lookAtEnd()
 	}
 	st.armLocked(now)
-}
-
-// last keeps the newest n.
-func last[T any](list []T, n int) []T {
-	if len(list) > n {
-		return slices.Delete(list, 0, len(list)-n)
-	}
-	return list
 }

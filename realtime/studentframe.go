@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
+	"vigil/realtime/internal/lists"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
@@ -78,19 +80,19 @@ func (sc *studentConn) sayHello(f *protocol.Up) {
 	}
 	st := sc.st
 	now := sc.st.h.now()
-	st.room.order.RLock()
+	st.room.Order.RLock()
 	st.mu.Lock()
 	first := sc.stream == ""
 	was, beside := st.presence, st.owner != nil && st.presence.Connection == vigil.ConnOnline
 	switch {
 	case first && !sc.mayOwnLocked():
 		st.mu.Unlock()
-		st.room.order.RUnlock()
+		st.room.Order.RUnlock()
 		sc.unclaimed()
 		return
 	case first && !sc.attachLocked(now):
 		st.mu.Unlock()
-		st.room.order.RUnlock()
+		st.room.Order.RUnlock()
 		sc.Refuse(vigil.Errorf(vigil.CodeConflict, "A newer connection has the attempt."))
 		return
 	}
@@ -111,13 +113,13 @@ func (sc *studentConn) sayHello(f *protocol.Up) {
 		c := claim{Stream: f.Stream, Address: sc.Address(), Browser: sc.Browser()}
 		st.judgeLocked(sc.epoch, c, now)
 		if !slices.ContainsFunc(st.streams, func(s stream) bool { return s.id == f.Stream }) {
-			st.streams = last(append(st.streams, stream{id: f.Stream}), maxStreams)
+			st.streams = lists.Newest(append(st.streams, stream{id: f.Stream}), maxStreams)
 		}
 		sc.st.h.publish(st.room.exam, event{Kind: eventEpoch, Session: st.id, Epoch: sc.epoch, Claim: &c})
 		sc.hello.Stop()
 	}
 	st.mu.Unlock()
-	st.room.order.RUnlock()
+	st.room.Order.RUnlock()
 	if first {
 		sc.Do(0, func(ctx context.Context) {
 			if err := sc.welcome(ctx); err != nil {
@@ -305,7 +307,7 @@ func (sc *studentConn) signal(f *protocol.Up) {
 		sc.drop(f, err)
 		return
 	}
-	policy := st.room.policy()
+	policy := st.room.Policy()
 	if w := s.Kind.WatchOf(); w != "" && !policy.Watches(w) {
 		sc.drop(f, vigil.Errorf(vigil.CodeForbidden, "This exam does not watch that."))
 		return
@@ -320,7 +322,7 @@ func (sc *studentConn) signal(f *protocol.Up) {
 	sc.signaled = now
 	if st.life.state.Ended() {
 		st.mu.Unlock()
-		sc.drop(f, errEnded)
+		sc.drop(f, session.ErrEnded)
 		return
 	}
 	s = s.Bounded(protocol.Moment(st.life.created))
@@ -380,7 +382,7 @@ func (st *student) hidesBeforeLocked(s *vigil.Signal, at time.Time) int {
 		}
 	}
 	if !known {
-		st.hides = last(append(st.hides, hide{s.Stream, s.Seq, at}), maxHides)
+		st.hides = lists.Newest(append(st.hides, hide{s.Stream, s.Seq, at}), maxHides)
 	}
 	return n
 }
@@ -431,7 +433,7 @@ func (sc *studentConn) chat(f *protocol.Up) {
 		st := sc.st
 		s := sc.state()
 		if s.State.Ended() {
-			return errEnded
+			return session.ErrEnded
 		}
 		line := vigil.ChatLine{
 			ID: ref.ID, SessionID: st.id, ExamID: st.room.exam, Text: text, At: sc.st.h.now(),
@@ -440,18 +442,18 @@ func (sc *studentConn) chat(f *protocol.Up) {
 		}
 		switch err := sc.st.h.store.AddChat(ctx, line); {
 		case errors.Is(err, vigil.ErrExists): // came before; whoever stored it may not have heard that, and told nobody
-			line, err := sc.st.h.storedLine(ctx, st.id, ref.ID)
+			line, err := sc.st.h.StoredLine(ctx, st.id, ref.ID)
 			if err != nil {
 				return err
 			}
-			st.room.toProctors(delta{session: st.id, frame: protocol.Encode(line)})
+			st.room.Publish(dashboard.ChatDelta(st.id, line))
 			st.mu.Lock()
 			st.stalesLocked()
 			st.mu.Unlock()
 		case err != nil:
 			return err
 		default:
-			st.room.toProctors(delta{session: st.id, frame: protocol.Encode(protocol.ChatOf(line))})
+			st.room.Publish(dashboard.ChatDelta(st.id, protocol.ChatOf(line)))
 			st.mu.Lock()
 			st.tally.Unread++
 			st.tallyGen++
@@ -486,8 +488,8 @@ func (sc *studentConn) sayBye(f *protocol.Up) {
 	}
 	now := sc.st.h.now()
 	st := sc.st
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	sc.bye = true
@@ -505,7 +507,7 @@ func (sc *studentConn) sayBye(f *protocol.Up) {
 // sendTime answers with the server's time and the end of the attempt.
 func (sc *studentConn) sendTime(f *protocol.Up) {
 	now := sc.st.h.now()
-	t := protocol.TimeOf(sc.state(), sc.st.room.policy(), now)
+	t := protocol.TimeOf(sc.state(), sc.st.room.Policy(), now)
 	t.At = f.At
 	sc.Send(protocol.Encode(t))
 }
@@ -521,7 +523,7 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	exam := *st.room.known.Load()
+	exam := *st.room.Exam()
 	commands, err := sc.st.h.unseen(ctx, st.id)
 	if err != nil {
 		return err
@@ -594,7 +596,7 @@ func (h *Hub) lastChat(ctx context.Context, session string) ([]protocol.ChatDown
 		for _, l := range lines {
 			out = append(out, protocol.ChatOf(l))
 		}
-		out = last(out, maxWelcomeChat)
+		out = lists.Newest(out, maxWelcomeChat)
 		if next == "" {
 			return newest(out, maxWelcomeText), nil
 		}
@@ -602,8 +604,8 @@ func (h *Hub) lastChat(ctx context.Context, session string) ([]protocol.ChatDown
 	}
 }
 
-// storedLine reads one line. An id that comes twice may come with another text.
-func (h *Hub) storedLine(ctx context.Context, session, id string) (protocol.ChatDown, error) {
+// StoredLine implements dashboard.Live: it reads one line. An id that comes twice may come with another text.
+func (h *Hub) StoredLine(ctx context.Context, session, id string) (protocol.ChatDown, error) {
 	for page := (vigil.Page{}); ; {
 		lines, next, err := h.store.ChatOfSession(ctx, session, page)
 		if err != nil {
@@ -643,7 +645,7 @@ func (h *Hub) unseen(ctx context.Context, id string) ([]vigil.Command, error) {
 				out = append(out, c)
 			}
 		}
-		out = last(out, maxWelcomeCommands)
+		out = lists.Newest(out, maxWelcomeCommands)
 		if next == "" {
 			return out, nil
 		}

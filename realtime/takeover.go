@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
@@ -88,7 +89,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		err := h.store.SetPresence(ctx, s.ID, s.Presence)
 		if err == nil {
 			c := protocol.ConnOf(s.Presence, 0)
-			h.toProctors(s.ExamID, delta{session: s.ID, key: connKey(s.ID, c), frame: protocol.Encode(protocol.SessionDelta{T: protocol.TypeSession, Row: protocol.Row{ID: s.ID, Conn: &c}})})
+			h.toProctors(s.ExamID, dashboard.ConnDelta(s.ID, c))
 		}
 		if err := session.IgnoreNewer(err); err != nil {
 			return nil, err
@@ -101,8 +102,8 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		return nil, err
 	}
 	drained := s.Presence.Connection == vigil.ConnDegraded && s.Presence.Cause == vigil.CauseServer
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.presence.Epoch > s.Presence.Epoch || st.owner != nil { // came back here meanwhile
@@ -163,8 +164,8 @@ func (st *student) lostWith(heard time.Time) {
 		return
 	}
 	now := st.h.now()
-	st.room.order.RLock()
-	defer st.room.order.RUnlock()
+	st.room.Order.RLock()
+	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.timer = nil
@@ -282,9 +283,7 @@ func (h *Hub) showLater() {
 		return
 	}
 	for _, r := range h.allRooms() {
-		for _, p := range *r.proctors.Load() {
-			p.afresh()
-		}
+		r.Refresh()
 	}
 }
 

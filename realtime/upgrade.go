@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -187,11 +186,11 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 	s, err := h.store.Session(ctx, claims.Session)
 	h.noteRead(began, err)
 	if err != nil {
-		return admitted{}, gone(err)
+		return admitted{}, socket.Gone(err)
 	}
 	exam, err := h.Exam(ctx, s.ExamID)
 	if err != nil {
-		return admitted{}, gone(err)
+		return admitted{}, socket.Gone(err)
 	}
 	if err := mayStudent(claims, h.Live(s).Settled(exam.Policy, h.now())); err != nil {
 		return admitted{}, err
@@ -208,7 +207,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 	}
 	if err != nil {
 		h.sockets.Unreserve(s.ID)
-		return admitted{}, gone(err)
+		return admitted{}, socket.Gone(err)
 	}
 	return admitted{
 		peer: func(c *socket.Conn) socket.Peer {
@@ -226,7 +225,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 func (h *Hub) admitProctor(ctx context.Context, claims socket.Claims) (admitted, error) {
 	exam, err := h.store.Exam(ctx, claims.Exam)
 	if err != nil {
-		return admitted{}, gone(err)
+		return admitted{}, socket.Gone(err)
 	}
 	if err := h.reserve("", 0); err != nil {
 		return admitted{}, err
@@ -236,35 +235,23 @@ func (h *Hub) admitProctor(ctx context.Context, claims socket.Claims) (admitted,
 		return admitted{}, err
 	}
 	// What another server changed before the room was there was told to nobody here.
-	if err := r.reload(ctx); err != nil {
+	if err := r.Reload(ctx); err != nil {
 		h.leave(r)
-		return admitted{}, gone(err)
+		return admitted{}, socket.Gone(err)
 	}
-	access, err := h.accessOf(ctx, *r.known.Load(), claims)
+	access, err := r.Access(ctx, claims)
 	if err != nil {
 		h.leave(r)
 		return admitted{}, err
 	}
-	if len(*r.proctors.Load()) >= h.cfg.Limits.ProctorsPerExam {
+	if r.Open() >= h.cfg.Limits.ProctorsPerExam {
 		h.leave(r)
 		return admitted{}, vigil.Errorf(vigil.CodeTooMany, "Too many dashboards of this exam are open; close some.")
 	}
 	return admitted{
-		peer: func(c *socket.Conn) socket.Peer {
-			p := &proctor{Conn: c, room: r}
-			p.access.Store(&access)
-			return p
-		},
+		peer:    func(c *socket.Conn) socket.Peer { return r.Peer(c, access) },
 		release: func() { h.leave(r) },
 	}, nil
-}
-
-// gone makes "not found" of a session or exam a refusal that fits a token for it.
-func gone(err error) error {
-	if errors.Is(err, vigil.ErrNotFound) {
-		return vigil.Wrap(err, vigil.CodeForbidden, "The attempt or exam of this connection does not exist any more.")
-	}
-	return err
 }
 
 // address is the client's, by Config.Address.

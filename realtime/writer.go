@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/dashboard"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
@@ -261,12 +262,12 @@ func (st *student) stored(e *entry, result vigil.Appended, again bool) {
 func (st *student) newLocked(e *entry) {
 	s := &e.signal
 	if e.quiet {
-		st.room.toProctors(signalDelta(*s))
+		st.room.Publish(dashboard.SignalDelta(*s))
 	}
 	if s.Kind == vigil.KindLost && s.Incident {
 		life := st.life.session()
 		life.ID = st.id
-		if at := session.Over(st.room.policy(), life); !at.IsZero() && !s.At.Before(at) {
+		if at := session.Over(st.room.Policy(), life); !at.IsZero() && !s.At.Before(at) {
 			st.h.sessions.CloseLedger(life, at) // the end came while it waited
 		} else if st.presence.Connection != vigil.ConnLost {
 			st.clearLate() // as may the judgement of the absence

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil/realtime/internal/instant"
+	"vigil/realtime/internal/lists"
 
 	"vigil"
 )
@@ -58,7 +59,7 @@ func (o *History) TurnedAway(now time.Time) {
 		o.full[n-1].To = instant.Later(o.full[n-1].To, now)
 		return
 	}
-	o.full = last(append(o.full, vigil.Fault{From: now, To: now, Cause: vigil.CauseServer}), maxOutages)
+	o.full = lists.Newest(append(o.full, vigil.Fault{From: now, To: now, Cause: vigil.CauseServer}), maxOutages)
 }
 
 // Add notes an outage that was found out afterwards.
@@ -70,7 +71,7 @@ func (o *History) Add(from, to time.Time) {
 
 func (o *History) addLocked(from, to time.Time) {
 	if f := (vigil.Fault{From: from, To: to, Cause: vigil.CauseServer}); outlasts(f) {
-		o.past = last(append(o.past, f), maxOutages)
+		o.past = lists.Newest(append(o.past, f), maxOutages)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/lists"
 	"vigil/realtime/protocol"
 )
 
@@ -112,7 +113,7 @@ func (t *PageTurns) Look(platform string, now time.Time, l vigil.Liveness) (slow
 				}
 			}
 		}
-		s.faults = last(union(s.faults, f), maxSiteFault)
+		s.faults = lists.Newest(union(s.faults, f), maxSiteFault)
 	}
 	return slow, news
 }
@@ -259,12 +260,4 @@ func (t *PageTurns) Ahead(platform string, signed, now time.Time) time.Duration 
 func before(list []int64, t int64) int {
 	n, _ := slices.BinarySearch(list, t)
 	return n
-}
-
-// last keeps the newest n.
-func last[T any](list []T, n int) []T {
-	if len(list) > n {
-		return slices.Delete(list, 0, len(list)-n)
-	}
-	return list
 }

@@ -11,6 +11,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/internal/instant"
+	"vigil/realtime/internal/lists"
 	"vigil/realtime/protocol"
 )
 
@@ -54,7 +55,7 @@ func (r *Refusals) Add(session string, f vigil.Fault) {
 		return
 	}
 	r.here[session] = join(append(r.here[session], f))
-	r.news[session] = last(append(r.news[session], [2]int64{protocol.Millis(f.From), protocol.Millis(f.To)}), maxTimes)
+	r.news[session] = lists.Newest(append(r.news[session], [2]int64{protocol.Millis(f.From), protocol.Millis(f.To)}), maxTimes)
 }
 
 // join keeps to maxTimes, by joining the two oldest or, where they lie far apart, leaving

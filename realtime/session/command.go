@@ -246,7 +246,9 @@ func reaches(a vigil.Access, right vigil.Right, exam vigil.Exam, s vigil.Session
 var (
 	// ErrNoAttempt refuses what is for a session that is not in the exam, or not there for who asks.
 	ErrNoAttempt = vigil.Errorf(vigil.CodeNotFound, "There is no such attempt in this exam.")
-	errNoMore    = vigil.Errorf(vigil.CodeForbidden, "What you may do in this exam was changed meanwhile, and this is not allowed any more.")
+	// ErrEnded refuses what is for a session that has ended.
+	ErrEnded  = vigil.Errorf(vigil.CodeIllegal, "The attempt has ended.")
+	errNoMore = vigil.Errorf(vigil.CodeForbidden, "What you may do in this exam was changed meanwhile, and this is not allowed any more.")
 )
 
 // audit records who did something to whom; to nobody is not recorded. A failure is logged, for

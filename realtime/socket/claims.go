@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -52,4 +53,12 @@ type Verifier interface {
 // choose where they are zero; it must not let a token live past Until.
 type Signer interface {
 	MintSocket(ctx context.Context, c Claims) (token string, expires time.Time, err error)
+}
+
+// Gone makes "not found" of a session or exam a refusal that fits a token for it.
+func Gone(err error) error {
+	if errors.Is(err, vigil.ErrNotFound) {
+		return vigil.Wrap(err, vigil.CodeForbidden, "The attempt or exam of this connection does not exist any more.")
+	}
+	return err
 }

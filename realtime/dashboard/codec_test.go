@@ -1,4 +1,4 @@
-package realtime
+package dashboard
 
 import (
 	"reflect"
@@ -9,15 +9,15 @@ import (
 )
 
 func TestDeltasBetweenNodesAreReadAsTheyWereWritten(t *testing.T) {
-	want := []delta{
-		{key: "tally/s", session: "s", frame: []byte(`{"t":"session"}`)},
-		{level: socket.LevelIncident, frame: []byte(`{"t":"signal"}`)},
-		{key: "new/s", session: "s", created: true, frame: []byte(`{}`), groups: &groupWord{7, []vigil.Group{{ID: "1", Name: "A"}}}},
-		{session: "s", groups: &groupWord{Version: 8}},
+	want := []Delta{
+		{Key: "tally/s", Session: "s", Frame: []byte(`{"t":"session"}`)},
+		{Level: socket.LevelIncident, Frame: []byte(`{"t":"signal"}`)},
+		{Key: "new/s", Session: "s", Created: true, Frame: []byte(`{}`), Groups: &Groups{7, []vigil.Group{{ID: "1", Name: "A"}}}},
+		{Session: "s", Groups: &Groups{Version: 8}},
 	}
 	var list []byte
 	for _, d := range want {
-		list = appendDelta(list, d)
+		list = AppendDelta(list, d)
 	}
 	for cut := range list { // the end is missing: nothing may be read beyond it
 		for rest := list[1:max(1, cut)]; len(rest) > 0; {
@@ -29,7 +29,7 @@ func TestDeltasBetweenNodesAreReadAsTheyWereWritten(t *testing.T) {
 	}
 	rest := list[1:]
 	for i, w := range want {
-		var d delta
+		var d Delta
 		var err error
 		if d, rest, err = cutDelta(rest); err != nil {
 			t.Fatal(err)
