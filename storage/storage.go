@@ -247,6 +247,9 @@ type Commands interface {
 	// an entry that is saved with its lease keeps it. Of the entry its extra minutes, state,
 	// tries, next try and lease are written.
 	SaveDelivery(ctx context.Context, d vigil.Delivery, owner string) error
+	// WaitingDeliveries tells how many entries wait, of all sessions, and when the oldest of them
+	// was made; zero: none does.
+	WaitingDeliveries(ctx context.Context) (n int, oldest time.Time, err error)
 }
 
 // Chat keeps what students and proctors wrote to each other.

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -137,4 +138,27 @@ func (s *Store) SaveDelivery(ctx context.Context, d vigil.Delivery, owner string
 		e.remove(attrList).remove(attrPos)
 	}
 	return s.update(ctx, "delivery", deliveryKey(d.SessionID, d.ID), e, "delivery")
+}
+
+// WaitingDeliveries implements storage.Commands. Ids sort by the time at which entries were made.
+func (s *Store) WaitingDeliveries(ctx context.Context) (n int, oldest time.Time, err error) {
+	var waiting []item
+	for shard := range shards {
+		items, err := s.all(ctx, list{what: "due", index: indexList, pk: dueList(shard)})
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		waiting = append(waiting, items...)
+	}
+	slices.SortFunc(waiting, func(a, b item) int { return cmp.Compare(a.text(attrSK), b.text(attrSK)) })
+	for i, it := range waiting {
+		d, err := read[vigil.Delivery](ctx, s, "delivery", s.main, keyOf(it))
+		switch {
+		case err == nil && d.State == vigil.DeliveryWaiting:
+			return len(waiting) - i, d.Created, nil
+		case err != nil && !errors.Is(err, vigil.ErrNotFound):
+			return 0, time.Time{}, err
+		}
+	}
+	return 0, time.Time{}, nil // the list lags behind what it lists
 }

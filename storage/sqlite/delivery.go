@@ -82,3 +82,14 @@ func (s *Store) SaveDelivery(ctx context.Context, d vigil.Delivery, owner string
 			`SELECT 1 FROM deliveries WHERE id = ?`, d.ID)
 	})
 }
+
+// WaitingDeliveries implements storage.Commands.
+func (s *Store) WaitingDeliveries(ctx context.Context) (n int, oldest time.Time, err error) {
+	type waiting struct {
+		n      int
+		oldest time.Time
+	}
+	w, err := get(ctx, s, "delivery", func(r row, _ ...any) (w waiting, err error) { return w, r.Scan(&w.n, timeInto{&w.oldest}) },
+		`SELECT count(*), coalesce(min(created), 0) FROM deliveries INDEXED BY deliveries_due WHERE state = 'waiting' AND next_try >= 0`)
+	return w.n, w.oldest, err
+}

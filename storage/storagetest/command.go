@@ -294,4 +294,34 @@ var deliveries = []behaviour{
 		done.ID = "nobody"
 		s.code("unknown", s.SaveDelivery(s.Context(), done, "n"), vigil.CodeNotFound)
 	}},
+	{"how many entries wait, and since when, counts what is leased and what waits for another try", func(s *suite) {
+		e := s.exam()
+		waits := func(want int, since time.Time) {
+			s.Helper()
+			n, oldest, err := s.WaitingDeliveries(s.Context())
+			s.ok(err)
+			if n != want || !oldest.Equal(since) {
+				s.Errorf("got %d since %v, want %d since %v", n, oldest, want, since)
+			}
+		}
+		waits(0, time.Time{})
+		var all []vigil.Delivery
+		for i := range 3 {
+			v := s.session(e)
+			c := s.command(v, vigil.CommandPause)
+			d := s.delivery(v, c)
+			d.Created = s.now.Add(time.Duration(i) * time.Second)
+			d.ID = idAt(d.Created)
+			s.ok(s.Transition(s.Context(), vigil.Transition{Session: v, From: v.Version, Command: &c, Deliveries: []vigil.Delivery{d}}))
+			all = append(all, d)
+		}
+		waits(3, s.now)
+		got := s.lease("n", time.Minute, 10)
+		waits(3, s.now)
+		for i, state := range []vigil.LMSState{vigil.LMSAccepted, vigil.LMSFailed, vigil.LMSFailed} {
+			settled, _ := got[i].Settle(vigil.Result{State: state, Retry: true}, true, s.now)
+			s.ok(s.SaveDelivery(s.Context(), settled, "n"))
+		}
+		waits(2, all[1].Created)
+	}},
 }
