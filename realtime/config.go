@@ -23,6 +23,8 @@ type Config struct {
 	Signer   socket.Signer
 	// Controller sends commands to platforms; nil: the queue stays as it is.
 	Controller session.Controller
+	// Observer is told what happens, for metrics; nil: nobody is.
+	Observer session.Observer
 	// Pages checks the page stamps of the platforms' quiz pages; nil: they are not looked at.
 	Pages PageVerifier
 	// Receipts signs what platforms are told of pages that are watched, where an exam's policy
@@ -115,6 +117,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Observer == nil {
+		c.Observer = session.Unobserved{}
 	}
 	if c.Relay == nil {
 		c.Relay = relay.None{}

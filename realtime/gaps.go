@@ -24,6 +24,7 @@ func (st *student) openGap(change vigil.GapChange) {
 		gap.Until = instant.Whole(change.Until)
 	}
 	st.gap, st.blamed = gap.ID, false
+	st.h.cfg.Observer.GapBegan(gap.Cause)
 	term := st.term
 	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) { st.createGap(ctx, gap, term) })
 }

@@ -4,14 +4,19 @@ import (
 	"sync/atomic"
 
 	"github.com/coder/websocket"
+
+	"vigil"
 )
 
 // Stats is what a hub has counted since it began, but for the first group, which is how
 // things are now.
 type Stats struct {
 	Sockets, Students, Proctors, Rooms int
-	Waiting                            int  // signals that wait for the store
-	Saving                             bool // the store answers
+	Connections                        map[vigil.Connection]int // of students that this node knows
+	Unreported                         int                      // students whose attempt is open, and of whom no connection reports now
+	Queued, LongestQueue               int                      // frames that wait to be written to sockets: in all, and to one
+	Waiting                            int                      // signals that wait for the store
+	Saving                             bool                     // the store answers
 
 	Refused         int64 // upgrades
 	FramesIn        int64
@@ -37,6 +42,8 @@ type Stats struct {
 	RelayHoles      int64
 	RelayBad        int64
 	RelayAway       int64                          // times that an exam's dashboards were told that other nodes come late
+	Takeovers       int64                          // from nodes that were gone
+	TakenOver       int64                          // sessions of theirs
 	Evictions       int64                          // times that this node disconnected everyone because others may have taken over
 	Closed          map[websocket.StatusCode]int64 // by us, by code
 }
@@ -45,6 +52,7 @@ type Stats struct {
 type counters struct {
 	stored, repeated, differ, signalsRefused, batches, storeRetries         atomic.Int64
 	stampsRefused, receipts, lost, relayHoles, relayBad, relayAway, evicted atomic.Int64
+	takeovers, takenOver                                                    atomic.Int64
 }
 
 // Stats returns the counts as they are now.
@@ -58,9 +66,18 @@ func (h *Hub) Stats() Stats {
 		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
 		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: c.Renewed.Load(),
 		Deliveries: h.sessions.Deliveries(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Evictions: s.evicted.Load(),
-		Closed: c.Codes(),
+		Takeovers: s.takeovers.Load(), TakenOver: s.takenOver.Load(), Closed: c.Codes(), Connections: map[vigil.Connection]int{},
 	}
 	out.Waiting, out.Saving = h.writer.state()
+	out.Queued, out.LongestQueue = h.sockets.Queued()
+	for _, st := range h.allStudents() {
+		st.mu.Lock()
+		out.Connections[st.presence.Connection]++
+		if state := st.life.state; state.Started() && !state.Ended() && st.presence.Reports.IsZero() {
+			out.Unreported++
+		}
+		st.mu.Unlock()
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	out.Sockets, out.Rooms = h.sockets.Count(), len(h.rooms)

@@ -58,6 +58,8 @@ func (h *Hub) Takeover(ctx context.Context, n vigil.Node, heard time.Time) (coun
 			break
 		}
 	}
+	h.stats.takeovers.Add(1)
+	h.stats.takenOver.Add(int64(count))
 	return count, nil
 }
 

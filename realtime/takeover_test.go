@@ -107,6 +107,7 @@ func TestASurvivorTakesOverFromANodeThatIsGone(t *testing.T) {
 		c := p.Row(s.ID).Conn
 		return c != nil && c.Conn == vigil.ConnLost && c.Cause == vigil.CauseServer
 	})
+	second.until("counted", func() bool { s := second.hub.Stats(); return s.Takeovers == 1 && s.TakenOver == 1 })
 	r.server = nil
 	r.start(shared("three")) // for the clean-up
 }

@@ -45,6 +45,7 @@ func (s *Server) launched(w http.ResponseWriter, r *http.Request, l lti.Launch) 
 	default:
 		err = vigil.Errorf(vigil.CodeInvalid, "Vigil does not know what to do with this kind of launch.")
 	}
+	s.outcome(l.Message, err)
 	if err != nil {
 		status := vigil.CodeOf(err).Status()
 		detail, _, reference := s.describe(r, status, err, l.Reference)

@@ -77,6 +77,8 @@ type Config struct {
 	KeepOtherUsersSignedIn bool
 	// Privacy is what the pages say of the school where its students' data is spoken of.
 	Privacy Privacy
+	// Launched is told what became of a launch that passed the LTI tool's checks; nil: nobody is.
+	Launched func(message lti.MessageType, err error)
 	// Version is the program's, as GET /api/v1/about tells it. Default "dev".
 	Version string
 
@@ -96,6 +98,7 @@ type Server struct {
 	keep     bool
 	privacy  Privacy
 	version  string
+	outcome  func(message lti.MessageType, err error) // of a launch
 	handler  chi.Router
 
 	students students
@@ -115,11 +118,14 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		tool: cfg.Tool, hub: cfg.Hub, sessions: cfg.Sessions, store: cfg.Store, now: cfg.Now, log: cfg.Log, keep: cfg.KeepOtherUsersSignedIn,
-		privacy: cfg.Privacy, version: cfg.Version,
+		privacy: cfg.Privacy, version: cfg.Version, outcome: cfg.Launched,
 		students: students{exams: map[studentsKey]*toldStudents{}},
 	}
 	if s.version == "" {
 		s.version = "dev"
+	}
+	if s.outcome == nil {
+		s.outcome = func(lti.MessageType, error) {}
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -18,11 +18,14 @@ import (
 	"github.com/google/uuid"
 
 	"vigil"
+	"vigil/cmd/internal/metrics"
 	"vigil/lti"
 	"vigil/realtime"
 	"vigil/realtime/relay/redisrelay"
 	"vigil/storage"
 	"vigil/storage/auditlog"
+	"vigil/storage/observed"
+	"vigil/storage/sqlite"
 	"vigil/web"
 )
 
@@ -31,6 +34,7 @@ type app struct {
 	settings serverSettings
 	store    storage.Store
 	audits   *auditlog.Log
+	metrics  *metrics.Metrics
 	tool     *lti.Tool
 	relay    *redisrelay.Relay // nil: there is one server
 	hub      *realtime.Hub
@@ -65,7 +69,9 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err != nil {
 		return nil, err
 	}
-	a := &app{settings: s, store: store, log: log, now: now, removes: opt.removes}
+	a := &app{settings: s, metrics: metrics.New(build()), log: log, now: now, removes: opt.removes}
+	store = a.measured(store)
+	a.store = store
 	defer func() {
 		if err != nil {
 			a.close()
@@ -73,7 +79,10 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	}()
 	a.tool, err = lti.New(lti.Config{
 		PublicURL: s.PublicURL, Store: store, Sealer: sealer, Log: log, Now: now,
-		OnError: func(w http.ResponseWriter, r *http.Request, e *lti.LaunchError) { a.web.LaunchRefused(w, r, e) },
+		OnError: func(w http.ResponseWriter, r *http.Request, e *lti.LaunchError) {
+			a.metrics.LaunchRefused(e)
+			a.web.LaunchRefused(w, r, e)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +98,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err != nil {
 		return nil, err
 	}
-	if a.relay, err = s.relay(a.node, log); err != nil {
+	if a.relay, err = s.relay(a.node, log, a.metrics.RelayLag); err != nil {
 		return nil, err
 	}
 	tokens := socketTokens{a.tool}
@@ -98,6 +107,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	a.hub, err = realtime.New(realtime.Config{
 		Store: audited, Verifier: tokens, Signer: tokens,
 		Controller:  controller{a.tool, store, log},
+		Observer:    a.metrics,
 		Pages:       pageStamps{a.tool},
 		Receipts:    receipts{a.tool},
 		Origin:      a.tool.Origin(),
@@ -113,13 +123,40 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	}
 	a.web, err = web.New(web.Config{
 		Tool: a.tool, Hub: a.hub, Sessions: a.hub.Sessions(), Store: audited, TrustedProxies: proxies, Log: log, Now: now,
-		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn, Version: version, Privacy: s.privacy(),
+		KeepOtherUsersSignedIn: opt.keepOtherUsersSignedIn, Version: version, Privacy: s.privacy(), Launched: a.metrics.Launched,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.probe = newProbe(a.web, a.node, a.tool.Origin(), now, s.liveness(), proxies)
+	a.metrics.Hub(a.hub.Stats)
+	a.metrics.Audit(a.audits.Stats)
+	if a.relay != nil {
+		a.metrics.Relay(a.relay.Stats)
+	}
+	if !a.removes {
+		a.metrics.Retention(a.retention.Stats)
+	}
+	a.probe = newProbe(a.metrics.HTTP(a.web.Routes(), a.web, "/socket"), a.node, a.tool.Origin(), now, s.liveness(), proxies)
 	return a, a.hub.Recover(ctx)
+}
+
+// measured is a store whose operations the metrics tell of.
+func (a *app) measured(store storage.Store) storage.Store {
+	backend := "dynamodb"
+	if s, ok := store.(*sqlite.Store); ok {
+		backend = "sqlite"
+		a.metrics.SQLite(s.Stats)
+	}
+	return observed.New(store, a.metrics.Store(backend))
+}
+
+// lookAtQueue has the metrics show the queue to the platforms, which all servers of a store share.
+func (a *app) lookAtQueue(ctx context.Context) error {
+	n, oldest, err := a.store.WaitingDeliveries(ctx)
+	if err == nil {
+		a.metrics.Queue(n, oldest, a.now())
+	}
+	return err
 }
 
 // auditedStore is a store whose audit entries go through the process's chains.
@@ -182,6 +219,7 @@ const (
 	stopTime     = 15 * time.Second
 	keysEvery    = 5 * time.Minute
 	sealEvery    = time.Minute
+	queueEvery   = 15 * time.Second // the queue to the platforms is looked at, for the metrics
 	schemaEvery  = 2 * time.Second
 	schemaTime   = 10 * time.Second // that one look at the schema may take
 	shutdownWait = 5 * time.Second
@@ -232,6 +270,7 @@ func (a *app) run(ctx context.Context, ready func(public, admin net.Addr)) (err 
 	wg.Go(func() { a.platforms.watch(work, a.hub, a.log) })
 	asker := &accessAsker{store: a.store, hub: a.hub, tool: a.tool, now: a.now, log: a.log}
 	wg.Go(func() { a.every(work, accessLook, "access", asker.run) })
+	wg.Go(func() { a.every(work, queueEvery, "queue", a.lookAtQueue) })
 	wg.Go(func() { a.every(work, sweepEvery, "sweep", a.retention.run) })
 	wg.Go(func() {
 		if err := a.outdatedBy(work); err != nil {

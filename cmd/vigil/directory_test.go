@@ -215,7 +215,7 @@ func TestDisablingAPlatformEndsItsSocketsOnAllServers(t *testing.T) {
 				t.Errorf("got gaps %+v, %v, want some, and none that is the student's", gaps, err)
 			}
 			for _, n := range []*site{one, two} {
-				testutil.Until(t, "no socket to be left", func() bool { return metrics(t, "http://"+n.admin+"/metrics")["vigil_sockets"] == 0 })
+				testutil.Until(t, "no socket to be left", func() bool { return scrape(t, "http://"+n.admin+"/metrics")["vigil_sockets"] == 0 })
 			}
 		})
 	}

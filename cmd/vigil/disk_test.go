@@ -134,10 +134,10 @@ func (r *room) fails(server *node, p *client.Proctor, mend func()) {
 		told, _ := r.notices()
 		return told >= len(r.students)
 	})
-	before, retries := r.acked(), metrics(r.T, "http://"+r.admin+"/metrics")["vigil_store_retries_total"]
+	before, retries := r.acked(), scrape(r.T, "http://"+r.admin+"/metrics")["vigil_store_retries_total"]
 	r.give()
 	testutil.Until(r.T, "the store to be asked again", func() bool {
-		return metrics(r.T, "http://"+r.admin+"/metrics")["vigil_store_retries_total"] >= retries+2
+		return scrape(r.T, "http://"+r.admin+"/metrics")["vigil_store_retries_total"] >= retries+2
 	})
 	if got := r.acked(); got != before {
 		r.Errorf("acknowledged while nothing can be stored: got %d, want 0", got-before)

@@ -165,7 +165,7 @@ func (m *member) look() bool {
 
 // retries is how often the server has tried again to store.
 func (m *member) retries() float64 {
-	return metrics(m.f.T, "http://"+m.admin+"/metrics")["vigil_store_retries_total"]
+	return scrape(m.f.T, "http://"+m.admin+"/metrics")["vigil_store_retries_total"]
 }
 
 // balance gives each connection to the next server that is ready.

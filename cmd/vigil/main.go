@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"vigil"
+	"vigil/cmd/internal/metrics"
 )
 
 // What the build stamps (Makefile, .ci/release). Where it stamps no commit, Go's own record
@@ -138,16 +139,25 @@ type versionCmd struct{}
 
 // Run prints the version, and what the program was built from and with.
 func (versionCmd) Run(s *streams) error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		info = &debug.BuildInfo{}
-	}
-	return s.sayf("vigil %s (%s)\n", version, strings.Join(builtFrom(info, commit, date), ", "))
+	return s.sayf("vigil %s (%s)\n", version, strings.Join(builtFrom(buildInfo(), commit, date), ", "))
 }
 
-// builtFrom lists commit, date and Go version, as far as they are known.
-func builtFrom(info *debug.BuildInfo, commit, date string) []string {
-	var out []string
+func buildInfo() *debug.BuildInfo {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info
+	}
+	return &debug.BuildInfo{}
+}
+
+// build is what the metrics say of the program.
+func build() metrics.Build {
+	info := buildInfo()
+	at, _ := commitOf(info, commit, date)
+	return metrics.Build{Version: version, Commit: at, GoVersion: info.GoVersion}
+}
+
+// commitOf is the stamped commit with its date, or that of Go's own record.
+func commitOf(info *debug.BuildInfo, commit, date string) (string, string) {
 	if commit == "" {
 		modified := false
 		for _, v := range info.Settings {
@@ -164,6 +174,13 @@ func builtFrom(info *debug.BuildInfo, commit, date string) []string {
 			commit += " and changes"
 		}
 	}
+	return commit, date
+}
+
+// builtFrom lists commit, date and Go version, as far as they are known.
+func builtFrom(info *debug.BuildInfo, commit, date string) []string {
+	var out []string
+	commit, date = commitOf(info, commit, date)
 	if commit != "" {
 		out = append(out, "commit "+commit)
 	}

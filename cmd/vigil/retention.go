@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"vigil"
+	"vigil/cmd/internal/metrics"
 )
 
 // Figures of the retention.
@@ -39,18 +39,11 @@ type retention struct {
 	told   string // the day of that entry
 
 	mu    sync.Mutex
-	stats retentionStats // guarded by mu
-}
-
-// retentionStats are counts since the start of the process.
-type retentionStats struct {
-	LastRun time.Time // when all that had expired had been removed; zero: not yet
-	Removed int64
-	Failed  int64 // runs that did not get to the end
+	stats metrics.Retention // guarded by mu
 }
 
 // Stats returns the counts.
-func (r *retention) Stats() retentionStats {
+func (r *retention) Stats() metrics.Retention {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stats
@@ -108,26 +101,4 @@ func (r *retention) tell(ctx context.Context) {
 		return
 	}
 	r.untold, r.told = 0, day
-}
-
-// retentionCollector shows the retention's counts. They are read when they are asked for.
-type retentionCollector struct{ stats func() retentionStats }
-
-var retentionMetrics = []metric[retentionStats]{
-	gauge("retention_last_run_seconds", "When all that had expired had last been removed, in seconds since 1970; 0: not since the start.", func(s retentionStats) int {
-		if s.LastRun.IsZero() {
-			return 0
-		}
-		return int(s.LastRun.Unix())
-	}),
-	counter("retention_removed", "Things removed because they had expired. What goes with an attempt counts as one, but for its signals.", func(s retentionStats) int64 { return s.Removed }),
-	counter("retention_failed", "Runs of the retention that failed.", func(s retentionStats) int64 { return s.Failed }),
-}
-
-// Describe implements prometheus.Collector.
-func (retentionCollector) Describe(ch chan<- *prometheus.Desc) { describe(ch, retentionMetrics) }
-
-// Collect implements prometheus.Collector.
-func (c retentionCollector) Collect(ch chan<- prometheus.Metric) {
-	collect(ch, retentionMetrics, c.stats())
 }

@@ -133,9 +133,9 @@ func TestRetentionShowsThatItRan(t *testing.T) {
 	})
 	n := s.serve()
 	admin := "http://" + s.admin
-	testutil.Until(t, "a run of the retention", func() bool { return metrics(t, admin+"/metrics")["vigil_retention_last_run_seconds"] > 0 })
-	if m := metrics(t, admin+"/metrics"); m["vigil_retention_removed_total"] != 1 || m["vigil_retention_failed_total"] != 0 ||
-		time.Since(time.Unix(int64(m["vigil_retention_last_run_seconds"]), 0)) > time.Minute {
+	testutil.Until(t, "a run of the retention", func() bool { return scrape(t, admin+"/metrics")["vigil_retention_last_success_timestamp_seconds"] > 0 })
+	if m := scrape(t, admin+"/metrics"); m["vigil_retention_removed_total"] != 1 || m["vigil_retention_failures_total"] != 0 ||
+		time.Since(time.Unix(int64(m["vigil_retention_last_success_timestamp_seconds"]), 0)) > time.Minute {
 		t.Errorf("got %v, want one thing removed just now", m)
 	}
 	n.end()

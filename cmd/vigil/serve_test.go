@@ -23,8 +23,8 @@ import (
 	"vigil/realtime/protocol"
 )
 
-// metrics reads the page of metrics: every line must be a comment or a sample.
-func metrics(t *testing.T, address string) map[string]float64 {
+// scrape reads the page of metrics: every line must be a comment or a sample.
+func scrape(t *testing.T, address string) map[string]float64 {
 	t.Helper()
 	status, body := get(t, address)
 	if status != http.StatusOK {
@@ -79,15 +79,16 @@ func TestTheAdminListenerTellsHealthReadinessAndMetrics(t *testing.T) {
 	s.proctor()
 	st.Signal(vigil.KindCopy, 0, length(3))
 	s.ok(st.Settled(t.Context()))
-	got := metrics(t, admin+"/metrics")
+	got := scrape(t, admin+"/metrics")
 	for name, want := range map[string]float64{
-		"vigil_sockets": 2, "vigil_students": 1, "vigil_proctors": 1, "vigil_rooms": 1, "vigil_store_saving": 1, "vigil_signals_waiting": 0,
+		"vigil_sockets": 2, `vigil_connections{role="student",state="online"}`: 1, `vigil_connections{role="proctor",state="online"}`: 1, "vigil_exams": 1,
+		"vigil_store_up": 1, "vigil_signal_queue_length": 0,
 	} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s: got %v (%v), want %v", name, v, ok, want)
 		}
 	}
-	for _, name := range []string{"vigil_signals_stored_total", "vigil_frames_in_total", "vigil_frames_out_total", "go_goroutines"} {
+	for _, name := range []string{`vigil_signals_total{outcome="stored"}`, "vigil_frames_received_total", "vigil_frames_sent_total", "go_goroutines"} {
 		if got[name] < 1 {
 			t.Errorf("%s: got %v, want some", name, got[name])
 		}
@@ -156,7 +157,9 @@ func TestSIGTERMDrains(t *testing.T) {
 	t.Cleanup(func() { slow.Close() })
 	_, err = fmt.Fprintf(slow, "POST /api/v1/socket/token HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{", s.listen)
 	s.ok(err)
-	testutil.Until(t, "the request to be in work", func() bool { return metrics(t, "http://"+s.admin+"/metrics")["vigil_students"] == 1 })
+	testutil.Until(t, "the request to be in work", func() bool {
+		return scrape(t, "http://"+s.admin+"/metrics")[`vigil_connections{role="student",state="online"}`] == 1
+	})
 	ended := make(chan int, 1)
 	go func() { ended <- server.end() }()
 	testutil.Until(t, "readiness to fail", func() bool {

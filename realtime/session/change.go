@@ -114,6 +114,7 @@ func isStored(s, p vigil.Session) bool {
 // announce has everyone told of what changed, and sees to what follows from it.
 func (u *Service) announce(e vigil.Exam, old vigil.Session, p plan) {
 	s := p.session
+	u.observeWatch(old, s)
 	u.notify.SessionChanged(e, old, s, p.told)
 	if at := Over(e.Policy, s); s.Version != old.Version && !at.IsZero() {
 		u.CloseLedger(s, at)
@@ -126,6 +127,18 @@ func (u *Service) announce(e vigil.Exam, old vigil.Session, p plan) {
 	}
 	if len(p.deliveries) > 0 {
 		u.wakeQueue()
+	}
+}
+
+// observeWatch tells what a change of a session means for whether it is watched.
+func (u *Service) observeWatch(old, s vigil.Session) {
+	open := func(s vigil.Session) bool { return s.NotWatched() && !s.State.Ended() }
+	began := old.Unwatched.IsZero() && !s.Unwatched.IsZero()
+	if began {
+		u.cfg.Observer.UnwatchedBegan(s.UnwatchedRoom)
+	}
+	if (began || open(old)) && !open(s) {
+		u.cfg.Observer.UnwatchedEnded()
 	}
 }
 

@@ -98,6 +98,7 @@ func (u *Service) deliverOne(ctx context.Context, d vigil.Delivery) {
 		refused, err = u.outdated(ctx, s, d)
 	}
 	var result vigil.Result
+	var took time.Duration // zero: it was not sent
 	switch {
 	case errors.Is(err, vigil.ErrNotFound):
 		result = vigil.Result{State: vigil.LMSFailed, Problem: "The attempt was erased."}
@@ -115,9 +116,14 @@ func (u *Service) deliverOne(ctx context.Context, d vigil.Delivery) {
 		}
 	default:
 		u.deliveries.Add(1)
+		began := time.Now()
 		result = u.cfg.Controller.Control(ctx, s, d)
+		took = max(1, time.Since(began))
 	}
 	settled, answer := d.Settle(result, s.Plugin, u.now())
+	if took > 0 {
+		u.cfg.Observer.Delivered(answer.State, took)
+	}
 	level := slog.LevelInfo
 	switch answer.State {
 	case vigil.LMSWaiting: // why is in the controller's line

@@ -257,6 +257,7 @@ func (u *Service) editLedger(ctx context.Context, session string, edit func(s vi
 				lost = did
 				return err
 			}
+			u.observeGaps(gaps, did)
 			for _, g := range slices.Concat(did.change, did.add) {
 				u.notify.GapChanged(g)
 			}
@@ -264,6 +265,21 @@ func (u *Service) editLedger(ctx context.Context, session string, edit func(s vi
 		}
 		return errBusy
 	})
+}
+
+// observeGaps tells of the gaps that an edit of a ledger ended. gaps is the ledger before it.
+func (u *Service) observeGaps(gaps []vigil.Gap, did ledgerEdit) {
+	ended := map[string]bool{}
+	for _, g := range gaps {
+		if g.End.IsZero() {
+			ended[BaseOf(g)] = true
+		}
+	}
+	for _, g := range slices.Concat(did.change, did.add) {
+		if ended[BaseOf(g)] && g.End.After(g.Start) {
+			u.cfg.Observer.GapEnded(g.Cause, g.End.Sub(g.Start))
+		}
+	}
 }
 
 // propose fills in what the policy proposes for the gaps of an edit, among all of the

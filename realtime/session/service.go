@@ -84,10 +84,11 @@ type Limits struct {
 	Commands   int // sessions of one bulk command
 }
 
-// Config is what a Service needs. All of it must be given, but for the Controller.
+// Config is what a Service needs. All of it must be given, but for the Controller and the Observer.
 type Config struct {
 	Store      Store
 	Controller Controller // sends commands to platforms; nil: the queue stays as it is
+	Observer   Observer   // nil: Unobserved
 	Node       string     // this process's id
 	Shared     bool       // other nodes live on the same store
 	Tasks      *tasks.Group
@@ -122,6 +123,9 @@ type Service struct {
 
 // New makes the service; Run begins its background work.
 func New(cfg Config, notify Notifier, view View, faults Faults) *Service {
+	if cfg.Observer == nil {
+		cfg.Observer = Unobserved{}
+	}
 	return &Service{cfg: cfg, notify: notify, view: view, faults: faults, queueWake: make(chan struct{}, 1), commandLocks: newCommandLocks()}
 }
 

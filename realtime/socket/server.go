@@ -99,11 +99,16 @@ func (s *Server) forget(c *Conn) {
 
 // All are the sockets that are open, in the order in which they were opened.
 func (s *Server) All() []*Conn {
-	s.mu.Lock()
-	all := slices.Collect(maps.Keys(s.conns))
-	s.mu.Unlock()
+	all := s.snapshot()
 	slices.SortFunc(all, func(a, b *Conn) int { return cmp.Compare(a.number, b.number) })
 	return all
+}
+
+// snapshot are the sockets that are open.
+func (s *Server) snapshot() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.conns))
 }
 
 // Count tells how many are open.
@@ -111,6 +116,17 @@ func (s *Server) Count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
+}
+
+// Queued tells how many frames wait to be written: in all, and to the socket with the most.
+func (s *Server) Queued() (all, most int) {
+	for _, c := range s.snapshot() {
+		c.mu.Lock()
+		n := len(c.queue)
+		c.mu.Unlock()
+		all, most = all+n, max(most, n)
+	}
+	return all, most
 }
 
 // Reserve counts a socket of a session before it is opened. more are allowed beyond the limit.

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,14 +109,28 @@ func (p *pair) down(t *testing.T) {
 
 func TestARedisThatWasKilledAndComesBackEmptyIsResumed(t *testing.T) {
 	server := redistest.Start(t)
-	p := newPair(t, server.URL())
+	var lags atomic.Int64
+	p := newPair(t, server.URL(), func(c *redisrelay.Config) {
+		c.Lag = func(d time.Duration) {
+			if d > 0 {
+				lags.Add(1)
+			}
+		}
+	})
 	p.passes(t)
+	until(t, "the lag to be told", func() bool { return lags.Load() > 0 })
+	if n := p.a.Stats().Reconnects; n != 0 {
+		t.Errorf("got %d reconnects before any fault, want none", n)
+	}
 	server.Kill()
 	p.down(t)
 	p.a.Publish("exam", []byte("said while Redis was away"))
 	server.Restart()
 	until(t, "what was said meanwhile", func() bool { return p.atB.has("said while Redis was away") })
 	p.passes(t)
+	if n := p.a.Stats().Reconnects; n != 1 {
+		t.Errorf("got %d reconnects, want 1", n)
+	}
 }
 
 func TestWhatRedisLostBeforeItWasReadIsAHole(t *testing.T) {

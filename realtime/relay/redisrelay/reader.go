@@ -370,7 +370,7 @@ func (g *tailing) take(ctx context.Context, m redis.XMessage) {
 	g.handed += len(e.messages)
 	if e.node == g.r.cfg.Node {
 		if s := g.r.writers[g.p].sent.Load(); s != nil && s.n == e.n {
-			g.r.counters.lag.Store(int64(time.Since(s.at)))
+			g.r.cfg.Lag(time.Since(s.at))
 		}
 		return
 	}

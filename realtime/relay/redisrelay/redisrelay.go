@@ -45,6 +45,7 @@ type Config struct {
 	Prefix     string // of the keys; "vigil". Installations that share a Redis need different ones
 	Partitions int    // the same on all nodes, see the package; 1, or 8 on a cluster
 	Log        *slog.Logger
+	Lag        func(time.Duration) // told from an entry's first try to its being read by ourselves; nil: nobody is
 
 	Keep     time.Duration // entries stay so long in Redis; 5 min
 	MaxBytes int64         // of one partition's stream in Redis; 256 MiB through the partitions
@@ -65,6 +66,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Lag == nil {
+		c.Lag = func(time.Duration) {}
 	}
 	if c.Prefix == "" {
 		c.Prefix = "vigil"
@@ -168,16 +172,14 @@ type Relay struct {
 
 // counters are behind Stats.
 type counters struct {
-	published, entries, dropped, received, holes, faults, bad atomic.Int64
-	lag                                                       atomic.Int64
+	published, entries, dropped, received, holes, faults, bad, reconnects atomic.Int64
 }
 
 // Stats is what a relay has counted since it began, but for the first group, which is how
 // things are now.
 type Stats struct {
-	Up      bool          // all partitions in use work
-	Waiting int           // messages that wait for Redis
-	Lag     time.Duration // from an entry's first try to its being read by ourselves, the last time
+	Up      bool // all partitions in use work
+	Waiting int  // messages that wait for Redis
 
 	Published int64 // messages
 	Entries   int64 // that they went in
@@ -186,6 +188,8 @@ type Stats struct {
 	Holes     int64
 	Faults    int64 // calls to Redis that failed
 	Bad       int64 // entries that could not be read
+
+	Reconnects int64 // times that Redis took what is relayed again after it had not, of all partitions
 }
 
 // New makes a relay. It does not wait for Redis, which may be away: the relay is not up
@@ -304,8 +308,8 @@ func (r *Relay) hole(why string) {
 func (r *Relay) Stats() Stats {
 	c := &r.counters
 	s := Stats{
-		Up: !r.mixed(), Lag: time.Duration(c.lag.Load()), Published: c.published.Load(), Entries: c.entries.Load(), Dropped: c.dropped.Load(),
-		Received: c.received.Load(), Holes: c.holes.Load(), Faults: c.faults.Load(), Bad: c.bad.Load(),
+		Up: !r.mixed(), Published: c.published.Load(), Entries: c.entries.Load(), Dropped: c.dropped.Load(),
+		Received: c.received.Load(), Holes: c.holes.Load(), Faults: c.faults.Load(), Bad: c.bad.Load(), Reconnects: c.reconnects.Load(),
 	}
 	for p := range r.writers {
 		up, _ := r.readers[p].state()

@@ -239,6 +239,7 @@ func (w *writer) worked() {
 	w.failing = time.Time{}
 	w.mu.Unlock()
 	if !since.IsZero() {
+		w.r.counters.reconnects.Add(1)
 		w.r.log.Info("Redis takes what is relayed again", "key", w.key, "after", time.Since(since))
 	}
 }
