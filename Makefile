@@ -29,8 +29,8 @@ export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
 STEP := .ci/step
 # Long tests that make test-all runs: a killed copy to DynamoDB, the loss of its tables, older releases beside this one, and servers that
-# end for a newer one, and exams through nginx and Caddy.
-LONG := ^(TestACopyThatIsKilledGoesOn|TestLosingTheTablesWhileStudentsWork|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestTheProxiesOfDeploy|TestTheCompositionOfDeploy|TestTheDoctorSeesWhatNginxWasNotTold|TestABreakingStepEndsOlderServersInOrder)$$
+# end for a newer one, exams through nginx and Caddy, and what needs promtool.
+LONG := ^(TestACopyThatIsKilledGoesOn|TestLosingTheTablesWhileStudentsWork|TestTheOlderToolWorksWithThisPlugin|TestAnEarlierReleaseGoesOnBesideAnAdditiveStep|TestTheProxiesOfDeploy|TestTheCompositionOfDeploy|TestTheDoctorSeesWhatNginxWasNotTold|TestABreakingStepEndsOlderServersInOrder|TestPromtoolIsContent)$$
 # SQLite's C code, translated to Go, is as it is: watching each of its steps would double the time of the tests.
 RACE := env CI=1 CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 15m
 # For what would wait for the disk else.
@@ -219,10 +219,11 @@ cycles: ## Count how much the files of each package use each other's names (CYCL
 	@bin/cycles $(CYCLES) -limits .tools/cycles/limits.txt ./...
 
 .PHONY: lint-deploy
-lint-deploy: ## Lint what is in deploy: AWS template, policies, systemd units, Containerfile, compose.yaml (needs Python)
+lint-deploy: ## Lint what is in deploy: AWS template, policies, systemd units, Containerfile, compose.yaml, alert rules (needs Python)
 	@.ci/units
 	@.ci/containerfile
 	@.ci/cfn-lint
+	@.ci/prometheus
 
 .PHONY: format-check
 format-check:
