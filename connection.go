@@ -227,7 +227,7 @@ func (l Liveness) Turned(began time.Time, page Fault) (Fault, bool) {
 	if began.Before(page.From.Add(-l.DropGrace)) || began.After(page.To.Add(l.NavigateGrace)) {
 		return Fault{}, false
 	}
-	return Fault{From: began, To: began.Add(l.NavigateGrace + l.LoadLimit), Cause: CauseUnclear}, true
+	return Fault{From: began, To: later(began.Add(l.NavigateGrace+l.LoadLimit), page.To.Add(l.NavigateGrace)), Cause: CauseUnclear}, true
 }
 
 // holds is for how long from the loss on a cause explains that somebody is away; 0: for as

@@ -196,3 +196,22 @@ func TestAnAbsenceThatBeginsWithThePageIsAPageTurn(t *testing.T) {
 		}
 	}
 }
+
+// A page that was answered after more than the longest wait for one has still to be shown, and its scripts to
+// begin: none of that is the student's.
+func TestTheLoadingOfAPageThatWasAnsweredVeryLateIsNotTheStudents(t *testing.T) {
+	t.Parallel()
+	l := DefaultLiveness()
+	asked := time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
+	page := Fault{From: asked, To: asked.Add(l.NavigateGrace + l.LoadLimit + 5*time.Second), Cause: CauseLMS}
+	turn, ok := l.Turned(asked, page)
+	if !ok {
+		t.Fatal("got no page turn")
+	}
+	gap := Gap{Start: asked, Cause: CauseUnclear, Until: asked.Add(l.NavigateGrace + l.LoadLimit)}
+	for _, part := range gap.Split(page.To.Add(l.NavigateGrace-time.Second), []Fault{page, turn}, l) {
+		if part.Cause == CauseStudent {
+			t.Errorf("got %v to %v as the student's, want none", part.Start.Sub(asked), part.End.Sub(asked))
+		}
+	}
+}
