@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"vigil"
-	"vigil/realtime/dashboard"
 	"vigil/realtime/internal/lists"
 	"vigil/realtime/protocol"
 )
@@ -21,39 +20,6 @@ import (
 
 // capAlive is what a hello's can lists of a monitor that can be asked.
 const capAlive = "alive"
-
-const (
-	missedMost   = 3                // answers in a row that may be missing of a page that is shown
-	maxDocs      = 8                // pages of a session whose totals are remembered
-	stoodStill   = 45 * time.Second // by how much the clock of a page that is shown may differ from ours between two answers: a short sleep, a line that stood
-	monitorEvery = 10 * time.Minute // totals are stored so often, where nothing else is
-)
-
-// asking is what a socket's monitor was asked, and said. Guarded by st.mu.
-type asking struct {
-	can    bool      // it said that it can be asked
-	ready  bool      // it was welcomed: what is asked is not kept back by us
-	asked  int64     // the last question's number
-	open   time.Time // when that was asked; zero: it is answered, or counts as missed
-	next   time.Time // when it is asked again
-	hidden bool      // the page was, by its last word
-	doc    string    // the page; "": it has said nothing
-	totals vigil.Totals
-	base   vigil.Totals  // from which hides are counted
-	from   time.Time     // when that was told
-	hides  time.Duration // by signals that came since
-	given  int64         // of the last answer
-	told   time.Time     // when that was
-	shown  time.Duration // how long the page was visible by then
-	veiled bool          // it was hidden since
-	apart  bool          // another page of the outbox is open: its signals come here, too
-}
-
-// pageTotals is what a page last told, on whatever socket.
-type pageTotals struct {
-	doc    string
-	totals vigil.Totals
-}
 
 // monitorData is the data of a monitor_silent.
 type monitorData struct {
@@ -88,7 +54,7 @@ func (sc *studentConn) ask(now time.Time) {
 		return
 	}
 	st.could, st.cannot = true, false
-	if !a.open.IsZero() && now.Sub(a.open)+st.askSpent >= sc.st.h.cfg.AliveWait {
+	if !a.open.IsZero() && now.Sub(a.open)+st.askSpent >= sc.st.n.cfg.AliveWait {
 		at := a.open
 		a.open, st.askSpent = time.Time{}, 0
 		sc.missedLocked(at, now)
@@ -101,7 +67,7 @@ func (sc *studentConn) ask(now time.Time) {
 func (sc *studentConn) askLocked(now time.Time) {
 	a := &sc.asking
 	a.asked++
-	a.open, a.next = now, now.Add(sc.st.h.cfg.AliveEvery)
+	a.open, a.next = now, now.Add(sc.st.n.cfg.AliveEvery)
 	sc.st.askDue = a.next
 	sc.Send(protocol.Encode(protocol.Alive{T: protocol.TypeAlive, ID: aliveID + strconv.FormatInt(a.asked, 10)}))
 }
@@ -110,7 +76,7 @@ func (sc *studentConn) askLocked(now time.Time) {
 // on a socket that is gone, and where what was asked there was not answered. A page that slept has
 // answers to save as it wakes, and nothing vouches for it until it answers.
 func (sc *studentConn) mayAsk() {
-	st, now := sc.st, sc.st.h.now()
+	st, now := sc.st, sc.st.n.now()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	a := &sc.asking
@@ -133,7 +99,7 @@ func (sc *studentConn) leaveOpenLocked(now time.Time) {
 	if a.open.IsZero() {
 		return
 	}
-	at, wait := a.open, sc.st.h.cfg.AliveWait
+	at, wait := a.open, sc.st.n.cfg.AliveWait
 	a.open = time.Time{}
 	st.askDue = now
 	if a.hidden || st.life.state.Ended() {
@@ -223,7 +189,7 @@ func (sc *studentConn) alive(f *protocol.Up) {
 		sc.SendError(f, err, 0)
 		return
 	}
-	st, now := sc.st, sc.st.h.now()
+	st, now := sc.st, sc.st.n.now()
 	st.room.Order.RLock()
 	defer st.room.Order.RUnlock()
 	st.mu.Lock()
@@ -298,12 +264,12 @@ func (a *asking) stands(t vigil.Totals, now time.Time) bool {
 // missing rightly. st.mu is held, in the read loop.
 func (sc *studentConn) lookForGiven(given int64, now time.Time) {
 	st := sc.st
-	if given < max(sc.high, sc.next) || sc.PutOff || st.storing > 0 || now.Sub(sc.signaled) < sc.st.h.cfg.HoleWait {
+	if given < max(sc.high, sc.next) || sc.PutOff || st.storing > 0 || now.Sub(sc.signaled) < sc.st.n.cfg.HoleWait {
 		return
 	}
 	stream := sc.stream
-	sc.Do(sc.st.h.cfg.Limits.Jobs, func(ctx context.Context) {
-		count, _, err := sc.st.h.store.StreamState(ctx, st.id, stream)
+	sc.Do(sc.st.n.cfg.Limits.Jobs, func(ctx context.Context) {
+		count, _, err := sc.st.n.store.StreamState(ctx, st.id, stream)
 		if err != nil || count >= given {
 			return
 		}
@@ -324,7 +290,7 @@ func (sc *studentConn) lookAtNext(ctx context.Context) error {
 	if !look {
 		return nil
 	}
-	_, highest, err := sc.st.h.store.StreamState(ctx, st.id, stream)
+	_, highest, err := sc.st.n.store.StreamState(ctx, st.id, stream)
 	if err != nil {
 		return err
 	}
@@ -342,52 +308,5 @@ func (st *student) alter(stream, why string) {
 	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.alteredLocked(stream, why, st.h.now())
-}
-
-// monitorLocked takes in what is known of the monitor by now. Another state is told and stored at
-// once; totals are with the next stored presence, and soon enough. st.mu and room.order (for
-// reading) are held.
-func (st *student) monitorLocked(m vigil.Monitor, now time.Time) {
-	old := st.monitor
-	if m == old {
-		return
-	}
-	st.monitor, st.monitorDirty = m, true
-	if m.State != old.State {
-		st.tellMonitorLocked()
-	}
-	if m.State != old.State || now.Sub(st.monitorSaved) >= monitorEvery {
-		st.saveMonitorLocked(now)
-	}
-}
-
-func (st *student) tellMonitorLocked() {
-	st.room.Publish(dashboard.MonitorDelta(st.id, st.monitor))
-}
-
-// saveMonitorLocked stores what is known of the monitor soon. st.mu is held.
-func (st *student) saveMonitorLocked(now time.Time) {
-	if !st.monitorDirty {
-		return
-	}
-	st.monitorDirty, st.monitorSaved = false, now
-	st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
-		err := st.h.retry(ctx, "monitor", func(ctx context.Context) error {
-			st.mu.Lock()
-			m := st.monitor
-			st.mu.Unlock()
-			return st.h.store.SetMonitor(ctx, st.id, m)
-		})
-		if err != nil && ctx.Err() == nil {
-			st.h.log.Error("totals of a monitor not stored", "session", st.id, "error", err)
-		}
-	})
-}
-
-// learnMonitorLocked takes what another node stored of the monitor. st.mu is held.
-func (st *student) learnMonitorLocked(m vigil.Monitor) {
-	if m.Heard.After(st.monitor.Heard) || m.Since.After(st.monitor.Since) && !st.monitor.Heard.After(m.Heard) {
-		st.monitor, st.monitorDirty = m, false
-	}
+	st.alteredLocked(stream, why, st.n.now())
 }

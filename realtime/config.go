@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"vigil"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay"
@@ -206,3 +208,6 @@ func (c Config) validate() error {
 	}
 	return c.Liveness.Validate()
 }
+
+// newID makes an id that sorts by its time.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -19,10 +19,10 @@ func (h *Hub) Drain(ctx context.Context) error {
 	}
 	for {
 		for _, r := range h.allRooms() {
-			r.tellRows() // what was stored last counts, too
+			h.tellRows(r) // what was stored last counts, too
 		}
 		h.tellRefused()
-		left := h.left()
+		left := h.leftovers()
 		if left == (leftovers{}) {
 			h.quietNow.Store(true)
 			return h.members.Renew(ctx) // what comes next counts from here
@@ -35,11 +35,6 @@ func (h *Hub) Drain(ctx context.Context) error {
 	}
 }
 
-// spread is when a client that is sent away comes back.
-func (h *Hub) spread() time.Duration {
-	return max(time.Millisecond, time.Duration(h.cfg.Rand(int64(h.cfg.DrainSpread)))) // frames tell whole milliseconds
-}
-
 const drainPoll = 10 * time.Millisecond
 
 // leftovers is what a drain still waits for.
@@ -47,10 +42,10 @@ type leftovers struct{ sockets, students, refusals, signals, requests int }
 
 // left counts the sockets that are open or being opened, the students of whom something is to
 // be stored, those of whom it is to be stored that they were refused, the signals that are, and the requests to platforms that are under way.
-func (h *Hub) left() leftovers {
+func (h *Hub) leftovers() leftovers {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	l := leftovers{sockets: h.sockets.Count() + int(h.upgrading.Load()), refusals: h.refusals.Pending(), signals: h.writer.left(), requests: int(h.sessions.Requests())}
+	l := leftovers{sockets: h.sockets.Count() + int(h.upgrading.Load()), refusals: h.refusals.Pending(), signals: h.writer.Left(), requests: int(h.sessions.Requests())}
 	for _, st := range h.students {
 		if !st.jobs.Idle() {
 			l.students++

@@ -4,9 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"vigil/realtime/dashboard"
-
 	"vigil"
+	"vigil/realtime/dashboard"
 )
 
 func benchSignal() vigil.Signal {
@@ -31,12 +30,14 @@ func BenchmarkSignalDelta(b *testing.B) {
 // BenchmarkRelayed is a signal on its way to other nodes: encoded here, read there.
 func BenchmarkRelayed(b *testing.B) {
 	d := dashboard.SignalDelta(benchSignal())
-	r := &room{Board: dashboard.NewBoard(&dashboard.Env{}, vigil.Exam{ID: "exam"}), h: &Hub{}, exam: "exam"}
+	h := &Hub{}
+	r := &room{Board: dashboard.NewBoard(&dashboard.Env{}, vigil.Exam{ID: "exam"}), n: &h.node, exam: "exam"}
+	to := receiver{h, r}
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Receive(dashboard.AppendDelta(make([]byte, 0, 512), d))
+		to.Receive(dashboard.AppendDelta(make([]byte, 0, 512), d))
 	}
-	if n := r.h.stats.relayBad.Load(); n > 0 {
+	if n := h.stats.relayBad.Load(); n > 0 {
 		b.Fatalf("got %d entries that cannot be read", n)
 	}
 }

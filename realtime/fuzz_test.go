@@ -20,12 +20,12 @@ func FuzzEvent(f *testing.F) {
 	for _, s := range []string{`{"k":"student","s":"x","f":[1]}`, `{"k":"epoch","n":5}`, `{`, `null`, `[]`} {
 		f.Add([]byte(s))
 	}
-	h := &Hub{log: Config{}.withDefaults().Log, rooms: map[string]*room{}, students: map[string]*student{}}
+	h := &Hub{node: node{log: Config{}.withDefaults().Log}, rooms: map[string]*room{}, students: map[string]*student{}}
 	h.tasks = tasks.NewGroup()
 	h.tasks.Stop()
 	h.dashboards = &dashboard.Env{}
-	r := &room{Board: dashboard.NewBoard(h.dashboards, vigil.Exam{ID: "exam"}), h: h, exam: "exam", dirty: map[*student]struct{}{}}
-	f.Fuzz(func(_ *testing.T, payload []byte) { r.Receive(payload) })
+	r := &room{Board: dashboard.NewBoard(h.dashboards, vigil.Exam{ID: "exam"}), n: &h.node, exam: "exam", dirty: map[*student]struct{}{}}
+	f.Fuzz(func(_ *testing.T, payload []byte) { receiver{h, r}.Receive(payload) })
 }
 
 // FuzzTotals feeds frames to the reader of a monitor's totals: what it takes is possible, adds up

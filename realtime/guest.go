@@ -17,51 +17,18 @@ import (
 // is nobody's connection. All that is taken from it is that somebody else has the attempt open,
 // if the attempt's own connection answers after that.
 
-// guest is where a socket came from that did not own the session.
-type guest struct {
-	from  from
-	kind  vigil.Guest
-	owner string    // the stream of the session's connection then
-	at    time.Time // when it was last there
-	noted bool      // as a second session
-}
-
 const (
 	maxGuests  = 8
 	guestFor   = time.Minute      // within which the owner must answer
 	guestAgain = 10 * time.Minute // after which one that was noted counts anew
 )
 
-// Start waits for the hello: it, and not the socket, makes this the session's connection.
-func (sc *studentConn) Start(context.Context) error {
-	st := sc.st
-	sc.opened = sc.st.h.now()
-	st.used.Store(sc.opened.UnixMilli())
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.conns = append(st.conns, sc.Conn)
-	sc.hello = time.AfterFunc(sc.st.h.cfg.TrialWait, func() {
-		if sc.st.h.tasks.Begin() {
-			defer sc.st.h.tasks.Done()
-			sc.unclaimed()
-		}
-	})
-	return nil
-}
-
-// mayOwnLocked tells whether the socket's page may be the session's connection: not one of ours
-// where the attempt runs in a page of the platform's that has the monitor. st.mu is held.
-func (sc *studentConn) mayOwnLocked() bool {
-	l := sc.st.life
-	return sc.Claims().Guest == "" || !l.plugin || !l.state.Started()
-}
-
 // unclaimed welcomes a socket that says no hello, or has to know the time first: it is told how
 // it is with the attempt. No hello for longer than that, and its line may be gone: it is closed,
 // to come again.
 func (sc *studentConn) unclaimed() {
 	st := sc.st
-	now := sc.st.h.now()
+	now := sc.st.n.now()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if sc.owned || sc.tried || sc.Closed() != 0 {
@@ -69,7 +36,7 @@ func (sc *studentConn) unclaimed() {
 	}
 	sc.tried = true
 	sc.hello.Stop()
-	sc.hello = time.AfterFunc(max(0, sc.st.h.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.Close(protocol.CloseSilent, "no hello") })
+	sc.hello = time.AfterFunc(max(0, sc.st.n.cfg.HelloWait-now.Sub(sc.opened)), func() { sc.Close(protocol.CloseSilent, "no hello") })
 	sc.visitedLocked(now)
 	sc.Do(0, func(ctx context.Context) {
 		if err := sc.trial(ctx); err != nil {
@@ -82,9 +49,9 @@ func (sc *studentConn) unclaimed() {
 // read who has not said hello, and nothing counts as delivered.
 func (sc *studentConn) trial(ctx context.Context) error {
 	st := sc.st
-	ctx, cancel := context.WithTimeout(ctx, sc.st.h.cfg.WriteWait)
+	ctx, cancel := context.WithTimeout(ctx, sc.st.n.cfg.WriteWait)
 	defer cancel()
-	s, err := sc.st.h.store.Session(ctx, st.id)
+	s, err := sc.st.n.store.Session(ctx, st.id)
 	if err != nil {
 		return err
 	}
@@ -95,14 +62,14 @@ func (sc *studentConn) trial(ctx context.Context) error {
 	}
 	s = st.life.session()
 	st.mu.Unlock()
-	now := sc.st.h.now()
+	now := sc.st.n.now()
 	exam := *st.room.Exam()
 	version := s.Version
 	s = s.Settled(exam.Policy, now)
 	sc.Welcome(socket.Item{Frame: protocol.Encode(protocol.Welcome{
 		T: protocol.TypeWelcome, Role: vigil.RoleStudent, Session: st.id, Exam: protocol.ExamOf(exam), Now: protocol.Millis(now),
 		State: s.State, Version: version, End: protocol.Millis(s.Deadline(exam.Policy)), Left: protocol.PausedLeft(s, exam.Policy, now),
-		Ping: sc.st.h.cfg.Liveness.PingEvery.Milliseconds(),
+		Ping: sc.st.n.cfg.Liveness.PingEvery.Milliseconds(),
 	})})
 	if s.State.Ended() {
 		sc.Close(protocol.CloseEnded, "")
@@ -117,19 +84,19 @@ func (sc *studentConn) visitedLocked(now time.Time) {
 	}
 	sc.visited = true
 	sc.replayedLocked(now)
-	c := claim{Address: sc.Address(), Browser: sc.Browser(), Guest: sc.Claims().Guest}
+	c := newcomer{Address: sc.Address(), Browser: sc.Browser(), Guest: sc.Claims().Guest}
 	sc.st.visitedLocked(c, now)
-	sc.st.h.publish(sc.st.room.exam, event{Kind: eventGuest, Session: sc.st.id, Claim: &c, At: protocol.Millis(now)})
+	sc.st.n.publish(sc.st.room.exam, event{Kind: eventGuest, Session: sc.st.id, Claim: &c, At: protocol.Millis(now)})
 }
 
 // visited takes in that somebody was at another node without owning the session.
-func (st *student) visited(c claim, at time.Time) {
+func (st *student) visited(c newcomer, at time.Time) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.visitedLocked(c, at)
 }
 
-func (st *student) visitedLocked(c claim, now time.Time) {
+func (st *student) visitedLocked(c newcomer, now time.Time) {
 	there := st.presence.Connection == vigil.ConnOnline || st.presence.Connection == vigil.ConnNavigating
 	if !there || st.watched == "" || !st.life.state.Started() || st.life.state.Ended() {
 		return // nobody else is there
@@ -171,33 +138,5 @@ func (st *student) meetLocked(now time.Time) {
 	}
 	st.guests = slices.DeleteFunc(st.guests, func(g guest) bool {
 		return !g.noted && now.After(g.at) || g.noted && now.Sub(g.at) > guestAgain
-	})
-}
-
-// dismissLocked lets go of a page of ours that was the connection while its student waited, once
-// the attempt runs in a page of the platform's. What that is, its hello tells. st.mu is held.
-func (st *student) dismissLocked() {
-	if st.owner == nil {
-		return
-	}
-	if sc, ok := st.owner.Peer().(*studentConn); !ok || sc.mayOwnLocked() {
-		return
-	}
-	st.jobs.Add(st.h.tasks, 0, func(context.Context) {
-		now := st.h.now()
-		st.room.Order.RLock()
-		defer st.room.Order.RUnlock()
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		if st.owner == nil {
-			return
-		}
-		if sc, ok := st.owner.Peer().(*studentConn); !ok || sc.mayOwnLocked() {
-			return
-		}
-		st.owner = nil
-		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
-			return p.Bye(now, vigil.ByeClosing, false), vigil.GapChange{}
-		})
 	})
 }

@@ -2,199 +2,234 @@ package realtime
 
 import (
 	"context"
-	"hash/maphash"
-	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/google/uuid"
+	"unique"
 
 	"vigil"
-	"vigil/realtime/cluster"
 	"vigil/realtime/dashboard"
-	"vigil/realtime/internal/tasks"
+	"vigil/realtime/internal/instant"
 	"vigil/realtime/outage"
 	"vigil/realtime/relay"
-	"vigil/realtime/session"
-	"vigil/realtime/socket"
 )
 
 // Hub is the live state of one node. All methods may be called at the same time.
 type Hub struct {
-	cfg   Config
-	log   *slog.Logger
-	store Store
-	alone bool // no other nodes: nothing needs to be published
-	boot  string
-	seed  maphash.Seed // of hashes that are kept only here
+	node
 
-	tasks *tasks.Group
-	ctx   context.Context // of tasks: ends at Close
-
-	draining   atomic.Bool
-	quietNow   atomic.Bool // Drain has finished
-	members    *cluster.Membership
-	sessions   *session.Service
-	upgrading  atomic.Int64 // sockets that are being opened
-	serverSeq  atomic.Int64 // of signals that this node makes
-	rowsWake   chan struct{}
-	writer     *writer
-	outages    outage.History
-	refusals   outage.Refusals
-	turns      outage.PageTurns
-	stale      stale
-	retelling  retelling
-	stats      counters
-	counters   socket.Counters
-	sockets    *socket.Server
-	dashboards *dashboard.Env
-
-	restored time.Time // when the store was brought back from a backup; zero: it was not. Set by Recover.
+	quietNow  atomic.Bool  // Drain has finished
+	upgrading atomic.Int64 // sockets that are being opened
+	refusals  outage.Refusals
+	retelling retelling
+	receiver  func(*room) relay.Receiver // takes what other nodes tell of a room's exam
 
 	mu       sync.RWMutex
 	rooms    map[string]*room
 	students map[string]*student // by session
 }
 
-// New makes a hub and starts its background work: the writer of signals, the queue to
-// the platforms, the node's row. Close ends it. Recover must be called before the first
-// socket is served. A bad configuration is CodeInvalid and names the field.
-func New(cfg Config) (*Hub, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
+// student returns the session's entry on this node, or nil.
+func (h *Hub) student(session string) *student {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.students[session]
+}
+
+// studentOf gets or makes the session's entry. The caller has reserved a socket for it,
+// so that it is not swept away.
+func (h *Hub) studentOf(s vigil.Session, exam vigil.Exam) (*student, error) {
+	if st := h.student(s.ID); st != nil {
+		return st, nil
+	}
+	r, err := h.enter(exam)
+	if err != nil {
 		return nil, err
 	}
-	if cfg.Node == "" {
-		cfg.Node = uuid.NewString()
-	}
-	h := &Hub{
-		cfg: cfg, log: cfg.Log.With("node", cfg.Node), store: cfg.Store, boot: cfg.Node,
-		seed: maphash.MakeSeed(), rowsWake: make(chan struct{}, 1),
-		rooms: map[string]*room{}, students: map[string]*student{},
-	}
-	_, h.alone = cfg.Relay.(relay.None)
-	h.serverSeq.Store(cfg.Now().UnixMilli()) // higher than any before, should a node id come again
-	h.tasks = tasks.NewGroup()
-	h.ctx = h.tasks.Context()
-	h.sockets = socket.New(socket.Env{
-		Now: h.now, Log: h.log, Tasks: h.tasks, Signer: cfg.Signer, Rand: cfg.Rand, Liveness: cfg.Liveness, Rates: cfg.Rates, Counters: &h.counters,
-		Limits: socket.Limits{
-			Sockets: cfg.Limits.Sockets, SocketsPerSession: cfg.Limits.SocketsPerSession,
-			Queue: cfg.Limits.Queue, QueueBytes: cfg.Limits.QueueBytes, Jobs: cfg.Limits.Jobs,
-		},
-		RenewBefore: cfg.RenewBefore, TokenGrace: cfg.TokenGrace, RateGrace: cfg.RateGrace, WriteWait: cfg.WriteWait,
-	})
-	h.members = cluster.New(cluster.Config{
-		Node: h.boot, Host: cfg.Host, Shared: cfg.Shared, Every: cfg.NodeEvery, Lease: cfg.NodeLease, Store: cfg.Store, Tasks: h.tasks, Log: h.log, Now: cfg.Now,
-		Draining: h.draining.Load, Drained: func() bool { return h.draining.Load() && h.quietNow.Load() }, Each: h.tellRefused, Noted: h.noteStore,
-	}, h)
-	h.sessions = session.New(session.Config{
-		Store: cfg.Store, Controller: cfg.Controller, Observer: cfg.Observer, Node: h.boot, Shared: cfg.Shared, Tasks: h.tasks, Log: h.log, Now: h.now, NewID: cfg.NewID, Liveness: cfg.Liveness,
-		Limits: session.Limits{Deliveries: cfg.Limits.Deliveries, Due: cfg.Limits.Due, Commands: cfg.Limits.Commands},
-		Drop:   h.drop(), QueueEvery: cfg.QueueEvery, DueEvery: cfg.DueEvery,
-		Draining: h.draining.Load, Retry: h.retry, Reread: h.reread, Noted: h.noteStore,
-	}, h, h, h)
-	h.dashboards = &dashboard.Env{
-		Store: cfg.Store, UseCases: h.sessions, Live: h, Now: h.now, Log: h.log, Tasks: h.tasks, Counters: &h.counters, Liveness: cfg.Liveness,
-		Allow: cfg.Allow, Noted: h.noteRead, RetryMost: cfg.RetryMost, Proctors: cfg.Limits.ProctorsPerExam, Rows: cfg.Limits.Rows,
-	}
-	if !h.alone {
-		h.dashboards.Send = cfg.Relay.Publish
-	}
-	h.writer = newWriter(h)
-	for _, work := range []func(){h.writer.run, h.rowsLoop, h.accessLoop} {
-		h.tasks.Go(work)
-	}
-	h.members.Run()
-	h.sessions.Run()
-	if watched, ok := cfg.Relay.(relay.Watched); ok {
-		h.tasks.Go(func() { h.watchLoop(watched) })
-	}
-	return h, nil
-}
-
-// Sessions are the use cases, which the pages and the API call.
-func (h *Hub) Sessions() *session.Service { return h.sessions }
-
-// Ready tells whether new sockets are welcome: false from Drain on.
-func (h *Hub) Ready() bool { return !h.draining.Load() }
-
-// Saving tells whether signals can be stored, as far as is known: false from the first that
-// could not be until one was.
-func (h *Hub) Saving() bool {
-	_, saving := h.writer.state()
-	return saving
-}
-
-// Close ends every socket and all background work without ceremony, and waits for it.
-// Call Drain first to end in order.
-func (h *Hub) Close() {
-	h.draining.Store(true)
-	h.tasks.Stop()
-	for _, c := range h.sockets.All() {
-		c.Kill()
-	}
-	for _, st := range h.allStudents() {
-		st.stopTimer()
-	}
-	h.tasks.Wait()
-	h.sockets.Close()
 	h.mu.Lock()
-	rooms := h.rooms
-	h.rooms = map[string]*room{}
+	if st := h.students[s.ID]; st != nil {
+		h.mu.Unlock()
+		h.leave(r)
+		return st, nil
+	}
+	presence := s.Presence
+	if n := presence.Node; n != "" && n != h.boot && (presence.Reachable() || presence.Connection == vigil.ConnNavigating) {
+		presence.Connection = vigil.ConnSuperseded // that node has it, until a hello comes here
+	}
+	st := &student{
+		n: &h.node, id: s.ID, room: r, life: lifeOf(s), presence: presence, tally: s.Tally, monitor: s.Monitor, monitorSaved: h.now(), platform: unique.Make(s.PlatformID),
+	}
+	// Elsewhere it may have been asked before, or turned its pages too quickly for that: who goes from
+	// server to server is asked as often as others.
+	if last := instant.Later(s.Started, s.Monitor.Heard); !last.IsZero() {
+		st.askDue = last.Add(h.cfg.AliveEvery)
+	}
+	switch s.Monitor.State { // what it left unanswered before: nothing vouches for it until it answers
+	case vigil.MonitorSilent:
+		st.unanswered = 1
+	case vigil.MonitorAway:
+		st.away = 1
+	}
+	st.who.Store(h.identityOf(s))
+	st.used.Store(h.now().UnixMilli())
+	h.students[s.ID] = st
+	h.mu.Unlock()
+	return st, nil
+}
+
+func (h *Hub) allStudents() []*student {
+	h.mu.RLock()
+	out := slices.Collect(maps.Values(h.students))
+	h.mu.RUnlock()
+	slices.SortFunc(out, byID)
+	return out
+}
+
+// sweep forgets students of whom nothing is left to do.
+func (h *Hub) sweep() {
+	now := h.now()
+	old := now.Add(-supersededFor).UnixMilli()
+	var rooms []*room
+	h.mu.Lock()
+	for id, st := range h.students {
+		if h.sockets.Reserved(id) || st.used.Load() > old || !st.over(now) {
+			continue
+		}
+		delete(h.students, id)
+		rooms = append(rooms, st.room)
+	}
 	h.mu.Unlock()
 	for _, r := range rooms {
+		h.leave(r)
+	}
+}
+
+// enter gets or makes the exam's room and holds it; leave lets it go.
+func (h *Hub) enter(exam vigil.Exam) (*room, error) {
+	h.mu.Lock()
+	r := h.rooms[exam.ID]
+	if r == nil {
+		r = &room{Board: dashboard.NewBoard(h.dashboards, exam), n: &h.node, exam: exam.ID, dirty: map[*student]struct{}{}}
+		h.rooms[exam.ID] = r
+	}
+	r.refs++
+	h.mu.Unlock()
+	r.Learn(exam)
+	r.once.Do(func() { r.cancel, r.err = h.cfg.Relay.Subscribe(exam.ID, h.receiver(r)) })
+	if r.err != nil {
+		h.leave(r)
+		return nil, vigil.Wrap(r.err, vigil.CodeUnavailable, "The exam's other servers cannot be reached; try again.")
+	}
+	return r, nil
+}
+
+func (h *Hub) leave(r *room) {
+	h.mu.Lock()
+	r.refs--
+	last := r.refs == 0
+	if last && h.rooms[r.exam] == r {
+		delete(h.rooms, r.exam)
+	}
+	h.mu.Unlock()
+	if last {
 		r.leaveRelay()
 	}
 }
 
-// now is the hub's clock, in UTC and whole milliseconds as everything is kept and sent.
-func (h *Hub) now() time.Time { return h.cfg.Now().UTC().Truncate(time.Millisecond) }
-
-// retry calls f until it succeeds, fails with something that trying again does not
-// change, or the hub ends. Pauses double.
-func (h *Hub) retry(ctx context.Context, what string, f func(ctx context.Context) error) error {
-	return h.again(ctx, what, f, h.noteStore)
+// lookup returns the exam's room, or nil.
+func (h *Hub) lookup(exam string) *room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.rooms[exam]
 }
 
-// reread is retry for what only reads: that it succeeds does not say that anything can be stored.
-func (h *Hub) reread(ctx context.Context, what string, f func(ctx context.Context) error) error {
-	return h.again(ctx, what, f, h.noteRead)
+func (h *Hub) allRooms() []*room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]*room, 0, len(h.rooms))
+	for _, r := range h.rooms {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b *room) int { return strings.Compare(a.exam, b.exam) })
+	return out
 }
 
-func (h *Hub) again(ctx context.Context, what string, f func(ctx context.Context) error, note func(began time.Time, err error)) error {
-	pause := h.cfg.RetryFirst
-	for {
-		began := h.now()
-		err := f(ctx)
-		note(began, err)
-		if err == nil || !vigil.Transient(err) {
-			return err
+// toProctors gives a delta to the exam's proctors on all nodes.
+func (h *Hub) toProctors(exam string, d dashboard.Delta) {
+	if r := h.lookup(exam); r != nil {
+		r.Publish(d)
+		return
+	}
+	h.dashboards.Relay(exam, d)
+}
+
+// Exam implements session.View: it reads an exam, from the room where one is open.
+func (h *Hub) Exam(ctx context.Context, id string) (vigil.Exam, error) {
+	if r := h.lookup(id); r != nil {
+		if e := r.Exam(); e != nil {
+			return *e, nil
 		}
-		h.stats.storeRetries.Add(1)
-		h.log.Warn("the store does not answer; trying again", "doing", what, "error", err, "pause", pause)
-		if !tasks.Sleep(ctx, pause) {
-			return err
-		}
-		pause = min(2*pause, h.cfg.RetryMost)
+	}
+	return h.store.Exam(ctx, id)
+}
+
+// Live returns the session with the presence and the counts that this node knows better
+// than the store, if its student is connected here.
+func (h *Hub) Live(s vigil.Session) vigil.Session {
+	if st := h.student(s.ID); st != nil {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.overlayLocked(&s)
+	}
+	return s
+}
+
+// Overlay implements dashboard.Live.
+func (h *Hub) Overlay(s *vigil.Session) (page int) {
+	st := h.student(s.ID)
+	if st == nil {
+		return 0
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.overlayLocked(s)
+	return st.page
+}
+
+// overlayLocked puts what is known live into a session that was read from the store.
+func (st *student) overlayLocked(s *vigil.Session) {
+	if st.presence.Connection == vigil.ConnSuperseded {
+		return // another node knows better, and stores it
+	}
+	if p := st.presence; p.Epoch > s.Presence.Epoch || p.Epoch == s.Presence.Epoch && !p.Since.Before(s.Presence.Since) {
+		s.Presence = st.presence
+	}
+	s.Tally = st.tally
+	if st.owner != nil || !s.Monitor.Heard.After(st.monitor.Heard) && !s.Monitor.Since.After(st.monitor.Since) {
+		s.Monitor = st.monitor
 	}
 }
 
-// noteRead keeps the outages by what became of reading, which was begun at a time: where even
-// that fails, nothing works.
-func (h *Hub) noteRead(began time.Time, err error) {
-	if err != nil {
-		h.noteStore(began, err)
-	}
+// retelling is the sessions of which it is not known whether a change was stored, or of which
+// something that changed could not be read to be told: they are read when the store answers, and
+// told as they are. Every receiver takes that for
+// something that it knows, or not yet.
+type retelling struct {
+	mu   sync.Mutex // a leaf
+	ids  []string
+	busy bool
 }
 
-// noteStore keeps the outages by what became of a write to the store, which was begun at a time.
-func (h *Hub) noteStore(began time.Time, err error) {
-	switch {
-	case err == nil:
-		h.outages.Worked(h.now())
-	case vigil.Transient(err) && h.ctx.Err() == nil:
-		h.outages.Failed(began)
+// next takes one off the list; false: there is none, and nobody works any more.
+func (r *retelling) next() (id string, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ids) == 0 {
+		r.ids, r.busy = nil, false
+		return "", false
 	}
+	id, r.ids = r.ids[0], r.ids[1:]
+	return id, true
 }

@@ -27,7 +27,7 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 	st.reachable.Store(p.Reachable())
 	st.tellPresenceLocked()
 	if gap.Open {
-		st.h.stats.lost.Add(1)
+		st.n.stats.lost.Add(1)
 	}
 	lost := gap.Open && st.life.state.Started() // before the start there is no time to lose
 	if lost {
@@ -55,14 +55,14 @@ func (st *student) stepLocked(now time.Time, f func(vigil.Presence) (vigil.Prese
 // blameLocked says whose fault it is that somebody counts as lost, by what is known here of our
 // own outages and of the platform. When the time of an attempt is up nobody is lost any more.
 func (st *student) blameLocked(p vigil.Presence, gap vigil.GapChange, now time.Time) (vigil.Presence, vigil.GapChange) {
-	l := st.h.cfg.Liveness
+	l := st.n.cfg.Liveness
 	switch {
 	case st.life.state.Ended() || st.life.state == vigil.StateTimeUp:
 		p.Connection, p.Cause = vigil.ConnClosed, ""
 		return p, vigil.GapChange{}
-	case st.h.outages.Explains(gap.Start, now, l):
+	case st.n.outages.Explains(gap.Start, now, l):
 		return p.Blame(gap, vigil.CauseServer, l)
-	case gap.Cause == vigil.CauseUnclear && st.h.SlowNow(st.platform.Value(), st.id):
+	case gap.Cause == vigil.CauseUnclear && st.n.faults.SlowNow(st.platform.Value(), st.id):
 		return p.Blame(gap, vigil.CauseLMS, l)
 	}
 	return p, gap
@@ -77,7 +77,7 @@ func (st *student) tellPresenceLocked() {
 // would tell.
 func (st *student) armLocked(now time.Time) {
 	st.stopTimerLocked()
-	due, ok := st.presence.Due(st.h.cfg.Liveness)
+	due, ok := st.presence.Due(st.n.cfg.Liveness)
 	if !ok || st.owner != nil && st.presence.Connection != vigil.ConnNavigating {
 		return
 	}
@@ -87,10 +87,10 @@ func (st *student) armLocked(now time.Time) {
 // graceOver ends a grace: of a page turn, of a drop, or of somebody else's fault. A node that
 // is being drained leaves the judgement to the nodes that come after it.
 func (st *student) graceOver() {
-	if !st.h.tasks.Begin() {
+	if !st.n.tasks.Begin() {
 		return
 	}
-	defer st.h.tasks.Done()
+	defer st.n.tasks.Done()
 	if !st.elsewhere() {
 		st.expire()
 	}
@@ -100,14 +100,14 @@ func (st *student) graceOver() {
 // student may be on another one by now, and the relay be late; then this node gives way. A store
 // that does not answer in time says nothing. No lock may be held.
 func (st *student) elsewhere() bool {
-	if !st.h.cfg.Shared {
+	if !st.n.cfg.Shared {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(st.h.ctx, st.h.cfg.Liveness.DropGrace)
+	ctx, cancel := context.WithTimeout(st.n.ctx, st.n.cfg.Liveness.DropGrace)
 	defer cancel()
-	began := st.h.now()
-	s, err := st.h.store.Session(ctx, st.id)
-	st.h.noteRead(began, err)
+	began := st.n.now()
+	s, err := st.n.store.Session(ctx, st.id)
+	st.n.noteRead(began, err)
 	if err != nil {
 		return false
 	}
@@ -117,40 +117,40 @@ func (st *student) elsewhere() bool {
 	if s.Presence.Epoch <= epoch {
 		return false
 	}
-	st.outdo(s.Presence.Epoch, came(s.Presence), nil)
+	st.giveWay(s.Presence.Epoch, came(s.Presence), nil)
 	return true
 }
 
 // expire judges a grace that is over.
 func (st *student) expire() {
-	now := st.h.now()
+	now := st.n.now()
 	st.room.Order.RLock()
 	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.timer = nil
-	if st.h.draining.Load() {
+	if st.n.draining.Load() {
 		return
 	}
 	switch p := st.presence; {
 	case p.Connection == vigil.ConnDegraded && st.owner != nil:
 		return // has a socket again: the pings judge
-	case p.Connection == vigil.ConnLost && p.Cause == vigil.CauseServer && st.h.outages.On(now):
-		st.timer = time.AfterFunc(st.h.cfg.Liveness.ReturnGrace, st.graceOver) // it goes on
+	case p.Connection == vigil.ConnLost && p.Cause == vigil.CauseServer && st.n.outages.On(now):
+		st.timer = time.AfterFunc(st.n.cfg.Liveness.ReturnGrace, st.graceOver) // it goes on
 		return
-	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.h.SlowNow(st.platform.Value(), st.id):
+	case p.Connection == vigil.ConnLost && p.Cause != vigil.CauseServer && st.n.faults.SlowNow(st.platform.Value(), st.id):
 		st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
 			return p.Still(now, vigil.CauseLMS), vigil.GapChange{}
 		})
 		st.armLocked(now)
 		return
-	case p.Connection == vigil.ConnDegraded && p.Cause == vigil.CauseServer && !st.h.outages.Lately(now, st.h.cfg.Liveness.ReturnGrace):
+	case p.Connection == vigil.ConnDegraded && p.Cause == vigil.CauseServer && !st.n.outages.Lately(now, st.n.cfg.Liveness.ReturnGrace):
 		st.astrayLocked(p, now)
 		return
 	}
 	before := st.presence
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
-		return p.Expire(now, st.h.cfg.Liveness)
+		return p.Expire(now, st.n.cfg.Liveness)
 	})
 	if st.presence.Connection == before.Connection && st.presence.Cause == before.Cause {
 		st.armLocked(now) // too early, by the clock's grain
@@ -160,7 +160,7 @@ func (st *student) expire() {
 // astrayLocked judges who does not come back after we had to close their socket, and could have
 // served them since: up to now it was our fault.
 func (st *student) astrayLocked(p vigil.Presence, now time.Time) {
-	due, ok := p.Due(st.h.cfg.Liveness)
+	due, ok := p.Due(st.n.cfg.Liveness)
 	if !ok || now.Before(due) { // too early, by the clock's grain
 		st.armLocked(now)
 		return
@@ -170,28 +170,28 @@ func (st *student) astrayLocked(p vigil.Presence, now time.Time) {
 		st.closeGap(now)
 	}
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
-		return p.Astray(now, st.h.cfg.Liveness)
+		return p.Astray(now, st.n.cfg.Liveness)
 	})
 }
 
 // savePresenceLocked stores the presence soon; of several changes the last one counts.
 func (st *student) savePresenceLocked() {
 	if !st.saving {
-		st.saving = st.jobs.Add(st.h.tasks, 0, st.savePresence)
+		st.saving = st.jobs.Add(st.n.tasks, 0, st.savePresence)
 	}
 }
 
 func (st *student) savePresence(ctx context.Context) {
 	for {
 		var saved vigil.Presence
-		err := st.h.retry(ctx, "presence", func(ctx context.Context) error {
+		err := st.n.retry(ctx, "presence", func(ctx context.Context) error {
 			st.mu.Lock()
 			saved = st.presence
 			st.mu.Unlock()
 			if saved.Connection == vigil.ConnSuperseded {
 				return nil // the new owner stores its own
 			}
-			return st.h.store.SetPresence(ctx, st.id, saved)
+			return st.n.store.SetPresence(ctx, st.id, saved)
 		})
 		if errors.Is(err, vigil.ErrConflict) {
 			st.beaten(saved)
@@ -200,7 +200,7 @@ func (st *student) savePresence(ctx context.Context) {
 			st.tellSaved(saved)
 		}
 		st.mu.Lock()
-		st.saveMonitorLocked(st.h.now())
+		st.saveMonitorLocked(st.n.now())
 		p := st.presence
 		again := ctx.Err() == nil && (p.Connection != saved.Connection || p.Epoch != saved.Epoch || p.Cause != saved.Cause || p.Node != saved.Node || !p.Reports.Equal(saved.Reports))
 		st.saving = again
@@ -210,7 +210,7 @@ func (st *student) savePresence(ctx context.Context) {
 			continue
 		case errors.Is(err, vigil.ErrConflict):
 		case err != nil && ctx.Err() == nil:
-			st.h.log.Error("presence not stored", "session", st.id, "error", err)
+			st.n.log.Error("presence not stored", "session", st.id, "error", err)
 		}
 		return
 	}
@@ -228,9 +228,9 @@ func came(p vigil.Presence) time.Time {
 
 // beaten is the store's word that another node has a newer connection of the session.
 func (st *student) beaten(saved vigil.Presence) {
-	s, err := st.readAgain(st.h.ctx)
+	s, err := st.readAgain(st.n.ctx)
 	if err == nil && s.Presence.Epoch > saved.Epoch {
-		st.outdo(s.Presence.Epoch, came(s.Presence), nil)
+		st.giveWay(s.Presence.Epoch, came(s.Presence), nil)
 	}
 }
 
@@ -265,15 +265,31 @@ func (st *student) watchesLocked() {
 	if from.IsZero() || st.life.unwatched == 0 || st.life.unwatchedEnd != 0 || st.watching {
 		return
 	}
-	st.watching = st.jobs.Add(st.h.tasks, 0, func(ctx context.Context) {
-		err := st.h.retry(ctx, "watched", func(ctx context.Context) error {
-			return st.h.sessions.Watched(ctx, st.id, from)
+	st.watching = st.jobs.Add(st.n.tasks, 0, func(ctx context.Context) {
+		err := st.n.retry(ctx, "watched", func(ctx context.Context) error {
+			return st.n.sessions.Watched(ctx, st.id, from)
 		})
 		if err != nil && ctx.Err() == nil && !errors.Is(err, vigil.ErrNotFound) {
-			st.h.log.Error("it is not noted that an attempt is watched", "session", st.id, "error", err)
+			st.n.log.Error("it is not noted that an attempt is watched", "session", st.id, "error", err)
 		}
 		st.mu.Lock()
 		st.watching = false
 		st.mu.Unlock()
 	})
+}
+
+// tellSaved tells the other nodes of a presence once more, now that the store has it. It
+// was told when it changed, without waiting for the store. A dashboard that subscribed on
+// another node in between heard nothing of it and read the old one for its snapshot, and
+// nothing else would ever correct that. Dashboards here have their snapshots corrected by
+// liveRow.
+func (st *student) tellSaved(saved vigil.Presence) {
+	if saved.Connection == vigil.ConnSuperseded {
+		return // not ours any more, and not stored
+	}
+	st.mu.Lock()
+	page := st.page
+	st.mu.Unlock()
+	c := protocol.ConnOf(saved, page)
+	st.n.dashboards.Relay(st.room.exam, dashboard.ConnDelta(st.id, c))
 }

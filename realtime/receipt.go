@@ -8,33 +8,6 @@ import (
 	"vigil/realtime/protocol"
 )
 
-// Receipt says to a platform that one of its quiz pages is watched (docs/receipts.md).
-type Receipt struct {
-	Issuer       string // the platform's
-	Client       string // our id at it
-	Deployment   string
-	ResourceLink string
-	User         string
-	Attempt      int
-	Nonce        string        // of the page's stamp
-	From         time.Time     // since when without a break
-	Until        time.Time     // now
-	Watched      time.Duration // of the attempt so far (vigil.Session.WatchedFor)
-}
-
-// ReceiptSigner signs receipts for the platform to verify.
-type ReceiptSigner interface {
-	SignReceipt(ctx context.Context, r Receipt) (string, error)
-}
-
-// vouched is what receipts say of the page that a student has open: the one whose stamp came
-// with the last hello.
-type vouched struct {
-	receipt Receipt
-	asked   bool  // the stamp asks for them
-	epoch   int64 // of the socket that said hello
-}
-
 // receiptRetry is when a receipt that could not be signed is tried again.
 const receiptRetry = 5 * time.Second
 
@@ -52,7 +25,7 @@ func (st *student) vouchLocked(page Page, a arrival) {
 		if a.epoch < old.epoch {
 			return
 		}
-		if old.receipt.Nonce == page.Nonce && a.from.IsZero() && a.at.Sub(old.receipt.Until) < st.h.cfg.ReceiptEvery+st.h.cfg.Liveness.PingEvery {
+		if old.receipt.Nonce == page.Nonce && a.from.IsZero() && a.at.Sub(old.receipt.Until) < st.n.cfg.ReceiptEvery+st.n.cfg.Liveness.PingEvery {
 			v.receipt.From = old.receipt.From
 		}
 	}
@@ -75,7 +48,7 @@ func (st *student) againLocked(a arrival) {
 // (alive.go) nothing vouches for the page.
 func (sc *studentConn) sendReceipt(ctx context.Context) {
 	st := sc.st
-	now := sc.st.h.now()
+	now := sc.st.n.now()
 	st.mu.Lock()
 	v := st.vouched
 	if v == nil || v.epoch != sc.epoch || st.owner != sc.Conn || st.life.state.Ended() {
@@ -85,7 +58,7 @@ func (sc *studentConn) sendReceipt(ctx context.Context) {
 	// It does not answer at the moment, or only the browser does, and not the page's monitor.
 	if st.presence.Connection != vigil.ConnOnline || !sc.asking.can || st.unanswered+st.away > 0 {
 		st.mu.Unlock()
-		sc.receiptAt.Store(now.Add(min(receiptRetry, sc.st.h.cfg.ReceiptEvery)).UnixMilli())
+		sc.receiptAt.Store(now.Add(min(receiptRetry, sc.st.n.cfg.ReceiptEvery)).UnixMilli())
 		return
 	}
 	s := st.life.session()
@@ -96,16 +69,16 @@ func (sc *studentConn) sendReceipt(ctx context.Context) {
 	}
 	r := v.receipt
 	st.mu.Unlock()
-	text, err := sc.st.h.cfg.Receipts.SignReceipt(ctx, r)
+	text, err := sc.st.n.cfg.Receipts.SignReceipt(ctx, r)
 	if err != nil {
 		if ctx.Err() == nil {
-			sc.st.h.log.Warn("receipt not signed", "session", st.id, "error", err)
+			sc.st.n.log.Warn("receipt not signed", "session", st.id, "error", err)
 		}
 		sc.receiptAt.Store(now.Add(receiptRetry).UnixMilli())
 		return
 	}
 	sc.Send(protocol.Encode(protocol.ReceiptDown{T: protocol.TypeReceipt, Page: r.Nonce, Until: protocol.Millis(r.Until), Receipt: text}))
-	sc.st.h.stats.receipts.Add(1)
+	sc.st.n.stats.receipts.Add(1)
 }
 
 // asksForReceipts tells whether the student's quiz does, by its page or by its policy.
@@ -113,7 +86,7 @@ func (st *student) asksForReceipts() bool {
 	st.mu.Lock()
 	asked := st.vouched != nil && st.vouched.asked
 	st.mu.Unlock()
-	return st.h.cfg.Receipts != nil && (asked || st.room.Policy().Unwatched != "")
+	return st.n.cfg.Receipts != nil && (asked || st.room.Policy().Unwatched != "")
 }
 
 // firstReceipt sends the page's first receipt on this socket, and sees to the further ones.
@@ -121,7 +94,7 @@ func (sc *studentConn) firstReceipt(ctx context.Context) {
 	if !sc.st.asksForReceipts() {
 		return
 	}
-	sc.receiptAt.Store(sc.st.h.now().Add(sc.st.h.cfg.ReceiptEvery).UnixMilli())
+	sc.receiptAt.Store(sc.st.n.now().Add(sc.st.n.cfg.ReceiptEvery).UnixMilli())
 	sc.sendReceipt(ctx)
 }
 
@@ -129,10 +102,10 @@ func (sc *studentConn) firstReceipt(ctx context.Context) {
 // must not wait.
 func (sc *studentConn) nextReceipt(now time.Time) {
 	at := sc.receiptAt.Load()
-	if at == 0 || now.Add(sc.st.h.cfg.Liveness.PingEvery/2).UnixMilli() < at {
+	if at == 0 || now.Add(sc.st.n.cfg.Liveness.PingEvery/2).UnixMilli() < at {
 		return
 	}
-	next := now.Add(sc.st.h.cfg.ReceiptEvery).UnixMilli()
+	next := now.Add(sc.st.n.cfg.ReceiptEvery).UnixMilli()
 	if sc.receiptAt.CompareAndSwap(at, next) && !sc.Do(2, sc.sendReceipt) {
 		sc.receiptAt.CompareAndSwap(next, at) // the store is slow: at the next ping
 	}

@@ -1,22 +1,18 @@
 package realtime
 
 import (
-	"maps"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"vigil"
 	"vigil/realtime/dashboard"
-	"vigil/realtime/protocol"
 )
 
 // room is an exam on this node: it exists while the exam has a socket here, or a student
 // whose connection is still being judged.
 type room struct {
 	*dashboard.Board
-	h    *Hub
+	n    *node
 	exam string
 
 	once   sync.Once
@@ -34,38 +30,15 @@ type room struct {
 
 	mu    sync.Mutex
 	dirty map[*student]struct{} // whose counts changed
+	stale []*student            // whose counts are to be read from the store: another node may have counted
 }
 
-// enter gets or makes the exam's room and holds it; leave lets it go.
-func (h *Hub) enter(exam vigil.Exam) (*room, error) {
-	h.mu.Lock()
-	r := h.rooms[exam.ID]
-	if r == nil {
-		r = &room{Board: dashboard.NewBoard(h.dashboards, exam), h: h, exam: exam.ID, dirty: map[*student]struct{}{}}
-		h.rooms[exam.ID] = r
-	}
-	r.refs++
-	h.mu.Unlock()
-	r.Learn(exam)
-	r.once.Do(func() { r.cancel, r.err = h.cfg.Relay.Subscribe(exam.ID, r) })
-	if r.err != nil {
-		h.leave(r)
-		return nil, vigil.Wrap(r.err, vigil.CodeUnavailable, "The exam's other servers cannot be reached; try again.")
-	}
-	return r, nil
-}
-
-func (h *Hub) leave(r *room) {
-	h.mu.Lock()
-	r.refs--
-	last := r.refs == 0
-	if last && h.rooms[r.exam] == r {
-		delete(h.rooms, r.exam)
-	}
-	h.mu.Unlock()
-	if last {
-		r.leaveRelay()
-	}
+// recountLater notes that a student's counts are to be read from the store soon.
+func (r *room) recountLater(st *student) {
+	r.mu.Lock()
+	r.stale = append(r.stale, st)
+	r.mu.Unlock()
+	r.n.wakeRows()
 }
 
 func (r *room) leaveRelay() {
@@ -75,22 +48,6 @@ func (r *room) leaveRelay() {
 	}
 }
 
-// lookup returns the exam's room, or nil.
-func (h *Hub) lookup(exam string) *room {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.rooms[exam]
-}
-
-// toProctors gives a delta to the exam's proctors on all nodes.
-func (h *Hub) toProctors(exam string, d dashboard.Delta) {
-	if r := h.lookup(exam); r != nil {
-		r.Publish(d)
-		return
-	}
-	h.dashboards.Relay(exam, d)
-}
-
 // changed notes that a student's counts are to be told soon.
 func (r *room) changed(st *student) {
 	r.mu.Lock()
@@ -98,122 +55,37 @@ func (r *room) changed(st *student) {
 	r.dirty[st] = struct{}{}
 	r.mu.Unlock()
 	if first {
-		r.h.wakeRows()
+		r.n.wakeRows()
 	}
 }
 
-// tellRows tells the counts that changed since the last time, to other nodes in as few
-// messages as they fit into.
-func (r *room) tellRows() {
-	r.mu.Lock()
-	dirty := r.dirty
-	if len(dirty) == 0 {
-		r.mu.Unlock()
-		return
-	}
-	r.dirty = make(map[*student]struct{}, len(dirty))
-	r.mu.Unlock()
-	var away []byte // for the other nodes
-	for _, st := range slices.SortedFunc(maps.Keys(dirty), byID) {
-		r.Order.RLock()
-		st.mu.Lock()
-		// At a drain the student may be elsewhere already without our having heard of it.
-		if st.presence.Connection == vigil.ConnSuperseded || st.owner == nil && !r.h.alone && r.h.draining.Load() {
-			if st.storing == 0 {
-				st.tellStored()
-			} else {
-				r.changed(st)
-			}
-			st.mu.Unlock()
-			r.Order.RUnlock()
-			continue
-		}
-		d := dashboard.TallyDelta(st.id, st.tally)
-		r.Tell(d)
-		st.mu.Unlock()
-		r.Order.RUnlock()
-		if r.h.alone {
-			continue
-		}
-		// Nobody else tells this one's counts while it is here: they may follow a little later.
-		if away = dashboard.AppendDelta(away, d); len(away) >= protocol.MaxMessage {
-			r.h.cfg.Relay.Publish(r.exam, away)
-			away = nil
-		}
-	}
-	if len(away) > 0 {
-		r.h.cfg.Relay.Publish(r.exam, away)
-	}
+// catching makes one catching up of a room at a time.
+type catching struct {
+	state atomic.Int32 // of what is asked for: 0 nothing, 1 partly, 2 wholly
+	busy  atomic.Bool
 }
 
-// online counts the students of this node who answer.
-func (h *Hub) onlineByExam() map[string]int {
-	out := map[string]int{}
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for _, st := range h.students {
-		if st.reachable.Load() {
-			out[st.room.exam]++
+// showing paces the dashboards' snapshots while the relay is away. Each reads the whole
+// exam, so the store rests from them for at least twice as long as the last ones took: it
+// has to keep time for what students and proctors do.
+type showing struct {
+	began time.Time // zero: none is under way
+	next  time.Time
+}
+
+// due tells whether it is time for the dashboards to start afresh: not while that is under way, and not
+// before the store has rested.
+func (s *showing) due(now time.Time, refreshing func() bool, every time.Duration) bool {
+	if !s.began.IsZero() {
+		if refreshing() {
+			return false
 		}
+		took := now.Sub(s.began)
+		s.began, s.next = time.Time{}, now.Add(max(every-took, 2*took))
 	}
-	return out
-}
-
-// wakeRows says that counts changed, or are to be read anew.
-func (h *Hub) wakeRows() {
-	select {
-	case h.rowsWake <- struct{}{}:
-	default:
+	if now.Before(s.next) {
+		return false
 	}
-}
-
-// rowsLoop tells changed counts, beats the pulse and clears away what nobody needs any
-// more. While no count changes it sleeps: to be woken up costs a quiet node more than what
-// it then does.
-func (h *Hub) rowsLoop() {
-	rows := time.NewTimer(h.cfg.RowsEvery)
-	defer rows.Stop()
-	pulse := time.NewTicker(h.cfg.PulseEvery)
-	defer pulse.Stop()
-	for turn, gathering := 0, true; ; {
-		select {
-		case <-h.ctx.Done():
-			return
-		case <-h.rowsWake:
-			if !gathering {
-				gathering = true
-				rows.Reset(h.cfg.RowsEvery)
-			}
-		case <-rows.C:
-			gathering = false
-			for _, r := range h.allRooms() {
-				r.tellRows()
-			}
-			if turn++; turn%4 == 0 {
-				h.freshen()
-			}
-			if h.stale.some() {
-				h.wakeRows()
-			}
-		case <-pulse.C:
-			online := h.onlineByExam()
-			for _, r := range h.allRooms() {
-				r.tellOnline(online[r.exam])
-				r.Pulse()
-			}
-			h.sweep()
-			h.sockets.TuneMemory()
-		}
-	}
-}
-
-func (h *Hub) allRooms() []*room {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	out := make([]*room, 0, len(h.rooms))
-	for _, r := range h.rooms {
-		out = append(out, r)
-	}
-	slices.SortFunc(out, func(a, b *room) int { return strings.Compare(a.exam, b.exam) })
-	return out
+	s.began = now
+	return true
 }

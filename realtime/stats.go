@@ -1,8 +1,6 @@
 package realtime
 
 import (
-	"sync/atomic"
-
 	"github.com/coder/websocket"
 
 	"vigil"
@@ -48,27 +46,20 @@ type Stats struct {
 	Closed          map[websocket.StatusCode]int64 // by us, by code
 }
 
-// counters are behind Stats.
-type counters struct {
-	stored, repeated, differ, signalsRefused, batches, storeRetries         atomic.Int64
-	stampsRefused, receipts, lost, relayHoles, relayBad, relayAway, evicted atomic.Int64
-	takeovers, takenOver                                                    atomic.Int64
-}
-
 // Stats returns the counts as they are now.
 func (h *Hub) Stats() Stats {
-	s, c := &h.stats, &h.counters
+	s, c, w := &h.stats, &h.counters, &h.writer.Counters
 	out := Stats{
 		Refused: c.Refused.Load(), FramesIn: c.FramesIn.Load(), FramesOut: c.FramesOut.Load(),
 		FramesDropped: c.FramesDropped.Load(), FramesCoalesced: c.FramesCoalesced.Load(), Behind: h.dashboards.Behind.Load(),
 		WriteFailed: c.WriteFailed.Load(), Malformed: c.Malformed.Load(), RateRefused: c.RateRefused.Load(),
 		JobsRefused: h.tasks.Refused(), SignalsStored: s.stored.Load(), SignalsRepeated: s.repeated.Load(),
-		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: s.signalsRefused.Load(), Batches: s.batches.Load(),
-		StoreRetries: s.storeRetries.Load(), Lost: s.lost.Load(), Renewed: c.Renewed.Load(),
+		SignalsDiffer: s.differ.Load(), StampsRefused: s.stampsRefused.Load(), Receipts: s.receipts.Load(), SignalsRefused: w.Refused.Load(), Batches: w.Batches.Load(),
+		StoreRetries: s.storeRetries.Load() + w.Retries.Load(), Lost: s.lost.Load(), Renewed: c.Renewed.Load(),
 		Deliveries: h.sessions.Deliveries(), RelayHoles: s.relayHoles.Load(), RelayBad: s.relayBad.Load(), RelayAway: s.relayAway.Load(), Evictions: s.evicted.Load(),
 		Takeovers: s.takeovers.Load(), TakenOver: s.takenOver.Load(), Closed: c.Codes(), Connections: map[vigil.Connection]int{},
 	}
-	out.Waiting, out.Saving = h.writer.state()
+	out.Waiting, out.Saving = h.writer.State()
 	out.Queued, out.LongestQueue = h.sockets.Queued()
 	for _, st := range h.allStudents() {
 		st.mu.Lock()

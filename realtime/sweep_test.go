@@ -16,15 +16,15 @@ func TestWhatAMonitorDidNotAnswerIsKnownUntilTheNextSocket(t *testing.T) {
 		ago  time.Duration
 		kept bool
 	}{
-		"nothing is left":       {func(*student) {}, oustFor + time.Second, false},
-		"one answer is missing": {func(st *student) { st.unanswered = 1 }, oustFor + time.Second, true},
-		"a question waited":     {func(st *student) { st.askSpent = time.Second }, oustFor + time.Second, true},
-		"away":                  {func(st *student) { st.away = 1 }, oustFor + time.Second, true},
+		"nothing is left":       {func(*student) {}, supersededFor + time.Second, false},
+		"one answer is missing": {func(st *student) { st.unanswered = 1 }, supersededFor + time.Second, true},
+		"a question waited":     {func(st *student) { st.askSpent = time.Second }, supersededFor + time.Second, true},
+		"away":                  {func(st *student) { st.away = 1 }, supersededFor + time.Second, true},
 		"not for ever":          {func(st *student) { st.unanswered = 2 }, unansweredFor + time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &Hub{cfg: Config{Now: func() time.Time { return now }}.withDefaults(), sockets: &socket.Server{}}
-			st := &student{h: h, id: "a", room: &room{exam: "e"}}
+			h := &Hub{node: node{cfg: Config{Now: func() time.Time { return now }}.withDefaults(), sockets: &socket.Server{}}}
+			st := &student{n: &h.node, id: "a", room: &room{exam: "e"}}
 			row.st(st)
 			st.used.Store(now.Add(-row.ago).UnixMilli())
 			h.students, h.rooms = map[string]*student{"a": st}, map[string]*room{"e": st.room}

@@ -97,7 +97,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 			return nil, err
 		}
 		h.tellTally(s)
-		return closed, nil
+		return alreadyStored, nil
 	}
 	st, err := h.studentOf(s, exam)
 	if err != nil {
@@ -115,7 +115,7 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 		st.presence = s.Presence // an older view of this node's own
 	}
 	st.presence.Node = h.boot
-	st.stalesLocked() // what the other counted last it may not have told
+	st.recountLaterLocked() // what the other counted last it may not have told
 	slotted := false
 	begun := st.jobs.Add(h.tasks, 0, func(ctx context.Context) {
 		select {
@@ -149,8 +149,8 @@ func (h *Hub) recoverOne(ctx context.Context, s vigil.Session, heard time.Time, 
 	return all, nil
 }
 
-// closed is what nobody waits for any more.
-var closed = func() <-chan struct{} {
+// alreadyStored is what nobody waits for any more.
+var alreadyStored = func() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
@@ -158,24 +158,24 @@ var closed = func() <-chan struct{} {
 
 // lostWith is the end of the patience with a student of a node that stopped in order.
 func (st *student) lostWith(heard time.Time) {
-	if !st.h.tasks.Begin() {
+	if !st.n.tasks.Begin() {
 		return
 	}
-	defer st.h.tasks.Done()
+	defer st.n.tasks.Done()
 	if st.elsewhere() {
 		return
 	}
-	now := st.h.now()
+	now := st.n.now()
 	st.room.Order.RLock()
 	defer st.room.Order.RUnlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.timer = nil
-	if st.owner != nil || st.h.draining.Load() {
+	if st.owner != nil || st.n.draining.Load() {
 		return
 	}
 	st.stepLocked(now, func(p vigil.Presence) (vigil.Presence, vigil.GapChange) {
-		return p.NodeGone(now, heard, st.h.cfg.Liveness)
+		return p.NodeGone(now, heard, st.n.cfg.Liveness)
 	})
 }
 
@@ -222,13 +222,6 @@ func (h *Hub) served(s vigil.Session) bool {
 	return st.owner != nil || st.presence.Connection != vigil.ConnSuperseded || st.presence.Epoch > s.Presence.Epoch
 }
 
-// moved is a session that came here from another node, which may turn out to be gone.
-type moved struct {
-	from   string
-	at     time.Time
-	online bool // as that node last said
-}
-
 // NodeLost implements cluster.Live.
 func (h *Hub) NodeLost(node string, lived time.Time) {
 	h.creditLateArrivals(node, lived)
@@ -257,7 +250,7 @@ func (h *Hub) creditLateArrivals(node string, lived time.Time) {
 		started := m.online && st.life.state.Started() && st.presence.Connection != vigil.ConnLost // then it is counted there
 		if m.from == node {
 			st.moved = moved{}
-			st.stalesLocked()
+			st.recountLaterLocked()
 			if started && m.at.Sub(lived) > h.drop() {
 				st.openGap(vigil.GapChange{Start: lived, Cause: vigil.CauseServer})
 				st.closeGap(m.at)
@@ -267,15 +260,6 @@ func (h *Hub) creditLateArrivals(node string, lived time.Time) {
 		}
 		st.mu.Unlock()
 	}
-}
-
-// drop is how long somebody may be away without a gap; where times are by several servers'
-// clocks, these may be apart.
-func (h *Hub) drop() time.Duration {
-	if h.cfg.Shared {
-		return h.cfg.Liveness.DropGrace + h.cfg.NodeEvery
-	}
-	return h.cfg.Liveness.DropGrace
 }
 
 // showLater gives the dashboards here a fresh snapshot when a node is gone and its sessions were

@@ -186,11 +186,11 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 	s, err := h.store.Session(ctx, claims.Session)
 	h.noteRead(began, err)
 	if err != nil {
-		return admitted{}, socket.Gone(err)
+		return admitted{}, socket.ForbidMissing(err)
 	}
 	exam, err := h.Exam(ctx, s.ExamID)
 	if err != nil {
-		return admitted{}, socket.Gone(err)
+		return admitted{}, socket.ForbidMissing(err)
 	}
 	if err := mayStudent(claims, h.Live(s).Settled(exam.Policy, h.now())); err != nil {
 		return admitted{}, err
@@ -207,7 +207,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 	}
 	if err != nil {
 		h.sockets.Unreserve(s.ID)
-		return admitted{}, socket.Gone(err)
+		return admitted{}, socket.ForbidMissing(err)
 	}
 	return admitted{
 		peer: func(c *socket.Conn) socket.Peer {
@@ -225,7 +225,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 func (h *Hub) admitProctor(ctx context.Context, claims socket.Claims) (admitted, error) {
 	exam, err := h.store.Exam(ctx, claims.Exam)
 	if err != nil {
-		return admitted{}, socket.Gone(err)
+		return admitted{}, socket.ForbidMissing(err)
 	}
 	if err := h.reserve("", 0); err != nil {
 		return admitted{}, err
@@ -237,7 +237,7 @@ func (h *Hub) admitProctor(ctx context.Context, claims socket.Claims) (admitted,
 	// What another server changed before the room was there was told to nobody here.
 	if err := r.Reload(ctx); err != nil {
 		h.leave(r)
-		return admitted{}, socket.Gone(err)
+		return admitted{}, socket.ForbidMissing(err)
 	}
 	access, err := r.Access(ctx, claims)
 	if err != nil {

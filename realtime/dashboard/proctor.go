@@ -91,7 +91,7 @@ func (p *proctor) Gone(time.Time, websocket.StatusCode) { p.board.remove(p) }
 func (p *proctor) Allowed(ctx context.Context) error {
 	claims := *p.Claims()
 	if err := p.board.Reload(ctx); err != nil {
-		return socket.Gone(err)
+		return socket.ForbidMissing(err)
 	}
 	if p.board.env.Allow != nil {
 		if err := p.board.env.Allow(ctx, claims, ""); err != nil {

@@ -55,8 +55,8 @@ type Signer interface {
 	MintSocket(ctx context.Context, c Claims) (token string, expires time.Time, err error)
 }
 
-// Gone makes "not found" of a session or exam a refusal that fits a token for it.
-func Gone(err error) error {
+// ForbidMissing makes "not found" of a session or exam a refusal that fits a token for it.
+func ForbidMissing(err error) error {
 	if errors.Is(err, vigil.ErrNotFound) {
 		return vigil.Wrap(err, vigil.CodeForbidden, "The attempt or exam of this connection does not exist any more.")
 	}
