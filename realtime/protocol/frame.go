@@ -78,32 +78,6 @@ func Split(msg []byte) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-// Parse reads one object, of which the frame may keep parts. Errors are CodeInvalid.
-func Parse(raw json.RawMessage) (Up, error) {
-	var f Up
-	if fastParse(raw, &f) {
-		return f, nil
-	}
-	f = Up{}
-	if t := bytes.TrimLeft(raw, " \t\r\n"); len(t) == 0 || t[0] != '{' {
-		return f, vigil.Invalid("", "A frame is a JSON object.")
-	}
-	if err := json.Unmarshal(raw, &f); err != nil {
-		var field string
-		if e, ok := err.(*json.UnmarshalTypeError); ok { //nolint:errorlint // Unmarshal returns it unwrapped
-			field = e.Field
-		}
-		return f, vigil.Invalid(field, "The frame cannot be read: it is not JSON, or a field is of the wrong type.")
-	}
-	if f.T == "" {
-		return f, vigil.Invalid("t", "The frame has no type.")
-	}
-	if bytes.Equal(f.Data, []byte("null")) {
-		f.Data = nil
-	}
-	return f, nil
-}
-
 // depth is how deep a text nests, judged by its brackets outside strings; it need not be
 // valid JSON.
 func depth(msg []byte) int {

@@ -1,6 +1,11 @@
 package protocol
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+
+	"vigil"
+)
 
 // fastParse reads a frame as browsers write signals: no white space between, texts without
 // escapes, whole numbers, and of the fields only those that a signal has. It tells whether
@@ -102,4 +107,30 @@ func objectEnd(b []byte) int {
 		}
 	}
 	return 0
+}
+
+// Parse reads one object, of which the frame may keep parts. Errors are CodeInvalid.
+func Parse(raw json.RawMessage) (Up, error) {
+	var f Up
+	if fastParse(raw, &f) {
+		return f, nil
+	}
+	f = Up{}
+	if t := bytes.TrimLeft(raw, " \t\r\n"); len(t) == 0 || t[0] != '{' {
+		return f, vigil.Invalid("", "A frame is a JSON object.")
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		var field string
+		if e, ok := err.(*json.UnmarshalTypeError); ok { //nolint:errorlint // Unmarshal returns it unwrapped
+			field = e.Field
+		}
+		return f, vigil.Invalid(field, "The frame cannot be read: it is not JSON, or a field is of the wrong type.")
+	}
+	if f.T == "" {
+		return f, vigil.Invalid("t", "The frame has no type.")
+	}
+	if bytes.Equal(f.Data, []byte("null")) {
+		f.Data = nil
+	}
+	return f, nil
 }

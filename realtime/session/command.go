@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"vigil"
 	"vigil/realtime/protocol"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Command does a proctor's command to its targets, for the API; the sockets' commands go
@@ -151,7 +151,7 @@ type fitting func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.C
 func (u *Service) commandOne(ctx context.Context, exam vigil.Exam, session string, access func() vigil.Access, c vigil.Command, fit fitting) (protocol.Progress, error) {
 	c.SessionID, c.ExamID = session, exam.ID
 	// The platform's answer may come at once: what is told of it waits for what is told here.
-	unlock, err := u.lockCommands(ctx, session)
+	unlock, err := u.commandLocks.lock(ctx, session)
 	if err != nil {
 		return protocol.Progress{}, err
 	}
@@ -289,7 +289,7 @@ func addressIn(ctx context.Context) string {
 // take effect, what it refused is taken back, the student is told of it and the proctors of
 // the answer. It may be called again for the same answer. An error means that it must be.
 func (u *Service) Answered(ctx context.Context, d vigil.Delivery, a vigil.LMSAnswer) error {
-	unlock, err := u.lockCommands(ctx, d.SessionID)
+	unlock, err := u.commandLocks.lock(ctx, d.SessionID)
 	if err != nil {
 		return err
 	}
@@ -371,3 +371,6 @@ func ForStudent(c vigil.Command) bool {
 	}
 	return true
 }
+
+// reasonLostTime marks the extend commands that give back what the ledger proposes.
+const reasonLostTime = "lost_time"

@@ -10,20 +10,6 @@ import (
 	"vigil"
 )
 
-// Controller sends one request to a session's platform (Assessment Control) and says what
-// came of it. It must end with its context, and well within vigil.DeliveryLease.
-type Controller interface {
-	Control(ctx context.Context, s vigil.Session, d vigil.Delivery) vigil.Result
-}
-
-// wakeQueue says that there is something to send.
-func (u *Service) wakeQueue() {
-	select {
-	case u.queueWake <- struct{}{}:
-	default:
-	}
-}
-
 // deliverLoop works the queue to the platforms: at once when something was queued here,
 // and by the clock for what other nodes left or what waits for another try. The store
 // gives out one entry of a session at a time, so their order holds.

@@ -145,3 +145,9 @@ func (u *Service) Reschedule(ctx context.Context, e vigil.Exam) error {
 		page.After = next
 	}
 }
+
+// Run begins the work that comes due: deliveries, and time that runs out.
+func (u *Service) Run() {
+	u.cfg.Tasks.Go(u.deliverLoop)
+	u.cfg.Tasks.Go(u.dueLoop)
+}

@@ -9,9 +9,6 @@ import (
 	"vigil/realtime/protocol"
 )
 
-// reasonLostTime marks the extend commands that give back what the ledger proposes.
-const reasonLostTime = "lost_time"
-
 // giveBackID names the command that gives back one of our own outages.
 func giveBackID(gap vigil.Gap) string { return "gap-" + strings.ReplaceAll(gap.ID, ".", "_") }
 

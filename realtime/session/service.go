@@ -129,12 +129,6 @@ func New(cfg Config, notify Notifier, view View, faults Faults) *Service {
 	return &Service{cfg: cfg, notify: notify, view: view, faults: faults, queueWake: make(chan struct{}, 1), commandLocks: newCommandLocks()}
 }
 
-// Run begins the work that comes due: deliveries, and time that runs out.
-func (u *Service) Run() {
-	u.cfg.Tasks.Go(u.deliverLoop)
-	u.cfg.Tasks.Go(u.dueLoop)
-}
-
 // Requests tells how many requests to platforms are under way, Deliveries how many were ever tried.
 func (u *Service) Requests() int64 { return u.requests.Load() }
 
@@ -164,4 +158,18 @@ func IgnoreNewer(err error) error {
 		return nil
 	}
 	return err
+}
+
+// wakeQueue says that there is something to send.
+func (u *Service) wakeQueue() {
+	select {
+	case u.queueWake <- struct{}{}:
+	default:
+	}
+}
+
+// Controller sends one request to a session's platform (Assessment Control) and says what
+// came of it. It must end with its context, and well within vigil.DeliveryLease.
+type Controller interface {
+	Control(ctx context.Context, s vigil.Session, d vigil.Delivery) vigil.Result
 }

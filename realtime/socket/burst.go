@@ -48,24 +48,6 @@ func (b *burst) observe(open int) (on, giveBack bool) {
 	return on, true
 }
 
-// TuneMemory keeps a burst from leaving much behind; it is called every few seconds. To open a socket
-// takes many times the memory that it needs afterwards: the collector runs more often while many are
-// opened, so that what stays of each lies close together and not between what was thrown away; and
-// once it is quiet the rest is given back, for then nothing would make the runtime collect it.
-func (s *Server) TuneMemory() {
-	on, giveBack := s.burst.observe(s.Count())
-	if on {
-		s.burst.tighten()
-	} else {
-		s.burst.loosen()
-	}
-	if giveBack && s.burst.busy.CompareAndSwap(false, true) {
-		if !s.env.Tasks.Go(func() { debug.FreeOSMemory(); s.burst.busy.Store(false) }) {
-			s.burst.busy.Store(false)
-		}
-	}
-}
-
 func (b *burst) tighten() {
 	if b.percent != 0 {
 		return

@@ -126,25 +126,6 @@ func (c *Conn) Do(limit int, job func(context.Context)) bool {
 	return c.jobs.Add(c.s.env.Tasks, limit, job)
 }
 
-// begin starts the socket: the welcome is made, then what the peer says is read, beginning
-// with what it said already.
-func (c *Conn) begin(first []byte) {
-	if c.Closed() == 0 { // else the node is being drained
-		if err := c.peer.Start(c.s.env.Tasks.Context()); err != nil {
-			c.Refuse(err)
-		} else {
-			c.s.pinger.add(c)
-		}
-	}
-	if len(first) > 0 {
-		c.handler().Read(first)
-	}
-	if err := c.net.Start(c.handler()); err != nil {
-		c.s.env.Log.Error("a socket cannot be watched", "error", err)
-		c.handler().Ended(err)
-	}
-}
-
 // Refuse closes the socket with the code that the error stands for.
 func (c *Conn) Refuse(err error) {
 	code := protocol.CloseFor(err)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/coder/websocket"
 
@@ -185,4 +186,36 @@ func (o *handover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	o.conn = &handed{conn}
 	return o.conn, rw, nil
+}
+
+// newConn makes a socket of a connection.
+func (s *Server) newConn(l netpoll.Conn, o Opening) *Conn {
+	c := &Conn{s: s, number: s.opened.Add(1), net: l, held: true, address: o.Address, browser: unique.Make(o.UserAgent), release: o.Release}
+	c.setClaims(&o.Claims)
+	c.last.Store(s.env.Now().UnixMilli())
+	s.burst.opened.Add(1)
+	c.peer = o.Peer(c)
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	return c
+}
+
+// begin starts the socket: the welcome is made, then what the peer says is read, beginning
+// with what it said already.
+func (c *Conn) begin(first []byte) {
+	if c.Closed() == 0 { // else the node is being drained
+		if err := c.peer.Start(c.s.env.Tasks.Context()); err != nil {
+			c.Refuse(err)
+		} else {
+			c.s.pinger.add(c)
+		}
+	}
+	if len(first) > 0 {
+		c.handler().Read(first)
+	}
+	if err := c.net.Start(c.handler()); err != nil {
+		c.s.env.Log.Error("a socket cannot be watched", "error", err)
+		c.handler().Ended(err)
+	}
 }

@@ -5,11 +5,11 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unique"
 
 	"vigil"
 	"vigil/realtime/internal/netpoll"
@@ -76,19 +76,6 @@ func (s *Server) Close() {
 	}
 	s.flusher.end()
 	s.burst.loosen()
-}
-
-// newConn makes a socket of a connection.
-func (s *Server) newConn(l netpoll.Conn, o Opening) *Conn {
-	c := &Conn{s: s, number: s.opened.Add(1), net: l, held: true, address: o.Address, browser: unique.Make(o.UserAgent), release: o.Release}
-	c.setClaims(&o.Claims)
-	c.last.Store(s.env.Now().UnixMilli())
-	s.burst.opened.Add(1)
-	c.peer = o.Peer(c)
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	return c
 }
 
 func (s *Server) forget(c *Conn) {
@@ -160,5 +147,23 @@ func (s *Server) Unreserve(session string) {
 	defer s.mu.Unlock()
 	if s.reserved[session]--; s.reserved[session] <= 0 {
 		delete(s.reserved, session)
+	}
+}
+
+// TuneMemory keeps a burst from leaving much behind; it is called every few seconds. To open a socket
+// takes many times the memory that it needs afterwards: the collector runs more often while many are
+// opened, so that what stays of each lies close together and not between what was thrown away; and
+// once it is quiet the rest is given back, for then nothing would make the runtime collect it.
+func (s *Server) TuneMemory() {
+	on, giveBack := s.burst.observe(s.Count())
+	if on {
+		s.burst.tighten()
+	} else {
+		s.burst.loosen()
+	}
+	if giveBack && s.burst.busy.CompareAndSwap(false, true) {
+		if !s.env.Tasks.Go(func() { debug.FreeOSMemory(); s.burst.busy.Store(false) }) {
+			s.burst.busy.Store(false)
+		}
 	}
 }
