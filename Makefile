@@ -196,6 +196,12 @@ e2e-moodle: build ui-packages ## Drive your own Moodle in a browser; docs/moodle
 	if [ -z "$${MOODLE_URL:-}" ]; then echo 'Say which Moodle: MOODLE_URL, MOODLE_COURSE and the logins (docs/moodle.md).' >&2; exit 1; fi; \
 	node --test --test-concurrency=1 web/ui/e2e/moodle.mjs web/ui/e2e/moodle-plugin.mjs web/ui/e2e/moodle-truth.mjs web/ui/e2e/moodle-held.mjs
 
+.PHONY: e2e-moodle-hour
+e2e-moodle-hour: build ui-packages ## Let ten honest students take a quiz of your own Moodle for an hour (or MINUTES); docs/moodle.md
+	@$(BROWSER); \
+	if [ -z "$${MOODLE_URL:-}" ]; then echo 'Say which Moodle: MOODLE_URL, MOODLE_DIR and the login of its admin (docs/moodle.md).' >&2; exit 1; fi; \
+	node --test web/ui/e2e/moodle-honest.mjs
+
 .PHONY: screenshots
 screenshots: build ui-packages ## Take the README's pictures from the demo
 	@$(BROWSER); \

@@ -189,13 +189,17 @@ export async function startProxy(target) {
 
 /**
  * A browser of its own. route sends the tool's host to another port, as a network in between would; with only, no other host is
- * there (intercepting requests would keep the browser from caching).
+ * there (intercepting requests would keep the browser from caching). With slows, timers of a page that is hidden are slowed down, as in
+ * everybody's browser; Playwright's have that off.
  */
-export async function startBrowser({ route, only } = {}) {
+export async function startBrowser({ route, only, slows = false } = {}) {
   const executablePath = process.env.CHROMIUM;
   if (!executablePath) throw new Error("CHROMIUM must name the browser; run `make e2e`.");
   return chromium.launch({
     executablePath,
+    ignoreDefaultArgs: slows
+      ? ["--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"]
+      : [],
     args: [
       "--no-sandbox",
       "--disable-gpu",

@@ -71,10 +71,14 @@ export async function enter(context, url, name, password) {
  * @param {{ url: string, browser: import("playwright-core").Browser, errors: string[] }} options
  */
 export function moodleSite({ url, browser, errors }) {
-  /** A browser window of its own in which someone is logged in. */
-  async function logIn(name, password = name, size = { width: 1280, height: 900 }) {
-    const context = await browser.newContext({ viewport: size, locale: "en-GB" });
+  /**
+   * A browser window of its own in which someone is logged in. prepare is done before its first page; the other options are
+   * Playwright's for a window.
+   */
+  async function logIn(name, password = name, size = { width: 1280, height: 900 }, { prepare, ...options } = {}) {
+    const context = await browser.newContext({ viewport: size, locale: "en-GB", ...options });
     context.setDefaultTimeout(patience);
+    await prepare?.(context);
     context.on("page", (page) => {
       // Moodle's own pages may complain.
       page.on("pageerror", (e) => {
@@ -136,12 +140,16 @@ export function moodleSite({ url, browser, errors }) {
     await pill(page, "Proctor connected");
   }
 
+  /** Shows the quiz's navigation: a narrow window closes the drawer that it is in, and so may the one before. */
+  async function openNavigation(page) {
+    if (!(await page.locator("#mod_quiz_navblock .endtestlink").isVisible()))
+      await page.locator(".drawer-right-toggle button").click();
+  }
+
   /** From a question's page to the review. */
   async function handIn(page) {
-    const end = page.locator("#mod_quiz_navblock .endtestlink");
-    // A narrow window closes the drawer that it is in.
-    if (!(await end.isVisible())) await page.locator(".drawer-right-toggle button").click();
-    await end.click();
+    await openNavigation(page);
+    await page.locator("#mod_quiz_navblock .endtestlink").click();
     await page.waitForURL(/\/summary\.php/);
     await idle(page); // else nothing asks whether it is meant
     await page.getByRole("button", { name: "Submit all and finish" }).click();
@@ -160,7 +168,7 @@ export function moodleSite({ url, browser, errors }) {
     return page;
   }
 
-  return { url, logIn, view, press, toCheckIn, checkIn, attempt, handIn, dashboard, typePassword };
+  return { url, logIn, view, press, toCheckIn, checkIn, attempt, openNavigation, handIn, dashboard, typePassword };
 }
 
 /** The page of a question; startattempt.php is another. */

@@ -17,8 +17,8 @@ export function cannotRun() {
   return spawnSync("php", ["-v"]).error ? "needs php, which acts as the Moodle's cron (make e2e-moodle)" : false;
 }
 
-/** Sets everything up. end takes it away again. */
-export async function moodleStage({ people: names }) {
+/** Sets everything up. end takes it away again. slows is for startBrowser. */
+export async function moodleStage({ people: names, slows = false }) {
   const url = (process.env.MOODLE_URL ?? "").replace(/\/+$/, "");
   const errors = [];
   const undo = [];
@@ -41,7 +41,7 @@ export async function moodleStage({ people: names }) {
     const { course, people, typeid } = await php("stage_up", tag, names);
     undo.push(() => php("stage_down", course, Object.values(people), typeid, server.tool));
     // A page of Moodle may want things from elsewhere, and there may be no elsewhere.
-    const browser = await startBrowser({ only: ["localhost", "127.0.0.1", new URL(url).hostname] });
+    const browser = await startBrowser({ only: ["localhost", "127.0.0.1", new URL(url).hostname], slows });
     undo.push(() => browser.close());
     const site = moodleSite({ url, browser, errors });
     return { url, php, dir, server, tag, course, people, browser, site, errors, end };
@@ -99,6 +99,7 @@ export async function exported(server, exam, user) {
     session,
     gaps: of("gap").filter((g) => g.end === null || g.end > g.start), // of others nothing was left when the end became known
     commands: of("command"),
+    signals: of("signal"),
     // What is held against the student.
     accused: of("incident").filter((i) => i.review !== "cleared"),
   };

@@ -302,6 +302,67 @@ function logged(int $course, string $event): int {
     return $DB->count_records('logstore_standard_log', ['courseid' => $course, 'eventname' => $event]);
 }
 
+/** Runs cron once, as a site does each minute. */
+function cron(): void {
+    \core\cron::setup_user();
+    \core\cron::run_main_process(0);
+}
+
+/**
+ * How pages of a quiz were judged within some seconds, and which attempts were paused meanwhile. A page keeps its last verdict only,
+ * so it is looked at all the while.
+ */
+function judgements(int $quiz, int $seconds): array {
+    global $DB;
+    $end = microtime(true) + $seconds;
+    $seen = [];
+    $paused = [];
+    do {
+        $rows = $DB->get_records_sql(
+            'SELECT p.id, s.userid, p.page, p.verdict, p.timejudged, p.timeserved, p.watcheduntil
+               FROM {quizaccess_vigil_page} p
+               JOIN {quizaccess_vigil_session} s ON s.id = p.sessionid
+              WHERE s.quizid = ? AND p.timejudged >= ?',
+            [$quiz, time() - 90]
+        );
+        foreach ($rows as $row) {
+            $seen["{$row->id} {$row->verdict} {$row->timejudged}"] = $row;
+        }
+        $select = 'quizid = ? AND pausedat > 0';
+        foreach ($DB->get_records_select('quizaccess_vigil_session', $select, [$quiz], '', 'id, userid, pausedat, pausecause') as $row) {
+            $paused["{$row->id} {$row->pausedat}"] = $row;
+        }
+        sleep(1);
+    } while (microtime(true) < $end);
+    return ['judged' => (object)$seen, 'paused' => (object)$paused];
+}
+
+/** How often Moodle took answers of each person at a quiz, by its log: as a page was turned, by autosave, and handed in. */
+function posts(int $cmid): array {
+    global $DB;
+    $context = \core\context\module::instance($cmid);
+    $posts = [];
+    $rows = $DB->get_records_sql(
+        "SELECT MIN(id) AS id, userid, eventname, COUNT(1) AS n
+           FROM {logstore_standard_log}
+          WHERE contextid = ? AND eventname LIKE '%mod_quiz%event%attempt%'
+       GROUP BY userid, eventname",
+        [$context->id]
+    );
+    foreach ($rows as $row) {
+        $posts[$row->userid][preg_replace('/.*attempt_/', '', $row->eventname)] = (int)$row->n;
+    }
+    return $posts;
+}
+
+/** What the plugin logged of a person's attempt at a quiz. */
+function logged_of(int $cmid, int $user): array {
+    global $DB;
+    $select = "contextid = ? AND component = 'quizaccess_vigil' AND (userid = ? OR relateduserid = ?)";
+    $params = [\core\context\module::instance($cmid)->id, $user, $user];
+    return array_values($DB->get_records_select('logstore_standard_log', $select, $params, 'id', 'id, eventname, timecreated'));
+}
+
 $call = json_decode(stream_get_contents(STDIN), true, 16, JSON_THROW_ON_ERROR);
 $result = $call['name'](...$call['args']);
 echo "\n@@", json_encode(['result' => $result], JSON_THROW_ON_ERROR), "\n";
