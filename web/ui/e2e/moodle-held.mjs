@@ -47,7 +47,7 @@ const blocks = {
   },
 };
 
-describe("What follows where nobody watches a quiz page", { skip: cannotRun(), timeout: 20 * 60_000 }, () => {
+describe("What follows where nobody watches a quiz page", { skip: cannotRun(), timeout: 60 * 60_000 }, () => {
   let stage, teacher;
   const cap = 3; // minutes
   const limit = 1800;

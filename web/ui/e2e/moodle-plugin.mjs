@@ -16,7 +16,7 @@ const skip = missing.length > 0 && `needs a Moodle with the plugin: set ${missin
 const url = (process.env.MOODLE_URL ?? "").replace(/\/+$/, "");
 const shotsTo = process.env.SHOTS;
 
-describe("the plugin in a real Moodle", { skip, timeout: 60 * 60_000 }, () => {
+describe("the plugin in a real Moodle", { skip, timeout: 180 * 60_000 }, () => {
   /** Everything that the tests share. */
   const errors = [];
   const undo = [];

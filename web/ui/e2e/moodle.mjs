@@ -24,7 +24,7 @@ const skip = missing.length > 0 && `needs a Moodle: set ${missing.join(", ")} (m
 const moodle = (process.env.MOODLE_URL ?? "").replace(/\/+$/, "");
 const course = process.env.MOODLE_COURSE;
 
-test("a real Moodle registers, launches and picks content", { skip, timeout: 6 * 60_000 }, async () => {
+test("a real Moodle registers, launches and picks content", { skip, timeout: 20 * 60_000 }, async () => {
   await stage(async ({ dir, cleanup }) => {
     const port = await freePort();
     const server = await startServe({ dir, port, adminPort: await freePort() });
