@@ -36,7 +36,7 @@ func TestWhoBlocksTheMonitorHasBegunAndWasNotWatched(t *testing.T) {
 			}
 			opened := r.now()
 			if order == "at once" {
-				r.ok(l.SendOpened(r.Context(), a.ID))
+				r.ok(l.SendNow(r.Context(), a.ID))
 				if s := r.session(id); s.State != vigil.StateActive || s.Opened.Sub(opened).Abs() > 2*time.Second || !s.Started.Equal(s.Opened) {
 					t.Fatalf("got %s, opened %v, started %v, want it to have begun now", s.State, s.Opened, s.Started)
 				}

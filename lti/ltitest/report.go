@@ -128,12 +128,12 @@ func (p *Platform) SendReports(ctx context.Context, age time.Duration) error {
 	return p.sendAll(ctx, due)
 }
 
-// SendOpened reports at once that an attempt was opened, if that is owed.
-func (p *Platform) SendOpened(ctx context.Context, attemptID string) error {
+// SendNow reports at once what is owed of an attempt, as Moodle's hooks do.
+func (p *Platform) SendNow(ctx context.Context, attemptID string) error {
 	p.mu.Lock()
 	var due []*Report
 	for _, r := range p.owed {
-		if r.Attempt.ID == attemptID && r.Outcome == OutcomeOpened {
+		if r.Attempt.ID == attemptID {
 			due = append(due, r)
 		}
 	}

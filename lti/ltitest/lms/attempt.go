@@ -217,7 +217,7 @@ func (l *LMS) served(a ltitest.Attempt) {
 		defer l.work.Done()
 		ctx, cancel := context.WithTimeout(l.ctx, openedPatience)
 		defer cancel()
-		if err := l.p.SendOpened(ctx, a.ID); err != nil && l.ctx.Err() == nil {
+		if err := l.p.SendNow(ctx, a.ID); err != nil && l.ctx.Err() == nil {
 			l.log.Info("opening not reported; cron does", "error", err)
 		}
 	}()
