@@ -80,7 +80,21 @@ type mark struct {
 	acked    bool
 	again    bool // it was sent more than once: proctors may see it more than once
 	measured bool // its latency counts
+	what     what
+	page     int // of the quiz
 }
+
+// what is what a signal tells.
+type what uint8
+
+// The kinds of signals that students give.
+const (
+	whatCopy  what = iota // no incident
+	whatAway              // an absence that is an incident
+	whatTurn              // a page was turned
+	whatHand              // the hand is up
+	whatLower             // and down
+)
 
 // outbox is what a student's stream holds: signal n is marks[n-1].
 type outbox struct {
@@ -90,10 +104,10 @@ type outbox struct {
 }
 
 // give numbers a new signal.
-func (o *outbox) give(at time.Duration, measured bool) (seq int64) {
+func (o *outbox) give(m mark) (seq int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.marks = append(o.marks, mark{sent: at, measured: measured})
+	o.marks = append(o.marks, m)
 	return int64(len(o.marks))
 }
 

@@ -29,8 +29,10 @@ type cli struct {
 	Storm     stormCmd     `cmd:"" help:"Kill a node: how its students come back."`
 	CheckIn   checkInCmd   `cmd:"" help:"Launches per second through the complete check list."`
 	Dashboard dashboardCmd `cmd:"" help:"Open a large exam's dashboard: the snapshot and the first delta."`
+	Day       dayCmd       `cmd:"" help:"An exam day with the rates of a real one: what a student-hour costs, how fast it is, and the largest exam."`
 	Compare   compareCmd   `cmd:"" help:"Vigil and the published design in turns, with ratios."`
 	Worker    workerCmd    `cmd:"" hidden:"" help:"A process of the load; the others start it."`
+	Floor     floorCmd     `cmd:"" hidden:"" help:"A node of plain Go, which day --peers measures."`
 }
 
 // common are the settings of every scenario.
@@ -48,6 +50,9 @@ type common struct {
 	Dir        string        `help:"Folder for the servers' state and logs. Default: one that is removed at the end." placeholder:"PATH" type:"existingdir"`
 	Keep       bool          `help:"Leave that folder."`
 	Out        string        `help:"Folder for the results as JSON (default: ${default})." default:"bench-results" placeholder:"PATH"`
+
+	metered bool          // DynamoDB Local's units are counted
+	limit   time.Duration // of each attempt; 0: none
 }
 
 // vigilBinary finds the program to measure.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,6 +72,9 @@ type student struct {
 	backAt atomic.Int64 // storm: the first acknowledgement after it, or 0
 	tries  atomic.Int64
 	stop   atomic.Bool // does not come back by itself
+
+	order sync.Mutex // signals are sent in order: what a welcome sends again comes before any newer one
+	desk  desk       // what the student has open, on an exam day
 }
 
 // proctor is one dashboard.
@@ -88,17 +92,23 @@ type proctor struct {
 	firstUp chan time.Duration // the first delta after it
 	waiting bool               // for that delta
 	bytes   int64
+
+	sights   []sight     // by the student's index, on an exam day
+	returned atomic.Bool // reconnected since the stretch began: what was meanwhile is in the snapshot only
 }
 
 // told is when a proctor heard what of a student who was cut.
 type told struct{ degraded, lost time.Duration }
+
+// freshFor is how long a token must be good for to be used: what quizaccess_vigil's monitor wants.
+const freshFor = 20 * time.Second
 
 // refresh gets a token where there is none, or it ends soon.
 func (p *person) refresh(ctx context.Context, source func(context.Context) (client.Token, error)) (client.Token, error) {
 	p.mu.Lock()
 	t := p.token
 	p.mu.Unlock()
-	if t.Token != "" && time.Until(t.Expires) > 5*time.Second {
+	if t.Token != "" && time.Until(t.Expires) > freshFor {
 		return t, nil
 	}
 	t, err := source(ctx)
@@ -171,17 +181,26 @@ func (s *student) connect(ctx context.Context) error {
 	if s.line != nil {
 		to.address = s.line.address()
 	}
+	if s.desk.away.Load() {
+		return errAway
+	}
+	from := s.w.now()
+	s.desk.opened.Store(int64(from))
 	sock, err := dialSocket(ctx, to)
 	if err != nil {
 		s.forget()
 		return err
 	}
-	welcome := make(chan struct{})
+	sock.tally = &s.w.traffic
+	welcome := make(chan error, 1)
 	s.set(sock)
-	s.w.work.Go(func() { s.serve(sock, welcome) })
+	if err := sock.send(opText, s.hello()); err != nil {
+		sock.cut(false) // the reader says it
+	}
+	s.w.work.Go(func() { s.serve(sock, from, welcome) })
 	select {
-	case <-welcome:
-		return nil
+	case err := <-welcome:
+		return err
 	case <-time.After(upgradeTime):
 		sock.cut(false)
 		return errors.New("no welcome came")
@@ -191,8 +210,11 @@ func (s *student) connect(ctx context.Context) error {
 	}
 }
 
+// errAway is that the network of the student's building is down.
+var errAway = errors.New("the network is down")
+
 // serve reads until the socket ends, and then comes back as the protocol's duties say.
-func (s *student) serve(sock *socket, welcome chan struct{}) {
+func (s *student) serve(sock *socket, from time.Duration, welcome chan<- error) {
 	welcomed := false
 	err := sock.read(func(msg []byte) {
 		now := s.w.now()
@@ -201,10 +223,20 @@ func (s *student) serve(sock *socket, welcome chan struct{}) {
 			case "ack":
 				s.ack(f, now)
 			case "welcome":
-				if s.greet(sock) == nil && !welcomed {
+				if !welcomed && s.owns(f) && s.greet(sock) == nil {
+					s.w.openings.add(now - from)
+					s.welcomed(f, now)
 					welcomed = true
-					close(welcome)
+					welcome <- nil
 				}
+			case "command":
+				s.commanded(f, now)
+			case "chat":
+				s.chatted(f, now)
+			case "alive":
+				s.answer(sock, f)
+			case "receipt":
+				s.receipt()
 			case "token":
 				s.renewed(f)
 			case "error":
@@ -218,10 +250,16 @@ func (s *student) serve(sock *socket, welcome chan struct{}) {
 	if s.socket() == sock {
 		s.set(nil)
 	}
+	how := sock.end.Load()
 	if !welcomed {
-		return // connect says it
+		welcome <- err // connect says it
 	}
-	s.w.ended(err)
+	if !welcomed || how == endLeft {
+		return
+	}
+	if how == 0 {
+		s.w.ended(err)
+	}
 	if s.stop.Load() || s.w.leaving.Load() || !s.w.comeBack.Load() {
 		return
 	}
@@ -250,7 +288,7 @@ func (s *student) refused(f []byte) {
 		m, waits := s.box.repeat(seq)
 		if sock := s.socket(); waits && sock != nil {
 			s.w.resent.Add(1)
-			if err := sock.send(opText, s.w.signal(nil, seq, m.sent)); err != nil {
+			if err := sock.send(opText, s.w.signal(nil, seq, m)); err != nil {
 				sock.cut(false)
 			}
 		}
@@ -302,22 +340,31 @@ func (s *student) again(round int64, cause error) {
 	}
 }
 
-// greet says hello and sends again what was not acknowledged.
-func (s *student) greet(sock *socket) error {
-	s.box.mu.Lock()
-	next := len(s.box.marks) + 1
-	s.box.mu.Unlock()
-	again := s.box.unacked()
-	hello := `{"t":"hello","stream":"` + s.stream + `","next":` + strconv.Itoa(next) + `,"page":1}`
-	if err := sock.send(opText, []byte(hello)); err != nil {
-		return err
+// hello is the first frame of a connection: whose outbox this is, and on which page.
+func (s *student) hello() []byte {
+	b := append([]byte(`{"t":"hello","stream":"`), s.stream...)
+	b = append(b, `","next":`...)
+	b = strconv.AppendInt(b, int64(s.box.given()+1), 10)
+	return append(s.desk.page(b), '}')
+}
+
+// owns tells whether a welcome is the one that answers the hello: before that one there may be
+// one of a socket that owns nothing.
+func (s *student) owns(welcome []byte) (owns bool) {
+	if s.seat == nil {
+		return true // the peers know nothing of that
 	}
-	for _, seq := range again {
-		m, _ := s.box.mark(seq)
-		if err := sock.send(opText, s.w.signal(nil, seq, m.sent)); err != nil {
-			return err
-		}
-		s.w.resent.Add(1)
+	eachField(welcome, func(name, _ []byte) bool {
+		owns = string(name) == "epoch"
+		return !owns
+	})
+	return owns
+}
+
+// greet sends again what was not acknowledged.
+func (s *student) greet(sock *socket) error {
+	if err := s.resend(sock); err != nil {
+		return err
 	}
 	if s.cutAt.Load() > 0 { // a storm: back is who gets something stored again
 		s.give(nil, false)
@@ -325,35 +372,79 @@ func (s *student) greet(sock *socket) error {
 	return nil
 }
 
+func (s *student) resend(sock *socket) error {
+	s.order.Lock()
+	defer s.order.Unlock()
+	if !s.w.vigil { // the peers acknowledge nothing: there is nothing to go by
+		sock.live.Store(true)
+		return nil
+	}
+	for _, seq := range s.box.unacked() {
+		m, _ := s.box.mark(seq)
+		if err := sock.send(opText, s.w.signal(nil, seq, m)); err != nil {
+			return err
+		}
+		s.w.resent.Add(1)
+	}
+	for _, line := range s.desk.lines() {
+		if err := sock.send(opText, line); err != nil {
+			return err
+		}
+	}
+	sock.live.Store(true)
+	return nil
+}
+
 // give sends a new signal, made in buf. It is false when there is no connection: then none
 // was given.
 func (s *student) give(buf []byte, measured bool) ([]byte, bool) {
-	sock := s.socket()
-	if sock == nil {
+	s.order.Lock()
+	defer s.order.Unlock()
+	if sock := s.socket(); sock == nil || !sock.live.Load() {
 		return buf, false
 	}
-	now := s.w.now()
-	seq := s.box.give(now, measured)
-	buf = s.w.signal(buf[:0], seq, now)
-	if err := sock.send(opText, buf); err != nil {
-		sock.cut(false) // the reader goes on from here
+	return s.keep(buf, mark{measured: measured}), true
+}
+
+// keep puts a new signal into the outbox, and sends it where there is a connection. s.order is
+// held.
+func (s *student) keep(buf []byte, m mark) []byte {
+	m.sent = s.w.now()
+	buf = s.w.signal(buf[:0], s.box.give(m), m)
+	if sock := s.socket(); sock != nil && sock.live.Load() {
+		if err := sock.send(opText, buf); err != nil {
+			sock.cut(false) // the reader goes on from here
+		}
 	}
-	return buf, true
+	return buf
 }
 
 // signal is a signal frame. It is the same each time that it is sent, as an outbox's is.
-func (w *Worker) signal(b []byte, seq int64, sent time.Duration) []byte {
+func (w *Worker) signal(b []byte, seq int64, m mark) []byte {
 	b = append(b, `{"t":"signal","seq":`...)
 	b = strconv.AppendInt(b, seq, 10)
-	b = append(b, `,"kind":"copy","at":`...)
-	b = strconv.AppendInt(b, w.began.Add(sent).UnixMilli(), 10)
-	return append(b, `,"data":{"length":12}}`...)
+	b = append(b, `,"at":`...)
+	b = strconv.AppendInt(b, w.began.Add(m.sent).UnixMilli(), 10)
+	switch m.what {
+	case whatAway:
+		return append(b, `,"kind":"blur","dur":20000}`...)
+	case whatHand:
+		return append(b, `,"kind":"hand_raised"}`...)
+	case whatLower:
+		return append(b, `,"kind":"hand_lowered"}`...)
+	case whatTurn:
+		b = append(b, `,"kind":"page_turned","data":{"page":`...)
+		return append(strconv.AppendInt(b, int64(m.page), 10), "}}"...)
+	}
+	return append(b, `,"kind":"copy","data":{"length":12}}`...)
 }
 
 func (s *student) ack(f []byte, now time.Duration) {
 	ours := false
 	eachField(f, func(name, v []byte) bool {
 		switch string(name) {
+		case "id":
+			s.desk.acked(string(text(v)))
 		case "stream":
 			ours = string(text(v)) == s.stream
 		case "seqs":
@@ -424,7 +515,9 @@ func (p *proctor) connect(ctx context.Context) error {
 		p.forget()
 		return err
 	}
+	sock.tally = &p.w.traffic
 	p.set(sock)
+	p.returned.Store(true)
 	ready := make(chan struct{})
 	p.w.work.Go(func() { p.serve(sock, ready) })
 	select {
@@ -501,6 +594,10 @@ func (p *proctor) message(sock *socket, msg []byte, ready func()) {
 			}
 		case "token":
 			p.renewed(f)
+		case "chat":
+			p.chatted(f, now)
+		case "progress":
+			p.progress(f, now)
 		case "notice":
 			p.w.note("a proctor got %s", f)
 		case "error":
@@ -512,15 +609,20 @@ func (p *proctor) message(sock *socket, msg []byte, ready func()) {
 	}
 }
 
+// serverStream begins the streams that the server makes itself; one may come before its student's
+// session is known here.
+var serverStream = []byte("server:")
+
 // signal counts a delivery.
 func (p *proctor) signal(f []byte, now time.Duration) {
-	index, known, ours := 0, false, false
+	index, known, ours, made := 0, false, false, false
 	var seq int64
 	eachField(f, func(name, v []byte) bool {
 		switch string(name) {
 		case "session":
 			index, known = p.exam.find(text(v))
 		case "stream":
+			made = bytes.HasPrefix(text(v), serverStream)
 			ours = known && string(text(v)) == p.exam.students[index].stream
 		case "seq":
 			seq = number(v)
@@ -528,7 +630,7 @@ func (p *proctor) signal(f []byte, now time.Duration) {
 		}
 		return true
 	})
-	if known && !ours { // the server's own, such as "connected"
+	if made || known && !ours { // the server's own, such as "connected"
 		p.w.others.Add(1)
 		return
 	}
@@ -572,6 +674,9 @@ func (p *proctor) delta(f []byte, now time.Duration) {
 	p.seen.Lock()
 	defer p.seen.Unlock()
 	p.deltaCame(now)
+	if p.w.day != nil {
+		p.look(f, now)
+	}
 	if !p.w.cutting.Load() {
 		return
 	}
@@ -616,6 +721,11 @@ func (p *proctor) snapshot(f []byte, now time.Duration) bool {
 		p.rows = 0
 	}
 	p.rows += len(s.Rows)
+	if p.w.day != nil {
+		for _, r := range s.Rows {
+			p.lookAt(r, -1)
+		}
+	}
 	if s.Last {
 		p.waiting = true
 		select {

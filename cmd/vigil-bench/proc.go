@@ -67,9 +67,9 @@ func (p *process) alive() error {
 	}
 }
 
-// until polls for something that a process is to do.
-func (p *process) until(ctx context.Context, what string, limit time.Duration, ok func() bool) error {
-	end := time.Now().Add(limit)
+// until polls for something that a process is to do within startTime.
+func (p *process) until(ctx context.Context, what string, ok func() bool) error {
+	end := time.Now().Add(startTime)
 	for !ok() {
 		if err := p.alive(); err != nil {
 			return err
@@ -188,6 +188,22 @@ func pssOf(list ...*process) (int64, error) {
 			}
 		}
 		return 0, errors.New("smaps_rollup has no Pss")
+	})
+}
+
+// writtenBy is how many bytes processes had written to disks.
+func writtenBy(list ...*process) (int64, error) {
+	return sum(list, func(pid int) (int64, error) {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+		if err != nil {
+			return 0, err
+		}
+		for line := range strings.Lines(string(b)) {
+			if text, ok := strings.CutPrefix(line, "write_bytes:"); ok {
+				return strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+			}
+		}
+		return 0, errors.New("/proc/<pid>/io has no write_bytes")
 	})
 }
 

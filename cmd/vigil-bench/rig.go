@@ -19,6 +19,7 @@ import (
 const (
 	systemVigil    = "vigil"
 	systemBaseline = "baseline"
+	systemFloor    = "plain Go"
 )
 
 // size is how many people there are.
@@ -42,16 +43,17 @@ func (s size) check() error {
 
 // rig is a system under test and the load for it.
 type rig struct {
-	c     common
-	size  size
-	name  string // of the system
-	sys   system
-	vigil *vigilSystem // nil for the baseline
-	fleet *fleet
-	dir   string
-	made  bool // dir is ours to remove
-	tell  func(string, ...any)
-	empty int64 // PSS of the servers before anybody was connected
+	c        common
+	size     size
+	name     string // of the system
+	sys      system
+	vigil    *vigilSystem // nil for the baseline
+	fleet    *fleet
+	dir      string
+	made     bool // dir is ours to remove
+	loadCPUs string
+	tell     func(string, ...any)
+	empty    int64 // PSS of the servers before anybody was connected
 
 	patience time.Duration // how long nothing may come before the rest counts as lost
 }
@@ -92,7 +94,7 @@ func newRig(ctx context.Context, c common, sz size, name string, tell func(strin
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{c: c, size: sz, name: name, dir: c.Dir, tell: tell, patience: settleTime}
+	r := &rig{c: c, size: sz, name: name, dir: c.Dir, tell: tell, patience: settleTime, loadCPUs: load}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -111,6 +113,10 @@ func newRig(ctx context.Context, c common, sz size, name string, tell func(strin
 			return nil, err
 		}
 		r.sys = r.vigil
+	} else if name == systemFloor {
+		if r.sys, err = newFloor(ctx, c, r.dir, servers); err != nil {
+			return nil, err
+		}
 	} else if r.sys, err = newBaseline(ctx, c, r.dir, servers, tell); err != nil {
 		return nil, err
 	}
@@ -124,7 +130,7 @@ func newRig(ctx context.Context, c common, sz size, name string, tell func(strin
 func (r *rig) found(ctx context.Context) error {
 	args := make([]FoundArgs, len(r.fleet.clients))
 	for i := range args {
-		args[i] = FoundArgs{Index: i, Vigil: r.vigil != nil, Nodes: r.sys.addresses(), Proctors: r.size.Proctors, Tool: "http://" + r.sys.addresses()[0]}
+		args[i] = FoundArgs{Index: i, Vigil: r.vigil != nil, Nodes: r.sys.addresses(), Proctors: r.size.Proctors, Limit: r.c.limit, Tool: "http://" + r.sys.addresses()[0]}
 		if r.vigil != nil {
 			args[i].Tool = r.vigil.tool
 		}
@@ -215,7 +221,9 @@ func (r *rig) close() error {
 // usage is what has been used up to a moment.
 type usage struct {
 	server, redis, load time.Duration
-	commands            int64 // of Redis
+	commands            int64    // of Redis
+	reads, writes       *float64 // units of the store; nil where there is none that accounts for them
+	disk                *float64 // bytes that the servers wrote; nil where the system does not tell
 }
 
 func (r *rig) usage(ctx context.Context) (u usage, err error) {
@@ -234,14 +242,34 @@ func (r *rig) usage(ctx context.Context) (u usage, err error) {
 	}
 	u.load += time.Duration(own.Utime.Nano() + own.Stime.Nano())
 	if c := r.sys.redis(); c != nil {
-		u.commands, err = c.commands(ctx)
+		if u.commands, err = c.commands(ctx); err != nil {
+			return u, err
+		}
 	}
-	return u, err
+	if r.vigil != nil && r.vigil.units != nil {
+		reads, writes := r.vigil.units.units()
+		u.reads, u.writes = &reads, &writes
+	}
+	if n, err := writtenBy(r.sys.servers()...); err == nil { // not every system lets us know
+		disk := float64(n)
+		u.disk = &disk
+	}
+	return u, nil
 }
 
 // since is what was used in between.
 func (u usage) since(before usage) usage {
-	return usage{u.server - before.server, u.redis - before.redis, u.load - before.load, u.commands - before.commands}
+	less := func(a, b *float64) *float64 {
+		if a == nil || b == nil {
+			return nil
+		}
+		d := *a - *b
+		return &d
+	}
+	return usage{
+		u.server - before.server, u.redis - before.redis, u.load - before.load, u.commands - before.commands,
+		less(u.reads, before.reads), less(u.writes, before.writes), less(u.disk, before.disk),
+	}
 }
 
 // during measures what is used from one moment to another.
@@ -274,6 +302,8 @@ func (r *rig) outcome(ctx context.Context, scenario string, more ...string) *out
 	if r.vigil != nil {
 		bin = r.vigil.bin
 		o.Settings["store"] = r.c.Store
+	} else if r.name == systemFloor {
+		o.note("plain Go checks no token, stores nothing, sends no pings and knows no commands: it is the floor of a simple design")
 	} else {
 		o.Settings["heartbeat"] = r.c.Heartbeat.String()
 		o.note("the baseline checks no token and stores nothing, which favours it")

@@ -196,6 +196,9 @@ func (r *rig) verify(ctx context.Context, o *outcome, records []Record) (err err
 	if k.Doubled > 0 {
 		o.fail("%d signals are in the store twice", k.Doubled)
 	}
+	if k.Open > 0 {
+		o.fail("%d attempts that were handed in are not over in the store", k.Open)
+	}
 	for _, e := range k.Examples {
 		o.note("%s", e)
 	}
@@ -282,54 +285,42 @@ type searchArgs struct {
 func (r *rig) most(ctx context.Context, a searchArgs) (*outcome, error) {
 	o := r.outcome(ctx, "max", "limit", digits(a.Limit)+"ms", "step", a.Step.String())
 	return o, r.within(ctx, ConnectArgs{}, o, func() error {
-		good, bad, rate := 0.0, 0.0, a.From
-		var best stretch
-		why := ""
-		again := false
-		for {
+		search := climb{rate: a.From, within: a.Within}
+		var best, last stretch
+		why, again := "", false
+		for !search.done() {
+			rate := search.rate
 			s, err := r.run(ctx, rate, a.Step/5, a.Step)
 			if err != nil {
 				return err
 			}
+			last = s
 			trouble := s.over(a.Limit)
 			if trouble == "" {
 				r.tell("  %s/s holds: p99 %s ms", digits(rate), digits(s.shown.P99))
-				good, best = rate, s
+				best, again = s, false
+				search.took(true)
 			} else {
 				r.tell("  %s/s does not: %s", digits(rate), trouble)
-				if again = !again; again { // once may be the machine's
-					if !sleep(ctx, pause) {
-						return ctx.Err()
-					}
-					continue
+				if again = !again; !again { // once may be the machine's
+					why = trouble
+					search.took(false)
 				}
-				bad, why = rate, trouble
 			}
-			again = false
-			switch {
-			case bad == 0:
-				rate = good * 1.5
-			case good == 0 && bad < 1, bad-good <= a.Within*bad:
-				o.add("highest rate", good, "signals/s")
-				o.add("deliveries at that rate", good*float64(r.size.Proctors), "/s")
-				if good > 0 {
-					best.figures(o)
-					best.notes = nil
-				}
-				o.note("%s/s failed: %s", digits(bad), why)
-				if len(s.ends) > 0 {
-					o.note("sockets ended while the rate was too high: %v", s.ends)
-				}
-				return nil
-			case good == 0:
-				rate = bad / 2
-			default:
-				rate = (good + bad) / 2
-			}
-			if !sleep(ctx, pause) {
+			if !search.done() && !sleep(ctx, pause) {
 				return ctx.Err()
 			}
 		}
+		o.add("highest rate", search.good, "signals/s")
+		o.add("deliveries at that rate", search.good*float64(r.size.Proctors), "/s")
+		if search.good > 0 {
+			best.figures(o)
+		}
+		o.note("%s/s failed: %s", digits(search.bad), why)
+		if len(last.ends) > 0 {
+			o.note("sockets ended while the rate was too high: %v", last.ends)
+		}
+		return nil
 	})
 }
 
@@ -406,59 +397,22 @@ func (r *rig) storm(ctx context.Context, rate float64, limit time.Duration) (*ou
 		if _, err := r.run(ctx, rate, 0, 5*time.Second); err != nil {
 			return err
 		}
-		victim := len(r.vigil.nodes) - 1
-		alone := len(r.vigil.nodes) == 1
-		armed, err := ask[int](ctx, r.fleet, "Arm", same(ArmArgs{Node: victim, Return: alone}))
+		k, err := r.killNode(ctx, limit)
 		if err != nil {
 			return err
 		}
-		total := 0
-		for _, n := range armed {
-			total += n
+		all, used := k.all, k.used
+		for _, n := range all.Notes {
+			o.note("%s", n)
 		}
-		r.tell("%s: killing node %d, which %d students are on", r.name, victim, total)
-		if err := r.vigil.nodes[victim].kill(); err != nil {
-			return err
-		}
-		died := time.Now()
-		if alone {
-			if err := r.vigil.startNode(ctx, victim); err != nil {
-				return err
-			}
-			o.add("node ready again after", float64(time.Since(died).Milliseconds()), "ms")
-		} else {
-			r.vigil.nodes = r.vigil.nodes[:victim]
-		}
-		before, err := r.usage(ctx)
-		if err != nil {
-			return err
-		}
-		replies, err := ask[StormReply](ctx, r.fleet, "Storm", same(StormArgs{Died: died.UnixNano(), Limit: limit}))
-		if err != nil {
-			return err
-		}
-		after, err := r.usage(ctx)
-		if err != nil {
-			return err
-		}
-		var all StormReply
-		for _, a := range replies {
-			all.Armed += a.Armed
-			all.Returned += a.Returned
-			all.Tries += a.Tries
-			all.Peak += a.Peak
-			all.Unacked += a.Unacked
-			all.Exchanges += a.Exchanges
-			for _, n := range a.Notes {
-				o.note("%s", n)
-			}
+		if k.ready > 0 {
+			o.add("node ready again after", float64(k.ready.Milliseconds()), "ms")
 		}
 		o.add("students to come back", float64(all.Armed), "")
-		o.spread("back and acknowledged", merged(snapshots(replies, func(a StormReply) *hdrhistogram.Snapshot { return a.Back })...))
+		o.spread("back and acknowledged", k.back)
 		o.add("tries per student", float64(all.Tries)/float64(max(1, all.Armed)), "")
 		o.add("tries in the busiest tenth of a second", float64(all.Peak), "")
 		o.add("assertions exchanged", float64(all.Exchanges), "")
-		used := after.since(before)
 		o.add("server CPU", used.server.Seconds(), "s")
 		if used.commands > 0 {
 			o.add("Redis commands", float64(used.commands), "")
@@ -468,6 +422,66 @@ func (r *rig) storm(ctx context.Context, rate float64, limit time.Duration) (*ou
 		}
 		return nil
 	})
+}
+
+// killed is what became of a node's death.
+type killed struct {
+	ready time.Duration // until a single node was ready again
+	all   StormReply    // of all workers
+	back  spread        // from the death until each student got something new acknowledged
+	used  usage         // from the death on, by the other nodes
+}
+
+// killNode kills a node, starts it again where it is the only one, and waits until its students
+// are back.
+func (r *rig) killNode(ctx context.Context, limit time.Duration) (k killed, err error) {
+	victim := len(r.vigil.nodes) - 1
+	alone := len(r.vigil.nodes) == 1
+	armed, err := ask[int](ctx, r.fleet, "Arm", same(ArmArgs{Node: victim, Return: alone}))
+	if err != nil {
+		return k, err
+	}
+	total := 0
+	for _, n := range armed {
+		total += n
+	}
+	r.tell("%s: killing node %d, which %d students are on", r.name, victim, total)
+	if err := r.vigil.nodes[victim].kill(); err != nil {
+		return k, err
+	}
+	died := time.Now()
+	if alone {
+		if err := r.vigil.startNode(ctx, victim); err != nil {
+			return k, err
+		}
+		k.ready = time.Since(died)
+	} else {
+		r.vigil.nodes = r.vigil.nodes[:victim]
+	}
+	before, err := r.usage(ctx)
+	if err != nil {
+		return k, err
+	}
+	replies, err := ask[StormReply](ctx, r.fleet, "Storm", same(StormArgs{Died: died.UnixNano(), Limit: limit}))
+	if err != nil {
+		return k, err
+	}
+	after, err := r.usage(ctx)
+	if err != nil {
+		return k, err
+	}
+	k.used = after.since(before)
+	for _, a := range replies {
+		k.all.Armed += a.Armed
+		k.all.Returned += a.Returned
+		k.all.Tries += a.Tries
+		k.all.Peak += a.Peak
+		k.all.Unacked += a.Unacked
+		k.all.Exchanges += a.Exchanges
+		k.all.Notes = append(k.all.Notes, a.Notes...)
+	}
+	k.back = merged(snapshots(replies, func(a StormReply) *hdrhistogram.Snapshot { return a.Back })...)
+	return k, nil
 }
 
 // checkin tells what launches cost.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,9 +25,23 @@ type socket struct {
 	c    net.Conn
 	rest []byte // came with the answer to the upgrade
 
+	live  atomic.Bool  // welcomed, and what was not acknowledged is sent again
+	muted atomic.Bool  // the network carries nothing more
+	end   atomic.Int32 // how it is meant to end; else nobody meant it
+	tally *traffic     // what it carries is counted there; may be nil
+
 	mu  sync.Mutex
 	out []byte
 }
+
+// How a socket is meant to end.
+const (
+	endLeft = 1 + iota // the page is left: nobody comes back by itself
+	endCut             // it was cut off: its owner comes back
+)
+
+// traffic counts WebSocket messages as clients see them, and their payload.
+type traffic struct{ up, down, upBytes, downBytes atomic.Int64 }
 
 // target says where and as whom a socket connects.
 type target struct {
@@ -177,6 +192,9 @@ func (s *socket) read(f func(msg []byte)) error {
 	var message []byte // of several frames
 	from := 0
 	for {
+		if s.muted.Load() {
+			from = n // whatever came gets no farther than this
+		}
 		op, fin, payload, size, err := parseFrame(buf[from:n])
 		if err != nil {
 			return err
@@ -203,6 +221,10 @@ func (s *socket) read(f func(msg []byte)) error {
 		}
 		switch op {
 		case opText, opMore:
+			if s.tally != nil {
+				s.tally.down.Add(1)
+				s.tally.downBytes.Add(int64(len(payload)))
+			}
 			switch {
 			case fin && message == nil:
 				f(payload)
@@ -270,6 +292,13 @@ var mask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 // send writes one frame.
 func (s *socket) send(op byte, payload []byte) error {
+	if s.muted.Load() {
+		return nil // it gets no farther than this
+	}
+	if s.tally != nil && op == opText {
+		s.tally.up.Add(1)
+		s.tally.upBytes.Add(int64(len(payload)))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := append(s.out[:0], 0x80|op)
@@ -292,6 +321,12 @@ func (s *socket) send(op byte, payload []byte) error {
 	}
 	_, err := s.c.Write(b)
 	return err
+}
+
+// leave ends the connection as a page that is closed does; the peer's answer ends it.
+func (s *socket) leave() {
+	s.end.Store(endLeft)
+	_ = s.send(opClose, []byte{1001 >> 8, 1001 & 0xff}) // the peer has gone already, perhaps
 }
 
 // cut ends the connection without goodbye. With reset the peer gets a RST, else a FIN.

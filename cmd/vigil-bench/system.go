@@ -88,6 +88,7 @@ type vigilSystem struct {
 	tool           string // public URL
 	more           []string
 	local          *dynamolocal.Server
+	units          *meter // of local; nil where nobody asks
 	cache          *redisServer
 	nodes          []*process
 }
@@ -132,7 +133,14 @@ func newVigil(ctx context.Context, c common, dir, cpus string, tell func(string,
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret) // it never fails
 		v.keySecret = base64.StdEncoding.EncodeToString(secret)
-		v.store = "dynamodb:bench?region=local&endpoint=" + url.QueryEscape(v.local.URL)
+		endpoint := v.local.URL
+		if c.metered {
+			if v.units, err = newMeter(v.local.URL); err != nil {
+				return nil, errors.Join(err, v.close())
+			}
+			endpoint = v.units.url
+		}
+		v.store = "dynamodb:bench?region=local&endpoint=" + url.QueryEscape(endpoint)
 	}
 	return v, nil
 }
@@ -198,7 +206,7 @@ func (v *vigilSystem) startNode(ctx context.Context, i int) error {
 		return err
 	}
 	v.nodes[i] = p
-	return p.until(ctx, "it to be ready", startTime, func() bool { return answers(ctx, "http://"+v.admin[i]+"/readyz") })
+	return p.until(ctx, "it to be ready", func() bool { return answers(ctx, "http://"+v.admin[i]+"/readyz") })
 }
 
 func (v *vigilSystem) stop() error {
@@ -213,6 +221,10 @@ func (v *vigilSystem) stop() error {
 // close ends what outlives a stop.
 func (v *vigilSystem) close() error {
 	err := v.stop()
+	if v.units != nil {
+		err = errors.Join(err, v.units.close())
+		v.units = nil
+	}
 	if v.local != nil {
 		err = errors.Join(err, v.local.Stop())
 		v.local = nil
@@ -251,6 +263,7 @@ type kept struct {
 	Missing       int64 // acknowledged, and not there: lost for good
 	Unsure        int64 // neither acknowledged nor there: the outbox would send them again
 	Doubled       int64
+	Open          int64 // attempts that were handed in, and are not over there
 	Examples      []string
 }
 
@@ -265,6 +278,14 @@ func checkStore(ctx context.Context, s storage.Store, records []Record) (k kept,
 			}
 			if sig.Stream == r.Stream && sig.Seq >= 1 && sig.Seq <= int64(r.Given) {
 				seen[sig.Seq]++
+			}
+		}
+		if r.Ended {
+			switch session, err := s.Session(ctx, r.Session); {
+			case err != nil:
+				return k, fmt.Errorf("read the store: %w", err)
+			case !session.State.Ended():
+				k.Open++
 			}
 		}
 		k.Given += int64(r.Given)
@@ -320,7 +341,7 @@ func (r *redisServer) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.p.until(ctx, "it to answer", startTime, func() bool { _, err := r.commands(ctx); return err == nil })
+	return r.p.until(ctx, "it to answer", func() bool { _, err := r.commands(ctx); return err == nil })
 }
 
 func (r *redisServer) stop() error {
@@ -400,7 +421,7 @@ func (b *baselineSystem) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.cluster.until(ctx, "its workers to listen", startTime, func() bool {
+	return b.cluster.until(ctx, "its workers to listen", func() bool {
 		out, err := os.ReadFile(b.cluster.log)
 		return err == nil && strings.Contains(string(out), "ready\n") && answers(ctx, "http://"+b.listen+"/health")
 	})

@@ -36,6 +36,16 @@ func dialTest(t *testing.T, serve func(ctx context.Context, ws *websocket.Conn))
 	})
 }
 
+// muteServer sends two messages and goes.
+func muteServer(ctx context.Context, ws *websocket.Conn) {
+	for _, msg := range []string{"first", "second"} {
+		if ws.Write(ctx, websocket.MessageText, []byte(msg)) != nil {
+			return
+		}
+	}
+	_ = ws.CloseNow()
+}
+
 func TestASocketReadsSmallAndLargeAndDividedMessagesAndAnswersPings(t *testing.T) {
 	large := strings.Repeat("x", 70_000)
 	echoed := make(chan string, 1)
@@ -218,7 +228,7 @@ func TestCPUTimeIsReadAlsoBehindAStrangeName(t *testing.T) {
 func TestRepeatsAfterAResendAreNoMistake(t *testing.T) {
 	var o outbox
 	for range 3 {
-		o.give(0, true)
+		o.give(mark{measured: true})
 	}
 	o.acknowledge(1)
 	if got := o.unacked(); len(got) != 2 || got[0] != 2 {
@@ -303,7 +313,7 @@ func delivered() (*proctor, []byte) {
 	s := &student{session: "0198a3f2-6f0e-7c41-9a55-3d1f0c7f5b11", stream: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 	e.know(s)
 	e.students = []*student{s}
-	s.box.give(w.now(), true)
+	s.box.give(mark{sent: w.now(), measured: true})
 	p := &proctor{views: make([]view, 1)}
 	p.person = person{w: w, exam: e}
 	msg := []byte(`[{"t":"signal","session":"` + s.session + `","stream":"` + s.stream +

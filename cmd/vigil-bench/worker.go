@@ -44,7 +44,9 @@ type Worker struct {
 	proctors []*proctor
 	lines    []*line
 
-	shown, stored, late *histogram
+	shown, stored, late, openings *histogram
+	traffic                       traffic
+	day                           *day // nil but for an exam day
 
 	exchanges, errorFrames, resent, acked, others, deliveries, measured, launched, opened atomic.Int64
 	leaving, comeBack, cutting                                                            atomic.Bool
@@ -68,7 +70,7 @@ type place struct {
 // newWorker makes a worker without anybody.
 func newWorker() *Worker {
 	w := &Worker{
-		began: time.Now(), shown: newHistogram(), stored: newHistogram(), late: newHistogram(),
+		began: time.Now(), shown: newHistogram(), stored: newHistogram(), late: newHistogram(), openings: newHistogram(),
 		clients: map[place]*http.Client{}, dead: map[int]bool{}, ends: map[string]int{}, retries: map[int64]int{},
 		waiting: map[*student]*seat.CheckIn{},
 	}
@@ -163,8 +165,9 @@ type FoundArgs struct {
 	Tool     string   // Vigil's public URL
 	Nodes    []string // addresses
 	Exams    []string
-	Students []int // by exam
-	Proctors int   // of each exam
+	Students []int         // by exam
+	Proctors int           // of each exam
+	Limit    time.Duration // of each attempt; 0: none
 }
 
 // Founded is what an admin copies into the tool.
@@ -184,7 +187,7 @@ func (w *Worker) Found(a FoundArgs, r *Founded) error {
 	n := 0
 	for k, name := range a.Exams {
 		e := &exam{w: w, name: name, bySession: map[string]int{}}
-		links = append(links, ltitest.Link{ID: name, Title: name, Settings: `{"vigil":1,"policy":{}}`})
+		links = append(links, ltitest.Link{ID: name, Title: name, Settings: `{"vigil":1,"policy":{}}`, TimeLimit: a.Limit})
 		for i := range a.Students[k] {
 			s := &student{index: i, user: fmt.Sprintf("%d", 100_000+n)}
 			s.person = person{w: w, exam: e, local: w.address(n), node: i % len(a.Nodes)}
@@ -198,7 +201,7 @@ func (w *Worker) Found(a FoundArgs, r *Founded) error {
 			n++
 		}
 		for i := range a.Proctors {
-			p := &proctor{user: fmt.Sprintf("%d", 10_000+len(w.proctors)), views: make([]view, a.Students[k]), told: make([]told, a.Students[k])}
+			p := &proctor{user: fmt.Sprintf("%d", 10_000+len(w.proctors)), views: make([]view, a.Students[k]), told: make([]told, a.Students[k]), sights: make([]sight, a.Students[k])}
 			p.person = person{w: w, exam: e, local: w.address(i), node: i % len(a.Nodes)}
 			p.whole, p.firstUp = make(chan time.Duration, 1), make(chan time.Duration, 1)
 			users = append(users, ltitest.User{ID: p.user, Given: "Proctor", Family: p.user, Email: p.user + "@bench.example", Role: ltitest.Instructor})
@@ -336,9 +339,13 @@ func (w *Worker) Seat(a CrowdArgs, r *CrowdReply) error {
 	if err := w.Agree(a, r); err != nil {
 		return err
 	}
-	var proctors CrowdReply
 	defer w.closeClients() // the server that follows is another
-	return crowd(w.ctx, w.proctors, a.AtOnce, &proctors, func(ctx context.Context, p *proctor) error {
+	return w.Staff(a, &CrowdReply{})
+}
+
+// Staff launches the proctors to their dashboards.
+func (w *Worker) Staff(a CrowdArgs, r *CrowdReply) error {
+	return crowd(w.ctx, w.proctors, a.AtOnce, r, func(ctx context.Context, p *proctor) error {
 		taken, err := seat.Open(ctx, w.tool, w.platform, ltitest.Launch{
 			Message: ltitest.ResourceLink, ClientID: w.platform.Tools()[0].ClientID, UserID: p.user, LinkID: p.exam.name,
 		}, w.client(p.local, p.node))
@@ -355,6 +362,7 @@ type ConnectArgs struct {
 	AtOnce   int
 	ByLine   bool // students come through a path that can be dropped
 	ComeBack bool // who loses the connection reconnects
+	Staff    bool // only the proctors'
 }
 
 // Connect opens everybody's socket, the students' with a fresh outbox.
@@ -408,6 +416,9 @@ func (w *Worker) Connect(a ConnectArgs, r *CrowdReply) error {
 		return nil
 	}); err != nil {
 		return err
+	}
+	if a.Staff {
+		return nil
 	}
 	return crowd(w.ctx, shuffled(w.students), a.AtOnce, r, func(ctx context.Context, s *student) error {
 		if err := s.connect(ctx); err != nil {
@@ -616,13 +627,14 @@ func (w *Worker) complete(base map[*student]int) bool {
 type Record struct {
 	Session, Stream string
 	Given, Acked    int
+	Ended           bool // the attempt was handed in
 }
 
 // Records lists the streams of everybody who has given something.
 func (w *Worker) Records(_ None, r *[]Record) error { //nolint:unparam // net/rpc wants an error
 	for _, s := range w.students {
 		if n := s.box.given(); n > 0 {
-			*r = append(*r, Record{Session: s.session, Stream: s.stream, Given: n, Acked: n - s.box.waiting(0)})
+			*r = append(*r, Record{Session: s.session, Stream: s.stream, Given: n, Acked: n - s.box.waiting(0), Ended: s.desk.handed.Load() > 0})
 		}
 	}
 	return nil

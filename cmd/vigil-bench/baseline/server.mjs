@@ -60,9 +60,12 @@ function serve() {
     publisher.publish(channel, JSON.stringify(message)).catch((error) => console.error("publish:", error.message));
   };
 
+  const slots = 100;
+  let nextSlot = 0;
+
   const student = (ws, channel, session) => {
     let stream = "";
-    publish(channel, { t: "session", row: { id: session, conn: { c: "online", since: Date.now() } } });
+    let navigating = false;
     ws.on("message", (data) => {
       let frame;
       try {
@@ -73,6 +76,9 @@ function serve() {
       }
       if (frame.t === "hello") {
         stream = frame.stream;
+        publish(channel, { t: "session", row: { id: session, conn: { c: "online", since: Date.now(), page: frame.page } } });
+      } else if (frame.t === "bye") {
+        navigating = frame.reason === "navigating";
       } else if (frame.t === "signal") {
         publish(channel, {
           t: "signal",
@@ -87,7 +93,10 @@ function serve() {
         });
       }
     });
-    ws.on("close", () => publish(channel, { t: "session", row: { id: session, conn: { c: "lost", since: Date.now() } } }));
+    // A page turn is no loss. Who does not come back after one is never told lost: that would be one more duty.
+    ws.on("close", () => {
+      if (!navigating) publish(channel, { t: "session", row: { id: session, conn: { c: "lost", since: Date.now() } } });
+    });
     ws.send('{"t":"welcome","role":"student"}');
   };
 
@@ -117,6 +126,7 @@ function serve() {
     const query = new URL(request.url, "http://localhost").searchParams;
     const channel = `exam:${query.get("exam")}`;
     ws.isAlive = true;
+    ws.slot = nextSlot++ % slots;
     ws.on("pong", () => {
       ws.isAlive = true;
     });
@@ -131,10 +141,13 @@ function serve() {
     }
   });
 
-  // As in ws's manual.
+  // As in ws's manual, but spread over the interval: all pings at once would hold up everything else.
+  let turn = 0;
   setInterval(
     () => {
+      turn = (turn + 1) % slots;
       for (const ws of wss.clients) {
+        if (ws.slot !== turn) continue;
         if (!ws.isAlive) {
           ws.terminate();
           continue;
@@ -143,7 +156,7 @@ function serve() {
         ws.ping();
       }
     },
-    Number(setting("HEARTBEAT_MS")),
+    Number(setting("HEARTBEAT_MS")) / slots,
   );
 
   server.listen({ host: setting("HOST"), port: Number(setting("PORT")), backlog: 4096 });
