@@ -11,8 +11,7 @@
 // writer of signals (stored.go), by dashboards, use cases and cluster (notify.go, faults.go, takeover.go),
 // and by the relay (receive.go).
 //
-// Mutexes, in the order in which they nest: Board.Order, Hub.mu, student.mu, room.mu and proctor.state;
-// then those of other packages (sockets, queues of jobs, the relay). All others are taken with nothing
-// locked within but the group of tasks. None is held while the store, the relay's Subscribe, a socket or a
+// Mutexes have ranks (internal/lockorder), which say in what order they nest; a test with the race detector
+// panics where one is taken in another. None is held while the store, the relay's Subscribe, a socket or a
 // platform is waited for.
 package realtime

@@ -5,13 +5,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"unique"
 
 	"vigil"
 	"vigil/realtime/dashboard"
 	"vigil/realtime/internal/instant"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/outage"
 	"vigil/realtime/relay"
 )
@@ -26,7 +26,7 @@ type Hub struct {
 	retelling retelling
 	receiver  func(*room) relay.Receiver // takes what other nodes tell of a room's exam
 
-	mu       sync.RWMutex
+	mu       lockorder.RWMutex[lockorder.Hub]
 	rooms    map[string]*room
 	students map[string]*student // by session
 }
@@ -217,7 +217,7 @@ func (st *student) overlayLocked(s *vigil.Session) {
 // told as they are. Every receiver takes that for
 // something that it knows, or not yet.
 type retelling struct {
-	mu   sync.Mutex // a leaf
+	mu   lockorder.Mutex[lockorder.Leaf]
 	ids  []string
 	busy bool
 }

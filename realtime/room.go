@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vigil/realtime/dashboard"
+	"vigil/realtime/internal/lockorder"
 )
 
 // room is an exam on this node: it exists while the exam has a socket here, or a student
@@ -28,7 +29,7 @@ type room struct {
 	refreshed time.Time
 	showing   showing
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Room]
 	dirty map[*student]struct{} // whose counts changed
 	stale []*student            // whose counts are to be read from the store: another node may have counted
 }

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unique"
 
 	"vigil"
 	"vigil/realtime/dashboard"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/internal/signals"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/socket"
@@ -30,7 +30,7 @@ type student struct {
 	reachable atomic.Bool // presence.Reachable, for counting
 	used      atomic.Int64
 
-	mu           sync.Mutex
+	mu           lockorder.Mutex[lockorder.Student]
 	conns        []*socket.Conn // the owner is the one with the highest epoch
 	owner        *socket.Conn
 	life         life // of the session, as last read or written

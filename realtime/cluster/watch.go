@@ -3,8 +3,9 @@ package cluster
 import (
 	"maps"
 	"slices"
-	"sync"
 	"time"
+
+	"vigil/realtime/internal/lockorder"
 
 	"vigil"
 )
@@ -16,7 +17,7 @@ import (
 
 // nodeWatch is what a node has seen of the others.
 type nodeWatch struct {
-	mu     sync.Mutex
+	mu     lockorder.Mutex[lockorder.Leaf]
 	seen   map[string]*peerState
 	last   time.Time       // the last observation; zero: it failed, or there was none
 	taking map[string]bool // nodes from which this one takes over just now

@@ -3,10 +3,10 @@ package dashboard
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"vigil"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/protocol"
 )
 
@@ -22,9 +22,9 @@ type Board struct {
 
 	// Order is held for reading while one row's change is made and queued, and for
 	// writing while a snapshot's page is: so no older row follows a newer one.
-	Order sync.RWMutex
+	Order lockorder.RWMutex[lockorder.Rows]
 
-	mu     sync.Mutex
+	mu     lockorder.Mutex[lockorder.Room]
 	groups map[string]Groups // by session: those that were read or told since the board is there
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/internal/lists"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/session"
@@ -32,12 +32,12 @@ type proctor struct {
 	board  *Board
 	access atomic.Pointer[vigil.Access] // what it may see and do; replaced, never changed
 
-	state      sync.Mutex // within it only a job is queued
-	subscribed bool       // deltas flow: from its first snapshot on
-	signals    string     // which signals are wanted
-	behind     bool       // deltas are dropped until a fresh snapshot
-	asked      bool       // a snapshot waits or is under way
-	again      bool       // another one must follow it
+	state      lockorder.Mutex[lockorder.Dashboard] // within it only a job is queued
+	subscribed bool                                 // deltas flow: from its first snapshot on
+	signals    string                               // which signals are wanted
+	behind     bool                                 // deltas are dropped until a fresh snapshot
+	asked      bool                                 // a snapshot waits or is under way
+	again      bool                                 // another one must follow it
 	created    []string
 	counted    map[string]bool // sessions whose counts were told while a snapshot was under way
 	falls      []time.Time     // when it fell behind

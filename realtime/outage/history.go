@@ -2,11 +2,11 @@ package outage
 
 import (
 	"slices"
-	"sync"
 	"time"
 
 	"vigil/realtime/internal/instant"
 	"vigil/realtime/internal/lists"
+	"vigil/realtime/internal/lockorder"
 
 	"vigil"
 )
@@ -15,7 +15,7 @@ import (
 // and those in which no node lived: whoever was away then was away because of a server outage. Stretches
 // shorter than Least keep nobody away. The zero value is ready; all methods may be called at the same time.
 type History struct {
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Leaf]
 	since time.Time     // of the one that goes on; zero: there is none
 	good  time.Time     // when something was stored the last time
 	past  []vigil.Fault // newest last, maxOutages at most

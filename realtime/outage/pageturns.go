@@ -2,11 +2,11 @@ package outage
 
 import (
 	"slices"
-	"sync"
 	"time"
 
 	"vigil"
 	"vigil/realtime/internal/lists"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/protocol"
 )
 
@@ -14,7 +14,7 @@ import (
 // slow one by itself explains nothing; several at the same moment are the platform's. The zero
 // value is ready; all methods may be called at the same time.
 type PageTurns struct {
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Leaf]
 	sites map[string]*site // by platform
 }
 

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"vigil"
 	"vigil/realtime/internal/instant"
 	"vigil/realtime/internal/lists"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/protocol"
 )
 
@@ -24,7 +24,7 @@ type Records interface {
 // Refusals is whom this node turned away and what other nodes told of theirs. The zero value is ready; all
 // methods may be called at the same time.
 type Refusals struct {
-	mu   sync.Mutex
+	mu   lockorder.Mutex[lockorder.Leaf]
 	here map[string][]vigil.Fault // by session, still to be stored
 	news map[string]Times         // of here, not yet told to other nodes
 	told map[string][]vigil.Fault // by other nodes, by session

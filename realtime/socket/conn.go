@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"vigil"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/internal/netpoll"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/internal/wire"
@@ -76,7 +77,7 @@ type Conn struct {
 
 	window int64 // of the flusher's count, in which it was last counted; the flusher's
 
-	mu         sync.Mutex
+	mu         lockorder.Mutex[lockorder.Socket]
 	queue      []Item
 	bytes      int       // of queue
 	control    []byte    // pings and pongs, written before the queue

@@ -2,8 +2,9 @@ package socket
 
 import (
 	"maps"
-	"sync"
 	"sync/atomic"
+
+	"vigil/realtime/internal/lockorder"
 
 	"github.com/coder/websocket"
 )
@@ -20,7 +21,7 @@ type Counters struct {
 	RateRefused     atomic.Int64
 	Renewed         atomic.Int64 // tokens
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Leaf]
 	codes map[websocket.StatusCode]int64 // by which we closed
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/internal/netpoll"
 	"vigil/realtime/internal/wire"
 	"vigil/realtime/protocol"
@@ -21,7 +22,7 @@ import (
 type flusher struct {
 	wg sync.WaitGroup
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Flusher]
 	wake  sync.Cond
 	ready []*Conn // to be written now
 	first int     // of ready

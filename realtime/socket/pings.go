@@ -2,9 +2,9 @@ package socket
 
 import (
 	"context"
-	"sync"
 	"time"
 
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/internal/wire"
 	"vigil/realtime/protocol"
 )
@@ -19,7 +19,7 @@ type pinger struct {
 	buf   []byte        // to write pings in; the goroutine's own
 	rand  func(n int64) int64
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[lockorder.Leaf]
 	slots [][]*Conn
 	at    int // the slot of now
 	count int

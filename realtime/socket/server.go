@@ -7,11 +7,11 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/internal/netpoll"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
@@ -54,7 +54,7 @@ type Server struct {
 	trials  atomic.Int64 // trial sockets that are open
 	burst   burst
 
-	mu       sync.Mutex // nothing is locked within
+	mu       lockorder.Mutex[lockorder.Leaf]
 	conns    map[*Conn]struct{}
 	reserved map[string]int // sockets per session, those being opened included
 }

@@ -4,11 +4,11 @@ package signals
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"vigil"
+	"vigil/realtime/internal/lockorder"
 	"vigil/realtime/internal/tasks"
 	"vigil/realtime/protocol"
 	"vigil/realtime/socket"
@@ -74,7 +74,7 @@ type Writer struct {
 	cfg  Config
 	wake chan struct{}
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[lockorder.Leaf]
 	queue   []Entry
 	failing bool
 	busy    int // signals under way

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"vigil/realtime/internal/lockorder"
 )
 
 // maxAside is how many pieces of work of Aside are done at once.
@@ -20,7 +22,7 @@ type Group struct {
 	cancel context.CancelFunc
 	aside  chan struct{} // slots of Aside
 
-	stop    sync.RWMutex // guards stopped against wg
+	stop    lockorder.RWMutex[lockorder.Tasks] // guards stopped against wg
 	stopped bool
 	wg      sync.WaitGroup
 }

@@ -2,13 +2,14 @@ package tasks
 
 import (
 	"context"
-	"sync"
+
+	"vigil/realtime/internal/lockorder"
 )
 
 // Queue does one owner's jobs that wait for the store, one after the other, in a goroutine
 // that exists only while there are some. The zero Queue is ready.
 type Queue struct {
-	mu   sync.Mutex
+	mu   lockorder.Mutex[lockorder.Queue]
 	jobs []func(context.Context)
 	busy bool
 }
