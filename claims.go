@@ -21,3 +21,6 @@ type SocketClaims struct {
 	// learning platform's quiz page is what reports of the attempt. "": it was not.
 	Guest Guest
 }
+
+// Actor is who the claims speak of.
+func (c SocketClaims) Actor() Actor { return Actor{Role: c.Role, ID: c.Subject, Name: c.Name} }

@@ -104,8 +104,7 @@ func (c Command) Validate() error {
 // Plan is what a command does to a session: what must be stored in one conditional
 // write, and what happens after it.
 type Plan struct {
-	Session  Session
-	Changed  bool      // the session's lifecycle or grants changed: write it conditionally
+	Session  Session   // of another version if its lifecycle or grants changed
 	Command  Command   // to be stored with it, idempotent by (session, id)
 	Delivery *Delivery // to be queued for the platform in the same write; nil: none, or not before the attempt begins
 	ToPeer   bool      // the student's browser is told now, not only after the platform's answer
@@ -184,7 +183,7 @@ func (s Session) Do(p Policy, c Command, now time.Time, deliveryID string) (Plan
 		if err != nil {
 			return Plan{}, err
 		}
-		plan.Changed, plan.ToPeer = true, true
+		plan.ToPeer = true
 	}
 	return plan, nil
 }
@@ -225,7 +224,7 @@ func (plan *Plan) extend(p Policy, c Command, now time.Time, deliver func(string
 	}
 	s.Grants = append(slices.Clone(s.Grants), g)
 	s.Version++
-	plan.Session, plan.Changed = s, true
+	plan.Session = s
 	return nil
 }
 

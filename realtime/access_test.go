@@ -67,8 +67,8 @@ func inGroups(groups ...vigil.Group) func(s *vigil.Session) {
 }
 
 // claimsOf are those of a proctor other than the rig's.
-func (r *rig) claimsOf(user string) socket.Claims {
-	return socket.Claims{Subject: "platform-1|" + user, Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher " + user}
+func (r *rig) claimsOf(user string) vigil.SocketClaims {
+	return vigil.SocketClaims{Subject: "platform-1|" + user, Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher " + user}
 }
 
 // watcher is a dashboard that keeps all that it was sent.
@@ -599,7 +599,7 @@ func TestNobodyWatchesWithoutAnAccessRecord(t *testing.T) {
 	newer := r.claimsOf("ada")
 	newer.Access = a.Version + 1
 	for name, row := range map[string]struct {
-		claims socket.Claims
+		claims vigil.SocketClaims
 		status int
 	}{
 		"a record":                    {r.claimsOf("ada"), 101},

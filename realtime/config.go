@@ -43,7 +43,7 @@ type Config struct {
 	// Allow is asked before a socket is opened and before each renewal of its token,
 	// beside the hub's own checks; an error refuses. nil: nothing more is asked. origin is the
 	// page's that opens the socket, where that is not the tool's own; else, and at renewals, "".
-	Allow func(ctx context.Context, c socket.Claims, origin string) error
+	Allow func(ctx context.Context, c vigil.SocketClaims, origin string) error
 	// Address is the client's network address, for telling that it changed; nil: the host
 	// of RemoteAddr. Forwarded addresses are the caller's to trust.
 	Address func(r *http.Request) string

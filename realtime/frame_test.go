@@ -27,7 +27,7 @@ type wire struct {
 	closed chan error
 }
 
-func (r *rig) wire(c socket.Claims, headers ...string) *wire {
+func (r *rig) wire(c vigil.SocketClaims, headers ...string) *wire {
 	r.Helper()
 	return r.wireOn(r.raw(c, headers...))
 }
@@ -443,7 +443,7 @@ func TestARenewalAsksAnewWhetherThePersonIsAllowed(t *testing.T) {
 	r := newRig(t, func(c *realtime.Config) {
 		c.RenewBefore = 900 * time.Millisecond
 		c.Liveness.PingEvery, c.Liveness.PongWait = 200*time.Millisecond, 100*time.Millisecond // tokens are looked at as often
-		c.Allow = func(context.Context, socket.Claims, string) error {
+		c.Allow = func(context.Context, vigil.SocketClaims, string) error {
 			select {
 			case <-barred:
 				return vigil.Errorf(vigil.CodeForbidden, "barred")

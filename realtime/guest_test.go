@@ -8,18 +8,17 @@ import (
 	"vigil/realtime"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay/relaytest"
-	"vigil/realtime/socket"
 )
 
 // guestClaims are those of a page of ours beside a quiz page with the monitor.
-func guestClaims(s vigil.Session, g vigil.Guest) socket.Claims {
+func guestClaims(s vigil.Session, g vigil.Guest) vigil.SocketClaims {
 	c := studentClaims(s)
 	c.Guest = g
 	return c
 }
 
 // tested opens a socket that does what the check-in's system check does, and leaves as it does.
-func (r *rig) tested(c socket.Claims, headers ...string) {
+func (r *rig) tested(c vigil.SocketClaims, headers ...string) {
 	r.Helper()
 	w := r.wire(c, headers...)
 	for range 4 {

@@ -22,7 +22,6 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
-	"vigil/realtime/socket"
 	"vigil/storage/sqlite"
 	"vigil/storage/sqlite/sqlitetest"
 )
@@ -130,7 +129,7 @@ func (b *bubble) sessionOf(age, end time.Duration) vigil.Session {
 }
 
 // socket opens one that answers pings while pong says so, and collects frames.
-func (b *bubble) socket(c socket.Claims, pong func() bool) (ws *websocket.Conn, frames func() []json.RawMessage, ended func() error) {
+func (b *bubble) socket(c vigil.SocketClaims, pong func() bool) (ws *websocket.Conn, frames func() []json.RawMessage, ended func() error) {
 	b.Helper()
 	token, _, err := b.tokens.MintSocket(b.ctx, c)
 	b.ok(err)
@@ -412,7 +411,7 @@ func TestASignalOfABrowserWhoseClockIsDecadesOffIsKept(t *testing.T) {
 
 func TestAProctorsRenewalsEndWhenTheLaunchDoes(t *testing.T) {
 	inBubble(t, func(b *bubble) {
-		claims := socket.Claims{
+		claims := vigil.SocketClaims{
 			Subject: "platform-1|teacher", Exam: b.exam.ID, Role: vigil.RoleProctor, Until: time.Now().Add(time.Hour), // a launch lasts longer, and each second of it is a tick here
 		}
 		token, _, err := b.tokens.MintSocket(b.ctx, claims)

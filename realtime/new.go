@@ -3,6 +3,8 @@ package realtime
 import (
 	"hash/maphash"
 
+	"vigil"
+
 	"github.com/google/uuid"
 
 	"vigil/realtime/cluster"
@@ -119,7 +121,7 @@ func (h *Hub) Sockets() int { return h.sockets.Count() }
 
 // Expel closes the sockets of those whose claims are such with CloseForbidden: they are not
 // allowed any more, and it is none of their own doing. Config.Allow must refuse them already.
-func (h *Hub) Expel(such func(socket.Claims) bool) {
+func (h *Hub) Expel(such func(vigil.SocketClaims) bool) {
 	for _, c := range h.sockets.All() {
 		if claims := c.Claims(); claims != nil && such(*claims) {
 			c.Close(protocol.CloseForbidden, "")

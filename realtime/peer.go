@@ -47,7 +47,7 @@ func (sc *studentConn) Allowed(ctx context.Context) error {
 }
 
 // mayStudent checks a student's claims against the session.
-func mayStudent(c socket.Claims, s vigil.Session) error {
+func mayStudent(c vigil.SocketClaims, s vigil.Session) error {
 	switch {
 	case c.Role != vigil.RoleStudent || c.Session != s.ID || c.Exam != "" && c.Exam != s.ExamID:
 		return vigil.Errorf(vigil.CodeForbidden, "This connection belongs to another attempt.")

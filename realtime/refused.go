@@ -37,7 +37,7 @@ func (h *Hub) Refused(ctx context.Context, session string, began time.Time, err 
 
 // noteRefused is Refused for a socket that was not opened. The fault may have come before the
 // token was looked at.
-func (h *Hub) noteRefused(r *http.Request, claims socket.Claims, began time.Time, err error) {
+func (h *Hub) noteRefused(r *http.Request, claims vigil.SocketClaims, began time.Time, err error) {
 	if !h.cfg.Shared || !ourRefusal(err) || h.draining.Load() {
 		return
 	}

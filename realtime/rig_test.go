@@ -44,7 +44,7 @@ var calm = vigil.Liveness{PingEvery: 10 * time.Second, PongWait: 4 * time.Second
 // tokens signs and verifies socket tokens that are just random names.
 type tokens struct {
 	mu    sync.Mutex
-	known map[string]socket.Claims
+	known map[string]vigil.SocketClaims
 	life  time.Duration
 	fail  error // of Verify
 	mint  error // of Mint
@@ -52,14 +52,14 @@ type tokens struct {
 }
 
 func newTokens() *tokens {
-	return &tokens{known: map[string]socket.Claims{}, life: 5 * time.Minute, now: time.Now}
+	return &tokens{known: map[string]vigil.SocketClaims{}, life: 5 * time.Minute, now: time.Now}
 }
 
-func (k *tokens) VerifySocket(_ context.Context, token string) (socket.Claims, error) {
+func (k *tokens) VerifySocket(_ context.Context, token string) (vigil.SocketClaims, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.fail != nil {
-		return socket.Claims{}, k.fail
+		return vigil.SocketClaims{}, k.fail
 	}
 	c, ok := k.known[token]
 	if !ok {
@@ -68,7 +68,7 @@ func (k *tokens) VerifySocket(_ context.Context, token string) (socket.Claims, e
 	return c, nil
 }
 
-func (k *tokens) MintSocket(_ context.Context, c socket.Claims) (string, time.Time, error) {
+func (k *tokens) MintSocket(_ context.Context, c vigil.SocketClaims) (string, time.Time, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.mint != nil {
@@ -454,22 +454,22 @@ func (r *rig) session(edits ...func(s *vigil.Session)) vigil.Session {
 	return s
 }
 
-func studentClaims(s vigil.Session) socket.Claims {
-	return socket.Claims{Subject: socket.Subject("platform-1", s.UserID), Session: s.ID, Role: vigil.RoleStudent}
+func studentClaims(s vigil.Session) vigil.SocketClaims {
+	return vigil.SocketClaims{Subject: socket.Subject("platform-1", s.UserID), Session: s.ID, Role: vigil.RoleStudent}
 }
 
-func (r *rig) proctorClaims() socket.Claims {
-	return socket.Claims{Subject: "platform-1|teacher", Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher"}
+func (r *rig) proctorClaims() vigil.SocketClaims {
+	return vigil.SocketClaims{Subject: "platform-1|teacher", Exam: r.exam.ID, Role: vigil.RoleProctor, Name: "Teacher"}
 }
 
-func (r *rig) mint(c socket.Claims) string {
+func (r *rig) mint(c vigil.SocketClaims) string {
 	r.Helper()
 	token, _, err := r.tokens.MintSocket(r.ctx, c)
 	r.ok(err)
 	return token
 }
 
-func (r *rig) config(c socket.Claims) client.Config {
+func (r *rig) config(c vigil.SocketClaims) client.Config {
 	return client.Config{
 		Origin: platformOrigin, BackoffFirst: 5 * time.Millisecond, BackoffMost: 50 * time.Millisecond,
 		TokenSource: func(ctx context.Context) (client.Token, error) {

@@ -71,8 +71,8 @@ type admitted struct {
 // admit makes every check that can be made before the upgrade: state of the node, form,
 // origin, token, session or exam, number of sockets. Whatever can fail by the store is
 // asked here, because a refusal says more than a close.
-func (h *Hub) admit(r *http.Request) (socket.Claims, admitted, error) {
-	none := func(err error) (socket.Claims, admitted, error) { return socket.Claims{}, admitted{}, err }
+func (h *Hub) admit(r *http.Request) (vigil.SocketClaims, admitted, error) {
+	none := func(err error) (vigil.SocketClaims, admitted, error) { return vigil.SocketClaims{}, admitted{}, err }
 	if h.draining.Load() {
 		return none(socket.ErrDraining)
 	}
@@ -181,7 +181,7 @@ func (h *Hub) endOldest(session string) bool {
 	return true
 }
 
-func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted, error) {
+func (h *Hub) admitStudent(ctx context.Context, claims vigil.SocketClaims) (admitted, error) {
 	began := h.now()
 	s, err := h.store.Session(ctx, claims.Session)
 	h.noteRead(began, err)
@@ -222,7 +222,7 @@ func (h *Hub) admitStudent(ctx context.Context, claims socket.Claims) (admitted,
 	}, nil
 }
 
-func (h *Hub) admitProctor(ctx context.Context, claims socket.Claims) (admitted, error) {
+func (h *Hub) admitProctor(ctx context.Context, claims vigil.SocketClaims) (admitted, error) {
 	exam, err := h.store.Exam(ctx, claims.Exam)
 	if err != nil {
 		return admitted{}, socket.ForbidMissing(err)

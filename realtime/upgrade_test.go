@@ -14,7 +14,6 @@ import (
 	"vigil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
-	"vigil/realtime/socket"
 )
 
 // ask sends an upgrade request and returns the answer's status and problem.
@@ -62,7 +61,7 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 			}
 			return o == platformOrigin, nil
 		}
-		c.Allow = func(_ context.Context, c socket.Claims, _ string) error {
+		c.Allow = func(_ context.Context, c vigil.SocketClaims, _ string) error {
 			if c.Name == "barred" {
 				return vigil.Errorf(vigil.CodeForbidden, "barred")
 			}
@@ -73,7 +72,7 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 	ended := r.session(func(s *vigil.Session) { s.State = vigil.StateSubmitted })
 	over := r.session(func(s *vigil.Session) { s.End = time.Now().Add(-time.Hour) })
 	good := r.mint(studentClaims(s))
-	with := func(f func(c *socket.Claims), c socket.Claims) string {
+	with := func(f func(c *vigil.SocketClaims), c vigil.SocketClaims) string {
 		f(&c)
 		return r.mint(c)
 	}
@@ -104,22 +103,22 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 		{"another version", header("Sec-WebSocket-Protocol", "vigil.v2, "+protocol.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
 		{"ours twice", header("Sec-WebSocket-Protocol", "vigil.v1, vigil.v1, "+protocol.TokenSubprotocol+good), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
 		{"unknown token", protocols("nonsense"), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
-		{"expired token", protocols(with(func(c *socket.Claims) { c.Expires = time.Now().Add(-time.Second) }, studentClaims(s))), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
-		{"renewals over", protocols(with(func(c *socket.Claims) {
+		{"expired token", protocols(with(func(c *vigil.SocketClaims) { c.Expires = time.Now().Add(-time.Second) }, studentClaims(s))), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
+		{"renewals over", protocols(with(func(c *vigil.SocketClaims) {
 			c.Expires = time.Now().Add(time.Minute)
 			c.Until = time.Now().Add(-time.Second)
 		}, r.proctorClaims())), 401, vigil.CodeUnauthorized, protocol.DutyRenew},
-		{"someone else's attempt", protocols(with(func(c *socket.Claims) { c.Session = other.ID }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
-		{"unknown attempt", protocols(with(func(c *socket.Claims) { c.Session = "none" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
-		{"student of another exam", protocols(with(func(c *socket.Claims) { c.Exam = "other" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"someone else's attempt", protocols(with(func(c *vigil.SocketClaims) { c.Session = other.ID }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"unknown attempt", protocols(with(func(c *vigil.SocketClaims) { c.Session = "none" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"student of another exam", protocols(with(func(c *vigil.SocketClaims) { c.Exam = "other" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
 		{"ended attempt", protocols(r.mint(studentClaims(ended))), 403, vigil.CodeIllegal, protocol.DutyStop},
 		{"attempt whose time is over", protocols(r.mint(studentClaims(over))), 403, vigil.CodeIllegal, protocol.DutyStop},
-		{"no role", protocols(with(func(c *socket.Claims) { c.Role = "" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
-		{"proctor with a session's token", protocols(with(func(c *socket.Claims) { c.Role = vigil.RoleProctor }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
-		{"student with an exam's token", protocols(with(func(c *socket.Claims) { c.Role = vigil.RoleStudent }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
-		{"system role", protocols(with(func(c *socket.Claims) { c.Role = vigil.RoleSystem }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
-		{"unknown exam", protocols(with(func(c *socket.Claims) { c.Exam = "none" }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
-		{"barred by Allow", protocols(with(func(c *socket.Claims) { c.Name = "barred" }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"no role", protocols(with(func(c *vigil.SocketClaims) { c.Role = "" }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"proctor with a session's token", protocols(with(func(c *vigil.SocketClaims) { c.Role = vigil.RoleProctor }, studentClaims(s))), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"student with an exam's token", protocols(with(func(c *vigil.SocketClaims) { c.Role = vigil.RoleStudent }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"system role", protocols(with(func(c *vigil.SocketClaims) { c.Role = vigil.RoleSystem }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"unknown exam", protocols(with(func(c *vigil.SocketClaims) { c.Exam = "none" }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
+		{"barred by Allow", protocols(with(func(c *vigil.SocketClaims) { c.Name = "barred" }, r.proctorClaims())), 403, vigil.CodeForbidden, protocol.DutyStop},
 		{"no upgrade", func(h http.Header) { protocols(good)(h); h.Del("Upgrade") }, 426, vigil.CodeInvalid, protocol.DutyStop},
 	}
 	for _, row := range rows {
@@ -205,7 +204,7 @@ func TestANodeThatIsFullRefuses(t *testing.T) {
 }
 
 // raw opens a socket that the test speaks on by itself.
-func (r *rig) raw(c socket.Claims, headers ...string) *websocket.Conn {
+func (r *rig) raw(c vigil.SocketClaims, headers ...string) *websocket.Conn {
 	r.Helper()
 	return r.rawWith(r.mint(c), headers...)
 }

@@ -24,7 +24,6 @@ import (
 	"vigil/lti"
 	"vigil/lti/ltitest"
 	"vigil/realtime"
-	"vigil/realtime/socket"
 	"vigil/storage/sqlite"
 	"vigil/storage/sqlite/sqlitetest"
 	"vigil/web"
@@ -107,12 +106,11 @@ func (r *rig) later(d time.Duration) { r.offset.Add(int64(d)) }
 // tokens carries package lti's socket tokens over to package realtime, as cmd does.
 type tokens struct{ tool *lti.Tool }
 
-func (t tokens) VerifySocket(ctx context.Context, token string) (socket.Claims, error) {
-	c, err := t.tool.VerifySocket(ctx, token)
-	return socket.Claims(c), err
+func (t tokens) VerifySocket(ctx context.Context, token string) (vigil.SocketClaims, error) {
+	return t.tool.VerifySocket(ctx, token)
 }
 
-func (t tokens) MintSocket(context.Context, socket.Claims) (string, time.Time, error) {
+func (t tokens) MintSocket(context.Context, vigil.SocketClaims) (string, time.Time, error) {
 	return "", time.Time{}, errors.New("no renewals in these tests")
 }
 

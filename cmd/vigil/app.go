@@ -101,11 +101,10 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if a.relay, err = s.relay(a.node, log, a.metrics.RelayLag); err != nil {
 		return nil, err
 	}
-	tokens := socketTokens{a.tool}
 	active := &directory{store: store, now: now}
 	a.platforms = active
 	a.hub, err = realtime.New(realtime.Config{
-		Store: audited, Verifier: tokens, Signer: tokens,
+		Store: audited, Verifier: a.tool, Signer: a.tool,
 		Controller:  controller{a.tool, store, log},
 		Observer:    a.metrics,
 		Pages:       pageStamps{a.tool},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"vigil"
 	"vigil/lti"
@@ -16,24 +15,11 @@ import (
 // The parts do not know each other; these small types carry one's words over to the
 // other.
 
-// socketTokens lets package realtime verify and renew the tokens that package lti signs.
-type socketTokens struct{ tool *lti.Tool }
-
+// The LTI tool verifies and renews the tokens that package realtime is given.
 var (
-	_ socket.Verifier = socketTokens{}
-	_ socket.Signer   = socketTokens{}
+	_ socket.Verifier = (*lti.Tool)(nil)
+	_ socket.Signer   = (*lti.Tool)(nil)
 )
-
-// VerifySocket implements socket.Verifier.
-func (t socketTokens) VerifySocket(ctx context.Context, token string) (socket.Claims, error) {
-	c, err := t.tool.VerifySocket(ctx, token)
-	return socket.Claims(c), err
-}
-
-// MintSocket implements socket.Signer: a fresh token for the same rights.
-func (t socketTokens) MintSocket(ctx context.Context, c socket.Claims) (string, time.Time, error) {
-	return t.tool.MintSocket(ctx, vigil.SocketClaims(c))
-}
 
 // pageStamps lets package realtime check the page stamps of platforms.
 type pageStamps struct{ tool *lti.Tool }

@@ -11,7 +11,6 @@ import (
 	"vigil/lti/ltitest"
 	"vigil/lti/ltitest/lms"
 	"vigil/realtime"
-	"vigil/realtime/socket"
 	"vigil/storage/sqlite/sqlitetest"
 )
 
@@ -24,9 +23,8 @@ func TestSocketTokensGoByTheServersClock(t *testing.T) {
 	if err := tool.Keys().Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	tokens := socketTokens{tool}
 	for _, until := range []time.Time{{}, at.Add(time.Minute)} {
-		token, expires, err := tokens.MintSocket(t.Context(), socket.Claims{Subject: "p|u", Session: "s", Role: vigil.RoleStudent, Until: until})
+		token, expires, err := tool.MintSocket(t.Context(), vigil.SocketClaims{Subject: "p|u", Session: "s", Role: vigil.RoleStudent, Until: until})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +32,7 @@ func TestSocketTokensGoByTheServersClock(t *testing.T) {
 		if !until.IsZero() {
 			want = until
 		}
-		got, err := tokens.VerifySocket(t.Context(), token)
+		got, err := tool.VerifySocket(t.Context(), token)
 		if err != nil || !expires.Equal(want.Truncate(time.Second)) || !got.Expires.Equal(expires) {
 			t.Errorf("got the end %s, the token's %s, %v, want %s", expires, got.Expires, err, want)
 		}

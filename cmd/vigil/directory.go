@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"vigil"
-	"vigil/realtime/socket"
 )
 
 // directory knows the active platforms: sockets are for their people and their pages. When a
@@ -47,7 +46,7 @@ func (d *directory) allowOrigin(ctx context.Context, origin string) (bool, error
 }
 
 // allow is realtime.Config.Allow: a token opens sockets from its own platform's pages.
-func (d *directory) allow(ctx context.Context, c socket.Claims, origin string) error {
+func (d *directory) allow(ctx context.Context, c vigil.SocketClaims, origin string) error {
 	id, _, _ := strings.Cut(c.Subject, "|")
 	ok, err := d.find(ctx, func(p vigil.Platform) bool { return p.ID == id })
 	if err == nil && !ok {
@@ -107,7 +106,7 @@ func (d *directory) keep(l *listed) {
 // expeller is what the directory needs of the hub.
 type expeller interface {
 	// Expel closes the sockets of those whose claims are such.
-	Expel(such func(socket.Claims) bool)
+	Expel(such func(vigil.SocketClaims) bool)
 	Sockets() int
 }
 
@@ -137,7 +136,7 @@ func (d *directory) watch(ctx context.Context, hub expeller, log *slog.Logger) {
 		for _, p := range platforms {
 			active[p.ID] = p.State == vigil.PlatformActive
 		}
-		hub.Expel(func(c socket.Claims) bool {
+		hub.Expel(func(c vigil.SocketClaims) bool {
 			id, _, _ := strings.Cut(c.Subject, "|")
 			return !active[id]
 		})

@@ -14,7 +14,6 @@ import (
 	"vigil/internal/testutil"
 	"vigil/realtime/protocol"
 	"vigil/realtime/relay/redisrelay/redistest"
-	"vigil/realtime/socket"
 )
 
 // fewPlatforms is a store of platforms that takes a second to answer and counts how often it
@@ -58,7 +57,7 @@ func TestSocketsAreForPeopleAndPagesOfActivePlatformsOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := &directory{store: row.store, now: time.Now}
-				err := d.allow(t.Context(), socket.Claims{Subject: row.subject}, "")
+				err := d.allow(t.Context(), vigil.SocketClaims{Subject: row.subject}, "")
 				if row.want == nil && err != nil || row.want != nil && !errors.Is(err, row.want) {
 					t.Errorf("got %v, want %v", err, row.want)
 				}
@@ -75,7 +74,7 @@ func TestOneReadingServesAllWhoComeAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fewPlatforms{list: onePlatform(vigil.PlatformActive)}
 		d := &directory{store: store, now: time.Now}
-		who := socket.Claims{Subject: "p1|u"}
+		who := vigil.SocketClaims{Subject: "p1|u"}
 		left, leave := context.WithCancel(t.Context())
 		go func() {
 			if err := d.allow(left, who, ""); !errors.Is(err, context.Canceled) {
@@ -102,7 +101,7 @@ func TestADisabledPlatformIsNoticedAndANewOneAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fewPlatforms{}
 		d := &directory{store: store, now: time.Now}
-		who := socket.Claims{Subject: "p1|u"}
+		who := vigil.SocketClaims{Subject: "p1|u"}
 		if err := d.allow(t.Context(), who, ""); !errors.Is(err, vigil.ErrForbidden) {
 			t.Errorf("before it is registered: got %v, want forbidden", err)
 		}
@@ -129,8 +128,8 @@ type expelled struct {
 
 func (e *expelled) Sockets() int { return e.sockets }
 
-func (e *expelled) Expel(such func(socket.Claims) bool) {
-	if e.sockets > 0 && such(socket.Claims{Subject: "p1|u"}) {
+func (e *expelled) Expel(such func(vigil.SocketClaims) bool) {
+	if e.sockets > 0 && such(vigil.SocketClaims{Subject: "p1|u"}) {
 		e.sockets, e.at = 0, time.Now()
 	}
 }
@@ -238,7 +237,7 @@ func TestATokenOpensSocketsFromItsOwnPlatformsPagesOnly(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := &directory{store: store, now: time.Now}
-			if err := d.allow(t.Context(), socket.Claims{Subject: row.subject}, row.origin); !errors.Is(err, row.want) {
+			if err := d.allow(t.Context(), vigil.SocketClaims{Subject: row.subject}, row.origin); !errors.Is(err, row.want) {
 				t.Errorf("%s from %q: got %v, want %v", row.subject, row.origin, err, row.want)
 			}
 		})

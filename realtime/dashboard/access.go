@@ -13,7 +13,7 @@ import (
 )
 
 // Access is what somebody may see and do who comes with a token for the exam.
-func (b *Board) Access(ctx context.Context, claims socket.Claims) (vigil.Access, error) {
+func (b *Board) Access(ctx context.Context, claims vigil.SocketClaims) (vigil.Access, error) {
 	e := b.Exam()
 	if !e.Access.Told() {
 		return vigil.FullAccess(), nil

@@ -63,7 +63,7 @@ type Env struct {
 	Liveness vigil.Liveness
 
 	// Allow is asked before each renewal of a token; nil: nothing more is asked.
-	Allow func(ctx context.Context, c socket.Claims, origin string) error
+	Allow func(ctx context.Context, c vigil.SocketClaims, origin string) error
 	// Noted is told what became of reading what a proctor may see and do.
 	Noted func(began time.Time, err error)
 	// Send gives a payload to the other nodes; nil: there are none.

@@ -183,7 +183,7 @@ func (u *Service) commandOne(ctx context.Context, exam vigil.Exam, session strin
 			return plan{}, err
 		}
 		out := plan{session: did.Session, command: &did.Command, gaps: gaps}
-		if !did.Changed {
+		if did.Session.Version == s.Version {
 			out.session = stored
 		}
 		if did.Delivery != nil {

@@ -57,7 +57,7 @@ type Conn struct {
 	release func()                // gives back what was reserved for it
 	address string                // for telling that it changed, and for audit entries; never logged
 	browser unique.Handle[string] // User-Agent: most students have one of a few
-	claims  atomic.Pointer[Claims]
+	claims  atomic.Pointer[vigil.SocketClaims]
 	renewAt atomic.Int64 // from when on the token is looked at, ms
 	jobs    tasks.Queue
 	last    atomic.Int64 // when the peer was last heard, ms
@@ -107,10 +107,12 @@ type handler Conn
 func (c *Conn) handler() *handler { return (*handler)(c) }
 
 // Claims are those of the token that the socket has now.
-func (c *Conn) Claims() *Claims { return c.claims.Load() }
+func (c *Conn) Claims() *vigil.SocketClaims { return c.claims.Load() }
 
 // ReplaceClaims gives the socket other claims of the same token; false: they are not old any more.
-func (c *Conn) ReplaceClaims(old, claims *Claims) bool { return c.claims.CompareAndSwap(old, claims) }
+func (c *Conn) ReplaceClaims(old, claims *vigil.SocketClaims) bool {
+	return c.claims.CompareAndSwap(old, claims)
+}
 
 // Address is the client's network address: for telling that it changed, and for audit entries.
 func (c *Conn) Address() string { return c.address }
@@ -363,7 +365,7 @@ func (c *Conn) finish() {
 	c.release()
 }
 
-func (c *Conn) setClaims(claims *Claims) {
+func (c *Conn) setClaims(claims *vigil.SocketClaims) {
 	c.claims.Store(claims)
 	c.renewAt.Store(claims.Expires.Add(-c.s.env.RenewBefore).UnixMilli())
 }

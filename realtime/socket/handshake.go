@@ -117,7 +117,7 @@ func (s *Server) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 // Opening is what a socket will be.
 type Opening struct {
-	Claims    Claims
+	Claims    vigil.SocketClaims
 	Address   string // the client's
 	UserAgent string
 	Peer      func(c *Conn) Peer

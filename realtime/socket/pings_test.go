@@ -19,7 +19,7 @@ func TestNobodyIsJudgedEarlyAfterTheMachineStoodStill(t *testing.T) {
 	s.pinger = b
 	p := &beaten{}
 	c := &Conn{s: s, net: &fakeLine{}, peer: p}
-	c.claims.Store(&Claims{Expires: now.Add(time.Hour)})
+	c.claims.Store(&vigil.SocketClaims{Expires: now.Add(time.Hour)})
 	b.add(c)
 	b.began = now
 	for step := 0; !c.awaiting; step++ {

@@ -186,7 +186,7 @@ func (b *browser) token(ctx context.Context) (client.Token, error) {
 			return client.Token{}, err
 		}
 	}
-	token, expires, err := w.tokens.MintSocket(ctx, socket.Claims{
+	token, expires, err := w.tokens.MintSocket(ctx, vigil.SocketClaims{
 		Subject: socket.Subject(platformID, b.name), Session: b.session, Role: vigil.RoleStudent,
 	})
 	return client.Token{Token: token, URL: "ws://vigil.example/socket", Session: b.session, Expires: expires}, err

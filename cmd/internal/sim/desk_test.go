@@ -61,7 +61,7 @@ func (d *desk) token(ctx context.Context) (client.Token, error) {
 	if _, err := d.world.bus.pass(ctx, toWeb, d.name+" asks for a token", d.line.silent.Load); err != nil {
 		return client.Token{}, err
 	}
-	token, expires, err := d.world.tokens.MintSocket(ctx, socket.Claims{
+	token, expires, err := d.world.tokens.MintSocket(ctx, vigil.SocketClaims{
 		Subject: socket.Subject(platformID, d.name), Exam: d.world.exam.ID, Role: vigil.RoleProctor, Name: d.name,
 	})
 	return client.Token{Token: token, URL: "ws://vigil.example/socket", Expires: expires}, err

@@ -8,19 +8,18 @@ import (
 
 	"vigil"
 	"vigil/realtime"
-	"vigil/realtime/socket"
 )
 
 // tokens signs and checks socket tokens that are just names, as all servers would with one key.
 type tokens struct {
 	mu    sync.Mutex
-	known map[string]socket.Claims
+	known map[string]vigil.SocketClaims
 }
 
 const tokenLife = 5 * time.Minute
 
 // VerifySocket implements socket.Verifier.
-func (k *tokens) VerifySocket(_ context.Context, token string) (socket.Claims, error) {
+func (k *tokens) VerifySocket(_ context.Context, token string) (vigil.SocketClaims, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c, ok := k.known[token]
@@ -31,7 +30,7 @@ func (k *tokens) VerifySocket(_ context.Context, token string) (socket.Claims, e
 }
 
 // MintSocket implements socket.Signer.
-func (k *tokens) MintSocket(_ context.Context, c socket.Claims) (string, time.Time, error) {
+func (k *tokens) MintSocket(_ context.Context, c vigil.SocketClaims) (string, time.Time, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	token := fmt.Sprintf("token-%d", len(k.known)+1)

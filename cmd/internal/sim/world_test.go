@@ -15,7 +15,6 @@ import (
 	"vigil"
 	"vigil/lti/ltitest"
 	"vigil/realtime"
-	"vigil/realtime/socket"
 	"vigil/storage/sqlite"
 )
 
@@ -196,7 +195,7 @@ func newWorld(t testing.TB, seed uint64, db *sqlite.Store, handler slog.Handler)
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dice: map[string]*rand.Rand{}, ids: map[string]int{}, db: db, log: slog.New(handler),
 		told: map[string]bool{}, away: map[string]time.Time{},
-		pages: &stamps{pages: map[string]realtime.Page{}}, tokens: &tokens{known: map[string]socket.Claims{}},
+		pages: &stamps{pages: map[string]realtime.Page{}}, tokens: &tokens{known: map[string]vigil.SocketClaims{}},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.bus = newBus(seed)
