@@ -128,35 +128,24 @@ func (h *Hub) readMissedOnce(ctx context.Context, r *room, wholly bool) error {
 	if len(here) == 0 {
 		return nil
 	}
-	for page := (vigil.Page{}); ; {
-		sessions, next, err := h.store.SessionsOfExam(ctx, r.exam, page)
+	for s, err := range vigil.EachOf(ctx, h.store.SessionsOfExam, r.exam) {
 		if err != nil {
 			return err
 		}
-		for _, s := range sessions {
-			if st := here[s.ID]; st != nil {
-				st.catchUp(s)
-			}
+		if st := here[s.ID]; st != nil {
+			st.catchUp(s)
 		}
-		if next == "" {
-			break
-		}
-		page.After = next
 	}
-	for page := (vigil.Page{}); ; {
-		commands, next, err := h.store.CommandsOfExam(ctx, r.exam, h.now().Add(-commandsSince), page)
+	commands := vigil.Each(func(page vigil.Page) ([]vigil.Command, string, error) {
+		return h.store.CommandsOfExam(ctx, r.exam, h.now().Add(-commandsSince), page)
+	})
+	for c, err := range commands {
 		if err != nil {
 			return err
 		}
-		for _, c := range commands {
-			if st := here[c.SessionID]; st != nil && session.ForStudent(c) && c.Stage == vigil.StageQueued {
-				st.deliver(frames(protocol.Encode(protocol.CommandOf(c))), &sentCommand{c.ID}, false)
-			}
+		if st := here[c.SessionID]; st != nil && session.ForStudent(c) && c.Stage == vigil.StageQueued {
+			st.deliver(frames(protocol.Encode(protocol.CommandOf(c))), &sentCommand{c.ID}, false)
 		}
-		if next == "" {
-			break
-		}
-		page.After = next
 	}
 	if !wholly {
 		return nil

@@ -22,29 +22,22 @@ func (h *Hub) Takeover(ctx context.Context, n vigil.Node, heard time.Time) (coun
 	for range maxPasses { // what is judged is not listed any more
 		var stored []<-chan struct{}
 		found := false
-		for page := (vigil.Page{}); ; {
-			sessions, next, err := h.store.Connected(ctx, n.ID, page)
+		for s, err := range vigil.EachOf(ctx, h.store.Connected, n.ID) {
 			if err != nil {
 				return count, err
 			}
-			for _, s := range sessions {
-				found = true
-				if !told[s.ExamID] { // should it live, its clients are to come here
-					told[s.ExamID] = true
-					h.publish(s.ExamID, event{Kind: eventGone, Node: n.ID})
-				}
-				done, err := h.recoverOne(ctx, s, heard, slots)
-				if err != nil {
-					return count, err
-				}
-				if done != nil {
-					stored = append(stored, done)
-				}
+			found = true
+			if !told[s.ExamID] { // should it live, its clients are to come here
+				told[s.ExamID] = true
+				h.publish(s.ExamID, event{Kind: eventGone, Node: n.ID})
 			}
-			if next == "" {
-				break
+			done, err := h.recoverOne(ctx, s, heard, slots)
+			if err != nil {
+				return count, err
 			}
-			page.After = next
+			if done != nil {
+				stored = append(stored, done)
+			}
 		}
 		for _, done := range stored {
 			select {
@@ -187,24 +180,18 @@ func (h *Hub) Rejudge(lived time.Time) {
 	}
 	slots := make(chan struct{}, h.cfg.Limits.TakeOver)
 	err := h.reread(h.ctx, "those who were sent away", func(ctx context.Context) error {
-		for page := (vigil.Page{}); ; {
-			sessions, next, err := h.store.Connected(ctx, h.boot, page)
+		for s, err := range vigil.EachOf(ctx, h.store.Connected, h.boot) {
 			if err != nil {
 				return err
 			}
-			for _, s := range sessions {
-				if h.served(s) {
-					continue
-				}
-				if _, err := h.recoverOne(ctx, s, lived, slots); err != nil {
-					return err
-				}
+			if h.served(s) {
+				continue
 			}
-			if next == "" {
-				return nil
+			if _, err := h.recoverOne(ctx, s, lived, slots); err != nil {
+				return err
 			}
-			page.After = next
 		}
+		return nil
 	})
 	if err != nil && h.ctx.Err() == nil {
 		h.log.Error("disconnected students not judged", "error", err)

@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"slices"
 
 	"vigil"
 	"vigil/realtime/internal/lists"
@@ -14,37 +13,26 @@ import (
 // lastChat reads the newest lines, oldest first.
 func (n *node) lastChat(ctx context.Context, session string) ([]protocol.ChatDown, error) {
 	var out []protocol.ChatDown
-	for page := (vigil.Page{}); ; {
-		lines, next, err := n.store.ChatOfSession(ctx, session, page)
+	for l, err := range vigil.EachOf(ctx, n.store.ChatOfSession, session) {
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range lines {
-			out = append(out, protocol.ChatOf(l))
-		}
-		out = lists.Newest(out, maxWelcomeChat)
-		if next == "" {
-			return newest(out, maxWelcomeText), nil
-		}
-		page.After = next
+		out = lists.Newest(append(out, protocol.ChatOf(l)), maxWelcomeChat)
 	}
+	return newest(out, maxWelcomeText), nil
 }
 
 // StoredLine implements dashboard.Live: it reads one line. An id that comes twice may come with another text.
 func (n *node) StoredLine(ctx context.Context, session, id string) (protocol.ChatDown, error) {
-	for page := (vigil.Page{}); ; {
-		lines, next, err := n.store.ChatOfSession(ctx, session, page)
+	for l, err := range vigil.EachOf(ctx, n.store.ChatOfSession, session) {
 		if err != nil {
 			return protocol.ChatDown{}, err
 		}
-		if i := slices.IndexFunc(lines, func(l vigil.ChatLine) bool { return l.ID == id }); i >= 0 {
-			return protocol.ChatOf(lines[i]), nil
+		if l.ID == id {
+			return protocol.ChatOf(l), nil
 		}
-		if next == "" {
-			return protocol.ChatDown{}, vigil.Errorf(vigil.CodeNotFound, "There is no such line.")
-		}
-		page.After = next
 	}
+	return protocol.ChatDown{}, vigil.Errorf(vigil.CodeNotFound, "There is no such line.")
 }
 
 // newest keeps the newest lines that fit into a number of bytes.
@@ -61,22 +49,15 @@ func newest(lines []protocol.ChatDown, budget int) []protocol.ChatDown {
 // unseen reads the commands that the student has yet to see, oldest first.
 func (n *node) unseen(ctx context.Context, id string) ([]vigil.Command, error) {
 	var out []vigil.Command
-	for page := (vigil.Page{}); ; {
-		commands, next, err := n.store.CommandsOfSession(ctx, id, page)
+	for c, err := range vigil.EachOf(ctx, n.store.CommandsOfSession, id) {
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range commands {
-			if session.ForStudent(c) && (c.Stage == vigil.StageQueued || c.Stage == vigil.StageDelivered) {
-				out = append(out, c)
-			}
+		if session.ForStudent(c) && (c.Stage == vigil.StageQueued || c.Stage == vigil.StageDelivered) {
+			out = lists.Newest(append(out, c), maxWelcomeCommands)
 		}
-		out = lists.Newest(out, maxWelcomeCommands)
-		if next == "" {
-			return out, nil
-		}
-		page.After = next
 	}
+	return out, nil
 }
 
 // Bounds of what a welcome holds.

@@ -41,18 +41,11 @@ func (b *Board) ReadAccess(ctx context.Context) error {
 	defer cancel()
 	before := *b.proctors.Load() // who comes later was asked after it was read
 	records := map[string]vigil.Access{}
-	for page := (vigil.Page{}); ; {
-		list, next, err := b.env.Store.AccessOfExam(ctx, b.exam, page)
+	for a, err := range vigil.EachOf(ctx, b.env.Store.AccessOfExam, b.exam) {
 		if err != nil {
 			return err
 		}
-		for _, a := range list {
-			records[a.UserID] = a
-		}
-		if next == "" {
-			break
-		}
-		page.After = next
+		records[a.UserID] = a
 	}
 	for _, p := range before {
 		user := socket.SubjectUser(p.Claims().Subject)

@@ -164,8 +164,10 @@ const (
 func (b *Board) openAnswers(ctx context.Context) (map[string][]protocol.Progress, error) {
 	out := map[string][]protocol.Progress{}
 	n := 0
-	for page := (vigil.Page{}); ; {
-		commands, next, err := b.env.Store.CommandsOfExam(ctx, b.exam, b.env.Now().Add(-answersSince), page)
+	pages := vigil.Pages(func(page vigil.Page) ([]vigil.Command, string, error) {
+		return b.env.Store.CommandsOfExam(ctx, b.exam, b.env.Now().Add(-answersSince), page)
+	})
+	for commands, err := range pages {
 		if err != nil {
 			return nil, err
 		}
@@ -180,36 +182,32 @@ func (b *Board) openAnswers(ctx context.Context) (map[string][]protocol.Progress
 			out[c.SessionID] = lists.Newest(append(out[c.SessionID], protocol.ProgressOf(c)), answersPerRow)
 			n++
 		}
-		if next == "" || n >= answersPerExam {
-			return out, nil
+		if n >= answersPerExam {
+			break
 		}
-		page.After = next
 	}
+	return out, nil
 }
 
 // ledgers reads the gaps of an exam, by session and in order.
 func (b *Board) ledgers(ctx context.Context) (map[string][]vigil.Gap, error) {
 	out := map[string][]vigil.Gap{}
-	for page := (vigil.Page{}); ; {
-		gaps, next, err := b.env.Store.GapsOfExam(ctx, b.exam, page)
+	for g, err := range vigil.EachOf(ctx, b.env.Store.GapsOfExam, b.exam) {
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range gaps {
-			out[g.SessionID] = append(out[g.SessionID], g)
-		}
-		if next == "" {
-			return out, nil
-		}
-		page.After = next
+		out[g.SessionID] = append(out[g.SessionID], g)
 	}
+	return out, nil
 }
 
 // learnGroups reads the groups of all students of the exam, so that what is told from then on
 // can be given to those who see only some.
 func (b *Board) learnGroups(ctx context.Context) error {
-	for page := (vigil.Page{}); ; {
-		sessions, next, err := b.env.Store.SessionsOfExam(ctx, b.exam, page)
+	pages := vigil.Pages(func(page vigil.Page) ([]vigil.Session, string, error) {
+		return b.env.Store.SessionsOfExam(ctx, b.exam, page)
+	})
+	for sessions, err := range pages {
 		if err != nil {
 			return err
 		}
@@ -218,9 +216,6 @@ func (b *Board) learnGroups(ctx context.Context) error {
 			b.newestGroups(s)
 		}
 		b.Order.RUnlock()
-		if next == "" {
-			return nil
-		}
-		page.After = next
 	}
+	return nil
 }

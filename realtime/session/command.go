@@ -108,21 +108,15 @@ func (u *Service) targets(ctx context.Context, exam vigil.Exam, access vigil.Acc
 		return distinct(c.Targets)
 	}
 	var out []string
-	for page := (vigil.Page{}); ; {
-		sessions, next, err := u.cfg.Store.SessionsOfExam(ctx, exam.ID, page)
+	for s, err := range vigil.EachOf(ctx, u.cfg.Store.SessionsOfExam, exam.ID) {
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range sessions {
-			if access.Sees(s.Groups) && !u.view.Live(s).Settled(exam.Policy, u.now()).State.Ended() {
-				out = append(out, s.ID)
-			}
+		if access.Sees(s.Groups) && !u.view.Live(s).Settled(exam.Policy, u.now()).State.Ended() {
+			out = append(out, s.ID)
 		}
-		if next == "" {
-			return out, nil
-		}
-		page.After = next
 	}
+	return out, nil
 }
 
 func distinct(ids []string) ([]string, error) {

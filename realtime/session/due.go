@@ -119,31 +119,27 @@ func (u *Service) setDue(ctx context.Context, s vigil.Session, next time.Time) e
 
 // Reschedule stores when the sessions of an exam are due by its settings as they are now.
 func (u *Service) Reschedule(ctx context.Context, e vigil.Exam) error {
-	for page := (vigil.Page{}); ; {
-		var sessions []vigil.Session
-		var next string
-		err := u.cfg.Retry(ctx, "exam", func(ctx context.Context) (err error) {
-			sessions, next, err = u.cfg.Store.SessionsOfExam(ctx, e.ID, page)
+	sessions := vigil.Each(func(page vigil.Page) (list []vigil.Session, next string, err error) {
+		err = u.cfg.Retry(ctx, "exam", func(ctx context.Context) error {
+			list, next, err = u.cfg.Store.SessionsOfExam(ctx, e.ID, page)
 			return err
 		})
+		return list, next, err
+	})
+	for s, err := range sessions {
 		if err != nil {
 			return err
 		}
-		for _, s := range sessions {
-			at := s.NextDue(e.Policy)
-			if s.State.Ended() || at.Equal(s.DueAt) {
-				continue
-			}
-			err := u.cfg.Retry(ctx, "due", func(ctx context.Context) error { return u.cfg.Store.SetDue(ctx, s.ID, s.Version, at) })
-			if err != nil && !errors.Is(err, vigil.ErrConflict) && !errors.Is(err, vigil.ErrNotFound) { // a newer one goes by the new settings
-				return err
-			}
+		at := s.NextDue(e.Policy)
+		if s.State.Ended() || at.Equal(s.DueAt) {
+			continue
 		}
-		if next == "" {
-			return nil
+		err := u.cfg.Retry(ctx, "due", func(ctx context.Context) error { return u.cfg.Store.SetDue(ctx, s.ID, s.Version, at) })
+		if err != nil && !errors.Is(err, vigil.ErrConflict) && !errors.Is(err, vigil.ErrNotFound) { // a newer one goes by the new settings
+			return err
 		}
-		page.After = next
 	}
+	return nil
 }
 
 // Run begins the work that comes due: deliveries, and time that runs out.

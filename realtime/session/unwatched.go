@@ -72,26 +72,20 @@ func (r dueRooms) of(ctx context.Context, u *Service, exam string) ([]vigil.Sess
 		return list, nil
 	}
 	list := []vigil.Session{}
-	for page := (vigil.Page{}); ; {
-		sessions, next, err := u.cfg.Store.SessionsOfExam(ctx, exam, page)
+	for s, err := range vigil.EachOf(ctx, u.cfg.Store.SessionsOfExam, exam) {
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range sessions {
-			s = u.view.Live(s)
-			if from, _ := s.WatchFrom(); !from.IsZero() {
-				list = append(list, vigil.Session{
-					ID: s.ID, State: s.State, Plugin: s.Plugin, Sent: s.Sent, Opened: s.Opened, Started: s.Started, Presence: s.Presence,
-					Unwatched: s.Unwatched, UnwatchedEnd: s.UnwatchedEnd, UnwatchedRoom: s.UnwatchedRoom,
-				})
-			}
+		s = u.view.Live(s)
+		if from, _ := s.WatchFrom(); !from.IsZero() {
+			list = append(list, vigil.Session{
+				ID: s.ID, State: s.State, Plugin: s.Plugin, Sent: s.Sent, Opened: s.Opened, Started: s.Started, Presence: s.Presence,
+				Unwatched: s.Unwatched, UnwatchedEnd: s.UnwatchedEnd, UnwatchedRoom: s.UnwatchedRoom,
+			})
 		}
-		if next == "" {
-			r[exam] = list
-			return list, nil
-		}
-		page.After = next
 	}
+	r[exam] = list
+	return list, nil
 }
 
 // lookUnwatched notes that nobody watches an attempt, if that is so by now. It returns the session
