@@ -58,7 +58,8 @@ func (sc *studentConn) trial(ctx context.Context) error {
 	st.mu.Lock()
 	st.learnLocked(s)
 	if !sc.owned {
-		sc.stored = &s.Presence // for a hello that comes late
+		stored := s.Presence // for a hello that comes late
+		sc.stored = &stored
 	}
 	s = st.life.session()
 	st.mu.Unlock()

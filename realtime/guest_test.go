@@ -90,6 +90,25 @@ func TestASocketThatOnlyTestsNeverOwnsTheSession(t *testing.T) {
 	}
 }
 
+func TestWhoSaysHelloLateOnAnotherServerKeepsTheTimeThatWasWatched(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, silent("one"))
+	second := r.another(silent("two"), func(c *realtime.Config) { c.TrialWait = 300 * time.Millisecond })
+	s := r.session()
+	r.comes(s)
+	r.until("watched", func() bool { return !r.read(s.ID).Presence.Reports.IsZero() })
+	from := r.read(s.ID).Presence.Reports
+	late := second.wire(studentClaims(s))
+	var welcome protocol.Welcome
+	late.next(protocol.TypeWelcome, &welcome) // of a socket that only tests
+	moved := time.Now()
+	late.write(hello)
+	r.until("moved", func() bool { return r.read(s.ID).Presence.Node == "two" })
+	if got, want := r.read(s.ID).WatchedFor(time.Now()), moved.Sub(from).Truncate(time.Millisecond); got < want {
+		t.Errorf("got %v watched, want %v or more", got, want)
+	}
+}
+
 func TestWhoOnlyTestsReadsAndReceivesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
