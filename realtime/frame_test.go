@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime"
 	"vigil/realtime/protocol"
 	"vigil/realtime/socket"
@@ -68,7 +69,7 @@ func (w *wire) write(msg string) {
 // next returns the next frame of a type.
 func (w *wire) next(t protocol.Type, into any) {
 	w.r.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testutil.Patience)
 	for {
 		select {
 		case f := <-w.in:
@@ -94,7 +95,7 @@ func (w *wire) ends(code websocket.StatusCode) string {
 			w.r.Fatalf("close: got %v, want code %d", err, code)
 		}
 		return ce.Reason
-	case <-time.After(patience):
+	case <-time.After(testutil.Patience):
 		w.r.Fatalf("no close, want code %d", code)
 	}
 	return ""
@@ -336,7 +337,7 @@ func TestEveryCloseCode(t *testing.T) {
 	t.Run("4005 rate", func(t *testing.T) {
 		w := r.wire(studentClaims(r.session()))
 		w.write(hello)
-		end := time.Now().Add(patience)
+		end := time.Now().Add(testutil.Patience)
 		for time.Now().Before(end) && w.ws.Write(r.ctx, websocket.MessageText, []byte(`[{"t":"time","at":1},{"t":"time","at":1}]`)) == nil {
 			time.Sleep(5 * time.Millisecond)
 		}

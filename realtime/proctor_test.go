@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
@@ -171,7 +172,7 @@ func slowClient(mu *sync.RWMutex) *http.Client {
 func (r *rig) flood(enough func() bool, inStep ...*client.Proctor) {
 	r.Helper()
 	s := vigil.Session{ExamID: r.exam.ID, State: vigil.StateCreated, Name: strings.Repeat("n", 16<<10)}
-	end := time.Now().Add(patience)
+	end := time.Now().Add(testutil.Patience)
 	for i := 0; !enough(); i++ {
 		if time.Now().After(end) {
 			r.Fatal("flooded in vain")
@@ -193,7 +194,7 @@ func TestASlowProctorFallsBehindAndGetsAFreshSnapshot(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *realtime.Config) {
 		c.Limits.Queue, c.Limits.QueueBytes = 64, 256<<10
-		c.Liveness, c.WriteWait = vigil.DefaultLiveness(), patience // it is slow, not closed
+		c.Liveness, c.WriteWait = vigil.DefaultLiveness(), testutil.Patience // it is slow, not closed
 	})
 	var sessions []vigil.Session
 	for range 40 {

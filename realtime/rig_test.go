@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime"
 	"vigil/realtime/client"
 	"vigil/realtime/relay/relaytest"
@@ -364,7 +365,7 @@ type rig struct {
 func newRig(t testing.TB, edits ...func(c *realtime.Config)) *rig {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vigil.db")
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*testutil.Patience)
 	t.Cleanup(cancel)
 	sqlitetest.Create(t, path)
 	r := &rig{TB: t, ctx: ctx, path: path, tokens: newTokens()}
@@ -429,9 +430,7 @@ func (r *rig) stop() {
 
 func (r *rig) ok(err error) {
 	r.Helper()
-	if err != nil {
-		r.Fatal(err)
-	}
+	testutil.OK(r.TB, err)
 }
 
 func (r *rig) url() string {
@@ -509,21 +508,7 @@ func (r *rig) proctor(edits ...func(c *client.Config)) *client.Proctor {
 // until polls for a condition.
 func (r *rig) until(what string, ok func() bool) {
 	r.Helper()
-	until(r.TB, what, ok)
-}
-
-// patience bounds every wait; the machine may be busy with other tests.
-const patience = time.Minute
-
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	end := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	testutil.Until(r.TB, what, ok)
 }
 
 // stored reads all signals of a session.

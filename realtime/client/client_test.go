@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/client"
 	"vigil/realtime/protocol"
 )
@@ -34,7 +35,7 @@ type script struct {
 
 func newScript(t *testing.T, serve func(s *script, n int, ws *websocket.Conn)) *script {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*testutil.Patience)
 	s := &script{T: t, ctx: ctx}
 	var busy sync.WaitGroup
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -116,20 +117,6 @@ func (s *script) heard(part string) int {
 	return n
 }
 
-// patience bounds every wait; the machine may be busy with other tests.
-const patience = time.Minute
-
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	end := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 const welcome = `{"t":"welcome","role":"student","session":"s","state":"active","now":1,"epoch":1,"version":1,"ping":1}`
 
 func TestEachCloseCodeIsFollowedByItsDuty(t *testing.T) {
@@ -165,7 +152,7 @@ func TestEachCloseCodeIsFollowedByItsDuty(t *testing.T) {
 				t.Errorf("%d: got %v, want it to stop", code, c.Err())
 			}
 		} else {
-			until(t, "back", func() bool { return c.Connects() == 2 })
+			testutil.Until(t, "back", func() bool { return c.Connects() == 2 })
 			s.mu.Lock()
 			asks := s.asks
 			s.mu.Unlock()
@@ -339,5 +326,5 @@ func TestAProctorIgnoresGroupsThatAreOlder(t *testing.T) {
 	if a := rows["a"]; len(rows) != 2 || a.Life.State != vigil.StatePaused || a.Conn.Conn != vigil.ConnOnline {
 		t.Fatalf("rows: got %+v, want a paused and online, b, and nothing else", rows)
 	}
-	until(t, "one subscription", func() bool { return s.heard(`"t":"subscribe"`) == 1 })
+	testutil.Until(t, "one subscription", func() bool { return s.heard(`"t":"subscribe"`) == 1 })
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/client"
 )
 
@@ -21,7 +22,7 @@ func Example() {
 	server := httptest.NewServer(forgetful())
 	defer server.Close()
 	defer http.DefaultClient.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testutil.Patience)
 	defer cancel()
 
 	student, err := client.Dial(ctx, client.Config{

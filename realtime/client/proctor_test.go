@@ -7,6 +7,7 @@ import (
 	"github.com/coder/websocket"
 
 	"vigil"
+	"vigil/internal/testutil"
 	"vigil/realtime/client"
 )
 
@@ -43,7 +44,7 @@ func TestProgressOnlyMovesForward(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer p.Close()
-			until(t, "the last frame", func() bool { return p.Progress("end", "s1").Stage != "" })
+			testutil.Until(t, "the last frame", func() bool { return p.Progress("end", "s1").Stage != "" })
 			got := p.Progress("c1", "s1")
 			if got.Stage != row.stage || got.LMS == nil || got.LMS.State != row.lms {
 				t.Errorf("got %+v with %+v, want %s and %s", got, got.LMS, row.stage, row.lms)

@@ -20,12 +20,12 @@ import (
 	"testing"
 	"time"
 
+	"vigil/internal/testutil"
+
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 10 * time.Second
 
 // pair makes a Conn and its other side, which the test closes.
 type pair func(t *testing.T) (Conn, net.Conn)
@@ -35,7 +35,7 @@ func started(t *testing.T, open pair) (Conn, net.Conn, *sink) {
 	t.Helper()
 	l, peer := open(t)
 	s := newSink(nil)
-	ok(t, l.Start(s))
+	testutil.OK(t, l.Start(s))
 	return l, peer, s
 }
 
@@ -58,7 +58,7 @@ func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 			t.Helper()
 			here, there := loopback(t)
 			l, err := poll.Take(here)
-			ok(t, err)
+			testutil.OK(t, err)
 			return l, there
 		})
 	})
@@ -89,10 +89,10 @@ func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 			client := tls.Client(there, &tls.Config{InsecureSkipVerify: true})
 			done := make(chan error, 1)
 			go func() { done <- server.HandshakeContext(context.Background()) }()
-			ok(t, client.HandshakeContext(t.Context()))
-			ok(t, <-done)
+			testutil.OK(t, client.HandshakeContext(t.Context()))
+			testutil.OK(t, <-done)
 			l, err := poll.Take(server) // is no plain TCP connection
-			ok(t, err)
+			testutil.OK(t, err)
 			return l, client
 		})
 	})
@@ -101,10 +101,10 @@ func onEach(t *testing.T, test func(t *testing.T, open pair)) {
 func certificate(t *testing.T) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ok(t, err)
+	testutil.OK(t, err)
 	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
-	ok(t, err)
+	testutil.OK(t, err)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
@@ -112,22 +112,15 @@ func certificate(t *testing.T) tls.Certificate {
 func loopback(t *testing.T) (here, there net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
+	testutil.OK(t, err)
 	defer func() { _ = l.Close() }()
 	there, err = net.Dial("tcp", l.Addr().String())
-	ok(t, err)
+	testutil.OK(t, err)
 	here, err = l.Accept()
-	ok(t, err)
-	ok(t, here.(*net.TCPConn).SetWriteBuffer(64<<10))
-	ok(t, there.(*net.TCPConn).SetReadBuffer(64<<10))
+	testutil.OK(t, err)
+	testutil.OK(t, here.(*net.TCPConn).SetWriteBuffer(64<<10))
+	testutil.OK(t, there.(*net.TCPConn).SetReadBuffer(64<<10))
 	return here, there
-}
-
-func ok(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // sink is a Handler that keeps what it is told.
@@ -212,7 +205,7 @@ func wait(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(testutil.Patience):
 		t.Fatalf("waited in vain for %s", what)
 	}
 }
@@ -249,10 +242,10 @@ func TestBytesArriveInOrderAndTheEndComesLast(t *testing.T) {
 		for p := sent; len(p) > 0; {
 			n := min(len(p), 7777)
 			_, err := peer.Write(p[:n])
-			ok(t, err)
+			testutil.OK(t, err)
 			p = p[n:]
 		}
-		ok(t, peer.Close())
+		testutil.OK(t, peer.Close())
 		if err := s.end(t); !errors.Is(err, io.EOF) {
 			t.Errorf("end: got %v, want %v", err, io.EOF)
 		}
@@ -273,13 +266,13 @@ func TestWhatCameBeforeTheStartIsRead(t *testing.T) {
 			wrote <- errors.Join(err, peer.Close())
 		}()
 		if _, pipe := peer.(interface{ SetReadBuffer(int) error }); pipe {
-			ok(t, <-wrote)
+			testutil.OK(t, <-wrote)
 			wrote <- nil
 		}
 		s := newSink(nil)
-		ok(t, l.Start(s))
+		testutil.OK(t, l.Start(s))
 		_ = s.end(t)
-		ok(t, <-wrote)
+		testutil.OK(t, <-wrote)
 		l.Close()
 		if got := string(s.read()); got != "early" {
 			t.Errorf("read: got %q, want what came early", got)
@@ -299,9 +292,9 @@ func TestAConnectionThatIsResetEndsWithAnError(t *testing.T) {
 			t.Skip("a pipe is never reset")
 		}
 		s := newSink(nil)
-		ok(t, l.Start(s))
-		ok(t, tcp.SetLinger(0))
-		ok(t, tcp.Close())
+		testutil.OK(t, l.Start(s))
+		testutil.OK(t, tcp.SetLinger(0))
+		testutil.OK(t, tcp.Close())
 		if err := s.end(t); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("end: got %v, want an error that tells of it", err)
 		}
@@ -321,7 +314,7 @@ func TestAPeerWhoReadsLateGetsEverything(t *testing.T) {
 			if errors.Is(err, ErrFull) {
 				break
 			}
-			ok(t, err)
+			testutil.OK(t, err)
 		}
 		if peer.LocalAddr().Network() == "pipe" {
 			// A pipe holds nothing. A kernel may move what it holds to the other end at any
@@ -346,7 +339,7 @@ func TestAPeerWhoReadsLateGetsEverything(t *testing.T) {
 		if b := <-got; !bytes.Equal(b, sent) {
 			t.Errorf("read: got %d bytes, want the %d that were written, in order", len(b), len(sent))
 		}
-		ok(t, peer.Close())
+		testutil.OK(t, peer.Close())
 		_ = s.end(t)
 		l.Close()
 	})
@@ -366,15 +359,15 @@ func TestRoomIsToldOfThoughItWasFullBeforeTheStart(t *testing.T) {
 			if errors.Is(err, ErrFull) {
 				break
 			}
-			ok(t, err)
+			testutil.OK(t, err)
 		}
 		_, err := io.ReadFull(peer, make([]byte, n)) // all of it, before the start
-		ok(t, err)
+		testutil.OK(t, err)
 		if e, each := l.(*blocking); each {
 			e.wg.Wait()
 		}
 		s := newSink(nil)
-		ok(t, l.Start(s))
+		testutil.OK(t, l.Start(s))
 		wait(t, "room", s.writable)
 		got := make(chan []byte, 1)
 		go func() {
@@ -386,7 +379,7 @@ func TestRoomIsToldOfThoughItWasFullBeforeTheStart(t *testing.T) {
 		if !bytes.Equal(<-got, sent[n:]) {
 			t.Error("not everything came")
 		}
-		ok(t, peer.Close())
+		testutil.OK(t, peer.Close())
 		_ = s.end(t)
 		l.Close()
 	})
@@ -399,7 +392,7 @@ func TestAFrameWrittenRightBeforeShutArrives(t *testing.T) {
 			l, peer, s := started(t, open)
 			last := numbered(2000)
 			_, err := l.Write(last)
-			ok(t, err)
+			testutil.OK(t, err)
 			l.Shut()
 			l.Shut() // again does nothing
 			got, err := io.ReadAll(peer)
@@ -437,7 +430,7 @@ func TestShutDoesNotWaitForAConnectionThatIsSlowToClose(t *testing.T) {
 	conn := &slowClose{Conn: here, gate: make(chan struct{})}
 	l := Blocking(conn)
 	s := newSink(nil)
-	ok(t, l.Start(s))
+	testutil.OK(t, l.Start(s))
 	done := make(chan struct{})
 	go func() { defer close(done); l.Shut() }()
 	wait(t, "Shut", done)
@@ -460,7 +453,7 @@ func TestShutBeforeTheStartEndsAsSoonAsItIsStarted(t *testing.T) {
 		l, peer := open(t)
 		l.Shut()
 		s := newSink(nil)
-		ok(t, l.Start(s))
+		testutil.OK(t, l.Start(s))
 		finish(t, l, peer, s)
 	})
 }
@@ -505,7 +498,7 @@ func TestManyAtOnce(t *testing.T) {
 		for i := range many {
 			l, peer := open(t)
 			s := newSink(l)
-			ok(t, l.Start(s))
+			testutil.OK(t, l.Start(s))
 			wg.Go(func() {
 				defer func() { _ = peer.Close() }()
 				for j := range 20 {
@@ -522,7 +515,7 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func echoed(peer net.Conn, msg string) error {
-	if err := peer.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := peer.SetDeadline(time.Now().Add(testutil.Patience)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(peer, msg); err != nil {
@@ -545,7 +538,7 @@ func TestConnectionsThatComeAndGoAreNeverMixedUp(t *testing.T) {
 		for i := range 10 {
 			l, peer := open(t)
 			s := newSink(l)
-			ok(t, l.Start(s))
+			testutil.OK(t, l.Start(s))
 			steady.Go(func() {
 				for j := 0; ; j++ {
 					select {
@@ -582,7 +575,7 @@ func TestConnectionsThatComeAndGoAreNeverMixedUp(t *testing.T) {
 					}
 					select {
 					case <-s.ended:
-					case <-time.After(patience):
+					case <-time.After(testutil.Patience):
 						t.Error("no end")
 						return
 					}
@@ -607,11 +600,11 @@ func TestCloseGivesTheDescriptorBack(t *testing.T) { //nolint:paralleltest // se
 	once := func(take func(net.Conn) (Conn, error), start bool) {
 		here, there := loopback(t)
 		l, err := take(here)
-		ok(t, err)
+		testutil.OK(t, err)
 		if start {
 			s := newSink(nil)
-			ok(t, l.Start(s))
-			ok(t, there.Close())
+			testutil.OK(t, l.Start(s))
+			testutil.OK(t, there.Close())
 			_ = s.end(t)
 		}
 		l.Close()
@@ -634,6 +627,6 @@ func TestCloseGivesTheDescriptorBack(t *testing.T) { //nolint:paralleltest // se
 func descriptors(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
-	ok(t, err)
+	testutil.OK(t, err)
 	return len(list)
 }

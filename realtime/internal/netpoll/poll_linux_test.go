@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"vigil/internal/testutil"
 )
 
 // TestAConnectionThatHasEndedIsNotWatched: epoll would tell of its end again and again until
@@ -15,18 +17,18 @@ func TestAConnectionThatHasEndedIsNotWatched(t *testing.T) {
 	defer poll.Close()
 	here, there := loopback(t)
 	l, err := poll.Take(here)
-	ok(t, err)
+	testutil.OK(t, err)
 	s := newSink(nil)
-	ok(t, l.Start(s))
+	testutil.OK(t, l.Start(s))
 	watched := func() bool {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", poll.fd))
-		ok(t, err)
+		testutil.OK(t, err)
 		return strings.Contains(string(b), "tfd:")
 	}
 	if !watched() {
 		t.Fatal("not watched from the start")
 	}
-	ok(t, there.Close())
+	testutil.OK(t, there.Close())
 	_ = s.end(t)
 	if watched() {
 		t.Error("still watched after the end")
@@ -41,7 +43,7 @@ func TestAPollThatIsClosedTakesNothing(t *testing.T) {
 		here, there := loopback(t)
 		if used {
 			l, err := poll.Take(here)
-			ok(t, err)
+			testutil.OK(t, err)
 			l.Close()
 			here, there = loopback(t)
 		}

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"vigil/internal/testutil"
 	"vigil/realtime/relay"
 	"vigil/realtime/relay/redisrelay"
 	"vigil/realtime/relay/redisrelay/redistest"
@@ -57,15 +59,6 @@ func (b *inbox) holesSeen() int {
 	return b.holes
 }
 
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
-	}
-}
-
 func subscribe(t *testing.T, r *redisrelay.Relay, exam string) *inbox {
 	t.Helper()
 	b := &inbox{}
@@ -98,13 +91,13 @@ func (p *pair) passes(t *testing.T) {
 	m := fmt.Sprintf("message %d", p.n)
 	p.a.Publish("exam", []byte(m))
 	p.b.Publish("exam", []byte(m))
-	until(t, m+" on both", func() bool { return p.atA.has(m) && p.atB.has(m) })
-	until(t, "both up", func() bool { return p.a.State("exam").Up && p.b.State("exam").Up })
+	testutil.Until(t, m+" on both", func() bool { return p.atA.has(m) && p.atB.has(m) })
+	testutil.Until(t, "both up", func() bool { return p.a.State("exam").Up && p.b.State("exam").Up })
 }
 
 func (p *pair) down(t *testing.T) {
 	t.Helper()
-	until(t, "both to say that the relay is away", func() bool { return !p.a.State("exam").Up && !p.b.State("exam").Up })
+	testutil.Until(t, "both to say that the relay is away", func() bool { return !p.a.State("exam").Up && !p.b.State("exam").Up })
 }
 
 func TestARedisThatWasKilledAndComesBackEmptyIsResumed(t *testing.T) {
@@ -118,7 +111,7 @@ func TestARedisThatWasKilledAndComesBackEmptyIsResumed(t *testing.T) {
 		}
 	})
 	p.passes(t)
-	until(t, "the lag to be told", func() bool { return lags.Load() > 0 })
+	testutil.Until(t, "the lag to be told", func() bool { return lags.Load() > 0 })
 	if n := p.a.Stats().Reconnects; n != 0 {
 		t.Errorf("got %d reconnects before any fault, want none", n)
 	}
@@ -126,7 +119,7 @@ func TestARedisThatWasKilledAndComesBackEmptyIsResumed(t *testing.T) {
 	p.down(t)
 	p.a.Publish("exam", []byte("said while Redis was away"))
 	server.Restart()
-	until(t, "what was said meanwhile", func() bool { return p.atB.has("said while Redis was away") })
+	testutil.Until(t, "what was said meanwhile", func() bool { return p.atB.has("said while Redis was away") })
 	p.passes(t)
 	if n := p.a.Stats().Reconnects; n != 1 {
 		t.Errorf("got %d reconnects, want 1", n)
@@ -142,11 +135,11 @@ func TestWhatRedisLostBeforeItWasReadIsAHole(t *testing.T) {
 	proxy.Cut()
 	before := p.a.Stats().Entries
 	p.a.Publish("exam", []byte("lost"))
-	until(t, "Redis to have it", func() bool { return p.a.Stats().Entries > before })
+	testutil.Until(t, "Redis to have it", func() bool { return p.a.Stats().Entries > before })
 	server.Kill()
 	server.Restart()
 	proxy.Heal()
-	until(t, "a hole", func() bool { return p.atB.holesSeen() > 0 }) // by the next sign of life alone
+	testutil.Until(t, "a hole", func() bool { return p.atB.holesSeen() > 0 }) // by the next sign of life alone
 	p.passes(t)
 }
 
@@ -160,7 +153,7 @@ func TestARedisThatStandsStillIsResumedWithoutAHole(t *testing.T) {
 	}
 	p.down(t)
 	server.Thaw()
-	until(t, "everything said meanwhile", func() bool { return p.atB.has("frozen 299") })
+	testutil.Until(t, "everything said meanwhile", func() bool { return p.atB.has("frozen 299") })
 	p.passes(t)
 	if n := p.atB.holesSeen(); n != 0 {
 		t.Errorf("got %d holes, want none: nothing was lost", n)
@@ -179,7 +172,7 @@ func TestWhatOverflowsWhileRedisIsAwayIsAHole(t *testing.T) {
 		t.Errorf("got %d messages waiting, want 50 at most", w)
 	}
 	server.Thaw()
-	until(t, "a hole", func() bool { return p.atB.holesSeen() > 0 })
+	testutil.Until(t, "a hole", func() bool { return p.atB.holesSeen() > 0 })
 	p.passes(t)
 	if d := p.a.Stats().Dropped; d == 0 {
 		t.Error("got none counted as dropped")
@@ -190,7 +183,7 @@ func TestAMessageThatIsTooLargeIsAHole(t *testing.T) {
 	p := newPair(t, redistest.Start(t).URL())
 	p.passes(t)
 	p.a.Publish("exam", make([]byte, 2<<20))
-	until(t, "a hole", func() bool { return p.atB.holesSeen() == 1 })
+	testutil.Until(t, "a hole", func() bool { return p.atB.holesSeen() == 1 })
 	p.passes(t)
 }
 
@@ -201,7 +194,7 @@ func TestAReplicaThatTakesNoWritesIsAwayUntilItIsTheMaster(t *testing.T) {
 	master := redistest.Start(t)
 	host, port, _ := net.SplitHostPort(master.Address)
 	server.Do("REPLICAOF", host, port) // READONLY, and its data are replaced by an empty master's
-	until(t, "nobody to be able to write", func() bool {
+	testutil.Until(t, "nobody to be able to write", func() bool {
 		p.a.Publish("exam", []byte("x"))
 		p.b.Publish("exam", []byte("x"))
 		return !p.a.State("exam").Up && !p.b.State("exam").Up
@@ -231,9 +224,9 @@ func TestARedisThatIsFullIsAwayUntilThereIsRoom(t *testing.T) {
 	p.passes(t)
 	server.Do("CONFIG", "SET", "maxmemory", "1")
 	p.a.Publish("exam", []byte("while it was full"))
-	until(t, "the writer to say that it is away", func() bool { return !p.a.State("exam").Up })
+	testutil.Until(t, "the writer to say that it is away", func() bool { return !p.a.State("exam").Up })
 	server.Do("CONFIG", "SET", "maxmemory", "0")
-	until(t, "what was said", func() bool { return p.atB.has("while it was full") })
+	testutil.Until(t, "what was said", func() bool { return p.atB.has("while it was full") })
 	p.passes(t)
 }
 
@@ -243,7 +236,7 @@ func TestASubscriptionWhileRedisIsAwayBeginsWithAHole(t *testing.T) {
 	p := newPair(t, server.URL())
 	p.a.Publish("exam", []byte("early"))
 	server.Restart()
-	until(t, "a hole on both", func() bool { return p.atA.holesSeen() > 0 && p.atB.holesSeen() > 0 })
+	testutil.Until(t, "a hole on both", func() bool { return p.atA.holesSeen() > 0 && p.atB.holesSeen() > 0 })
 	p.passes(t)
 }
 
@@ -259,7 +252,7 @@ func TestIDsThatStepBackAreAHole(t *testing.T) {
 	if err := c.XAdd(t.Context(), &redis.XAddArgs{Stream: key, ID: far, Values: last.Values}).Err(); err != nil { // a repeat: nobody is told of it
 		t.Fatal(err)
 	}
-	until(t, "both to have read it", func() bool {
+	testutil.Until(t, "both to have read it", func() bool {
 		time.Sleep(time.Second)
 		return p.a.State("exam").Up && p.b.State("exam").Up
 	})
@@ -268,7 +261,7 @@ func TestIDsThatStepBackAreAHole(t *testing.T) {
 	if _, err := pipe.Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "a hole on both", func() bool { return p.atA.holesSeen() > 0 && p.atB.holesSeen() > 0 })
+	testutil.Until(t, "a hole on both", func() bool { return p.atA.holesSeen() > 0 && p.atB.holesSeen() > 0 })
 	p.passes(t)
 }
 
@@ -283,15 +276,15 @@ func TestANodeThatFallsSilentIsNamedAndOneThatSaidGoodbyeIsNot(t *testing.T) {
 	heard := subscribe(t, watcher, "exam")
 	cut.Publish("exam", []byte("cut"))
 	leaves.Publish("exam", []byte("leaves"))
-	until(t, "both to be heard", func() bool { return heard.has("cut") && heard.has("leaves") })
+	testutil.Until(t, "both to be heard", func() bool { return heard.has("cut") && heard.has("leaves") })
 	if err := leaves.Close(); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Cut()
-	until(t, "the silent one to be named", func() bool { return slices.Equal(watcher.State("exam").Silent, []string{"cut off"}) })
-	until(t, "the one cut off to know", func() bool { return !cut.State("exam").Up })
+	testutil.Until(t, "the silent one to be named", func() bool { return slices.Equal(watcher.State("exam").Silent, []string{"cut off"}) })
+	testutil.Until(t, "the one cut off to know", func() bool { return !cut.State("exam").Up })
 	proxy.Heal()
-	until(t, "nobody to be silent", func() bool { s := watcher.State("exam"); return s.Up && len(s.Silent) == 0 })
+	testutil.Until(t, "nobody to be silent", func() bool { s := watcher.State("exam"); return s.Up && len(s.Silent) == 0 })
 }
 
 func TestStreamsAreTrimmedByAgeAndBySize(t *testing.T) {
@@ -303,13 +296,13 @@ func TestStreamsAreTrimmedByAgeAndBySize(t *testing.T) {
 			for range 10 {
 				r.Publish("exam", make([]byte, 10_000))
 			}
-			until(t, "it to be away", func() bool { return r.Stats().Waiting == 0 })
+			testutil.Until(t, "it to be away", func() bool { return r.Stats().Waiting == 0 })
 		}
 	}
 	one := func(c *redisrelay.Config) { c.Partitions, c.TrimEvery = 1, time.Millisecond }
 	small := newRelay(t, server.URL(), one, func(c *redisrelay.Config) { c.MaxBytes = 2 << 20 })
 	fill(small)
-	until(t, "the stream to be small", func() bool {
+	testutil.Until(t, "the stream to be small", func() bool {
 		n, err := c.MemoryUsage(t.Context(), key, 0).Result()
 		return err == nil && n > 0 && n < 3<<20
 	})
@@ -318,7 +311,7 @@ func TestStreamsAreTrimmedByAgeAndBySize(t *testing.T) {
 	}
 	young := newRelay(t, server.URL(), one, func(c *redisrelay.Config) { c.Keep, c.Beat = 200*time.Millisecond, 50*time.Millisecond })
 	fill(young)
-	until(t, "the old entries to be gone", func() bool { return c.XLen(t.Context(), key).Val() < 200 })
+	testutil.Until(t, "the old entries to be gone", func() bool { return c.XLen(t.Context(), key).Val() < 200 })
 }
 
 func TestNodesWithOtherPartitionsAreNoticed(t *testing.T) {
@@ -329,7 +322,7 @@ func TestNodesWithOtherPartitionsAreNoticed(t *testing.T) {
 	for i := range 20 { // into all of its partitions
 		other.Publish(fmt.Sprint("exam", i), []byte("x"))
 	}
-	until(t, "it to be noticed", func() bool { return !p.a.State("exam").Up })
+	testutil.Until(t, "it to be noticed", func() bool { return !p.a.State("exam").Up })
 }
 
 func TestWhatIsNoEntryIsCountedAndAHole(t *testing.T) {
@@ -338,7 +331,7 @@ func TestWhatIsNoEntryIsCountedAndAHole(t *testing.T) {
 	p.passes(t)
 	server.Do("XADD", "vigil:{0}:relay", "*", "other", "thing")
 	server.Do("XADD", "vigil:{0}:relay", "*", "e", "\x01nonsense")
-	until(t, "it to be counted", func() bool { return p.a.Stats().Bad == 2 && p.atA.holesSeen() > 0 })
+	testutil.Until(t, "it to be counted", func() bool { return p.a.Stats().Bad == 2 && p.atA.holesSeen() > 0 })
 	p.passes(t)
 }
 
@@ -387,7 +380,7 @@ func TestTLSAndAnACLUser(t *testing.T) {
 
 func check(t *testing.T, url string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 	defer cancel()
 	_, err := redisrelay.Check(ctx, url)
 	return err
@@ -398,7 +391,7 @@ func TestASentinelNamesTheMasterAlsoAfterAFailover(t *testing.T) {
 	replica := redistest.Start(t)
 	host, port, _ := net.SplitHostPort(master.Address)
 	replica.Do("REPLICAOF", host, port)
-	until(t, "the replica to follow", func() bool {
+	testutil.Until(t, "the replica to follow", func() bool {
 		return strings.Contains(replica.Do("INFO", "replication").(string), "master_link_status:up")
 	})
 	conf := filepath.Join(t.TempDir(), "sentinel.conf")
@@ -407,7 +400,7 @@ func TestASentinelNamesTheMasterAlsoAfterAFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	sentinel := redistest.StartSentinel(t, conf)
-	until(t, "the sentinel to know the replica", func() bool {
+	testutil.Until(t, "the sentinel to know the replica", func() bool {
 		l, ok := sentinel.Do("SENTINEL", "REPLICAS", "vigil").([]any)
 		return ok && len(l) == 1
 	})

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"vigil/internal/testutil"
 	"vigil/realtime/relay/redisrelay"
 	"vigil/realtime/relay/redisrelay/redistest"
 )
@@ -50,7 +51,7 @@ func TestWhatTheStreamsTakeIsBounded(t *testing.T) {
 			sent++
 		}
 	}
-	until(t, "everything to be written", written)
+	testutil.Until(t, "everything to be written", written)
 	time.Sleep(100 * time.Millisecond) // the last entries are on their way
 	total, entries := size()
 	each := total / int64(sent)
@@ -59,10 +60,10 @@ func TestWhatTheStreamsTakeIsBounded(t *testing.T) {
 	for i := range 40_000 {
 		relays[i%nodes].Publish(fmt.Sprint("exam-", i%40), payload)
 		if i%500 == 0 {
-			until(t, "it to be written", written)
+			testutil.Until(t, "it to be written", written)
 		}
 	}
-	until(t, "the streams to be within their bound", func() bool {
+	testutil.Until(t, "the streams to be within their bound", func() bool {
 		for i, r := range relays { // a writer trims when it has written
 			r.Publish(fmt.Sprint("exam-", i), payload)
 		}

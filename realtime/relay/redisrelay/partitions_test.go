@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"vigil/internal/testutil"
 	"vigil/realtime/relay/redisrelay"
 	"vigil/realtime/relay/redisrelay/redistest"
 )
@@ -92,7 +93,7 @@ func TestARollingRestartWithOtherPartitionsIsAwayUntilTheLastOldNodeStops(t *tes
 			for _, r := range []*redisrelay.Relay{first, last, fresh} {
 				publishAll(r, "hello")
 			}
-			until(t, "all exams to be away on the old and the new node", func() bool { return upIn(first) == 0 && upIn(fresh) == 0 })
+			testutil.Until(t, "all exams to be away on the old and the new node", func() bool { return upIn(first) == 0 && upIn(fresh) == 0 })
 			if first.Stats().Up || fresh.Stats().Up {
 				t.Error("got the relay up in the counts, want it away")
 			}
@@ -104,8 +105,8 @@ func TestARollingRestartWithOtherPartitionsIsAwayUntilTheLastOldNodeStops(t *tes
 			atLater := subscribeAll(t, later)
 			publishAll(last, "the last old node")
 			publishAll(fresh, "one old node is gone")
-			until(t, "the new nodes to hear each other", func() bool { return atLater.has("one old node is gone") })
-			until(t, "all exams to be away on a node that starts now", func() bool { return upIn(later) == 0 })
+			testutil.Until(t, "the new nodes to hear each other", func() bool { return atLater.has("one old node is gone") })
+			testutil.Until(t, "all exams to be away on a node that starts now", func() bool { return upIn(later) == 0 })
 			if n := upIn(fresh); n != 0 {
 				t.Errorf("while one old node works: got the relay up for %d exams, want none", n)
 			}
@@ -114,18 +115,18 @@ func TestARollingRestartWithOtherPartitionsIsAwayUntilTheLastOldNodeStops(t *tes
 			if err := last.Close(); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "all exams to be up on the new nodes", func() bool { return upIn(fresh) == len(exams) && upIn(later) == len(exams) })
+			testutil.Until(t, "all exams to be up on the new nodes", func() bool { return upIn(fresh) == len(exams) && upIn(later) == len(exams) })
 			if !fresh.Stats().Up {
 				t.Error("got the relay away in the counts, want it up")
 			}
-			until(t, "a hole in what was published meanwhile", func() bool { return atFresh.holesSeen() > before })
+			testutil.Until(t, "a hole in what was published meanwhile", func() bool { return atFresh.holesSeen() > before })
 
 			var log logged
 			newest := newRelay(t, url, partitions(row.after), log.to) // the old nodes' entries are still there
 			atNewest := subscribeAll(t, newest)
 			publishAll(fresh, "all are new")
-			until(t, "the newest node to hear the others", func() bool { return atNewest.has("all are new") })
-			until(t, "all exams to be up on the newest node", func() bool { return upIn(newest) == len(exams) })
+			testutil.Until(t, "the newest node to hear the others", func() bool { return atNewest.has("all are new") })
+			testutil.Until(t, "all exams to be up on the newest node", func() bool { return upIn(newest) == len(exams) })
 			if log.mixed() {
 				t.Error("the newest node counted an old node that had stopped")
 			}
@@ -143,7 +144,7 @@ func TestTheRelayIsAwayWhileAVersionThatRelaysInAnotherWayIsLive(t *testing.T) {
 	atFresh := subscribeAll(t, fresh)
 	publishAll(old, "hello")
 	publishAll(fresh, "hello")
-	until(t, "both to be away", func() bool { return upIn(old) == 0 && upIn(fresh) == 0 })
+	testutil.Until(t, "both to be away", func() bool { return upIn(old) == 0 && upIn(fresh) == 0 })
 	if log.mixed() {
 		t.Error("got another number of partitions in the log, want another version")
 	}
@@ -151,8 +152,8 @@ func TestTheRelayIsAwayWhileAVersionThatRelaysInAnotherWayIsLive(t *testing.T) {
 	if err := old.Close(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the new one to be up", func() bool { return upIn(fresh) == len(exams) })
-	until(t, "a hole in what was published meanwhile", func() bool { return atFresh.holesSeen() > before })
+	testutil.Until(t, "the new one to be up", func() bool { return upIn(fresh) == len(exams) })
+	testutil.Until(t, "a hole in what was published meanwhile", func() bool { return atFresh.holesSeen() > before })
 }
 
 func TestNodesWithOtherPartitionsNoticeEachOtherWhicheverExamTheyHave(t *testing.T) {
@@ -177,13 +178,13 @@ func TestNodesWithOtherPartitionsNoticeEachOtherWhicheverExamTheyHave(t *testing
 		}
 		return n
 	}
-	until(t, "all to be away", func() bool { return up(few) == 0 && up(many) == 0 })
+	testutil.Until(t, "all to be away", func() bool { return up(few) == 0 && up(many) == 0 })
 	for _, r := range few {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	until(t, "those that stay to be up", func() bool { return up(many) == len(many) })
+	testutil.Until(t, "those that stay to be up", func() bool { return up(many) == len(many) })
 }
 
 func TestANodeWithOtherPartitionsThatDiesWithoutGoodbyeIsForgotten(t *testing.T) {
@@ -193,23 +194,23 @@ func TestANodeWithOtherPartitionsThatDiesWithoutGoodbyeIsForgotten(t *testing.T)
 	heard := subscribeAll(t, fresh)
 	dies := newRelay(t, proxy.URL(), partitions(2), quickBeat)
 	publishAll(dies, "hello")
-	until(t, "the relay to be away", func() bool { return upIn(fresh) == 0 })
+	testutil.Until(t, "the relay to be away", func() bool { return upIn(fresh) == 0 })
 	proxy.Cut()
-	until(t, "the relay to be up", func() bool { return upIn(fresh) == len(exams) })
-	until(t, "a hole in what was published meanwhile", func() bool { return heard.holesSeen() > 0 })
+	testutil.Until(t, "the relay to be up", func() bool { return upIn(fresh) == len(exams) })
+	testutil.Until(t, "a hole in what was published meanwhile", func() bool { return heard.holesSeen() > 0 })
 
 	var log logged
 	later := newRelay(t, server.URL(), partitions(1), quickBeat, log.to) // the dead node's entries are still there, and no goodbye
 	atLater := subscribeAll(t, later)
 	publishAll(fresh, "alone")
-	until(t, "the new nodes to hear each other", func() bool { return atLater.has("alone") })
-	until(t, "all exams to be up on a node that starts now", func() bool { return upIn(later) == len(exams) })
+	testutil.Until(t, "the new nodes to hear each other", func() bool { return atLater.has("alone") })
+	testutil.Until(t, "all exams to be up on a node that starts now", func() bool { return upIn(later) == len(exams) })
 	if log.mixed() {
 		t.Error("a node that starts now counted the one that had died")
 	}
 
 	proxy.Heal()
-	until(t, "the relay to be away again, because the node lives after all", func() bool { return upIn(fresh) == 0 && upIn(later) == 0 })
+	testutil.Until(t, "the relay to be away again, because the node lives after all", func() bool { return upIn(fresh) == 0 && upIn(later) == 0 })
 }
 
 func TestANodeThatWasSilentBeforeRedisWasAwayIsSilentAfterwards(t *testing.T) {
@@ -219,18 +220,18 @@ func TestANodeThatWasSilentBeforeRedisWasAwayIsSilentAfterwards(t *testing.T) {
 	heard := subscribe(t, watcher, "exam")
 	cut := newRelay(t, proxy.URL(), quickBeat, func(c *redisrelay.Config) { c.Node = "cut off" })
 	cut.Publish("exam", []byte("hello"))
-	until(t, "it to be heard", func() bool { return heard.has("hello") })
+	testutil.Until(t, "it to be heard", func() bool { return heard.has("hello") })
 	proxy.Cut()
-	until(t, "it to be silent", func() bool { return slices.Contains(watcher.State("exam").Silent, "cut off") })
+	testutil.Until(t, "it to be silent", func() bool { return slices.Contains(watcher.State("exam").Silent, "cut off") })
 	for _, m := range []string{"Redis answers", "and answers again"} { // the second is read when the first has been dealt with
 		other.Publish("exam", []byte(m))
-		until(t, m, func() bool { return heard.has(m) })
+		testutil.Until(t, m, func() bool { return heard.has(m) })
 	}
 	server.Freeze()
-	until(t, "Redis to be away", func() bool { return !watcher.State("exam").Up })
+	testutil.Until(t, "Redis to be away", func() bool { return !watcher.State("exam").Up })
 	server.Thaw()
 	s := watcher.State("exam")
-	until(t, "Redis to be back", func() bool { s = watcher.State("exam"); return s.Up })
+	testutil.Until(t, "Redis to be back", func() bool { s = watcher.State("exam"); return s.Up })
 	if !slices.Contains(s.Silent, "cut off") {
 		t.Errorf("got %v as silent, want the one that was silent before among them", s.Silent)
 	}

@@ -3,10 +3,11 @@ package redisrelay_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
+
+	"vigil/internal/testutil"
 	"vigil/realtime/relay"
 	"vigil/realtime/relay/redisrelay"
 	"vigil/realtime/relay/redisrelay/redistest"
@@ -14,9 +15,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience bounds every wait; the machine may be busy with other tests.
-const patience = 90 * time.Second
 
 func newRelay(t *testing.T, url string, edits ...func(c *redisrelay.Config)) *redisrelay.Relay {
 	t.Helper()
@@ -50,9 +48,9 @@ func factory(url string) relaytest.Factory {
 }
 
 func TestConformanceOnOneServer(t *testing.T) {
-	relaytest.Run(t, patience, factory(redistest.Start(t).URL()))
+	relaytest.Run(t, testutil.Patience, factory(redistest.Start(t).URL()))
 }
 
 func TestConformanceOnACluster(t *testing.T) {
-	relaytest.Run(t, patience, factory(redistest.StartCluster(t).URL()))
+	relaytest.Run(t, testutil.Patience, factory(redistest.StartCluster(t).URL()))
 }

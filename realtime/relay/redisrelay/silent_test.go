@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"vigil/internal/testutil"
 	"vigil/realtime/relay/redisrelay"
 	"vigil/realtime/relay/redisrelay/redistest"
 )
@@ -20,16 +21,16 @@ func TestANodeThatIsCutOffIsNamedForLongerThanItsEntriesAreKept(t *testing.T) {
 	watcher.Publish("exam", []byte("watcher")) // its signs of life keep the stream, which else ends with its entries
 	cut.Publish("exam", []byte("cut off"))
 	leaves.Publish("exam", []byte("leaves"))
-	until(t, "both to be heard", func() bool { return heard.has("cut off") && heard.has("leaves") })
+	testutil.Until(t, "both to be heard", func() bool { return heard.has("cut off") && heard.has("leaves") })
 	if err := leaves.Close(); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Cut()
 	named := func() bool { return slices.Equal(watcher.State("exam").Silent, []string{"cut off"}) }
-	until(t, "it to be named", named)
+	testutil.Until(t, "it to be named", named)
 	since := time.Now()
-	until(t, "twice the time that entries are kept", func() bool { return time.Since(since) > 2*keep })
-	until(t, "it to be named still", named) // one that was forgotten is not named again
+	testutil.Until(t, "twice the time that entries are kept", func() bool { return time.Since(since) > 2*keep })
+	testutil.Until(t, "it to be named still", named) // one that was forgotten is not named again
 	proxy.Heal()
-	until(t, "nobody to be silent", func() bool { return len(watcher.State("exam").Silent) == 0 })
+	testutil.Until(t, "nobody to be silent", func() bool { return len(watcher.State("exam").Silent) == 0 })
 }
