@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -369,7 +370,7 @@ func (f *fleet) redisAway(how string, least time.Duration, away, back func()) {
 // outboxes hold, and they are told.
 func (f *fleet) storeAway() {
 	f.Helper()
-	before := f.reported(f.pupils)
+	lost := f.reported(f.pupils)
 	for _, m := range f.members {
 		m.toStore.Cut()
 	}
@@ -385,13 +386,15 @@ func (f *fleet) storeAway() {
 	for _, p := range f.pupils {
 		p.give(1)
 	}
-	// Each server that has students has tried to store since then, and once more.
-	for _, m := range f.members {
-		if len(f.on(m)) == 0 {
-			continue // it was killed before, and nobody came back to it
-		}
-		before := m.retries()
-		testutil.Until(f.T, m.name+" to try to store again", func() bool { return m.retries() >= before+2 })
+	// Each server that has students tries to store once more. They do it at the same time, so that the store is
+	// not away for longer than that takes.
+	before := map[*member]float64{}
+	tries := slices.DeleteFunc(slices.Clone(f.members), func(m *member) bool { return len(f.on(m)) == 0 }) // one that was killed may have none
+	for _, m := range tries {
+		before[m] = m.retries()
+	}
+	for _, m := range tries {
+		testutil.Until(f.T, m.name+" to try to store again", func() bool { return m.retries() > before[m] })
 	}
 	if n := count(f.plain(), func(p *pupil) int { return len(p.acked) }); n != acked {
 		f.Errorf("%d signals were acknowledged while there was no store", n-acked)
@@ -404,7 +407,7 @@ func (f *fleet) storeAway() {
 		testutil.Until(f.T, "every student to be told that it is over", func() bool { return !p.saving.Load() })
 	}
 	f.Logf("over for every student %v after the store was back", time.Since(healed).Round(time.Millisecond))
-	f.nobodyLost("the store away", before)
+	f.nobodyLost("the store away", lost)
 }
 
 func (f *fleet) plain() []*pupil {
