@@ -40,40 +40,51 @@ var errNotSent = errors.New("lti: not sent")
 type fetcher struct {
 	public  *http.Client
 	private *http.Client // may reach private and loopback addresses too
+	idle    []*http.Transport
 }
 
-func newFetcher() *fetcher {
-	return &fetcher{public: newClient(false), private: newClient(true)}
+// newFetcher makes one; around goes around its transports, if it is not nil.
+func newFetcher(around func(next http.RoundTripper) http.RoundTripper) *fetcher {
+	f := &fetcher{idle: []*http.Transport{newTransport(false), newTransport(true)}}
+	client := func(t *http.Transport) *http.Client {
+		c := &http.Client{
+			Timeout: fetchTimeout, Transport: t,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+		if around != nil {
+			c.Transport = around(t)
+		}
+		return c
+	}
+	f.public, f.private = client(f.idle[0]), client(f.idle[1])
+	return f
 }
 
-func newClient(private bool) *http.Client {
+func newTransport(private bool) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout: fetchTimeout,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			return checkAddress(address, private)
 		},
 	}
-	return &http.Client{
-		Timeout: fetchTimeout,
-		Transport: &http.Transport{
-			Proxy:                  nil,
-			DialContext:            dialer.DialContext,
-			ForceAttemptHTTP2:      true,
-			TLSHandshakeTimeout:    fetchTimeout,
-			ResponseHeaderTimeout:  fetchTimeout,
-			MaxResponseHeaderBytes: maxFetchHeaders,
-			MaxConnsPerHost:        fetchConnections,
-			MaxIdleConnsPerHost:    2,
-			IdleConnTimeout:        fetchIdle,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    fetchTimeout,
+		ResponseHeaderTimeout:  fetchTimeout,
+		MaxResponseHeaderBytes: maxFetchHeaders,
+		MaxConnsPerHost:        fetchConnections,
+		MaxIdleConnsPerHost:    2,
+		IdleConnTimeout:        fetchIdle,
 	}
 }
 
 // close ends idle connections; the next request makes new ones.
 func (f *fetcher) close() {
-	f.public.CloseIdleConnections()
-	f.private.CloseIdleConnections()
+	for _, t := range f.idle {
+		t.CloseIdleConnections()
+	}
 }
 
 // checkAddress judges an address (host:port, the host an IP) that is about to be dialled.

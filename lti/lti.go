@@ -94,6 +94,8 @@ type Config struct {
 	LTIKeyAge    time.Duration
 	SocketKeyAge time.Duration
 
+	// Transport goes around what requests to platforms are made with, to follow them. Default: nothing does.
+	Transport func(next http.RoundTripper) http.RoundTripper
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Log receives refusals and faults, without personal data. Default slog.Default().
@@ -155,7 +157,7 @@ func New(cfg Config) (*Tool, error) {
 	t.keys = NewKeys(cfg.Store, cfg.Sealer, KeyOptions{
 		LTIAge: cfg.LTIKeyAge, SocketAge: cfg.SocketKeyAge, Now: cfg.Now,
 	})
-	t.fetch = newFetcher()
+	t.fetch = newFetcher(cfg.Transport)
 	t.sets = newKeySets(t.fetch, cfg.Now)
 	t.tokens = newTokens()
 	t.parties = &knownParties{store: cfg.Store, now: cfg.Now}

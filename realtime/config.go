@@ -27,6 +27,8 @@ type Config struct {
 	Controller session.Controller
 	// Observer is told what happens, for metrics; nil: nobody is.
 	Observer session.Observer
+	// Tracer follows commands; nil: nobody does.
+	Tracer session.Tracer
 	// Pages checks the page stamps of the platforms' quiz pages; nil: they are not looked at.
 	Pages PageVerifier
 	// Receipts signs what platforms are told of pages that are watched, where an exam's policy
@@ -122,6 +124,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Observer == nil {
 		c.Observer = session.Unobserved{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = session.Untraced{}
 	}
 	if c.Relay == nil {
 		c.Relay = relay.None{}

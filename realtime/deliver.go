@@ -6,6 +6,7 @@ import (
 
 	"vigil"
 	"vigil/realtime/protocol"
+	"vigil/realtime/session"
 	"vigil/realtime/socket"
 )
 
@@ -20,7 +21,7 @@ func (st *student) deliver(fs []json.RawMessage, sent *sentCommand, ended bool) 
 	for i, f := range fs {
 		it := socket.Item{Frame: f}
 		if i == 0 && sent != nil {
-			it.Sent = func() { st.delivered(sent.ID) }
+			it.Sent = st.delivering(sent.ID)
 		}
 		c.Put(it)
 	}
@@ -30,16 +31,21 @@ func (st *student) deliver(fs []json.RawMessage, sent *sentCommand, ended bool) 
 	return true
 }
 
-// delivered notes that a command was written to the student's socket.
-func (st *student) delivered(id string) {
-	st.jobs.Add(st.n.tasks, 0, func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, st.n.cfg.WriteWait) // it is a courtesy to the proctor, and others wait behind it
-		defer cancel()
-		err := st.n.retry(ctx, "delivered", func(ctx context.Context) error {
-			return st.n.sessions.Advance(ctx, st.id, id, vigil.StageDelivered)
+// delivering begins to deliver a command to the student. The function that it returns notes that it was written
+// to the student's socket.
+func (st *student) delivering(id string) (written func()) {
+	traced, end := st.n.cfg.Tracer.Begin(st.n.ctx, session.StepStudent, st.id, id)
+	return func() {
+		st.jobs.Add(st.n.tasks, 0, func(context.Context) {
+			ctx, cancel := context.WithTimeout(traced, st.n.cfg.WriteWait) // it is a courtesy to the proctor, and others wait behind it
+			defer cancel()
+			err := st.n.retry(ctx, "delivered", func(ctx context.Context) error {
+				return st.n.sessions.Advance(ctx, st.id, id, vigil.StageDelivered)
+			})
+			end(err)
+			if err != nil && st.n.ctx.Err() == nil {
+				st.n.log.Warn("a command's progress is not stored", "session", st.id, "error", err)
+			}
 		})
-		if err != nil && st.n.ctx.Err() == nil {
-			st.n.log.Warn("a command's progress is not stored", "session", st.id, "error", err)
-		}
-	})
+	}
 }

@@ -54,7 +54,7 @@ func New(cfg Config) (*Hub, error) {
 		Draining: h.draining.Load, Drained: func() bool { return h.draining.Load() && h.quietNow.Load() }, Each: h.tellRefused, Noted: h.noteStore,
 	}, h)
 	h.sessions = session.New(session.Config{
-		Store: cfg.Store, Controller: cfg.Controller, Observer: cfg.Observer, Node: h.boot, Shared: cfg.Shared, Tasks: h.tasks, Log: h.log, Now: h.now, NewID: cfg.NewID, Liveness: cfg.Liveness,
+		Store: cfg.Store, Controller: cfg.Controller, Observer: cfg.Observer, Tracer: cfg.Tracer, Node: h.boot, Shared: cfg.Shared, Tasks: h.tasks, Log: h.log, Now: h.now, NewID: cfg.NewID, Liveness: cfg.Liveness,
 		Limits: session.Limits{Deliveries: cfg.Limits.Deliveries, Due: cfg.Limits.Due, Commands: cfg.Limits.Commands},
 		Drop:   h.drop(), QueueEvery: cfg.QueueEvery, DueEvery: cfg.DueEvery,
 		Draining: h.draining.Load, Retry: h.retry, Reread: h.reread, Noted: h.noteStore,

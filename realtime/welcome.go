@@ -117,7 +117,7 @@ func (sc *studentConn) welcome(ctx context.Context) error {
 	}
 	sc.Welcome(socket.Item{Frame: protocol.Encode(w), Sent: func() {
 		for _, c := range commands {
-			sc.st.delivered(c.ID)
+			sc.st.delivering(c.ID)()
 		}
 	}})
 	for _, frame := range rest {

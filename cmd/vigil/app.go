@@ -19,9 +19,11 @@ import (
 
 	"vigil"
 	"vigil/cmd/internal/metrics"
+	"vigil/cmd/internal/tracing"
 	"vigil/lti"
 	"vigil/realtime"
 	"vigil/realtime/relay/redisrelay"
+	"vigil/realtime/session"
 	"vigil/storage"
 	"vigil/storage/auditlog"
 	"vigil/storage/observed"
@@ -35,6 +37,7 @@ type app struct {
 	store    storage.Store
 	audits   *auditlog.Log
 	metrics  *metrics.Metrics
+	tracing  *tracing.Tracing // nil: nothing is traced
 	tool     *lti.Tool
 	relay    *redisrelay.Relay // nil: there is one server
 	hub      *realtime.Hub
@@ -69,20 +72,24 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err != nil {
 		return nil, err
 	}
-	a := &app{settings: s, metrics: metrics.New(build()), log: log, now: now, removes: opt.removes}
-	store = a.measured(store)
-	a.store = store
+	a := &app{settings: s, metrics: metrics.New(build()), log: log, now: now, removes: opt.removes, node: uuid.NewString()}
 	defer func() {
 		if err != nil {
 			a.close()
 		}
 	}()
+	if a.tracing, err = tracing.FromEnvironment(ctx, a.node, version, log); err != nil {
+		return nil, err
+	}
+	store = a.measured(store)
+	a.store = store
 	a.tool, err = lti.New(lti.Config{
 		PublicURL: s.PublicURL, Store: store, Sealer: sealer, Log: log, Now: now,
 		OnError: func(w http.ResponseWriter, r *http.Request, e *lti.LaunchError) {
 			a.metrics.LaunchRefused(e)
 			a.web.LaunchRefused(w, r, e)
 		},
+		Transport: a.transport(),
 	})
 	if err != nil {
 		return nil, err
@@ -90,7 +97,6 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if err := a.tool.Keys().Ensure(ctx); err != nil {
 		return nil, err
 	}
-	a.node = uuid.NewString()
 	a.audits = auditlog.New(auditlog.Config{Store: store, Signer: a.tool.Keys(), Chain: a.node, Log: log})
 	audited := auditedStore{store, a.audits}
 	a.retention = &retention{store: audited, now: now, log: log}
@@ -107,6 +113,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 		Store: audited, Verifier: a.tool, Signer: a.tool,
 		Controller:  controller{a.tool, store, log},
 		Observer:    a.metrics,
+		Tracer:      a.tracer(),
 		Pages:       pageStamps{a.tool},
 		Receipts:    receipts{a.tool},
 		Origin:      a.tool.Origin(),
@@ -135,7 +142,7 @@ func newApp(ctx context.Context, s serverSettings, store storage.Store, sealer l
 	if !a.removes {
 		a.metrics.Retention(a.retention.Stats)
 	}
-	a.probe = newProbe(a.metrics.HTTP(a.web.Routes(), a.web, "/socket"), a.node, a.tool.Origin(), now, s.liveness(), proxies)
+	a.probe = newProbe(a.metrics.HTTP(a.web.Routes(), a.traced(a.web), "/socket"), a.node, a.tool.Origin(), now, s.liveness(), proxies)
 	return a, a.hub.Recover(ctx)
 }
 
@@ -146,7 +153,33 @@ func (a *app) measured(store storage.Store) storage.Store {
 		backend = "sqlite"
 		a.metrics.SQLite(s.Stats)
 	}
+	if a.tracing != nil {
+		store = observed.New(store, a.tracing.Store(backend))
+	}
 	return observed.New(store, a.metrics.Store(backend))
+}
+
+// tracer follows commands, transport goes around requests to platforms, and traced follows
+// requests: each where there is tracing.
+func (a *app) tracer() session.Tracer {
+	if a.tracing == nil {
+		return nil
+	}
+	return a.tracing
+}
+
+func (a *app) transport() func(http.RoundTripper) http.RoundTripper {
+	if a.tracing == nil {
+		return nil
+	}
+	return a.tracing.Transport
+}
+
+func (a *app) traced(next http.Handler) http.Handler {
+	if a.tracing == nil {
+		return next
+	}
+	return a.tracing.HTTP(next)
 }
 
 // lookAtQueue has the metrics show the queue to the platforms, which all servers of a store share.
@@ -185,6 +218,13 @@ func (a *app) close() {
 	if a.tool != nil {
 		a.tool.Close()
 	}
+	if a.tracing != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tracesTime)
+		defer cancel()
+		if err := a.tracing.Close(ctx); err != nil {
+			a.log.Warn("the last traces are not sent", "error", err)
+		}
+	}
 }
 
 // clockVariable names an environment variable by which a server's clock is made wrong.
@@ -222,6 +262,7 @@ const (
 	schemaEvery  = 2 * time.Second
 	schemaTime   = 10 * time.Second // that one look at the schema may take
 	shutdownWait = 5 * time.Second
+	tracesTime   = 3 * time.Second // for the last traces to be sent
 )
 
 // run serves until the context ends, then drains: readiness fails, clients are sent

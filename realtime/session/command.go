@@ -142,7 +142,9 @@ type fitting func(ctx context.Context, s vigil.Session, e vigil.Exam, c *vigil.C
 // errors. Where the command depends on the session, fit completes it, or says that there
 // is nothing to do, and then the progress is empty. A command that came before is told
 // again to everyone who should know of it: it may be that nobody was told.
-func (u *Service) commandOne(ctx context.Context, exam vigil.Exam, session string, access func() vigil.Access, c vigil.Command, fit fitting) (protocol.Progress, error) {
+func (u *Service) commandOne(ctx context.Context, exam vigil.Exam, session string, access func() vigil.Access, c vigil.Command, fit fitting) (_ protocol.Progress, failed error) {
+	ctx, end := u.cfg.Tracer.Begin(ctx, StepCommand, session, c.ID)
+	defer func() { end(failed) }()
 	c.SessionID, c.ExamID = session, exam.ID
 	// The platform's answer may come at once: what is told of it waits for what is told here.
 	unlock, err := u.commandLocks.lock(ctx, session)

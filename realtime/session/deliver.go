@@ -71,6 +71,9 @@ func (u *Service) workQueue(slots chan struct{}, busy *sync.WaitGroup) {
 func (u *Service) deliverOne(ctx context.Context, d vigil.Delivery) {
 	ctx, cancel := context.WithTimeout(ctx, vigil.DeliveryLease*9/10)
 	defer cancel()
+	var err error
+	ctx, end := u.cfg.Tracer.Begin(ctx, StepPlatform, d.SessionID, d.CommandID)
+	defer func() { end(err) }()
 	owner := d.LeaseOwner
 	if owner == "" {
 		owner = u.cfg.Node

@@ -84,11 +84,12 @@ type Limits struct {
 	Commands   int // sessions of one bulk command
 }
 
-// Config is what a Service needs. All of it must be given, but for the Controller and the Observer.
+// Config is what a Service needs. All of it must be given, but for the Controller, the Observer and the Tracer.
 type Config struct {
 	Store      Store
 	Controller Controller // sends commands to platforms; nil: the queue stays as it is
 	Observer   Observer   // nil: Unobserved
+	Tracer     Tracer     // nil: Untraced
 	Node       string     // this process's id
 	Shared     bool       // other nodes live on the same store
 	Tasks      *tasks.Group
@@ -125,6 +126,9 @@ type Service struct {
 func New(cfg Config, notify Notifier, view View, faults Faults) *Service {
 	if cfg.Observer == nil {
 		cfg.Observer = Unobserved{}
+	}
+	if cfg.Tracer == nil {
+		cfg.Tracer = Untraced{}
 	}
 	return &Service{cfg: cfg, notify: notify, view: view, faults: faults, queueWake: make(chan struct{}, 1), commandLocks: newCommandLocks()}
 }
